@@ -1,0 +1,104 @@
+"""Reads MASSIVE's bracket notation, `wake me at [time : five am]`, into character spans of the plain text."""
+
+from __future__ import annotations
+
+import re
+
+from attrition.corpus.base import Slot
+from attrition.names import AttritionError
+
+Ranges = tuple[tuple[int, int], ...]
+
+BLANKS = " \t"
+"""What separates words: U+0020 and tabs, and nothing else.
+
+Python's own idea of white space takes in no-break and ideographic spaces. In the corpora read here these are content, as are
+zero-width joiners (Persian, Malayalam, Khmer...): they are neither cut at nor stripped.
+"""
+
+_WORD = re.compile(r"[^ \t]+")
+# No class here can run over a bracket, so a failed match stops at the next one: linear time even for hostile rows.
+_SLOT = re.compile(r"\[([^\s\[\]]+) : ([^\[\]]*)\]")
+
+
+def word_ranges(text: str) -> Ranges:
+    """The blank-separated words of `text` as character ranges.
+
+    >>> word_ranges("wake  me")
+    ((0, 4), (6, 8))
+    """
+    return tuple(found.span() for found in _WORD.finditer(text))
+
+
+def annotate(text: str, annotation: str, *, blanks_may_differ: bool = False) -> tuple[Ranges, tuple[Slot, ...]]:
+    """The words of an annotation and its slots, both as character ranges of `text`.
+
+    Words are cut at the blanks of the annotation. Without its brackets the annotation must be `text`; with
+    `blanks_may_differ`, up to blanks, as in scripts that write none: the two are then aligned by skipping blanks, and words
+    are cut at the blanks of either. Blanks at the edges of a slot do not belong to it.
+
+    Raises:
+        AttritionError: unbalanced or misformed brackets, an empty slot, or a text that differs from `text`.
+
+    >>> annotate("wake me at five am", "wake me at [time : five am]")
+    (((0, 4), (5, 7), (8, 10), (11, 15), (16, 18)), (Slot(start=11, end=18, name='time'),))
+    >>> annotate("五時に", "[time : 五時] に", blanks_may_differ=True)
+    (((0, 2), (2, 3)), (Slot(start=0, end=2, name='time'),))
+    """
+    if "[" not in annotation and "]" not in annotation:
+        plain, slots = annotation, ()
+    else:
+        plain, slots = _without_brackets(annotation)
+    if plain == text:
+        return word_ranges(text), slots
+    if not blanks_may_differ:
+        raise _differs(plain, text)
+    return _aligned(plain, slots, text)
+
+
+def _without_brackets(annotation: str) -> tuple[str, tuple[Slot, ...]]:
+    """The annotation's plain text, and its slots as ranges of that text."""
+    pieces: list[str] = []
+    slots: list[Slot] = []
+    length = seen = 0
+    for found in _SLOT.finditer(annotation):
+        before = annotation[seen : found.start()]
+        value = found[2]
+        start = length + len(before) + len(value) - len(value.lstrip(BLANKS))
+        end = length + len(before) + len(value.rstrip(BLANKS))
+        if start >= end:
+            raise AttritionError(f"slot {found[1]!r} is empty in {annotation!r}. Give it its words, or take the brackets away.")
+        slots.append(Slot(start, end, found[1]))
+        pieces += (before, value)
+        length += len(before) + len(value)
+        seen = found.end()
+    pieces.append(annotation[seen:])
+    plain = "".join(pieces)
+    if "[" in plain or "]" in plain:
+        raise AttritionError(f"unbalanced or misformed brackets in {annotation!r}. A slot is written '[name : its words]'.")
+    return plain, tuple(slots)
+
+
+def _aligned(plain: str, slots: tuple[Slot, ...], text: str) -> tuple[Ranges, tuple[Slot, ...]]:
+    """Words and slots moved from `plain` to `text`, which may differ from it by blanks."""
+    index_in_text = [index for index, character in enumerate(text) if character not in BLANKS]
+    if [text[index] for index in index_in_text] != [character for character in plain if character not in BLANKS]:
+        raise _differs(plain, text)
+    moved: list[int] = []  # plain index -> text index; a blank of `plain` moves to the next character
+    rank = 0
+    for character in plain:
+        moved.append(index_in_text[rank] if rank < len(index_in_text) else len(text))
+        rank += character not in BLANKS
+    words = tuple(
+        (moved[start] + inner_start, moved[start] + inner_end)
+        for start, end in word_ranges(plain)
+        for inner_start, inner_end in word_ranges(text[moved[start] : moved[end - 1] + 1])
+    )
+    return words, tuple(Slot(moved[start], moved[end - 1] + 1, name) for start, end, name in slots)
+
+
+def _differs(plain: str, text: str) -> AttritionError:
+    return AttritionError(
+        f"the annotation does not match the text: without brackets it reads {plain!r}, the text {text!r}. "
+        "Only the brackets may differ (and blanks, in scripts that write none)."
+    )

@@ -1,0 +1,131 @@
+"""Unpacks chosen files of a tar that may be broken, hostile, or enormous: streamed once, bounded, nothing outside the target."""
+
+from __future__ import annotations
+
+import hashlib
+import lzma
+import tarfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from attrition.corpus.cache import Progress
+from attrition.names import AttritionError
+
+_CHUNK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How much an archive may hold before it is refused: bytes a file, bytes in all, number of members."""
+
+    file_bytes: int = 100_000_000
+    total_bytes: int = 4_000_000_000
+    members: int = 10_000
+
+
+@dataclass(frozen=True)
+class Unpacked:
+    """One file as it was written: its size in bytes and the SHA-256 of its content."""
+
+    size: int
+    sha256: str
+
+
+def unpack(
+    archive: Path,
+    target: Path,
+    *,
+    choose: Callable[[PurePosixPath], str | None],
+    limits: Limits | None = None,
+    progress: Progress | None = None,
+) -> dict[str, Unpacked]:
+    """Write the members that `choose` names into the existing folder `target`, flat, and return what was written.
+
+    The archive is read front to back once, whatever its compression (none, gzip, bzip2, xz), a megabyte at a time.
+    Members that `choose` answers with None are skipped, but must be harmless all the same.
+
+    Args:
+        archive: the tar.
+        target: an existing folder; nothing is written outside it.
+        choose: the file name to write a member's path under, or None to skip it.
+        limits: what is refused as too large.
+        progress: told the compressed bytes read so far and the archive's size.
+
+    Raises:
+        AttritionError: the file is not a tar or is damaged; a member has an absolute path or one that climbs with "..",
+            or is a link or a device; two members claim one name; a limit is passed.
+    """
+    limits = limits or Limits()
+    written: dict[str, Unpacked] = {}
+    archive_bytes = archive.stat().st_size
+    total_bytes = 0
+    with archive.open("rb") as file:
+        try:
+            with tarfile.open(fileobj=file, mode="r|*") as tar:
+                for number, member in enumerate(tar, start=1):
+                    total_bytes += member.size
+                    _refuse_too_much(archive, member, number, total_bytes, limits)
+                    _refuse_unsafe(archive, member)
+                    name = choose(PurePosixPath(member.name)) if member.isreg() else None
+                    if name is not None:
+                        if name in written:
+                            raise AttritionError(
+                                f"{archive}: two members are {name!r}, the second is {member.name!r}. "
+                                "Pack one release only, each file once."
+                            )
+                        assert Path(name).name == name, name
+                        content = tar.extractfile(member)
+                        assert content is not None, member.name
+                        written[name] = _write(content, target / name, archive, member)
+                    if progress is not None:
+                        progress(f"unpacking {archive.name}", min(file.tell(), archive_bytes), archive_bytes)
+        except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
+            raise AttritionError(
+                f"{archive} is not a tar this program can read, or it is damaged ({error}). "
+                "It reads plain tars and those compressed with gzip, bzip2 or xz: download or pack it again."
+            ) from error
+    return written
+
+
+def _write(content: IO[bytes], path: Path, archive: Path, member: tarfile.TarInfo) -> Unpacked:
+    digest, size = hashlib.sha256(), 0
+    with path.open("wb") as out:
+        while chunk := content.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            out.write(chunk)
+            size += len(chunk)
+    if size != member.size:
+        raise AttritionError(
+            f"{archive} is damaged: {member.name!r} ends after {size:,} of {member.size:,} bytes. Download or pack it again."
+        )
+    return Unpacked(size, digest.hexdigest())
+
+
+def _refuse_too_much(archive: Path, member: tarfile.TarInfo, number: int, total_bytes: int, limits: Limits) -> None:
+    too_much = None
+    if member.size > limits.file_bytes:
+        too_much = f"{member.name!r} unpacks to {member.size:,} bytes; at most {limits.file_bytes:,} are read from one file"
+    elif total_bytes > limits.total_bytes:
+        too_much = f"it unpacks to more than {limits.total_bytes:,} bytes"
+    elif number > limits.members:
+        too_much = f"it has more than {limits.members:,} members"
+    if too_much:
+        raise AttritionError(f"{archive} is refused as too large: {too_much}. Is this the right archive?")
+
+
+def _refuse_unsafe(archive: Path, member: tarfile.TarInfo) -> None:
+    path = PurePosixPath(member.name)
+    reason = None
+    if path.is_absolute() or "\\" in member.name or ":" in member.name.split("/", 1)[0]:
+        reason = "has an absolute or foreign path"
+    elif ".." in path.parts:
+        reason = "climbs out of the archive with '..'"
+    elif member.issym() or member.islnk():
+        reason = f"is a link to {member.linkname!r}"
+    elif not (member.isreg() or member.isdir()) or member.issparse():
+        reason = "is neither a plain file nor a folder"
+    if reason:
+        raise AttritionError(f"{archive} is refused: its member {member.name!r} {reason}. Use the archive as it was released.")

@@ -1,0 +1,49 @@
+"""What the training loop asks of an encoder."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from torch import Tensor
+
+from attrition.encoder.batch import Batch
+from attrition.encoder.dropout import Dropout
+from attrition.encoder.lora import Adapter
+
+
+class Backbone(Protocol):
+    """An encoder as a function of its weights.
+
+    `linears` names the linear layers that LoRA may adapt, with their `(out, in)`; `populations` says whether several
+    learners may go through at once (else M = 1).
+    """
+
+    @property
+    def hidden_size(self) -> int: ...
+    @property
+    def linears(self) -> Mapping[str, tuple[int, int]]: ...
+    @property
+    def populations(self) -> bool: ...
+
+    def encode(
+        self, batch: Batch, weights: Mapping[str, Tensor], adapter: Adapter | None = None, dropout: Dropout | None = None
+    ) -> Tensor:
+        """Hidden states of the scored sub-tokens, [M, W, hidden].
+
+        Args:
+            batch: M learners' utterances.
+            weights: the encoder's parameters by Hugging Face name (the word embeddings in the batch's vocabulary).
+            adapter: stacked LoRA factors of the M learners.
+            dropout: None for evaluation.
+        """
+        ...
+
+
+def at_words(hidden_MBLH: Tensor, words_MW: Tensor) -> Tensor:
+    """The hidden states at the scored sub-tokens: [M, B, L, H] and [M, W] to [M, W, H]."""
+    num_learners, _, _, width = hidden_MBLH.shape
+    flat_MNH = hidden_MBLH.reshape(num_learners, -1, width)
+    if num_learners == 1:
+        return flat_MNH[0].index_select(0, words_MW[0]).unsqueeze(0)
+    return flat_MNH.gather(1, words_MW.unsqueeze(-1).expand(-1, -1, width))

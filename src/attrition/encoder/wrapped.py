@@ -1,0 +1,82 @@
+"""Any other Hugging Face encoder: its own module, called with our weights, one learner at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+
+from attrition.encoder.backbone import at_words
+from attrition.encoder.batch import Batch
+from attrition.encoder.dropout import Dropout
+from attrition.encoder.lora import Adapter
+
+
+class WrappedBackbone:
+    """A `transformers` encoder as a function of its weights; LoRA enters by hooks on its linear layers.
+
+    The module's own dropout layers draw from torch's global stream, which is seeded from the learner's at each pass; their
+    probabilities are those of the configuration, since they are part of the module.
+    """
+
+    populations = False
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._adapter: Adapter | None = None
+        self._dropout: Dropout | None = None
+        self._linears: dict[str, tuple[int, int]] = {}
+        for name, layer in module.named_modules():
+            if isinstance(layer, nn.Linear) and "pooler" not in name:
+                self._linears[name] = (layer.out_features, layer.in_features)
+                layer.register_forward_hook(self._hook(name))
+
+    @property
+    def hidden_size(self) -> int:
+        """Width of the hidden states."""
+        config: Any = self._module.config
+        return int(config.hidden_size)
+
+    @property
+    def linears(self) -> Mapping[str, tuple[int, int]]:
+        """Every `torch.nn.Linear` of the module outside a pooler, `(out, in)`."""
+        return self._linears
+
+    def encode(
+        self, batch: Batch, weights: Mapping[str, Tensor], adapter: Adapter | None = None, dropout: Dropout | None = None
+    ) -> Tensor:
+        """Hidden states of the scored sub-tokens, [1, W, H]; see `Backbone`."""
+        assert batch.num_learners == 1, "this architecture takes one learner at a time"
+        ids_BL = batch.ids_MBL[0]
+        mask_BL = torch.ones_like(ids_BL) if batch.mask_MBL is None else batch.mask_MBL[0].long()
+        with self._mode(adapter, dropout):
+            output = functional_call(self._module, dict(weights), (), {"input_ids": ids_BL, "attention_mask": mask_BL}, strict=False)
+        return at_words(output.last_hidden_state.unsqueeze(0), batch.words_MW)
+
+    @contextmanager
+    def _mode(self, adapter: Adapter | None, dropout: Dropout | None) -> Iterator[None]:
+        self._module.train(dropout is not None)
+        self._adapter, self._dropout = adapter, dropout
+        try:
+            if dropout is None:
+                yield
+            else:
+                with torch.random.fork_rng(devices=[]):
+                    torch.manual_seed(int(torch.randint(2**62, (), generator=dropout.streams[0])))
+                    yield
+        finally:
+            self._adapter = self._dropout = None
+
+    def _hook(self, name: str) -> Any:
+        def add_delta(_module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> Tensor:
+            if self._adapter is None or name not in self._adapter.factors:
+                return output
+            x_MBLI = inputs[0].unsqueeze(0)
+            dropped = x_MBLI if self._dropout is None else self._dropout.on_adapter(x_MBLI)
+            return output + self._adapter.delta(name, dropped.flatten(1, -2)).view_as(output)
+
+        return add_delta

@@ -1,0 +1,380 @@
+"""In which order languages are learned: the paper's five orders, generated ones and a user's own, all by name.
+
+A name is what a study file says:
+
+    paper-1 ... paper-5        Table 3 of the paper
+    sorted:ATTRIBUTE[:desc]    by an attribute of the language, as `sorted:cc100_gib:desc`
+    blocks:GROUPING            group after group, as `blocks:script`
+    random:SEED                shuffled; one seed and one set of languages give one order, for ever
+    balanced:N:I[:SEED]        order I of N in which every language has the same mean position
+    file:PATH                  locales separated by blanks, commas or lines; `#` begins a comment
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from attrition.languages import LANGUAGES, SOURCES, VITALITIES, Value, by_locale, grouping, not_a_locale
+from attrition.names import AttritionError, look_up, unknown
+
+Order = tuple[str, ...]
+"""Locales in the order in which they are learned, each once."""
+
+IndexOrder = tuple[int, ...]
+"""The same with numbers 0...n-1 for languages."""
+
+
+@dataclass(frozen=True, slots=True)
+class PaperOrder:
+    """One row of the paper's Table 3.
+
+    `printed` is the row as printed and `corrections` says which of its locales are slips, for which others; `note` is what a
+    reader of results must know, or empty.
+
+    >>> PAPER_ORDERS["paper-4"].corrections["ml-NL"]
+    'nl-NL'
+    """
+
+    name: str
+    description: str
+    note: str
+    corrections: Mapping[str, str]
+    printed: tuple[str, ...]
+
+    @property
+    def locales(self) -> Order:
+        """The row with its slips corrected: 52 locales, each once."""
+        return tuple(self.corrections.get(locale, locale) for locale in self.printed)
+
+
+def _read_paper_orders() -> Mapping[str, PaperOrder]:
+    rows = json.loads(resources.files("attrition").joinpath("orders.json").read_text(encoding="utf-8"))
+    return MappingProxyType(
+        {
+            name: PaperOrder(name, row["description"], row["note"], MappingProxyType(row["corrections"]), tuple(row["printed"]))
+            for name, row in rows.items()
+        }
+    )
+
+
+PAPER_ORDERS: Mapping[str, PaperOrder] = _read_paper_orders()
+
+
+@dataclass(frozen=True, slots=True)
+class OrderInfo:
+    """What a list of orders says of one: how it is written, what it is, and how an example of it begins."""
+
+    name: str
+    description: str
+    example: str
+    first: tuple[str, ...]
+
+
+def list_orders() -> tuple[OrderInfo, ...]:
+    """Every order there is, the paper's first.
+
+    >>> list_orders()[0].first
+    ('en-US', 'ru-RU', 'id-ID', 'vi-VN', 'fa-IR')
+    """
+    described = [(paper.name, paper.description, paper.name) for paper in PAPER_ORDERS.values()]
+    described += [(form.syntax, form.description, form.example) for form in _FORMS.values()]
+    return tuple(
+        OrderInfo(name, description, example, () if example.startswith("file:") else order(example)[:5])
+        for name, description, example in described
+    )
+
+
+def order(name: str, languages: Sequence[str] | None = None, *, folder: Path | None = None) -> Order:
+    """The order called `name`, over the given languages.
+
+    Args:
+        name: as listed at the top of this module.
+        languages: the locales to order, by default all 52 (of an order file: all that it lists). The paper's orders and
+            order files are cut to these languages and keep their sequence; the generated ones order just these, and the
+            sequence in which they are given here does not matter.
+        folder: where a relative file name starts.
+
+    Raises:
+        AttritionError: an unknown order, attribute or locale; a number out of range; an order file that cannot be read,
+            repeats a locale or leaves one out.
+
+    >>> order("paper-1", ["th-TH", "en-US", "ru-RU"])
+    ('en-US', 'ru-RU', 'th-TH')
+    >>> order("sorted:cc100_gib", ["th-TH", "en-US", "jv-ID"])
+    ('jv-ID', 'th-TH', 'en-US')
+    """
+    folder = folder or Path()
+    head, colon, rest = name.partition(":")
+    if head == "file" and rest:
+        return read_order(folder / rest, languages, source=rest)
+    chosen = validate(tuple(LANGUAGES) if languages is None else languages)
+    if name in PAPER_ORDERS:
+        return restrict(PAPER_ORDERS[name].locales, chosen, source=name)
+    if head not in _FORMS:
+        raise unknown(head if colon else name, [*PAPER_ORDERS, *_FORMS], kind="order")
+    form = _FORMS[head]
+    arguments = rest.split(":") if rest else []
+    if len(arguments) not in form.num_arguments or "" in arguments:
+        raise AttritionError(f"Order {name!r} is not complete: write {form.syntax}, such as {form.example!r}.")
+    return form.generate(name, arguments, chosen, folder)
+
+
+def validate(locales: Sequence[str], languages: Sequence[str] | None = None, *, where: str = "The order") -> Order:
+    """The locales as an order, if each occurs once and, given `languages`, they are exactly those.
+
+    Raises:
+        AttritionError: no locale at all, one that is repeated, not in `languages`, or left out.
+
+    >>> validate(["en-US", "de-DE"], ["de-DE", "en-US"])
+    ('en-US', 'de-DE')
+    >>> validate(["en-US", "en-US"])
+    Traceback (most recent call last):
+    attrition.names.AttritionError: The order: 'en-US' is at positions 1 and 2. Keep one of them.
+    """
+    if not locales:
+        raise AttritionError(f"{where}: no languages. Give at least one locale.")
+    position: dict[str, int] = {}
+    for number, locale in enumerate(locales, start=1):
+        if locale in position:
+            raise AttritionError(f"{where}: {locale!r} is at positions {position[locale]} and {number}. Keep one of them.")
+        if languages is not None and locale not in languages:
+            raise unknown(locale, languages, kind="language", where=where)
+        position[locale] = number
+    _refuse_missing(position, languages or (), where)
+    return tuple(locales)
+
+
+def restrict(whole: Sequence[str], languages: Sequence[str], *, source: str) -> Order:
+    """The part of an order that concerns the given languages, in its sequence.
+
+    Raises:
+        AttritionError: the order lacks one of the languages; `source` names it in the message.
+
+    >>> restrict(["en-US", "ru-RU", "id-ID"], ["id-ID", "en-US"], source="mine")
+    ('en-US', 'id-ID')
+    """
+    _refuse_missing(whole, languages, source)
+    return tuple(locale for locale in whole if locale in languages)
+
+
+def _refuse_missing(present: Mapping[str, int] | Sequence[str], languages: Sequence[str], where: str) -> None:
+    missing = [locale for locale in languages if locale not in present]
+    if missing:
+        raise AttritionError(f"{where}: {', '.join(missing)} missing. Add what is missing, or take it out of the languages.")
+
+
+# Generators: pure functions of the set of languages.
+
+
+def sorted_by(attribute: str, languages: Sequence[str], *, descending: bool = False) -> Order:
+    """Languages by an attribute (vitality as Low, Mid, High); ties in the order of their locales, either way.
+
+    >>> sorted_by("joshi_class", ["cy-GB", "en-US", "am-ET", "de-DE"], descending=True)
+    ('de-DE', 'en-US', 'am-ET', 'cy-GB')
+    """
+
+    def key(locale: str) -> Value:
+        value = by_locale(locale).value(attribute)
+        return VITALITIES.index(value) if attribute == "vitality" else value  # type: ignore[arg-type]
+
+    # Python's sort keeps ties in place even when it is reversed.
+    return tuple(sorted(sorted(languages), key=key, reverse=descending))  # type: ignore[arg-type, return-value]
+
+
+def in_blocks(by: str, languages: Sequence[str], *, folder: Path | None = None) -> Order:
+    """One group after another, groups by their names, languages within a group by their locales.
+
+    >>> in_blocks("script", ["ru-RU", "th-TH", "mn-MN", "el-GR"])
+    ('mn-MN', 'ru-RU', 'el-GR', 'th-TH')
+    """
+    groups = grouping(by, languages, folder=folder)
+    return tuple(sorted(languages, key=lambda locale: (groups[locale], locale)))
+
+
+def shuffled(seed: int, languages: Sequence[str]) -> Order:
+    """A random order: languages sorted by one 64-bit draw each.
+
+    The draws are PCG64's raw output, whose stream NumPy promises to keep (NEP 19), which it does not promise of shuffles.
+
+    >>> shuffled(1, ["de-DE", "en-US", "fr-FR"]) == shuffled(1, ["fr-FR", "de-DE", "en-US"])
+    True
+    """
+    locales = sorted(languages)
+    draws = np.random.PCG64(seed).random_raw(len(locales))
+    return tuple(locales[index] for index in np.argsort(draws, kind="stable"))
+
+
+def balanced_set(size: int, languages: Sequence[str], *, seed: int | None = None) -> tuple[Order, ...]:
+    """As many orders as `size` in which the mean positions of the languages are as equal as they can be.
+
+    With n languages and N orders:
+
+    - N even: pairs of an order and its reverse, so all mean positions are equal. With N = n they form a Williams square:
+      each language is at each position once and directly follows each other language once. N = 2n does both for odd n.
+    - N odd: an odd n has equal sums of positions (N = n is a cyclic Latin square); an even n cannot, and they differ by
+      at most 1, for all N > 1.
+
+    Source: E. J. Williams (1949), Experimental designs balanced for the estimation of residual effects of treatments.
+
+    Args:
+        size: N, at least 1.
+        languages: their sequence does not matter.
+        seed: which language takes which place in the design; by default in the order of their locales.
+
+    >>> for each in balanced_set(4, ["a", "b", "c", "d"]):
+    ...     print(*each)
+    a b d c
+    c d b a
+    b c a d
+    d a c b
+    """
+    if size < 1:
+        raise AttritionError(f"A balanced set has at least 1 order, not {size}.")
+    locales = tuple(sorted(languages)) if seed is None else shuffled(seed, languages)
+    return tuple(tuple(locales[index] for index in row) for row in _balanced(len(locales), size))
+
+
+def _balanced(n: int, size: int) -> list[IndexOrder]:
+    zigzag = tuple(index // 2 + 1 if index % 2 else -(index // 2) % n for index in range(n))  # 0, 1, n-1, 2, n-2, ...
+    square = [tuple((index + shift) % n for index in zigzag) for shift in range(n)]
+    # For even n the reverse of a row of the square is another row of it.
+    pairs = [(row, row[::-1]) for row in square[: n // 2 if n % 2 == 0 else n]]
+    rows: list[IndexOrder] = []
+    if size % 2 and size >= n and n % 2:
+        rows = square
+    elif size == 1:
+        rows = square[:1]
+    elif size % 2:
+        rows = _triple(square[0])
+    num_pairs = (size - len(rows)) // 2
+    # Pairs far apart in the square; the triple begins with its first row, so there the first pair comes last.
+    full, part = divmod(num_pairs, len(pairs))
+    offset = 1 if len(rows) == 3 else 0
+    chosen = [*range(len(pairs))] * full + [
+        (index + offset) * len(pairs) // (part + offset) % len(pairs) for index in range(part)
+    ]
+    return rows + [row for index in chosen for row in pairs[index]]
+
+
+def _triple(labels: IndexOrder) -> list[IndexOrder]:
+    """Three orders with equal sums of positions for an odd number of labels, and sums that differ by at most 1 for an even one."""
+    n = len(labels)
+    half = (n - 1) // 2
+    # Label number i is at position i in the first order, at positions[i][0] in the second and positions[i][1] in the third.
+    if n % 2:
+        positions = [(2 * half - i // 2, half - 1 - i // 2) if i % 2 else (half - i // 2, 2 * half - i // 2) for i in range(n)]
+    else:
+        positions = [(n - 1 - i // 2, half - i // 2) if i % 2 else (half - i // 2, n - 1 - i // 2) for i in range(n)]
+    return [labels, *(tuple(labels[i] for i in sorted(range(n), key=lambda i: positions[i][k])) for k in (0, 1))]
+
+
+# Order files.
+
+
+def read_order(path: Path, languages: Sequence[str] | None = None, *, source: str = "") -> Order:
+    """The order in a text file: locales separated by blanks, commas or lines; `#` begins a comment.
+
+    Args:
+        path: the file.
+        languages: the languages to order; the file must list them all, and others that it lists are left out.
+        source: how errors call the file, by default its path.
+
+    Raises:
+        AttritionError: the file cannot be read, lists no locale, one that does not exist, or one twice.
+    """
+    source = source or str(path)
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        raise AttritionError(f"There is no order file {str(path)!r}. Orders without a file: {_known_forms()}.") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise AttritionError(f"The order file {str(path)!r} cannot be read: {error}.") from error
+    known = {*LANGUAGES, *(languages or ())}
+    line_of: dict[str, int] = {}
+    for number, locale in _words(text):
+        where = f"{source}, line {number}"
+        if locale not in known:
+            raise not_a_locale(locale, known, where=where)
+        if locale in line_of:
+            raise AttritionError(f"{where}: {locale!r} is already in line {line_of[locale]}. Keep one of the two.")
+        line_of[locale] = number
+    whole = validate(tuple(line_of), where=source)
+    return whole if languages is None else restrict(whole, validate(languages), source=source)
+
+
+def _words(text: str) -> Iterator[tuple[int, str]]:
+    """Every word of an order file with the number of its line."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        for word in line.partition("#")[0].replace(",", " ").split():
+            yield number, word
+
+
+# What follows `order` in a study file: one entry per form of name.
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    syntax: str
+    description: str
+    example: str
+    num_arguments: tuple[int, ...]
+    generate: Callable[[str, list[str], Order, Path], Order]
+
+
+def _generate_sorted(name: str, arguments: list[str], languages: Order, _folder: Path) -> Order:
+    attribute, direction = arguments[0], arguments[1] if len(arguments) == 2 else "asc"
+    look_up(attribute, SOURCES, kind="attribute of a language", where=f"order {name!r}")
+    descending = look_up(direction, {"asc": False, "desc": True}, kind="direction", where=f"order {name!r}")
+    return sorted_by(attribute, languages, descending=descending)
+
+
+def _generate_blocks(_name: str, arguments: list[str], languages: Order, folder: Path) -> Order:
+    return in_blocks(arguments[0], languages, folder=folder)
+
+
+def _generate_random(name: str, arguments: list[str], languages: Order, _folder: Path) -> Order:
+    return shuffled(_number(arguments[0], name, "SEED"), languages)
+
+
+def _generate_balanced(name: str, arguments: list[str], languages: Order, _folder: Path) -> Order:
+    size, row = _number(arguments[0], name, "N"), _number(arguments[1], name, "I")
+    seed = _number(arguments[2], name, "SEED") if len(arguments) == 3 else None
+    if not 1 <= row <= size:
+        raise AttritionError(f"Order {name!r}: there is no order {row} in a set of {size}; I runs from 1 to N.")
+    return balanced_set(size, languages, seed=seed)[row - 1]
+
+
+def _number(text: str, name: str, what: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise AttritionError(f"Order {name!r}: {what} is {text!r}, but it must be a whole number that is not negative.")
+    return int(text)
+
+
+def _generate_file(_name: str, arguments: list[str], languages: Order, folder: Path) -> Order:
+    return read_order(folder / ":".join(arguments), languages)
+
+
+def _known_forms() -> str:
+    return ", ".join([*PAPER_ORDERS, *(form.syntax for form in _FORMS.values() if form.syntax != "file:PATH")])
+
+
+_FORMS: Mapping[str, _Form] = MappingProxyType(
+    {
+        "sorted": _Form(
+            "sorted:ATTRIBUTE[:desc]", "by an attribute of the language", "sorted:cc100_gib:desc", (1, 2), _generate_sorted
+        ),
+        "blocks": _Form("blocks:GROUPING", "group after group", "blocks:script", (1,), _generate_blocks),
+        "random": _Form("random:SEED", "shuffled, the same for a seed for ever", "random:1", (1,), _generate_random),
+        "balanced": _Form(
+            "balanced:N:I[:SEED]", "order I of N with equal mean positions", "balanced:52:1", (2, 3), _generate_balanced
+        ),
+        "file": _Form("file:PATH", "a file of locales", "file:orders/mine.txt", (1,), _generate_file),
+    }
+)

@@ -1,0 +1,340 @@
+"""Reads a results folder: every run's specification, matrix, metrics, history and times, and nothing of the model."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from attrition.matrix import RMatrix
+from attrition.metrics import summary
+from attrition.names import AttritionError
+
+PARTS = ("data", "training", "evaluation", "other")
+"""What the time of a run is divided into, in the order in which it is shown."""
+
+HISTORY_COLUMNS = ("stage", "trained", "epoch", "train_loss", "dev_f1", "seconds", "best")
+
+
+class _Part(BaseModel):
+    """A piece of spec.json: unknown keys are kept, for the table of settings."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
+class Trains(_Part):
+    """Which weights a method trains."""
+
+    kind: Literal["full", "lora"]
+    rank: int | None = None
+
+
+class MethodSpec(_Part):
+    """A method as a run records it."""
+
+    name: str
+    trains: Trains
+    shared_by: str = "all"
+    joint: bool = False
+
+
+class OrderSpec(_Part):
+    """The order in which a run learned its languages."""
+
+    name: str
+    languages: tuple[str, ...]
+
+
+class ModelSpec(_Part):
+    """The encoder that a run started from."""
+
+    name: str
+
+
+class CorpusSpec(_Part):
+    """What a run learned from."""
+
+    name: str
+    revision: str = ""
+    generated: bool = False
+    licence: str = ""
+    citation: str = ""
+
+
+class Spec(_Part):
+    """Everything that decides a run's numbers, as its spec.json says it."""
+
+    format: Literal[1]
+    run: str
+    study: str = ""
+    name: str
+    method: MethodSpec
+    order: OrderSpec
+    seed: int = 0
+    model: ModelSpec
+    corpus: CorpusSpec
+    training: dict[str, Any] = {}
+    encoding: dict[str, Any] = {}
+    parameters: dict[str, float] = {}
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Series:
+    """What runs have in common when only order and seed differ: they are averaged in tables and figures."""
+
+    method: str
+    rank: int | None
+    model: str
+    corpus: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A finished run.
+
+    `metrics` are in the units of R (0-1), NaN where undefined; `times` are seconds by part; `history` has one row for each epoch
+    of each stage (columns: HISTORY_COLUMNS). `label` is as long as it must be to tell the study's runs apart.
+    """
+
+    folder: Path
+    spec: Spec
+    settings: Mapping[str, str]
+    matrix: RMatrix
+    metrics: Mapping[str, float]
+    history: pd.DataFrame
+    times: Mapping[str, float]
+    transfer: RMatrix | None = None
+    label: str = ""
+
+    @property
+    def key(self) -> str:
+        """The name of the run's folder."""
+        return self.folder.name
+
+    @property
+    def series(self) -> Series:
+        """The method, rank, model and corpus, without order and seed."""
+        method, corpus = self.spec.method, self.spec.corpus
+        rank = method.trains.rank if method.trains.kind == "lora" else None
+        return Series(method.name, rank, self.spec.model.name, f"{corpus.name} {corpus.revision}".strip())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Results:
+    """A study's finished runs, and the names of those that are not."""
+
+    folder: Path
+    name: str
+    runs: tuple[Run, ...]
+    unfinished: tuple[str, ...]
+    study_toml: str
+    environment: Mapping[str, str]
+
+    @cached_property
+    def series(self) -> Mapping[Series, tuple[Run, ...]]:
+        """The runs by what they have in common, in the order in which they are shown."""
+        grouped: dict[Series, list[Run]] = {}
+        for run in self.runs:
+            grouped.setdefault(run.series, []).append(run)
+        return {series: tuple(runs) for series, runs in grouped.items()}
+
+    @cached_property
+    def series_labels(self) -> Mapping[Series, str]:
+        """A label for each series, as long as it must be to tell them apart."""
+        return dict(zip(self.series, _labels([_series_parts(series) for series in self.series]), strict=True))
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Every language that some run scored, in the order of first appearance."""
+        return tuple(dict.fromkeys(language for run in self.runs for language in run.matrix.languages))
+
+
+def read_results(folder: Path) -> Results:
+    """Reads every finished run of a results folder.
+
+    Raises:
+        AttritionError: there is no finished run, or a file is malformed (the message names it).
+    """
+    runs_folder = folder / "runs"
+    if not runs_folder.is_dir():
+        raise AttritionError(
+            f"{folder} is no results folder: it has no folder 'runs'. Give the folder that `attrition run` wrote for a study."
+        )
+    folders = sorted(path for path in runs_folder.iterdir() if path.is_dir() and not path.name.startswith("."))
+    finished = [path for path in folders if (path / "matrix.csv").is_file()]
+    unfinished = tuple(path.name for path in folders if path not in finished)
+    if not finished:
+        raise AttritionError(
+            f"{folder}: no run is finished yet ({len(unfinished)} begun). Resume the study with `attrition run`, then report it."
+        )
+    runs = _labelled([_read_run(path) for path in finished])
+    study = folder / "study.toml"
+    return Results(
+        folder=folder,
+        name=runs[0].spec.study or folder.resolve().name,
+        runs=runs,
+        unfinished=unfinished,
+        study_toml=_text(study) if study.is_file() else "",
+        environment=flat(_json(folder / "environment.json")) if (folder / "environment.json").is_file() else {},
+    )
+
+
+def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested settings as one level of dotted names and short texts.
+
+    >>> flat({"method": {"name": "MULTI", "trains": {"rank": None}}, "languages": ["en-US", "de-DE"]})
+    {'method.name': 'MULTI', 'method.trains.rank': '-', 'languages': 'en-US, de-DE'}
+    """
+    found: dict[str, str] = {}
+    for name, item in value.items():
+        if isinstance(item, Mapping):
+            found.update(flat(item, f"{prefix}{name}."))
+        elif isinstance(item, list | tuple):
+            found[prefix + name] = ", ".join(map(_short, item)) or "-"
+        else:
+            found[prefix + name] = _short(item)
+    return found
+
+
+def _short(value: object) -> str:
+    if value is None or value == "":
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _read_run(folder: Path) -> Run:
+    raw = _json(folder / "spec.json")
+    matrix = RMatrix.from_csv(folder / "matrix.csv")
+    transfer = folder / "transfer.csv"
+    return Run(
+        folder=folder,
+        spec=_spec(raw, folder / "spec.json"),
+        settings=flat({name: value for name, value in raw.items() if name not in ("format", "warnings")}),
+        matrix=matrix,
+        metrics=_metrics(folder / "metrics.json", matrix),
+        history=_history(folder / "history.csv"),
+        times=_times(folder / "times.json"),
+        transfer=RMatrix.from_csv(transfer) if transfer.is_file() else None,
+    )
+
+
+def _spec(raw: Mapping[str, Any], path: Path) -> Spec:
+    if raw.get("format") != 1:
+        raise AttritionError(f"{path}: format {raw.get('format')!r} is not known; this version of attrition reads format 1.")
+    try:
+        return Spec.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise AttritionError(f"{path}: {where}: {first['msg']}. Was the file changed by hand?") from error
+
+
+def _metrics(path: Path, matrix: RMatrix) -> Mapping[str, float]:
+    """The metrics as recorded, or computed from R where a run has recorded none."""
+    if not path.is_file():
+        return summary(matrix)
+    return {name: math.nan if value is None else value for name, value in _numbers(path, allow_null=True).items()}
+
+
+def _times(path: Path) -> Mapping[str, float]:
+    recorded = {name: value or 0.0 for name, value in _numbers(path, allow_null=False).items()} if path.is_file() else {}
+    return {part: recorded.get(part, 0.0) for part in PARTS}
+
+
+def _numbers(path: Path, *, allow_null: bool) -> dict[str, float | None]:
+    """The numbers of a JSON object; anything nested is left to whoever knows it."""
+    numbers: dict[str, float | None] = {}
+    for name, value in _json(path).items():
+        if isinstance(value, dict | list):
+            continue
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            numbers[name] = float(value)
+        elif value is None and allow_null:
+            numbers[name] = None
+        else:
+            raise AttritionError(f"{path}: {name!r} is {value!r}, but should be a number{' or null' if allow_null else ''}.")
+    return numbers
+
+
+def _history(path: Path) -> pd.DataFrame:
+    if not path.is_file():
+        return pd.DataFrame(columns=list(HISTORY_COLUMNS))
+    try:
+        frame = pd.read_csv(path, keep_default_na=True)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise AttritionError(f"{path}: not a table of epochs: {error}.") from error
+    missing = [name for name in HISTORY_COLUMNS if name not in frame.columns]
+    if missing:
+        raise AttritionError(f"{path}: the column {missing[0]!r} is missing; expected: {', '.join(HISTORY_COLUMNS)}.")
+    return frame
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise AttritionError(f"{path}: not UTF-8 text (byte {error.start}).") from error
+    except OSError as error:
+        raise AttritionError(f"{path}: cannot be read: {error.strerror or error}.") from error
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(_text(path))
+    except json.JSONDecodeError as error:
+        raise AttritionError(f"{path}, line {error.lineno}: not JSON: {error.msg}.") from error
+    if not isinstance(value, dict):
+        raise AttritionError(f"{path}: a JSON object is expected, not {type(value).__name__}.")
+    return value
+
+
+# How runs are called
+
+
+def _series_parts(series: Series) -> tuple[str, ...]:
+    rank = "" if series.rank is None else f"r = {series.rank}"
+    return (series.method, rank, series.model, series.corpus)
+
+
+def _labels(parts: Sequence[tuple[str, ...]]) -> list[str]:
+    """The first part of each, and of the others those that differ somewhere among things of the same first part.
+
+    A study's order or seed is left out where it tells nothing apart, so that labels stay short.
+    """
+    telling = [column for column in zip(*parts, strict=True)] if parts else []
+    varies = [
+        any(len({row[i] for row in parts if row[0] == name}) > 1 for name in {row[0] for row in parts})
+        for i in range(len(telling))
+    ]
+    return [
+        " · ".join(part for i, part in enumerate(row) if part and (i == 0 or varies[i])) for row in parts
+    ]
+
+
+def _labelled(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """The runs sorted for reading (joint ones first, then by method, rank, model, order and seed), each with its label."""
+    names = list(dict.fromkeys(run.spec.method.name for run in sorted(runs, key=_reading_order)))
+    ordered = sorted(runs, key=lambda run: (names.index(run.spec.method.name), *_reading_order(run)))
+    labels = _labels([(*_series_parts(run.series), run.spec.order.name, f"seed {run.spec.seed}") for run in ordered])
+    return tuple(
+        replace(run, label=label if labels.count(label) == 1 else f"{label} · {run.key}")
+        for run, label in zip(ordered, labels, strict=True)
+    )
+
+
+def _reading_order(run: Run) -> tuple[bool, bool, bool, str, int, str, str, int]:
+    """References first (joint, then one learner for each language), then what can forget."""
+    spec = run.spec
+    lora = spec.method.trains.kind == "lora"
+    sharing = spec.method.shared_by != "all"
+    return (not run.matrix.joint, lora, sharing, spec.method.name, run.series.rank or 0, spec.model.name, spec.order.name, spec.seed)

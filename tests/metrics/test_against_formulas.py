@@ -1,0 +1,230 @@
+"""Every metric against a slow second implementation: loops over plain dictionaries, counted from 1, as the formulas are printed.
+
+Nothing here uses numpy's arithmetic, and nothing of the package but what is tested.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attrition.matrix import RMatrix
+from attrition.metrics import metrics_json
+
+
+@dataclass
+class Slow:
+    """One order: `r[i, x]` the score on x after step i (i = 1...T; 0 before training), only where it was measured."""
+
+    order: list[str]
+    columns: list[str]
+    r: dict[tuple[int, str], float]
+
+    @property
+    def steps(self) -> int:
+        return len(self.order)
+
+    def learned_at_step(self, i: int) -> str:
+        return self.order[i - 1]
+
+    def position(self, x: str) -> int | None:
+        return self.order.index(x) + 1 if x in self.order else None
+
+
+def mean(values: list[float | None]) -> float | None:
+    there = [value for value in values if value is not None]
+    return sum(there) / len(there) if there else None
+
+
+def minus(a: float | None, b: float | None) -> float | None:
+    return None if a is None or b is None else a - b
+
+
+def p(m: Slow, i: int) -> float | None:
+    if not 1 <= i <= m.steps:
+        return None
+    return mean([m.r.get((i, m.learned_at_step(j))) for j in range(1, i + 1)])
+
+
+def cft(m: Slow) -> float | None:
+    rows = []
+    for i in range(1, m.steps):
+        future = [x for x in m.columns if x not in m.order[:i]]
+        rows.append(mean([m.r.get((i, x)) for x in future]))
+    return mean(rows)
+
+
+def cft_cells(m: Slow) -> float | None:
+    return mean([m.r.get((i, x)) for i in range(1, m.steps) for x in m.columns if x not in m.order[:i]])
+
+
+def cbt(m: Slow, row: int, last: int) -> float | None:
+    terms = []
+    for i in range(1, last + 1):
+        x = m.learned_at_step(i)
+        terms.append(minus(m.r.get((row, x)), m.r.get((i, x))))
+    return mean(terms)
+
+
+def fwt(m: Slow) -> float | None:
+    terms = []
+    for i in range(2, m.steps + 1):
+        x = m.learned_at_step(i)
+        terms.append(minus(m.r.get((i - 1, x)), m.r.get((0, x))))
+    return mean(terms)
+
+
+def forgetting(m: Slow) -> float | None:
+    terms = []
+    for j in range(1, m.steps):
+        x = m.learned_at_step(j)
+        earlier = [m.r[row, x] for row in range(1, m.steps) if (row, x) in m.r]
+        terms.append(minus(max(earlier) if earlier else None, m.r.get((m.steps, x))))
+    return mean(terms)
+
+
+def learning_accuracy(m: Slow) -> float | None:
+    return mean([m.r.get((i, m.learned_at_step(i))) for i in range(1, m.steps + 1)])
+
+
+def mft(m: Slow, x: str, h: int) -> float | None:
+    i = m.position(x)
+    return None if i is None else minus(p(m, i + h), p(m, i - 1))
+
+
+def mbt(m: Slow, x: str, h: int) -> float | None:
+    i = m.position(x)
+    return None if i is None else minus(p(m, i), p(m, i - h - 1))
+
+
+def pairwise(m: Slow, x: str, distance: int) -> float | None:
+    i = m.position(x)
+    if i is None or i - 1 < 1 or not 1 <= i + distance <= m.steps or distance == 0:
+        return None
+    other = m.learned_at_step(i + distance)
+    return minus(m.r.get((i, other)), m.r.get((i - 1, other)))
+
+
+def shift_fixed(m: Slow, x: str) -> float | None:
+    i = m.position(x)
+    if i is None:
+        return None
+    terms = []
+    for j in range(1, i):
+        earlier = m.learned_at_step(j)
+        terms.append(minus(m.r.get((i, earlier)), m.r.get((i - 1, earlier))))
+    return mean(terms)
+
+
+def effect(ms: list[Slow], a: str, b: str, which: str) -> float | None:
+    terms = []
+    for m in ms:
+        i, j = m.position(a), m.position(b)
+        if i is None:
+            continue
+        if which == "learned" and (j is None or j >= i):
+            continue
+        if which == "unlearned" and (j is not None and j <= i):
+            continue
+        terms.append(minus(m.r.get((i, b)), m.r.get((i - 1, b))))
+    return mean(terms)
+
+
+def slowly(ms: list[Slow]) -> dict[str, object]:
+    columns: list[str] = []
+    for m in ms:
+        columns += [x for x in m.columns if x not in columns]
+    single = []
+    for m in ms:
+        t = m.steps
+        single.append(
+            {
+                "learned_mean": [p(m, i) for i in range(1, t + 1)],
+                "final_mean": p(m, t),
+                "cft": cft(m),
+                "cft_cells": cft_cells(m),
+                "cbt": cbt(m, t, t - 1),
+                "cbt_literal": cbt(m, t - 1, t - 1),
+                "bwt": cbt(m, t, t - 1),
+                "fwt": fwt(m),
+                "forgetting": forgetting(m),
+                "learning_accuracy": learning_accuracy(m),
+            }
+        )
+    every: dict[str, object] = {"matrices": single}
+    for name, signed in (("mft", 1), ("mbt", -1)):
+        whole = mft if name == "mft" else mbt
+        every[name] = {x: [mean([whole(m, x, h) for m in ms]) for h in range(10)] for x in columns}
+        every[f"{name}_n"] = {x: [sum(whole(m, x, h) is not None for m in ms) for h in range(10)] for x in columns}
+        every[f"{name}_pairwise"] = {x: [mean([pairwise(m, x, signed * h) for m in ms]) for h in range(10)] for x in columns}
+    growing = {x: mean([mft(m, x, 0) for m in ms]) for x in columns}
+    fixed = {x: mean([shift_fixed(m, x) for m in ms]) for x in columns}
+    every["shift_growing"] = growing
+    every["shift_fixed"] = fixed
+    every["composition"] = {x: minus(growing[x], fixed[x]) for x in columns}
+    every["p_avg"] = mean([minus(p(m, t), p(m, t + 1)) for m in ms for t in range(1, m.steps)])
+    for name, which in (("donor", "all"), ("donor_learned", "learned"), ("donor_unlearned", "unlearned")):
+        every[name] = {a: mean([effect(ms, a, b, which) for b in columns if b != a]) for a in columns}
+    every["receiver"] = {b: mean([effect(ms, a, b, "all") for a in columns if a != b]) for b in columns}
+    return every
+
+
+@st.composite
+def several(draw: st.DrawFn) -> list[RMatrix]:
+    """One to four orders of up to 13 languages (more than ten, so that hop 9 is reached), some cells and rows not measured."""
+    num_languages = draw(st.integers(1, 13))
+    columns = [f"l{number:02}" for number in range(num_languages)]
+    num_trained = draw(st.integers(max(1, num_languages - 2), num_languages))
+    rng = np.random.default_rng(draw(st.integers(0, 2**32)))
+    share_missing = draw(st.sampled_from([0.0, 0.0, 0.1, 0.6]))
+    matrices = []
+    for _ in range(draw(st.integers(1, 4))):
+        scores = rng.random((num_trained + 1, num_languages))
+        scores[rng.random(scores.shape) < share_missing] = np.nan
+        order = tuple((str(x),) for x in rng.permutation(columns)[:num_trained])
+        shuffled = tuple(str(x) for x in rng.permutation(columns))
+        before = scores[0] if draw(st.booleans()) else None
+        matrices.append(RMatrix(scores[1:], shuffled, order, before))
+    return matrices
+
+
+def plain(matrix: RMatrix) -> Slow:
+    rows = [(i, row) for i, row in enumerate(matrix.scores_SL.tolist(), start=1)]
+    if matrix.before_L is not None:
+        rows.append((0, matrix.before_L.tolist()))
+    r = {(i, x): score for i, row in rows for x, score in zip(matrix.languages, row, strict=True) if not math.isnan(score)}
+    return Slow([x for (x,) in matrix.trained], list(matrix.languages), r)
+
+
+def assert_same(ours: object, theirs: object, path: str) -> None:
+    if isinstance(theirs, dict):
+        assert isinstance(ours, dict), path
+        for key, value in theirs.items():
+            assert_same(ours[key], value, f"{path}.{key}")
+    elif isinstance(theirs, list):
+        assert isinstance(ours, list), path
+        assert len(ours) == len(theirs), path
+        for place, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+            assert_same(one, other, f"{path}[{place}]")
+    elif theirs is None:
+        assert ours is None, path
+    else:
+        assert ours == pytest.approx(theirs, abs=1e-12), path
+
+
+@settings(max_examples=60, deadline=None)
+@given(matrices=several())
+def test_every_metric_equals_its_formula_in_loops(matrices: list[RMatrix], tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder: Path = tmp_path_factory.mktemp("matrices")
+    paths = [folder / f"R{number}.csv" for number in range(len(matrices))]
+    for matrix, path in zip(matrices, paths, strict=True):
+        matrix.to_csv(path)
+    ours = json.loads(json.dumps(metrics_json(paths), allow_nan=False))
+    assert_same(ours, slowly([plain(matrix) for matrix in matrices]), "metrics")
