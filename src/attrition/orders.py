@@ -85,10 +85,8 @@ def list_orders() -> tuple[OrderInfo, ...]:
     """
     described = [(paper.name, paper.description, paper.name) for paper in PAPER_ORDERS.values()]
     described += [(form.syntax, form.description, form.example) for form in _FORMS.values()]
-    return tuple(
-        OrderInfo(name, description, example, () if example.startswith("file:") else order(example)[:5])
-        for name, description, example in described
-    )
+    named = tuple(OrderInfo(name, description, example, order(example)[:5]) for name, description, example in described)
+    return (*named, OrderInfo("file:PATH", "the locales that a file lists", "file:orders/mine.txt", ()))
 
 
 def order(name: str, languages: Sequence[str] | None = None, *, folder: Path | None = None) -> Order:
@@ -112,13 +110,13 @@ def order(name: str, languages: Sequence[str] | None = None, *, folder: Path | N
     """
     folder = folder or Path()
     head, colon, rest = name.partition(":")
-    if head == "file" and rest:
+    if head == "file" and colon:
         return read_order(folder / rest, languages, source=rest)
     chosen = validate(tuple(LANGUAGES) if languages is None else languages)
     if name in PAPER_ORDERS:
         return restrict(PAPER_ORDERS[name].locales, chosen, source=name)
     if head not in _FORMS:
-        raise unknown(head if colon else name, [*PAPER_ORDERS, *_FORMS], kind="order")
+        raise unknown(head if colon else name, [*PAPER_ORDERS, *_FORMS, "file"], kind="order")
     form = _FORMS[head]
     arguments = rest.split(":") if rest else []
     if len(arguments) not in form.num_arguments or "" in arguments:
@@ -182,10 +180,10 @@ def sorted_by(attribute: str, languages: Sequence[str], *, descending: bool = Fa
 
     def key(locale: str) -> Value:
         value = by_locale(locale).value(attribute)
-        return VITALITIES.index(value) if attribute == "vitality" else value  # type: ignore[arg-type]
+        return VITALITIES.index(value) if attribute == "vitality" else value
 
     # Python's sort keeps ties in place even when it is reversed.
-    return tuple(sorted(sorted(languages), key=key, reverse=descending))  # type: ignore[arg-type, return-value]
+    return tuple(sorted(sorted(languages), key=key, reverse=descending))
 
 
 def in_blocks(by: str, languages: Sequence[str], *, folder: Path | None = None) -> Order:
@@ -217,9 +215,10 @@ def balanced_set(size: int, languages: Sequence[str], *, seed: int | None = None
     With n languages and N orders:
 
     - N even: pairs of an order and its reverse, so all mean positions are equal. With N = n they form a Williams square:
-      each language is at each position once and directly follows each other language once. N = 2n does both for odd n.
-    - N odd: an odd n has equal sums of positions (N = n is a cyclic Latin square); an even n cannot, and they differ by
-      at most 1, for all N > 1.
+      each language is at each position once and directly follows each other language once. For odd n, N = 2n has each of
+      them twice.
+    - N odd: with odd n all mean positions are equal too (N = n is a cyclic Latin square); with even n they cannot be, and
+      the sums of positions differ by at most 1. N = 1 balances nothing.
 
     Source: E. J. Williams (1949), Experimental designs balanced for the estimation of residual effects of treatments.
 
@@ -237,7 +236,7 @@ def balanced_set(size: int, languages: Sequence[str], *, seed: int | None = None
     """
     if size < 1:
         raise AttritionError(f"A balanced set has at least 1 order, not {size}.")
-    locales = tuple(sorted(languages)) if seed is None else shuffled(seed, languages)
+    locales = validate(sorted(languages) if seed is None else shuffled(seed, languages))
     return tuple(tuple(locales[index] for index in row) for row in _balanced(len(locales), size))
 
 
@@ -254,17 +253,16 @@ def _balanced(n: int, size: int) -> list[IndexOrder]:
     elif size % 2:
         rows = _triple(square[0])
     num_pairs = (size - len(rows)) // 2
-    # Pairs far apart in the square; the triple begins with its first row, so there the first pair comes last.
-    full, part = divmod(num_pairs, len(pairs))
-    offset = 1 if len(rows) == 3 else 0
-    chosen = [*range(len(pairs))] * full + [
-        (index + offset) * len(pairs) // (part + offset) % len(pairs) for index in range(part)
-    ]
+    # The last, incomplete round takes pairs far apart in the square, and not the first, if a row of it is taken already.
+    rounds, rest = divmod(num_pairs, len(pairs))
+    skip = 1 if rows else 0
+    chosen = [*range(len(pairs))] * rounds
+    chosen += [(index + skip) * len(pairs) // (rest + skip) % len(pairs) for index in range(rest)]
     return rows + [row for index in chosen for row in pairs[index]]
 
 
 def _triple(labels: IndexOrder) -> list[IndexOrder]:
-    """Three orders with equal sums of positions for an odd number of labels, and sums that differ by at most 1 for an even one."""
+    """Three orders in which the sums of positions are equal (odd number of labels) or differ by at most 1 (even)."""
     n = len(labels)
     half = (n - 1) // 2
     # Label number i is at position i in the first order, at positions[i][0] in the second and positions[i][1] in the third.
@@ -293,7 +291,7 @@ def read_order(path: Path, languages: Sequence[str] | None = None, *, source: st
     try:
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise AttritionError(f"There is no order file {str(path)!r}. Orders without a file: {_known_forms()}.") from None
+        raise AttritionError(f"There is no order file {str(path)!r}. Give one that exists.") from None
     except (OSError, UnicodeDecodeError) as error:
         raise AttritionError(f"The order file {str(path)!r} cannot be read: {error}.") from error
     known = {*LANGUAGES, *(languages or ())}
@@ -357,14 +355,6 @@ def _number(text: str, name: str, what: str) -> int:
     return int(text)
 
 
-def _generate_file(_name: str, arguments: list[str], languages: Order, folder: Path) -> Order:
-    return read_order(folder / ":".join(arguments), languages)
-
-
-def _known_forms() -> str:
-    return ", ".join([*PAPER_ORDERS, *(form.syntax for form in _FORMS.values() if form.syntax != "file:PATH")])
-
-
 _FORMS: Mapping[str, _Form] = MappingProxyType(
     {
         "sorted": _Form(
@@ -375,6 +365,5 @@ _FORMS: Mapping[str, _Form] = MappingProxyType(
         "balanced": _Form(
             "balanced:N:I[:SEED]", "order I of N with equal mean positions", "balanced:52:1", (2, 3), _generate_balanced
         ),
-        "file": _Form("file:PATH", "a file of locales", "file:orders/mine.txt", (1,), _generate_file),
     }
 )

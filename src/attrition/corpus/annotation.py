@@ -16,6 +16,7 @@ Python's own idea of white space takes in no-break and ideographic spaces. In th
 zero-width joiners (Persian, Malayalam, Khmer...): they are neither cut at nor stripped.
 """
 
+_NONE: tuple[Slot, ...] = ()
 _WORD = re.compile(r"[^ \t]+")
 # No class here can run over a bracket, so a failed match stops at the next one: linear time even for hostile rows.
 _SLOT = re.compile(r"\[([^\s\[\]]+) : ([^\[\]]*)\]")
@@ -46,7 +47,7 @@ def annotate(text: str, annotation: str, *, blanks_may_differ: bool = False) -> 
     (((0, 2), (2, 3)), (Slot(start=0, end=2, name='time'),))
     """
     if "[" not in annotation and "]" not in annotation:
-        plain, slots = annotation, ()
+        plain, slots = annotation, _NONE
     else:
         plain, slots = _without_brackets(annotation)
     if plain == text:

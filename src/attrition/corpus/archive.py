@@ -1,4 +1,4 @@
-"""Unpacks chosen files of a tar that may be broken, hostile, or enormous: streamed once, bounded, nothing outside the target."""
+"""Unpacks chosen files of a tar that may be broken, hostile or enormous: in one pass, bounded, never outside the target."""
 
 from __future__ import annotations
 

@@ -56,7 +56,7 @@ def progression(R: RMatrix, num_steps: int | None = None) -> NDArray[np.float64]
 
 def final_mean_terms(R: RMatrix) -> Terms:
     """The last row's scores on the languages learned."""
-    return R.scores_SL[-1, R.learned_SL[-1]]
+    return np.extract(R.learned_SL[-1], R.scores_SL[-1])
 
 
 def final_mean(R: RMatrix) -> float:
@@ -112,7 +112,7 @@ def learning_accuracy(R: RMatrix) -> float:
 
 def learning_accuracy_terms(R: RMatrix) -> Terms:
     """The diagonal, over the languages learned."""
-    return R.own_L[R.learned_SL[-1]]
+    return np.extract(R.learned_SL[-1], R.own_L)
 
 
 def _not_yet_learned(R: RMatrix) -> NDArray[np.float64]:
@@ -141,7 +141,7 @@ def cft(R: RMatrix) -> float:
 
 def cft_cells_terms(R: RMatrix) -> Terms:
     """The cells above the diagonal, rows 1 to T-1."""
-    return R.scores_SL[:-1][~R.learned_SL[:-1]]
+    return np.extract(~R.learned_SL[:-1], R.scores_SL[:-1])
 
 
 def cft_cells(R: RMatrix) -> float:
@@ -156,9 +156,14 @@ def cft_cells(R: RMatrix) -> float:
     return _mean(cft_cells_terms(R))
 
 
+def _earlier_L(R: RMatrix) -> NDArray[np.bool_]:
+    """Whether a language was learned before the last stage."""
+    return R.stage_L < R.num_stages - 1
+
+
 def cbt_terms(R: RMatrix) -> Terms:
     """R[T, j] - R[j, j] for the languages learned before the last stage."""
-    return (R.scores_SL[-1] - R.own_L)[R.stage_L < R.num_stages - 1]
+    return np.extract(_earlier_L(R), R.scores_SL[-1] - R.own_L)
 
 
 def cbt(R: RMatrix) -> float:
@@ -179,7 +184,7 @@ def cbt_literal_terms(R: RMatrix) -> Terms:
     """R[T-1, j] - R[j, j] for the languages learned before the last stage; 0 for the one of stage T-1."""
     if R.num_stages < 2:
         return np.empty(0)
-    return (R.scores_SL[-2] - R.own_L)[R.stage_L < R.num_stages - 1]
+    return np.extract(_earlier_L(R), R.scores_SL[-2] - R.own_L)
 
 
 def cbt_literal(R: RMatrix) -> float:
@@ -210,9 +215,9 @@ def bwt(R: RMatrix) -> float:
 
 def fwt_terms(R: RMatrix) -> Terms:
     """R[i-1, i] - R[0, i] for the languages learned after the first stage."""
-    (later,) = np.nonzero((R.stage_L > 0) & (R.stage_L < R.num_stages))
     before_L = np.full(len(R.languages), np.nan) if R.before_L is None else R.before_L
-    return R.scores_SL[R.stage_L[later] - 1, later] - before_L[later]
+    just_before_L = R.scores_SL[R.stage_L - 1, np.arange(len(R.languages))]
+    return np.extract((R.stage_L > 0) & (R.stage_L < R.num_stages), just_before_L - before_L)
 
 
 def fwt(R: RMatrix) -> float:
@@ -233,7 +238,7 @@ def forgetting_terms(R: RMatrix) -> Terms:
     earlier_SL = R.scores_SL[:-1]
     best_L = np.where(np.isnan(earlier_SL), -np.inf, earlier_SL).max(axis=0, initial=-np.inf)
     best_L[np.isneginf(best_L)] = np.nan
-    return (best_L - R.scores_SL[-1])[R.stage_L < R.num_stages - 1]
+    return np.extract(_earlier_L(R), best_L - R.scores_SL[-1])
 
 
 def forgetting(R: RMatrix) -> float:
@@ -284,7 +289,7 @@ def intransigence_terms(R: RMatrix, reference: RMatrix) -> Terms:
 
 
 def intransigence(R: RMatrix, reference: RMatrix) -> float:
-    """Intransigence: how far each language, when its turn came, stayed below a reference that learned it in the best conditions.
+    """Intransigence: how far each language, when its turn came, stayed below a reference that had no such order.
 
     Formula: I = mean over i of reference[i, i] - R[i, i], the reference being MULTI (a joint run: its one row) or MONO (one
     learner per language: its diagonal). Range -1 to 1, positive is a loss, lower is better. Languages that the reference did

@@ -1,0 +1,193 @@
+"""Reads rows, one JSON object a line, and answers a malformed one with its file, its line and a sentence."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, NoReturn
+
+from attrition.corpus.annotation import annotate
+from attrition.corpus.base import SPLITS, Split, Utterance
+from attrition.names import AttritionError, unknown
+
+_MARK = b"\xef\xbb\xbf"  # what some editors put before UTF-8
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong in a file: which file, which line (from 1; None for the file as a whole), and a sentence."""
+
+    file: str
+    line: int | None
+    message: str
+
+    def __str__(self) -> str:
+        place = self.file if self.line is None else f"{self.file}, line {self.line}"
+        return f"{place}: {self.message}"
+
+
+OnProblem = Callable[[Problem], None]
+"""What to do about a malformed row: `refuse`, or collect it and go on with the next."""
+
+
+def refuse(problem: Problem) -> NoReturn:
+    """Raise the problem as the user's error.
+
+    >>> refuse(Problem("de-DE.jsonl", 4, "not JSON."))
+    Traceback (most recent call last):
+    attrition.names.AttritionError: de-DE.jsonl, line 4: not JSON.
+    """
+    raise AttritionError(str(problem))
+
+
+def in_place(file: str, line: int | None, error: AttritionError) -> Problem:
+    """The problem that an error about a row's content is, once its place is known."""
+    message = str(error)
+    return Problem(file, line, message[:1].lower() + message[1:])
+
+
+class Row(NamedTuple):
+    """A row that could be read, with its line number from 1."""
+
+    line: int
+    split: Split
+    utterance: Utterance
+
+
+def text_lines(data: bytes, file: str, on_problem: OnProblem = refuse) -> Iterator[tuple[int, str]]:
+    """The lines of a UTF-8 file, numbered from 1; one that is not UTF-8 is a problem.
+
+    Only U+000A ends a line (and U+000D before it is dropped): other line separators of Unicode may be part of an utterance.
+    A byte-order mark at the start is skipped.
+
+    >>> list(text_lines(b"eins\\r\\nzwei", "mine.conll"))
+    [(1, 'eins'), (2, 'zwei')]
+    """
+    lines = data.removeprefix(_MARK).split(b"\n")
+    if lines and not lines[-1]:
+        lines.pop()
+    for number, line in enumerate(lines, start=1):
+        try:
+            yield number, line.removesuffix(b"\r").decode("utf-8")
+        except UnicodeDecodeError as error:
+            byte = f"byte 0x{line[error.start]:02x} at {error.start + 1}"
+            on_problem(Problem(file, number, f"the line is not UTF-8 ({byte}). Save the file as UTF-8."))
+
+
+def json_object(line: str) -> dict[str, Any]:
+    """The JSON object that a line holds.
+
+    Raises:
+        AttritionError: it holds something else, or text that cannot be written as UTF-8.
+    """
+    try:
+        row = json.loads(line)
+        if "\\ud" in line or "\\uD" in line:
+            json.dumps(row, ensure_ascii=False).encode("utf-8")  # half a surrogate pair is no text
+    except (ValueError, RecursionError) as error:
+        reason = "it is empty" if not line.strip() else str(error)
+        raise AttritionError(f"the row is not a JSON object in UTF-8 ({reason}). Correct the row, or take it out.") from error
+    if not isinstance(row, dict):
+        raise AttritionError(f"the row is not a JSON object but {_kind(row)}. Write one {{...}} a line.")
+    return row
+
+
+def text_field(row: Mapping[str, Any], name: str) -> str:
+    """A field that must be there and be text.
+
+    Raises:
+        AttritionError: it is missing, or something else than text.
+
+    >>> text_field({"utt": "wake me"}, "utt")
+    'wake me'
+    """
+    if name not in row:
+        given = ", ".join(row) or "none"
+        raise AttritionError(f"field {name!r} is missing (the row has: {given}). Add it, or take the row out.")
+    value = row[name]
+    if not isinstance(value, str):
+        raise AttritionError(f"field {name!r} must be text, but is {_kind(value)}. Put it in quotation marks.")
+    return value
+
+
+def massive_rows(
+    data: bytes,
+    locale: str,
+    file: str,
+    *,
+    slots: Collection[str],
+    intents: Collection[str],
+    blanks_may_differ: bool,
+    on_problem: OnProblem = refuse,
+) -> Iterator[Row]:
+    """The rows of one locale file of MASSIVE, in order.
+
+    Args:
+        data: the file's bytes.
+        locale: the locale that every row must name.
+        file: how the file is called in errors.
+        slots, intents: the names allowed.
+        blanks_may_differ: whether the annotation may hold blanks that the text has not.
+        on_problem: what to do about a malformed row; the default refuses the first.
+
+    Raises:
+        AttritionError: by the default `on_problem`, "file, line N: what is wrong, what to do".
+    """
+    line_of_id: dict[str, int] = {}
+    for number, line in text_lines(data, file, on_problem):
+        try:
+            row = json_object(line)
+            split = _split(row)
+            given = text_field(row, "locale")
+            if given != locale:
+                raise AttritionError(f"the row is of locale {given!r}, the file of {locale!r}. Move it to its own file.")
+            utterance = massive_utterance(row, slots=slots, intents=intents, blanks_may_differ=blanks_may_differ)
+            first = line_of_id.setdefault(utterance.id, number)
+            if first != number:
+                raise AttritionError(f"id {utterance.id!r} was used in line {first} already. Give each row an id of its own.")
+        except AttritionError as error:
+            on_problem(in_place(file, number, error))
+        else:
+            yield Row(number, split, utterance)
+
+
+def massive_utterance(
+    row: Mapping[str, Any], *, slots: Collection[str] | None, intents: Collection[str] | None, blanks_may_differ: bool
+) -> Utterance:
+    """A row in MASSIVE's schema as an utterance; None for `slots` or `intents` allows every name.
+
+    Raises:
+        AttritionError: a field is missing or of another type, a name is unknown, or the annotation does not match the text.
+
+    >>> row = {"id": "0", "intent": "alarm_set", "utt": "wake me", "annot_utt": "wake [person : me]"}
+    >>> massive_utterance(row, slots=["person"], intents=None, blanks_may_differ=False).slots
+    (Slot(start=5, end=7, name='person'),)
+    """
+    text = text_field(row, "utt")
+    words, spans = annotate(text, text_field(row, "annot_utt"), blanks_may_differ=blanks_may_differ)
+    if not words:
+        raise AttritionError("the utterance is empty. Give it its text, or take the row out.")
+    intent = text_field(row, "intent")
+    if intents is not None and intent not in intents:
+        raise unknown(intent, intents, kind="intent")
+    if slots is not None:
+        for span in spans:
+            if span.name not in slots:
+                raise unknown(span.name, slots, kind="slot")
+    return Utterance(text_field(row, "id"), intent, text, words, spans)
+
+
+def _split(row: Mapping[str, Any]) -> Split:
+    given = text_field(row, "partition")
+    for split in SPLITS:
+        if given == split:
+            return split
+    raise unknown(given, SPLITS, kind="partition")
+
+
+def _kind(value: object) -> str:
+    """What a JSON value is, in words, with the value itself when it is short."""
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    return f"{value!r}" if value is None or isinstance(value, bool) else f"the value {value!r}"[:60]

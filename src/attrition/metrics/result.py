@@ -1,0 +1,181 @@
+"""All metrics of matrices in files, as one object that JSON can hold, with the conventions that decide the numbers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from attrition.matrix import RMatrix
+from attrition.metrics import donors, hops, shift, single
+from attrition.metrics.several import PerLanguage
+from attrition.names import AttritionError, look_up, unknown
+
+Cbt = Literal["last_row", "literal"]
+Cft = Literal["rows", "cells"]
+Hops = Literal["averages", "pairwise"]
+ShiftSign = Literal["gain", "loss"]
+
+_CHOICES: Mapping[str, tuple[str, ...]] = {
+    "cbt": get_args(Cbt),
+    "cft": get_args(Cft),
+    "hops": get_args(Hops),
+    "shift_sign": get_args(ShiftSign),
+}
+
+_MEANING: Mapping[tuple[str, str], str] = {
+    ("cbt", "last_row"): "cbt compares with the last row: mean over i < T of R[T, i] - R[i, i], equal to bwt.",
+    ("cbt", "literal"): "cbt is eq. 12 as printed, with row T-1, equal to cbt_literal; bwt still compares with the last row.",
+    ("cft", "rows"): "cft gives every stage the same weight (eq. 10-11 as printed).",
+    ("cft", "cells"): "cft gives every cell above the diagonal the same weight, equal to cft_cells.",
+    ("hops", "averages"): "mft and mbt are changes of P (eq. 13-14 with i the position of the language).",
+    ("hops", "pairwise"): "mft and mbt, and their counts, are the pairwise reading, equal to mft_pairwise and mbt_pairwise.",
+    ("shift_sign", "gain"): "shift_growing, shift_fixed and composition are positive for a gain.",
+    ("shift_sign", "loss"): "shift_growing, shift_fixed and composition are positive for a loss.",
+}
+
+_ALWAYS = (
+    "p_avg is eq. 9 as printed: positive is a loss.",
+    "forgetting never lets the last row join the maximum; positive is forgetting.",
+    "A hop or shift that needs a stage before the first or after the last is left out of the mean over files, never counted as 0.",
+    "The pairwise hops leave out the first language of an order; donor and receiver compare it with the row before training.",
+    "Languages never trained count as not yet learned.",
+    "A cell that was not measured is left out of means, never counted as 0; null is a mean of nothing.",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Conventions:
+    """Which of the readings that the paper leaves open the keys `cbt`, `cft`, `mft`, `mbt` and `shift_*` hold."""
+
+    cbt: Cbt = "last_row"
+    cft: Cft = "rows"
+    hops: Hops = "averages"
+    shift_sign: ShiftSign = "gain"
+
+    @classmethod
+    def of(cls, settings: Mapping[str, str] | None = None) -> Conventions:
+        """The conventions that settings ask for, the rest by default.
+
+        Raises:
+            UnknownNameError: a setting, or its value, is not one of those here.
+
+        >>> Conventions.of({"cbt": "literal"}).cbt
+        'literal'
+        >>> Conventions.of({"cbt": "litteral"})
+        Traceback (most recent call last):
+        attrition.names.UnknownNameError: Unknown value of the setting cbt 'litteral'. Did you mean 'literal'? Known: ...
+        """
+        chosen: dict[str, Any] = {}
+        for name, value in (settings or {}).items():
+            choices = look_up(name, _CHOICES, kind="setting of metrics")
+            if value not in choices:
+                raise unknown(str(value), choices, kind=f"value of the setting {name}")
+            chosen[name] = value
+        return cls(**chosen)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The settings by name, and in sentences what they and the fixed conventions mean."""
+        settings = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {**settings, "statements": [*(_MEANING[choice] for choice in settings.items()), *_ALWAYS]}
+
+
+def metrics_json(paths: Iterable[str | Path], *, settings: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """All metrics of the matrices in CSV files, one file per order; None for what is undefined.
+
+    Args:
+        paths: files in the layout of `RMatrix.to_csv`.
+        settings: conventions by name, such as `{"cbt": "literal"}`; see `Conventions`.
+
+    Raises:
+        AttritionError: no file was given, one is malformed, or a setting is unknown.
+    """
+    files = [paths] if isinstance(paths, str | Path) else list(paths)
+    if not files:
+        raise AttritionError(
+            "No matrix was given. Name one CSV file per order: header 'trained,<language>,...', a row per stage."
+        )
+    conventions = Conventions.of(settings)
+    return metrics_of([RMatrix.from_csv(path) for path in files], files=[str(path) for path in files], conventions=conventions)
+
+
+def metrics_of(matrices: Sequence[RMatrix], *, files: Sequence[str], conventions: Conventions | None = None) -> dict[str, Any]:
+    """All metrics of matrices, named as `metrics_json` names them.
+
+    >>> R = RMatrix.sequential("ab", [[.75, .25], [.5, .875]])
+    >>> metrics_of([R], files=["R.csv"])["mft"]["b"][:2]
+    [-0.0625, None]
+    """
+    chosen = conventions or Conventions()
+    averages = {"mft": hops.mft(matrices), "mbt": hops.mbt(matrices)}
+    pairwise = {"mft": hops.mft_pairwise(matrices), "mbt": hops.mbt_pairwise(matrices)}
+    reading = averages if chosen.hops == "averages" else pairwise
+    sign = 1.0 if chosen.shift_sign == "gain" else -1.0
+    whole = {
+        "matrices": [_one(R, file, chosen) for R, file in zip(matrices, files, strict=True)],
+        "mft": reading["mft"].as_dict(),
+        "mbt": reading["mbt"].as_dict(),
+        "mft_n": reading["mft"].counts_as_dict(),
+        "mbt_n": reading["mbt"].counts_as_dict(),
+        "mft_pairwise": pairwise["mft"].as_dict(),
+        "mbt_pairwise": pairwise["mbt"].as_dict(),
+        "shift_growing": _signed(shift.shift_growing(matrices), sign),
+        "shift_fixed": _signed(shift.shift_fixed(matrices), sign),
+        "composition": _signed(shift.composition(matrices), sign),
+        "p_avg": shift.average_p_avg(matrices),
+        "donor": donors.donor(matrices).as_dict(),
+        "receiver": donors.receiver(matrices).as_dict(),
+        "donor_learned": donors.donor_learned(matrices).as_dict(),
+        "donor_unlearned": donors.donor_unlearned(matrices).as_dict(),
+        "partial": [note for R, file in zip(matrices, files, strict=True) for note in _partial(R, file)],
+        "conventions": chosen.as_dict(),
+    }
+    return {key: nulls_for_nan(value) for key, value in whole.items()}
+
+
+def _one(R: RMatrix, file: str, conventions: Conventions) -> dict[str, Any]:
+    return {
+        "file": file,
+        "order": list(R.order),
+        "learned_mean": single.learned_mean(R).tolist(),
+        "final_mean": single.final_mean(R),
+        "cft": single.cft(R) if conventions.cft == "rows" else single.cft_cells(R),
+        "cft_cells": single.cft_cells(R),
+        "cbt": single.cbt(R) if conventions.cbt == "last_row" else single.cbt_literal(R),
+        "cbt_literal": single.cbt_literal(R),
+        "bwt": single.bwt(R),
+        "fwt": single.fwt(R),
+        "forgetting": single.forgetting(R),
+        "learning_accuracy": single.learning_accuracy(R),
+    }
+
+
+def _partial(R: RMatrix, file: str) -> list[dict[str, Any]]:
+    """The metrics of R that are means over some of their terms only, because the others were not measured."""
+    notes = []
+    for name in single.TERMS:
+        terms, of = single.num_terms(R, name)
+        if 0 < terms < of:
+            notes.append({"file": file, "metric": name, "terms": terms, "of": of})
+    return notes
+
+
+def _signed(means: PerLanguage, sign: float) -> dict[str, Any]:
+    return PerLanguage(means.languages, np.multiply(sign, means.values), means.counts).as_dict()
+
+
+def nulls_for_nan(value: Any) -> Any:
+    """The same nested lists and dictionaries, None for every NaN: JSON has no NaN.
+
+    >>> nulls_for_nan({"fwt": float("nan"), "P": [0.5, float("nan")]})
+    {'fwt': None, 'P': [0.5, None]}
+    """
+    if isinstance(value, dict):
+        return {key: nulls_for_nan(entry) for key, entry in value.items()}
+    if isinstance(value, list):
+        return [nulls_for_nan(entry) for entry in value]
+    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,0 +1,109 @@
+"""What metrics over several orders share: matrices lined up by language, and means that know how many orders are behind them.
+
+Shape letters: O orders (matrices), L languages (the union of the matrices' columns, in order of first appearance), S stages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attrition.matrix import RMatrix
+from attrition.metrics.means import count_measured, mean_measured
+from attrition.names import AttritionError, unknown
+
+Matrices = RMatrix | Sequence[RMatrix]
+"""One matrix, or one per order."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, eq=False)
+class PerLanguage:
+    """A mean per language: `values` (L, ...), NaN where undefined, and `counts` (L, ...), the number of orders behind each."""
+
+    languages: tuple[str, ...]
+    values: Floats
+    counts: NDArray[np.int64]
+
+    def __getitem__(self, language: str) -> Any:
+        """One language's number (or list of them)."""
+        if language not in self.languages:
+            raise unknown(language, self.languages, kind="language")
+        return self.values[self.languages.index(language)].tolist()
+
+    def as_dict(self) -> dict[str, Any]:
+        """Language to number (or list of them), NaN where undefined."""
+        return dict(zip(self.languages, self.values.tolist(), strict=True))
+
+    def counts_as_dict(self) -> dict[str, Any]:
+        """Language to the number of orders (or list of them)."""
+        return dict(zip(self.languages, self.counts.tolist(), strict=True))
+
+    @property
+    def overall(self) -> Floats:
+        """The mean over the languages that have a value (a number, or one per further axis)."""
+        return mean_measured(self.values, axis=0)
+
+
+def as_orders(matrices: Matrices) -> tuple[RMatrix, ...]:
+    """The matrices as a tuple, one or more.
+
+    Raises:
+        AttritionError: there is none.
+    """
+    orders = (matrices,) if isinstance(matrices, RMatrix) else tuple(matrices)
+    if not orders:
+        raise AttritionError("No matrix was given: metrics over orders need at least one.")
+    return orders
+
+
+def languages_of(orders: Sequence[RMatrix]) -> tuple[str, ...]:
+    """All columns of all matrices, each once, in order of first appearance.
+
+    >>> a, b = RMatrix.sequential("ab", [[1, 0], [0, 1]]), RMatrix.sequential("cb", [[1, 0], [0, 1]])
+    >>> languages_of([a, b])
+    ('a', 'b', 'c')
+    """
+    return tuple(dict.fromkeys(language for R in orders for language in R.languages))
+
+
+def per_order(matrices: Matrices, measure: Callable[[RMatrix], Floats]) -> Floats:
+    """`measure(R)` (R's languages, ...) of each order, lined up by language: shape (O, L, ...), NaN where an order lacks one."""
+    orders = as_orders(matrices)
+    languages = languages_of(orders)
+    measured = [measure(R) for R in orders]
+    lined_up = np.full((len(orders), len(languages), *measured[0].shape[1:]), np.nan)
+    for order, (R, values) in enumerate(zip(orders, measured, strict=True)):
+        lined_up[order, [languages.index(language) for language in R.languages]] = values
+    return lined_up
+
+
+def over_orders(matrices: Matrices, measure: Callable[[RMatrix], Floats]) -> PerLanguage:
+    """The mean of `measure` over the orders where it is defined, per language, with their number."""
+    values = per_order(matrices, measure)
+    return PerLanguage(languages_of(as_orders(matrices)), mean_measured(values, axis=0), count_measured(values, axis=0))
+
+
+def at_own_stage(R: RMatrix, values: Floats) -> Floats:
+    """From one entry per stage (S, ...) to one per language (L, ...): that of its own stage, NaN for one never trained.
+
+    >>> at_own_stage(RMatrix([[0.5, 0.5, 0.5]], ("a", "b", "c"), (("b",),)), np.array([0.25])).tolist()
+    [nan, 0.25, nan]
+    """
+    with_none = np.concatenate([values, np.full((1, *values.shape[1:]), np.nan)])
+    return with_none[R.stage_L]
+
+
+def changes_SL(R: RMatrix, *, from_before: bool) -> Floats:
+    """R[i] - R[i-1], what each stage changed on each language; stage 1 against the row before training, or NaN.
+
+    >>> changes_SL(RMatrix.sequential("ab", [[.5, .25], [.375, .75]]), from_before=True).tolist()
+    [[nan, nan], [-0.125, 0.5]]
+    """
+    first_L = R.before_L if from_before and R.before_L is not None else np.full(len(R.languages), np.nan)
+    return np.diff(np.vstack([first_L, R.scores_SL]), axis=0)

@@ -1,0 +1,137 @@
+"""R as a heat map: the scores, and how they change from each stage to the next."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from attrition.matrix import RMatrix
+from attrition.report.figures import Figure, language_name, stage_label
+from attrition.report.results import Results
+
+BEFORE = "before"
+"""The label of R's row before training."""
+
+
+def cells(R: RMatrix) -> pd.DataFrame:
+    """R as one row for each cell, columns in the order of learning: what a heat map draws.
+
+    Columns: language, x, stage, y (0 = before training, if measured), f1 and change (from the stage before) in points,
+    NaN where not measured, and state: unseen, learned or new (learned at this very stage).
+    """
+    columns = sorted(range(len(R.languages)), key=lambda j: (int(R.stage_L[j]), j))
+    rows = [] if R.before_L is None else [R.before_L]
+    scores_SL = 100 * np.vstack([*rows, R.scores_SL])
+    change_SL = np.vstack([np.full(len(R.languages), np.nan), np.diff(scores_SL, axis=0)])
+    first = R.num_stages - len(scores_SL)  # -1 where row 0 is the one before training
+    labels = [BEFORE if first + y < 0 else stage_label(R.trained[first + y]) for y in range(len(scores_SL))]
+    names = [R.languages[j] for j in columns]
+    frame = pd.DataFrame(
+        {
+            "language": names * len(labels),
+            "x": list(range(len(names))) * len(labels),
+            "stage": np.repeat(labels, len(names)),
+            "y": np.repeat(np.arange(len(labels)), len(names)),
+            "f1": scores_SL[:, columns].ravel().round(2),
+            "change": change_SL[:, columns].ravel().round(2),
+        }
+    )
+    own_L = R.stage_L[columns]
+    stage_S1 = first + np.arange(len(labels))[:, None]
+    frame["state"] = np.select([stage_S1 < own_L, stage_S1 == own_L], ["unseen", "new"], "learned").ravel()
+    frame["name"] = [language_name(name) for name in names] * len(labels)
+    return frame
+
+
+def cell_size(num_languages: int) -> int:
+    """Pixels of a heat map's cell: large enough for its number where there are few, and for a label where there are 52.
+
+    >>> cell_size(4), cell_size(52)
+    (52, 14)
+    """
+    return next(size for most, size in ((6, 52), (10, 40), (16, 32), (28, 20), (10_000, 14)) if num_languages <= most)
+
+
+def heat_maps(results: Results) -> tuple[Figure, Figure]:
+    """R of every run: the scores, and their changes from each stage to the next."""
+    variants = {run.label: {"cells": cells(run.matrix)} for run in results.runs}
+    tables = [tables["cells"] for tables in variants.values()]
+    every = pd.concat(tables)
+    low, high = 5 * math.floor(every["f1"].min() / 5), 5 * math.ceil(every["f1"].max() / 5)
+    swing = max(5, 5 * math.ceil(np.nanquantile(every["change"].abs(), 0.99) / 5)) if every["change"].notna().any() else 5
+    widest = max(table["x"].max() + 1 for table in tables)
+    key = "Large squares: already learned. Outlined: learned at this stage. Small squares: not yet learned. A stroke: not measured."
+    shared = {"variants": variants, "fits": False}
+    return (
+        Figure(
+            name="r",
+            title="R: F1 on each language after each stage",
+            caption=f"Rows: what was trained, from top to bottom. Columns: the language tested. {key}",
+            chart=_heat_map("f1", "F1 (%)", alt.Scale(range="heatmap", domain=[low, max(high, low + 5)]), (low + high) / 2, widest),
+            **shared,  # type: ignore[arg-type]
+        ),
+        Figure(
+            name="r-change",
+            title="Change of F1 from the stage before",
+            caption=f"Warm: lost, cool: gained, in points of F1. Rows: what was trained. Columns: the language tested. {key}",
+            chart=_heat_map(
+                "change",
+                "Change (points)",
+                alt.Scale(range="diverging", domain=[-swing, swing], domainMid=0, clamp=True),
+                swing / 2,
+                widest,
+            ),
+            **shared,  # type: ignore[arg-type]
+        ),
+    )
+
+
+def _heat_map(value: str, title: str, scale: alt.Scale, ink_turns_at: float, num_languages: int) -> Any:
+    """A heat map of `value`; `ink_turns_at` is where a number printed on a cell changes from dark to light."""
+    size = cell_size(num_languages)
+    x = alt.X("language:N", sort=alt.EncodingSortField("x", op="min"), title="tested on", axis=_cell_axis(orient="top", labelAngle=-90))
+    y = alt.Y("stage:N", sort=alt.EncodingSortField("y", op="min"), title="after training on", axis=_cell_axis(labelLimit=150))
+    dark = alt.param(name="dark", value=False)
+    legend = alt.Legend(orient="bottom", direction="horizontal", gradientLength=200, gradientThickness=10, titleAnchor="start")
+    colour = alt.Color(f"{value}:Q", title=title, scale=scale, legend=legend)
+    base = alt.Chart(alt.NamedData("cells")).encode(x=x, y=y)
+    measured = f"isValid(datum.{value})"
+    ink = alt.expr("dark ? '#ffffff' : '#000000'")
+    gap = 0.06 if size > 20 else 0.0
+
+    def squares(condition: str, band: float, **outline: Any) -> Any:
+        mark = base.mark_rect(width={"band": band}, height={"band": band}, **outline)
+        return mark.transform_filter(f"{measured} && ({condition})").encode(color=colour)
+
+    amount = f"abs(datum.{value})" if value == "change" else f"datum.{value}"
+    layers = [
+        squares("datum.state == 'unseen'", 0.62),
+        squares("datum.state != 'unseen'", 1 - gap),
+        squares("datum.state == 'new'", 1 - max(gap, 0.1), stroke=ink, strokeWidth=2 if size > 20 else 1.25, fillOpacity=0),
+        base.mark_text(text="⁄", fontSize=max(9, size // 3), opacity=0.35).transform_filter(f"!{measured}"),
+    ]
+    if size > 20:
+        number = base.mark_text(fontSize=12, color=alt.expr(f"(({amount}) > {ink_turns_at}) === dark ? '#101418' : '#ffffff'"))
+        text = alt.Text(f"{value}:Q", format="+.0f" if value == "change" else ".0f")
+        layers.append(number.transform_filter(measured).encode(text=text))
+    hover = alt.selection_point(name="hovered", on="pointerover", clear="pointerout", empty=False, fields=["x", "y"])
+    shown = base.mark_rect(fillOpacity=0, stroke=ink).encode(
+        strokeWidth=alt.condition(hover, alt.value(2), alt.value(0)),
+        tooltip=[
+            alt.Tooltip("name:N", title="tested on"),
+            alt.Tooltip("stage:N", title="after"),
+            alt.Tooltip("f1:Q", title="F1 (%)", format=".1f"),
+            alt.Tooltip("change:Q", title="change (points)", format="+.1f"),
+            alt.Tooltip("state:N", title="language is"),
+        ],
+    )
+    layers.append(shown.add_params(hover))
+    return alt.layer(*layers).add_params(dark).properties(width=alt.Step(size), height=alt.Step(size))
+
+
+def _cell_axis(**settings: Any) -> alt.Axis:
+    return alt.Axis(ticks=False, domain=False, labelPadding=5, labelOverlap=False, labelFontSize=11, **settings)

@@ -1,0 +1,228 @@
+"""Tables as values: what is best is decided once, and each format (page, Markdown, CSV, LaTeX) only writes it down."""
+
+from __future__ import annotations
+
+import csv
+import html
+import io
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+UNDEFINED = "–"
+"""What stands where a number is not defined or was not measured."""
+
+MINUS = "−"
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    MINUS: "$-$",
+    UNDEFINED: "--",
+    "±": r"$\pm$",
+    "·": r"$\cdot$",
+    "↑": r"$\uparrow$",
+    "↓": r"$\downarrow$",
+    "×": r"$\times$",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Number:
+    """A value as a table shows it: NaN is undefined; `spread` is a standard deviation, if there is one."""
+
+    value: float
+    spread: float = math.nan
+
+
+Cell = str | Number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """A column: its title, how its numbers are printed, and which of them is best.
+
+    `times` multiplies what is printed (100 for percent and points), never what the CSV holds; `signed` prints a plus too.
+    `better` is "high", "low", or None where no value is better than another; `help` explains the column.
+    """
+
+    title: str
+    digits: int = 1
+    times: float = 1.0
+    signed: bool = False
+    better: Literal["high", "low"] | None = None
+    help: str = ""
+
+    @property
+    def head(self) -> str:
+        """The title, with an arrow to the better side."""
+        return self.title + {"high": " ↑", "low": " ↓", None: ""}[self.better]
+
+    def text(self, cell: Cell) -> str:
+        """A cell as it is read.
+
+        >>> Column(title="CBT", digits=2, signed=True).text(Number(value=-0.08))
+        '−0.08'
+        """
+        if isinstance(cell, str):
+            return cell
+        if math.isnan(cell.value):
+            return UNDEFINED
+        sign = "+" if self.signed else ""
+        text = f"{_no_negative_zero(self.times * cell.value, self.digits):{sign},.{self.digits}f}"
+        if not math.isnan(cell.spread):
+            text += f" ± {self.times * cell.spread:,.{self.digits}f}"
+        return text.replace("-", MINUS)
+
+    def rounded(self, cell: Cell) -> float:
+        """A cell as it is printed, as a number; NaN for texts and what is undefined."""
+        return math.nan if isinstance(cell, str) else round(self.times * cell.value, self.digits)
+
+
+def _no_negative_zero(value: float, digits: int) -> float:
+    return 0.0 if round(value, digits) == 0 else value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows of cells under columns; `name` is its file name."""
+
+    name: str
+    title: str
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    caption: str = ""
+
+    def __post_init__(self) -> None:
+        assert all(len(row) == len(self.columns) for row in self.rows), f"{self.name}: ragged rows"
+
+    def is_best(self) -> tuple[tuple[bool, ...], ...]:
+        """Which cells are the best of their column: all that print as the best value does, where at least two values compete.
+
+        The search starts from the values themselves, not from 0, so that negative metrics have a best value too.
+
+        >>> column = Column(title="CBT", digits=2, better="high")
+        >>> rows = ((Number(value=-0.13),), (Number(value=-0.08),), (Number(value=float("nan")),))
+        >>> Table(name="t", title="", columns=(column,), rows=rows).is_best()
+        ((False,), (True,), (False,))
+        """
+        best = [self._best_of(number) for number in range(len(self.columns))]
+        return tuple(
+            tuple(column.rounded(cell) == wanted for column, cell, wanted in zip(self.columns, row, best, strict=True))
+            for row in self.rows
+        )
+
+    def _best_of(self, number: int) -> float:
+        column = self.columns[number]
+        values = [value for row in self.rows if not math.isnan(value := column.rounded(row[number]))]
+        if column.better is None or len(values) < 2:
+            return math.nan
+        return max(values) if column.better == "high" else min(values)
+
+    def texts(self) -> list[list[str]]:
+        """All cells as they are read."""
+        return [[column.text(cell) for column, cell in zip(self.columns, row, strict=True)] for row in self.rows]
+
+    def is_numeric(self) -> list[bool]:
+        """Which columns hold numbers, and are set flush right."""
+        return [any(isinstance(row[number], Number) for row in self.rows) for number in range(len(self.columns))]
+
+    def to_markdown(self) -> str:
+        """The table in Markdown, its title first, the best values bold."""
+        marked = self._marked(_markdown_text, lambda text: f"**{text}**")
+        heads = [_markdown_text(column.head) for column in self.columns]
+        rules = ["---:" if numeric else "---" for numeric in self.is_numeric()]
+        lines = ["| " + " | ".join(cells) + " |" for cells in (heads, rules, *marked)]
+        parts = [f"**{_markdown_text(self.title)}**", "\n".join(lines), *([_markdown_text(self.caption)] if self.caption else [])]
+        return "\n\n".join(parts) + "\n"
+
+    def to_csv(self) -> str:
+        """The table as CSV: values to the last bit and in the units of R (0 to 1), spreads in columns of their own."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        spreads = [any(isinstance(row[i], Number) and not math.isnan(row[i].spread) for row in self.rows) for i in range(len(self.columns))]  # type: ignore[union-attr]
+        header: list[str] = []
+        for column, spread in zip(self.columns, spreads, strict=True):
+            header += [column.title, f"{column.title} sd"] if spread else [column.title]
+        writer.writerow(header)
+        for row in self.rows:
+            cells: list[str] = []
+            for cell, spread in zip(row, spreads, strict=True):
+                if isinstance(cell, str):
+                    cells += [cell, ""] if spread else [cell]
+                else:
+                    cells += [_exact(cell.value), _exact(cell.spread)] if spread else [_exact(cell.value)]
+            writer.writerow(cells)
+        return text.getvalue()
+
+    def to_latex(self) -> str:
+        """The table in LaTeX (packages booktabs; the caption is the title), the best values bold."""
+        marked = self._marked(latex_text, lambda text: rf"\textbf{{{text}}}")
+        alignment = "".join("r" if numeric else "l" for numeric in self.is_numeric())
+        heads = " & ".join(latex_text(column.head) for column in self.columns)
+        lines = [
+            r"\begin{table}",
+            r"\centering",
+            rf"\caption{{{latex_text(self.title)}. {latex_text(self.caption)}}}".replace(". }", "}"),
+            rf"\label{{tab:{self.name}}}",
+            rf"\begin{{tabular}}{{{alignment}}}",
+            r"\toprule",
+            rf"{heads} \\",
+            r"\midrule",
+            *(" & ".join(cells) + r" \\" for cells in marked),
+            r"\bottomrule",
+            r"\end{tabular}",
+            r"\end{table}",
+        ]
+        return "\n".join(lines) + "\n"
+
+    def _marked(self, escape: Callable[[str], str], mark: Callable[[str], str]) -> list[list[str]]:
+        return [
+            [mark(escape(text)) if best else escape(text) for text, best in zip(texts, bests, strict=True)]
+            for texts, bests in zip(self.texts(), self.is_best(), strict=True)
+        ]
+
+
+def _exact(value: float) -> str:
+    return "" if math.isnan(value) else repr(value)
+
+
+def _markdown_text(text: str) -> str:
+    """Text that Markdown shows as it is, tags and bars included."""
+    escaped = html.escape(text, quote=False)
+    for sign in "\\`*_[]|":
+        escaped = escaped.replace(sign, f"\\{sign}")
+    return escaped.replace("\n", " ")
+
+
+def latex_text(text: str) -> str:
+    r"""Text that LaTeX prints as it is.
+
+    >>> latex_text("50% of R_1")
+    '50\\% of R\\_1'
+    """
+    return "".join(_LATEX.get(sign, sign) for sign in text)
+
+
+def mean_and_spread(values: Sequence[float]) -> Number:
+    """The mean of what is defined and its sample standard deviation, which one value does not have.
+
+    >>> mean_and_spread([0.25, 0.75, float("nan")])
+    Number(value=0.5, spread=0.3535533905932738)
+    """
+    defined = [value for value in values if not math.isnan(value)]
+    if not defined:
+        return Number(value=math.nan)
+    mean = sum(defined) / len(defined)
+    if len(defined) == 1:
+        return Number(value=mean)
+    return Number(value=mean, spread=math.sqrt(sum((value - mean) ** 2 for value in defined) / (len(defined) - 1)))
