@@ -24,11 +24,11 @@ Value = str | int | float | bool
 SOURCES: Mapping[str, str] = MappingProxyType(
     {
         "locale": "FitzGerald et al. 2023, MASSIVE 1.1",
-        "name": "Glottolog, shortened",
+        "name": "English name, mostly that of Glottolog",
         "iso639_3": "ISO 639-3, the code of the individual language (not of the macrolanguage)",
         "glottocode": "Glottolog",
         "script": "ISO 15924",
-        "script_type": "Unicode Standard, by kind of writing system",
+        "script_type": "our classification of the script",
         "latin": "script is Latn",
         "family": "Glottolog",
         "branch": "Glottolog, a short name for a node on the path",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, get_args
 
 import regex
@@ -166,7 +167,7 @@ def blank_leak(utterances: Iterable[Utterance]) -> BlankLeak:
     for utterance in utterances:
         starts = {slot.start for slot in utterance.slots}
         ends = {slot.end for slot in utterance.slots}
-        for (_, end), (start, _) in zip(utterance.words, utterance.words[1:], strict=False):
+        for (_, end), (start, _) in pairwise(utterance.words):
             is_edge = end in ends or start in starts
             blanks += 1
             edges += is_edge

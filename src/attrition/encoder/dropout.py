@@ -46,6 +46,12 @@ class Dropout:
         blocks = [(count, heads, longest, longest) for count, longest in self.extents]
         return p_MBHLL * self._masks(p_MBHLL, blocks, self.attention)
 
+    def on_words(self, x_MWH: Tensor, counts: Sequence[int]) -> Tensor:
+        """Drop hidden states of scored sub-tokens, of which learner m has `counts[m]`."""
+        if self.hidden <= 0:
+            return x_MWH
+        return x_MWH * self._masks(x_MWH, [(count, x_MWH.shape[-1]) for count in counts], self.hidden)
+
     def _drop(self, x_MBLH: Tensor, probability: float) -> Tensor:
         if probability <= 0:
             return x_MBLH

@@ -51,10 +51,9 @@ class EncoderConfig:
     attention_probs_dropout_prob: float
 
 
-# What transformers assumes where a config.json is silent; a size that is not given is an error instead.
+# What transformers assumes where a config.json is silent (pad_token_id: by model type). Sizes must be given.
 _DEFAULTS: Mapping[str, int | float | str] = MappingProxyType(
     {
-        "pad_token_id": 1,
         "layer_norm_eps": 1e-12,
         "hidden_act": "gelu",
         "hidden_dropout_prob": 0.1,
@@ -327,8 +326,9 @@ def paper_table1_parameters(config: EncoderConfig | None = None, num_languages: 
     >>> [(row.method, row.rank, row.millions) for row in paper_table1_parameters()][:2]
     [('MULTI', None, 278.04), ('MULTI LoRA', 32, 5.36)]
     """
-    is_paper = config is None and num_languages == len(LANGUAGES)
-    config = load_config("xlm-roberta-base") if config is None else config
+    paper = load_config("xlm-roberta-base")
+    config = config or paper
+    is_paper = config == paper and num_languages == len(LANGUAGES)
     ranks = (32, 64, 256)
     rows = [TableRow("MULTI", None, account(config), "")]
     rows += [TableRow("MULTI LoRA", rank, account(config, "lora", rank), "") for rank in ranks]

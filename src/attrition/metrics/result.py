@@ -41,7 +41,7 @@ _MEANING: Mapping[tuple[str, str], str] = {
 _ALWAYS = (
     "p_avg is eq. 9 as printed: positive is a loss.",
     "forgetting never lets the last row join the maximum; positive is forgetting.",
-    "A hop or shift that needs a stage before the first or after the last is left out of the mean over files, never counted as 0.",
+    "A hop or shift that needs a stage outside 1...T is left out of the mean over files, never counted as 0.",
     "The pairwise hops leave out the first language of an order; donor and receiver compare it with the row before training.",
     "Languages never trained count as not yet learned.",
     "A cell that was not measured is left out of means, never counted as 0; null is a mean of nothing.",

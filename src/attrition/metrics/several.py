@@ -73,7 +73,7 @@ def languages_of(orders: Sequence[RMatrix]) -> tuple[str, ...]:
 
 
 def per_order(matrices: Matrices, measure: Callable[[RMatrix], Floats]) -> Floats:
-    """`measure(R)` (R's languages, ...) of each order, lined up by language: shape (O, L, ...), NaN where an order lacks one."""
+    """`measure(R)` (R's languages, ...) of each order, lined up by language: shape (O, L, ...), NaN where one lacks it."""
     orders = as_orders(matrices)
     languages = languages_of(orders)
     measured = [measure(R) for R in orders]

@@ -101,7 +101,7 @@ def _progress_chart(labels: Sequence[str], num_steps: int) -> Any:
 
 def training_curves(results: Results) -> tuple[Figure, ...]:
     """F1 on the development set and the training loss by epoch, stage after stage; nothing where no run recorded them."""
-    variants = {run.label: {"epochs": _epochs(run)} for run in results.runs if len(run.history)}
+    variants = {run.key: {"epochs": _epochs(run)} for run in results.runs if len(run.history)}
     if not variants:
         return ()
     dots = "The marked epoch of each stage is the one whose weights were kept."

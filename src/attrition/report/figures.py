@@ -26,7 +26,7 @@ Tables = Mapping[str, pd.DataFrame]
 class Figure:
     """A chart, the tables it draws, and what to say of it.
 
-    `variants` maps a choice ("VANILLA, order 1") to the tables drawn for it; a figure without a choice has one, named "".
+    `variants` maps the key of a run to the tables drawn for it; a figure that does not depend on the run has one, named "".
     `category` holds the (method, rank) of each series, whose colours follow from it. `fits` says that the chart takes the
     width of its box; otherwise it has its own, and its box scrolls.
     """
@@ -39,10 +39,20 @@ class Figure:
     category: Sequence[tuple[str, int | None]] = field(default=())
     fits: bool = True
 
+    def stem(self, variant: str) -> str:
+        """The name of a variant's files, without the ending."""
+        return f"{self.name}-{variant}" if variant else self.name
+
+    def stems(self) -> list[str]:
+        """The names of all files, in the order of the variants."""
+        return [self.stem(variant) for variant in self.variants]
+
     def definition(self) -> dict[str, Any]:
         """The chart in Vega-Lite, without data."""
         definition: dict[str, Any] = self.chart.to_dict(validate=True)
         definition.pop("config", None)
+        if self.fits:
+            definition["autosize"] = {"type": "fit-x", "contains": "padding"}
         definition["description"] = f"{self.title}. {self.caption}"
         return definition
 

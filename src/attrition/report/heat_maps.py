@@ -58,7 +58,7 @@ def cell_size(num_languages: int) -> int:
 
 def heat_maps(results: Results) -> tuple[Figure, Figure]:
     """R of every run: the scores, and their changes from each stage to the next."""
-    variants = {run.label: {"cells": cells(run.matrix)} for run in results.runs}
+    variants = {run.key: {"cells": cells(run.matrix)} for run in results.runs}
     tables = [tables["cells"] for tables in variants.values()]
     every = pd.concat(tables)
     low, high = 5 * math.floor(every["f1"].min() / 5), 5 * math.ceil(every["f1"].max() / 5)

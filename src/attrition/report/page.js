@@ -1,5 +1,5 @@
-// Draws each chart when it comes into view, again when a run is chosen or the colour scheme changes.
 "use strict";
+// Draws the charts, and draws them again when a run is chosen or the colour scheme changes.
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const darkness = window.matchMedia("(prefers-color-scheme: dark)");
@@ -43,14 +43,12 @@ async function draw(box) {
   }
 }
 
-const boxes = [...document.querySelectorAll(".chart")];
-const inView = new Set();
-const watcher = new IntersectionObserver((entries) => {
-  for (const entry of entries) {
-    if (entry.isIntersecting) { inView.add(entry.target); draw(entry.target); } else inView.delete(entry.target);
+/** Draws what is shown, from top to bottom, one chart after another so that the first is soon there. */
+async function drawAll() {
+  for (const box of document.querySelectorAll(".chart")) {
+    if (box.closest(".hidden") === null) await draw(box);
   }
-}, { rootMargin: "600px 0px" });
-boxes.forEach((box) => watcher.observe(box));
+}
 
 /** Writes R of the chosen run as a table, for those who read rather than look. */
 function writeCells() {
@@ -80,7 +78,7 @@ function writeCells() {
 }
 
 function refresh() {
-  inView.forEach(draw);
+  drawAll();
   writeCells();
   for (const link of document.querySelectorAll("a[data-stem]")) {
     const run = data.figures[link.dataset.stem].variants[chosenRun()] ? `-${chosenRun()}` : "";

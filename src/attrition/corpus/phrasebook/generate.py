@@ -1,14 +1,15 @@
 """How utterances are made: sentence patterns are read, checked, and filled with values drawn without repetition.
 
-A pattern is a sentence with placeholders, `"wake me up at {time} on {date}"`, in `patterns/<locale>.toml`; `patterns/README.md` has the rules
-for whoever adds or mends a language. Its blanks cut it into tokens, each a word of the annotation or a placeholder.
+A pattern is a sentence with placeholders, `"wake me up at {time} on {date}"`, in `patterns/<locale>.toml`; `patterns/README.md`
+has the rules for whoever adds or mends a language. Its blanks cut it into tokens, each a word of the annotation or a
+placeholder.
 
 Three things are promised of what is made:
 
-- *No slot filling is in two splits.* A value belongs to the split that its surface hashes to, whatever slot or language it stands in.
+- *No slot filling is in two splits.* A value belongs to the split that its surface hashes to, in whatever slot or language.
 - *No utterance is made twice.* Every pattern is a deck of all its fillings, drawn from without putting back.
-- *The same everywhere.* Draws come from the raw 64-bit stream of a PCG64 seeded by SHA-256. NumPy promises that stream for ever; it does not
-  promise what `Generator.integers` makes of it. A larger size continues a smaller one.
+- *The same everywhere.* Draws come from the raw 64-bit stream of a PCG64 seeded by SHA-256. NumPy promises that stream for
+  ever (NEP 19), but not what `Generator.integers` makes of it. A larger size continues a smaller one.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
-from itertools import chain
+from itertools import chain, pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -172,8 +173,8 @@ def _mistakes_in(sentence: str, at: str, blanks: bool) -> Iterator[str]:
             yield str(unknown(slot, SLOTS, kind="placeholder", where=f"{at}, {sentence!r}"))
     if regex.search(r"[\[\]\s--[ ]]", sentence, regex.V1):
         yield f"{at}: {sentence!r} has a square bracket, or white space other than a plain blank."
-    if not blanks and any("{" not in one + other for one, other in zip(tokens, tokens[1:], strict=False)):
-        yield f"{at}: {sentence!r} has a blank between words, though the file says blanks = false: only placeholders take blanks."
+    if not blanks and any("{" not in one + other for one, other in pairwise(tokens)):
+        yield f"{at}: {sentence!r} has a blank between words, but blanks = false: only placeholders take blanks there."
 
 
 def _mistakes_between(patterns: Sequence[Pattern], where: str) -> Iterator[str]:
@@ -181,7 +182,8 @@ def _mistakes_between(patterns: Sequence[Pattern], where: str) -> Iterator[str]:
     for pattern in patterns:
         other = first.setdefault(_NAMES.sub("{name}", pattern.sentence), pattern)
         if other is not pattern:
-            said = "is there already" if other.sentence == pattern.sentence else f"differs from {other.sentence!r} by a placeholder only"
+            same = other.sentence == pattern.sentence
+            said = "is there already" if same else f"differs from {other.sentence!r} by a placeholder only"
             yield f"{where}, intent {pattern.intent}: {pattern.sentence!r} {said} (intent {other.intent}). Word it differently."
     in_intents = {slot: {pattern.intent for pattern in patterns if slot in pattern.slots} for slot in SLOTS}
     in_patterns = Counter(chain.from_iterable(set(pattern.slots) for pattern in patterns))
@@ -274,8 +276,8 @@ def generate(language: str, split: Split, size: int, seed: int) -> Iterator[Utte
     """
     if size > (most := num_distinct(language, split)):
         raise AttritionError(
-            f"{size} utterances of {language} {split} were asked for, but the patterns and values give no more than {most} different ones. "
-            f"Set {split} to at most {most}, or add patterns to {language}.toml."
+            f"{size} utterances of {language} {split} were asked for, but the patterns and values give no more than {most} "
+            f"different ones. Set {split} to at most {most}, or add patterns to {language}.toml."
         )
     blanks = read_patterns(language).blanks
     digest = hashlib.sha256(f"phrasebook {REVISION}/{seed}/{language}/{split}".encode()).digest()

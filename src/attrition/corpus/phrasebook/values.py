@@ -1,16 +1,17 @@
 """What may stand in a slot: dates, times, places, currencies, percentages and words, from CLDR through Babel.
 
-Values are made to look as MASSIVE's do: lower case, no commas, plain blanks. CLDR writes no-break blanks into times and
-percentages ("7:05\\u202fam"); they become plain blanks here, since words are cut at blanks. Marks that only steer line breaks or the
-direction of writing are dropped; joiners that the orthography needs (Persian, Kannada, ...) stay. Digits are those of the locale's default
-numbering system.
+Values are made to look as MASSIVE's do: lower case, no commas between words, plain blanks. CLDR writes no-break blanks into
+times and percentages ("7:05\\u202fam"); they become plain blanks here, since words are cut at blanks. Marks that only steer
+line breaks or the direction of writing are dropped; joiners that the orthography needs (Persian, Kannada, ...) stay. Digits
+are those of the locale's default numbering system. Dates are Gregorian everywhere.
 
 A value is kept only when every letter of it is of the locale's script: CLDR falls back to Latin names where a translation
-is missing. In Latin scripts the same fallback is right: CLDR lists a city there only when its name differs from the time zone's, so
-"Berlin" is read from "Europe/Berlin".
+is missing. In Latin scripts the same fallback is right: CLDR lists a city there only when its name differs from the time
+zone's, so "Berlin" is read from "Europe/Berlin".
 
-One trap of Babel's is stepped round: its stand-alone names of months and weekdays are those of whichever locale was loaded
-first (Japanese months in German dates), so only `format` names are used. They are inflected as a date wants them ("14. maaliskuuta").
+One trap of Babel's is stepped round: its stand-alone names of months and weekdays are those of whichever locale asked for
+them first (Japanese months in German dates), so only `format` names are used. They are inflected as a date wants them
+("14. maaliskuuta").
 """
 
 from __future__ import annotations
@@ -42,7 +43,10 @@ _DIGITS = {"arab": "٠١٢٣٤٥٦٧٨٩", "arabext": "۰۱۲۳۴۵۶۷۸۹", "b
 _YEAR = 2023  # Any year of 365 days would do: it only decides which weekday a date falls on.
 _NOT_COUNTRIES = {"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"}
 _NOT_LANGUAGES = {"mis", "mul", "und", "zxx"}
-_MEASURES = ("area", "digital", "duration", "electric", "energy", "frequency", "length", "mass", "power", "pressure", "speed", "volume")
+_MEASURES = (
+    *("area", "digital", "duration", "electric", "energy", "frequency"),
+    *("length", "mass", "power", "pressure", "speed", "volume"),
+)
 
 _INVISIBLE = regex.compile(r"[\u00ad\u200b\u2060\ufeff\p{Bidi_Control}]")
 _STRAY_JOINER = regex.compile(r"(?<=[\u200c\u200d])[\u200c\u200d]+|[\u200c\u200d]+(?= |$)|(?<=^| )[\u200c\u200d]+")
@@ -114,7 +118,7 @@ def _date_pattern(locale: Locale, weekday: bool) -> str:
     """CLDR's order of day, month and weekday, with the names written out and in their `format` shape."""
     skeletons = locale.datetime_skeletons
     found = skeletons.get("MMMMEd") or skeletons["MMMEd"] if weekday else skeletons["MMMMd"]
-    pattern = regex.sub("L+", lambda run: "M" * len(run[0]), found.pattern)
+    pattern: str = found.pattern.replace("L", "M")
     pattern = regex.sub("M{3,}", "MMMM", regex.sub("[Ec]+", "EEEE", pattern))
     return pattern.replace("(", " ").replace(")", "")
 
@@ -145,7 +149,8 @@ def _percentages(locale: Locale) -> Iterator[str]:
 
 
 def _cities(locale: Locale, language: str) -> Iterator[str]:
-    named = {zone: names["city"] for zone, names in locale.time_zones.items() if "city" in names and not zone.startswith("Etc/")}
+    zones = locale.time_zones.items()
+    named = {zone: names["city"] for zone, names in zones if "city" in names and not zone.startswith("Etc/")}
     yield from named.values()
     if in_script("a", language):
         renamed = {new for old, new in get_global("zone_aliases").items() if old in named}
@@ -191,7 +196,8 @@ def _in_own_digits(texts: Iterable[str], locale: Locale) -> Iterator[str]:
 
 
 def _percent_sign(locale: Locale, system: str) -> str:
-    return _INVISIBLE.sub("", locale.number_symbols[system].get("percentSign", "%"))
+    sign: str = locale.number_symbols[system].get("percentSign", "%")
+    return str(_INVISIBLE.sub("", sign))
 
 
 @cache

@@ -1,0 +1,252 @@
+"""Makes the report of a results folder: one self-contained page, and its figures and tables as files beside it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata, resources
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+import vl_convert
+from markupsafe import Markup
+
+from attrition.metrics import METRICS
+from attrition.names import AttritionError
+from attrition.report.curves import progress, time_spent, training_curves
+from attrition.report.export import FIGURE_KINDS, TABLE_KINDS, write_figures, write_tables
+from attrition.report.figures import Figure, plain
+from attrition.report.heat_maps import heat_maps
+from attrition.report.results import Results, Run, read_results
+from attrition.report.summaries import metric_columns, metrics_by_run, metrics_by_series, run_words, times_table
+from attrition.report.tables import Table
+
+Progress = Callable[[int, int, str], None]
+"""Called with what is done, what there is in all, and what is next."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """One statement that was put to the data, and what they say."""
+
+    title: str
+    verdict: str
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chapter:
+    """A part of the page: claims, then tables, then figures."""
+
+    anchor: str
+    title: str
+    text: str = ""
+    claims: tuple[Claim, ...] = ()
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+
+
+def make_report(folder: Path, *, progress: Progress | None = None) -> Path:
+    """Writes `<folder>/report/`: index.html, figures/ and tables/; returns the path of the page.
+
+    The page needs nothing but itself: it opens without a network, and the folder may be moved.
+
+    Args:
+        folder: a study's results folder, as `attrition run` writes it.
+        progress: called before each file with (done, total, name).
+
+    Raises:
+        AttritionError: there is no finished run, a result file is malformed, or the report cannot be written.
+    """
+    results = read_results(folder)
+    figures = standard_figures(results)
+    tables = standard_tables(results)
+    chapters: tuple[Chapter, ...] = ()
+    report = folder / "report"
+    page = render(results, figures, tables, chapters)
+    try:
+        report.mkdir(exist_ok=True)
+        (report / "index.html").write_text(page, encoding="utf-8")
+        write_tables([*tables, *(table for chapter in chapters for table in chapter.tables)], report / "tables")
+        write_figures([*figures, *(figure for chapter in chapters for figure in chapter.figures)], report / "figures", progress)
+    except OSError as error:
+        raise AttritionError(f"{report}: the report cannot be written: {error.strerror or error}.") from error
+    return report / "index.html"
+
+
+def standard_figures(results: Results) -> tuple[Figure, ...]:
+    """The figures that every study has."""
+    return (*heat_maps(results), progress(results), *training_curves(results), time_spent(results))
+
+
+def standard_tables(results: Results) -> tuple[Table, ...]:
+    """The tables that every study has; each run by itself only where series have several."""
+    by_run = (metrics_by_run(results),) if len(results.series) < len(results.runs) else ()
+    return (metrics_by_series(results), *by_run, times_table(results))
+
+
+def render(results: Results, figures: Sequence[Figure], tables: Sequence[Table], chapters: Sequence[Chapter]) -> str:
+    """The page as HTML; every text that comes from a study is escaped."""
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.globals["zip"] = zip
+    template = environment.from_string(_resource("page.html"))
+    corpora = {run.series.corpus: run.spec.corpus for run in results.runs}
+    shared, own = _settings(results.runs)
+    every_figure = [*figures, *(figure for chapter in chapters for figure in chapter.figures)]
+    return template.render(
+        name=results.name,
+        version=_version(),
+        css=Markup(_resource("page.css")),
+        javascript=Markup(_resource("page.js")),
+        bundle=Markup(_bundle()),
+        data=Markup(page_data(every_figure)),
+        num_languages=len(results.languages),
+        facts=_facts(results),
+        generated=" and ".join(label for label, corpus in corpora.items() if corpus.generated),
+        warnings=_warnings(results),
+        contents=_contents(figures, chapters),
+        words=[(run.label, run_words(run)) for run in results.runs],
+        runs=results.runs,
+        first_run=_first_run(results.runs).key,
+        figures={figure.name: figure for figure in figures},
+        tables={table.name: table for table in tables},
+        chapters=chapters,
+        metric_help=metric_columns(results),
+        shared_settings=shared,
+        own_settings=own,
+        environment=list(results.environment.items()),
+        study_toml=results.study_toml,
+        unfinished=results.unfinished,
+        citations=list(corpora.values()),
+        table_kinds=[(kind, title) for kind, title in TABLE_KINDS.items()],
+        figure_kinds=FIGURE_KINDS,
+    )
+
+
+def page_data(figures: Sequence[Figure]) -> str:
+    """What the page's script draws: definitions, themes and tables (each once) as JSON that is safe inside a script element."""
+    places: dict[int, int] = {}
+    tables: list[dict[str, Any]] = []
+
+    def place(table: pd.DataFrame) -> int:
+        if id(table) not in places:
+            places[id(table)] = len(tables)
+            tables.append(columnar(table))
+        return places[id(table)]
+
+    drawn = {
+        figure.name: {
+            "definition": figure.definition(),
+            "themes": {"light": figure.theme("light"), "dark": figure.theme("dark")},
+            "fits": figure.fits,
+            "variants": {
+                variant: {name: place(table) for name, table in named.items()} for variant, named in figure.variants.items()
+            },
+        }
+        for figure in figures
+    }
+    return script_json({"figures": drawn, "tables": tables})
+
+
+def columnar(table: pd.DataFrame) -> dict[str, Any]:
+    """A table by columns, texts as a dictionary (`of`) and places in it (`at`): a tenth of the size of its rows.
+
+    >>> columnar(pd.DataFrame({"stage": ["a", "b", "a"], "f1": [0.5, float("nan"), 1.0]}))
+    {'stage': {'of': ['a', 'b'], 'at': [0, 1, 0]}, 'f1': [0.5, None, 1.0]}
+    """
+    columns: dict[str, Any] = {}
+    for name in table.columns:
+        values = [plain(value) for value in table[name].tolist()]
+        if all(isinstance(value, str) for value in values):
+            of = list(dict.fromkeys(values))
+            index = {value: number for number, value in enumerate(of)}
+            columns[str(name)] = {"of": of, "at": [index[value] for value in values]}
+        else:
+            columns[str(name)] = values
+    return columns
+
+
+def script_json(value: object) -> str:
+    """JSON that cannot end the script element it stands in.
+
+    >>> script_json("</script>")
+    '"\\\\u003c/script\\\\u003e"'
+    """
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    for sign in "<>&\u2028\u2029":
+        text = text.replace(sign, f"\\u{ord(sign):04x}")
+    return text
+
+
+def _bundle() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script, without a network."""
+    bundle: str = vl_convert.javascript_bundle()
+    assert "</script" not in bundle.lower(), "the bundle would end the script element it stands in"
+    return bundle
+
+
+def _resource(name: str) -> str:
+    return resources.files("attrition.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _version() -> str:
+    return metadata.version("attrition")
+
+
+def _first_run(runs: Sequence[Run]) -> Run:
+    """The run shown first: one that can forget, if there is one."""
+    forgetful = [run for run in runs if run.matrix.num_stages > 1 and run.spec.method.shared_by == "all"]
+    return (forgetful or list(runs))[0]
+
+
+def _facts(results: Results) -> list[tuple[str, str]]:
+    models = dict.fromkeys(run.spec.model.name for run in results.runs)
+    corpora = dict.fromkeys(run.series.corpus for run in results.runs)
+    orders = dict.fromkeys(run.spec.order.name for run in results.runs)
+    return [
+        ("Corpus", ", ".join(corpora)),
+        ("Model", ", ".join(models)),
+        ("Languages", str(len(results.languages))),
+        ("Runs", f"{len(results.runs)} finished" + (f", {len(results.unfinished)} not" if results.unfinished else "")),
+        ("Orders", ", ".join(orders) if len(orders) < 6 else str(len(orders))),
+        ("Seeds", ", ".join(str(seed) for seed in sorted({run.spec.seed for run in results.runs}))),
+    ]
+
+
+def _warnings(results: Results) -> list[str]:
+    """Every warning once, with the runs that gave it, and what is unfinished."""
+    given: dict[str, list[str]] = {}
+    for run in results.runs:
+        for warning in run.spec.warnings:
+            given.setdefault(warning, []).append(run.label)
+    everywhere = len(results.runs)
+    found = [text if len(labels) == everywhere else f"{'; '.join(labels)}: {text}" for text, labels in given.items()]
+    if results.unfinished:
+        found.append(f"{len(results.unfinished)} run(s) of this study are not finished: what follows may change.")
+    return found
+
+
+def _contents(figures: Sequence[Figure], chapters: Sequence[Chapter]) -> list[tuple[str, str]]:
+    training = [("training", "Training")] if any(figure.name == "dev-f1" for figure in figures) else []
+    return [
+        ("words", "In words"),
+        ("matrix", "R"),
+        ("sequence", "Over the sequence"),
+        ("metrics", "Metrics"),
+        *((chapter.anchor, chapter.title) for chapter in chapters),
+        *training,
+        ("time", "Time and size"),
+        ("settings", "Settings"),
+    ]
+
+
+def _settings(runs: Sequence[Run]) -> tuple[list[tuple[str, str]], list[tuple[str, list[str]]]]:
+    """Settings that all runs share, and for each that differs its value in every run."""
+    names = dict.fromkeys(name for run in runs for name in run.settings)
+    values: Mapping[str, list[str]] = {name: [run.settings.get(name, "–") for run in runs] for name in names}
+    shared = [(name, found[0]) for name, found in values.items() if len(set(found)) == 1]
+    own = [(name, found) for name, found in values.items() if len(set(found)) > 1]
+    return shared, own

@@ -1,0 +1,105 @@
+"""The tables that every study has, and its runs in words: all from R, none from a model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import chain
+
+from attrition.analysis.words import words
+from attrition.metrics import METRICS, NUMBERS, MetricInfo
+from attrition.report.figures import language_name
+from attrition.report.results import PARTS, Results, Run
+from attrition.report.tables import Cell, Column, Number, Table, mean_and_spread
+
+ALIASES = {"average_accuracy": "final_mean", "bwt": "cbt"}
+"""Metrics that the literature knows by a second name; they share a column where they are equal."""
+
+IN_POINTS = "In points, that is F1 × 100; an arrow shows the better side; – is undefined: a joint run learns everything at once."
+
+
+def metric_columns(results: Results) -> list[Column]:
+    """The columns of the metrics table, each with its formula and source as its help."""
+    return [_column(METRICS[name], _also_known_as(name, results.runs)) for name in _shown(results.runs)]
+
+
+def metrics_by_series(results: Results) -> Table:
+    """The metrics, averaged over orders and seeds where a series has several."""
+    names = _shown(results.runs)
+    several = len(results.series) < len(results.runs)
+    rows: list[tuple[Cell, ...]] = []
+    for series, runs in results.series.items():
+        values = [mean_and_spread([run.metrics.get(name, math.nan) for run in runs]) for name in names]
+        rows.append((results.series_labels[series], *([Number(value=len(runs))] if several else []), *values))
+    count = [Column(title="Runs", digits=0, help="How many orders and seeds the mean is over.")] if several else []
+    spread = " Means over orders and seeds ± their standard deviation." if several else ""
+    return Table(
+        name="metrics",
+        title="Metrics",
+        columns=(Column(title="Method"), *count, *metric_columns(results)),
+        rows=tuple(rows),
+        caption=IN_POINTS + spread,
+    )
+
+
+def metrics_by_run(results: Results) -> Table:
+    """The metrics of each run by itself."""
+    names = _shown(results.runs)
+    rows = tuple((run.label, *(Number(value=run.metrics.get(name, math.nan)) for name in names)) for run in results.runs)
+    columns = (Column(title="Run"), *metric_columns(results))
+    return Table(name="metrics-runs", title="Metrics of each run", columns=columns, rows=rows, caption=IN_POINTS)
+
+
+def times_table(results: Results) -> Table:
+    """Minutes by part, and the size of what was trained and must be stored."""
+    columns = (
+        Column(title="Run"),
+        *(Column(title=f"{part} (min)", digits=2, times=1 / 60) for part in PARTS),
+        Column(title="all (min)", digits=2, times=1 / 60),
+        Column(title="trainable (M)", digits=2, times=1e-6, help="Parameters that training changes, in millions."),
+        Column(title="stored (M)", digits=2, times=1e-6, help="Parameters that must be kept beside the shared base, in millions."),
+    )
+    rows = tuple(
+        (
+            run.label,
+            *(Number(value=run.times[part]) for part in PARTS),
+            Number(value=sum(run.times.values())),
+            *(Number(value=run.spec.parameters.get(name, math.nan)) for name in ("trainable", "stored")),
+        )
+        for run in results.runs
+    )
+    return Table(
+        name="times", title="Time and parameters", columns=columns, rows=rows, caption="The CSV holds seconds and single parameters."
+    )
+
+
+def run_words(run: Run) -> list[str]:
+    """What the run gained and lost, in sentences, languages by name."""
+    return list(words(run.matrix))
+
+
+def _shown(runs: Sequence[Run]) -> list[str]:
+    """The metrics that some run has, in the registry's order, second names left out."""
+    recorded = set(chain.from_iterable(run.metrics for run in runs))
+    return [name for name in NUMBERS if name in recorded and not (name in ALIASES and _equal(name, ALIASES[name], runs))]
+
+
+def _also_known_as(name: str, runs: Sequence[Run]) -> str:
+    others = [METRICS[alias].title for alias, of in ALIASES.items() if of == name and _equal(alias, of, runs)]
+    return "".join(f" = {title}" for title in others)
+
+
+def _equal(name: str, other: str, runs: Sequence[Run]) -> bool:
+    pairs = [(run.metrics.get(name, math.nan), run.metrics.get(other, math.nan)) for run in runs]
+    return all(a == b or (math.isnan(a) and math.isnan(b)) for a, b in pairs)
+
+
+def _column(info: MetricInfo, second_name: str) -> Column:
+    better = {True: "high", False: "low", None: None}[info.higher_is_better]
+    return Column(
+        title=info.title + second_name,
+        times=100,
+        signed=info.low < 0,
+        better=better,  # type: ignore[arg-type]
+        help=f"{info.formula} ({info.source}).",
+    )

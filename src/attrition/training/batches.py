@@ -1,0 +1,53 @@
+"""Which utterances go together in a step.
+
+Utterances of like length are batched together: random batches of 32 MASSIVE utterances are more than half padding. As in the
+Hugging Face Trainer's `group_by_length`, an epoch is shuffled, cut into pools of 50 batches, each pool sorted by length; here
+the batches are then shuffled too.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attrition.corpus.encoded import Encoded, gather_ranges
+from attrition.encoder.batch import Part
+
+POOL = 50
+
+
+def epoch_batches(lengths: NDArray[np.int64], batch_size: int, stream: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Rows of each batch of an epoch: every row once, batches of `batch_size` but one, in random order.
+
+    >>> rows = epoch_batches(np.array([9, 1, 9, 1]), 2, np.random.default_rng(0))
+    >>> sorted(sorted(batch.tolist()) for batch in rows)
+    [[0, 2], [1, 3]]
+    """
+    shuffled = stream.permutation(len(lengths))
+    batches: list[NDArray[np.int64]] = []
+    for start in range(0, len(shuffled), batch_size * POOL):
+        pool = shuffled[start : start + batch_size * POOL]
+        pool = pool[np.argsort(-lengths[pool], kind="stable")]
+        batches += [pool[at : at + batch_size] for at in range(0, len(pool), batch_size)]
+    return [batches[index] for index in stream.permutation(len(batches))]
+
+
+def budget_batches(lengths: NDArray[np.int64], num_tokens: int) -> list[NDArray[np.int64]]:
+    """Rows of each batch for evaluation: by length, as many as fit into `num_tokens` sub-tokens with padding.
+
+    >>> [batch.tolist() for batch in budget_batches(np.array([3, 1, 3]), 6)]
+    [[0, 2], [1]]
+    """
+    order = np.argsort(-lengths, kind="stable")
+    batches, start = [], 0
+    while start < len(order):
+        count = max(1, num_tokens // max(1, int(lengths[order[start]])))
+        batches.append(order[start : start + count])
+        start += count
+    return batches
+
+
+def part(encoded: Encoded, rows: NDArray[np.integer]) -> Part:
+    """The encoder's input for some utterances, whose ids are of the encoder's (compact) vocabulary."""
+    tokens, _ = gather_ranges(encoded.offsets, rows)
+    return Part(encoded.ids[tokens].astype(np.int64), encoded.lengths[rows], encoded.labels[tokens].astype(np.int64))

@@ -1,0 +1,45 @@
+"""Where the time of a run goes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal
+
+Purpose = Literal["data", "training", "evaluation"]
+
+
+@dataclass(eq=False)
+class Clock:
+    """Adds up seconds by purpose; what is not measured is the rest.
+
+    >>> ticks = iter([0.0, 1.0, 3.0, 4.0])
+    >>> clock = Clock(now=lambda: next(ticks))
+    >>> with clock.measure("training"):
+    ...     pass
+    >>> clock.seconds()
+    {'data': 0.0, 'training': 2.0, 'evaluation': 0.0, 'other': 2.0}
+    """
+
+    now: Callable[[], float] = time.perf_counter
+    _spent: dict[Purpose, float] = field(default_factory=lambda: {"data": 0.0, "training": 0.0, "evaluation": 0.0})
+    _began: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._began = self.now()
+
+    @contextmanager
+    def measure(self, purpose: Purpose) -> Iterator[None]:
+        """Count the time inside for `purpose`."""
+        start = self.now()
+        try:
+            yield
+        finally:
+            self._spent[purpose] += self.now() - start
+
+    def seconds(self) -> dict[str, float]:
+        """Seconds by purpose, and "other" for all the rest since this clock was made."""
+        total = self.now() - self._began
+        return {**self._spent, "other": max(0.0, total - sum(self._spent.values()))}

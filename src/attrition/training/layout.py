@@ -1,0 +1,105 @@
+"""A learner's trainable parameters as one row of numbers, and a population's as one matrix.
+
+All tensors of a learner lie one behind another in a vector of P floats, sorted into groups that differ in learning rate or
+weight decay. A population is `[M, P]`: clipping is a norm over rows, a learner leaves by dropping its row, a checkpoint is
+one tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+HEAD_WEIGHT, HEAD_BIAS = "classifier.weight", "classifier.bias"
+
+
+class Group(NamedTuple):
+    """Parameters with one learning rate and one weight decay: columns `start:end`."""
+
+    head: bool
+    decayed: bool
+    start: int
+    end: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where each tensor lies: names, shapes and first columns, sorted by group."""
+
+    shapes: tuple[tuple[str, tuple[int, ...]], ...]
+
+    @staticmethod
+    def of(shapes: Mapping[str, tuple[int, ...]]) -> Layout:
+        """The layout of tensors by name.
+
+        >>> layout = Layout.of({"classifier.bias": (2,), "q.lora_A": (1, 3), "x.LayerNorm.weight": (3,)})
+        >>> [(name, start) for name, start in layout.starts.items()]
+        [('q.lora_A', 0), ('x.LayerNorm.weight', 3), ('classifier.bias', 6)]
+        """
+        return Layout(tuple(sorted(shapes.items(), key=lambda item: (_is_head(item[0]), not _is_decayed(item[0])))))
+
+    @cached_property
+    def starts(self) -> dict[str, int]:
+        """First column of each tensor."""
+        starts, at = {}, 0
+        for name, shape in self.shapes:
+            starts[name] = at
+            at += _count(shape)
+        return starts
+
+    @cached_property
+    def size(self) -> int:
+        """P, the parameters of one learner."""
+        return sum(_count(shape) for _, shape in self.shapes)
+
+    @cached_property
+    def groups(self) -> tuple[Group, ...]:
+        """The groups in the order of their columns."""
+        groups: list[Group] = []
+        for name, shape in self.shapes:
+            start = self.starts[name]
+            head, decayed = _is_head(name), _is_decayed(name)
+            if groups and (groups[-1].head, groups[-1].decayed) == (head, decayed):
+                groups[-1] = groups[-1]._replace(end=start + _count(shape))
+            else:
+                groups.append(Group(head, decayed, start, start + _count(shape)))
+        return tuple(groups)
+
+    def views(self, flat_MP: Tensor) -> dict[str, Tensor]:
+        """Each tensor of the population, [M, *shape], as a view."""
+        return {
+            name: flat_MP[:, self.starts[name] : self.starts[name] + _count(shape)].unflatten(1, shape)
+            for name, shape in self.shapes
+        }
+
+    def pack(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """One learner's tensors as a vector, [P]; the tensors are copied."""
+        flat = torch.empty(self.size)
+        for name, shape in self.shapes:
+            start = self.starts[name]
+            flat[start : start + _count(shape)] = tensors[name].reshape(-1)
+        return flat
+
+    def unpack(self, flat_P: Tensor) -> dict[str, Tensor]:
+        """One learner's tensors by name, as views of its vector."""
+        return {name: view[0] for name, view in self.views(flat_P.unsqueeze(0)).items()}
+
+
+def _is_head(name: str) -> bool:
+    return name in (HEAD_WEIGHT, HEAD_BIAS)
+
+
+def _is_decayed(name: str) -> bool:
+    return not (name.endswith("bias") or "LayerNorm" in name or "layer_norm" in name)
+
+
+def _count(shape: tuple[int, ...]) -> int:
+    count = 1
+    for size in shape:
+        count *= size
+    return count

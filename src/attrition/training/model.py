@@ -1,0 +1,118 @@
+"""The encoder of a study with its classifier: how a learner's vector of numbers becomes a model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoModel
+
+from attrition.encoder import bert, lora
+from attrition.encoder.backbone import Backbone
+from attrition.encoder.bert import BertBackbone
+from attrition.encoder.pretrained import WORD_EMBEDDINGS, Pretrained
+from attrition.encoder.vocabulary import Vocabulary
+from attrition.encoder.wrapped import WrappedBackbone
+from attrition.methods import Full, LoRA, Trains
+from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT, Layout
+from attrition.training.score import TagTable
+from attrition.training.streams import Part, torch_stream
+
+HEAD_STANDARD_DEVIATION = 0.02
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """A whole model for evaluation: the encoder's weights by name, and the classifier's [C, H] and [C]."""
+
+    encoder: Mapping[str, Tensor]
+    head_weight: Tensor
+    head_bias: Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """What all learners of a study have in common; immutable.
+
+    `base` holds the pretrained weights with the word embeddings cut to `vocabulary`. `dropout` is that of hidden states and
+    `attention_dropout` that of attention, as the model's configuration gives them.
+    """
+
+    pretrained: Pretrained
+    backbone: Backbone
+    base: Mapping[str, Tensor]
+    vocabulary: Vocabulary
+    labels: tuple[str, ...]
+    table: TagTable
+    device: torch.device
+    dropout: float
+    attention_dropout: float
+
+    def shapes(self, trains: Trains) -> dict[str, tuple[int, ...]]:
+        """Name and shape of every parameter that a learner trains."""
+        head = {HEAD_WEIGHT: (len(self.labels), self.backbone.hidden_size), HEAD_BIAS: (len(self.labels),)}
+        if isinstance(trains, Full):
+            return {name: tuple(tensor.shape) for name, tensor in self.base.items()} | head
+        return lora.shapes(self.backbone.linears, trains.targets, trains.rank) | head
+
+    def layout(self, trains: Trains) -> Layout:
+        """Where a learner's parameters lie."""
+        return Layout.of(self.shapes(trains))
+
+    def start(self, trains: Trains, *seed: Part) -> Tensor:
+        """A fresh learner's vector, [P]: the base or fresh LoRA factors, and a classifier drawn from N(0, 0.02)."""
+        layout = self.layout(trains)
+        head = {
+            HEAD_WEIGHT: torch.empty(len(self.labels), self.backbone.hidden_size).normal_(
+                0, HEAD_STANDARD_DEVIATION, generator=torch_stream("head", *seed)
+            ),
+            HEAD_BIAS: torch.zeros(len(self.labels)),
+        }
+        if isinstance(trains, Full):
+            return layout.pack({**self.base, **head})
+        factors = {name: shape for name, shape in layout.shapes if name not in head}
+        return layout.pack({**lora.initial(factors, torch_stream("lora", *seed)), **head})
+
+    def weights(self, trains: Trains, flat_P: Tensor) -> Weights:
+        """The model of one learner, LoRA factors multiplied into the frozen weights."""
+        tensors = self.layout(trains).unpack(flat_P)
+        head_weight, head_bias = tensors.pop(HEAD_WEIGHT), tensors.pop(HEAD_BIAS)
+        if isinstance(trains, LoRA):
+            return Weights(lora.merged(self.base, tensors, trains.scale), head_weight, head_bias)
+        return Weights(tensors, head_weight, head_bias)
+
+
+def build_model(
+    pretrained: Pretrained, vocabulary: Vocabulary, labels: tuple[str, ...], device: torch.device | str = "cpu"
+) -> Model:
+    """The model of a study.
+
+    Architectures of the BERT family run as our own function of their weights, all others as their `transformers` module.
+    """
+    base = {name: tensor.float().to(device) for name, tensor in pretrained.weights.items()}
+    base[WORD_EMBEDDINGS] = pretrained.rows(vocabulary.kept).float().to(device)
+    config = pretrained.config
+    if bert.supports(config):
+        backbone: Backbone = BertBackbone(config)
+    else:
+        backbone = WrappedBackbone(_module(config, len(vocabulary)).to(device))
+    return Model(
+        pretrained=pretrained,
+        backbone=backbone,
+        base=base,
+        vocabulary=vocabulary,
+        labels=labels,
+        table=TagTable.of(labels),
+        device=torch.device(device),
+        dropout=float(getattr(config, "hidden_dropout_prob", 0.0)),
+        attention_dropout=float(getattr(config, "attention_probs_dropout_prob", 0.0)),
+    )
+
+
+def _module(config: Any, vocabulary_size: int) -> nn.Module:
+    small = type(config).from_dict({**config.to_dict(), "vocab_size": vocabulary_size, "pad_token_id": None})
+    module: nn.Module = AutoModel.from_config(small, trust_remote_code=False)
+    return module

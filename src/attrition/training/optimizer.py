@@ -1,0 +1,70 @@
+"""AdamW for a population: torch's own fused step, with a learning rate, a step count and clipping for each learner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from attrition.training.layout import Group, Layout
+from attrition.training.settings import TrainingSettings
+
+
+class PopulationAdamW:
+    """Decoupled weight decay (Loshchilov and Hutter 2019) over the rows of `[M, P]`.
+
+    Each learner's columns of one group are one parameter of `torch.optim.AdamW`, so that the arithmetic is torch's, and a
+    learner can leave with its moments.
+    """
+
+    def __init__(self, flat_MP: Tensor, grads_MP: Tensor, layout: Layout, settings: Sequence[TrainingSettings]) -> None:
+        self._layout = layout
+        self._settings = list(settings)
+        self._parameters = [self._rows(flat_P, grads_P) for flat_P, grads_P in zip(flat_MP, grads_MP, strict=True)]
+        first = self._settings[0]
+        self._adamw = torch.optim.AdamW(
+            [self._group(row, group, learner) for learner, rows in enumerate(self._parameters) for row, group in self._pairs(rows)],
+            betas=(first.beta1, first.beta2),
+            eps=first.epsilon,
+            fused=True,
+        )
+
+    def step(self, rates_M: Sequence[float]) -> None:
+        """One update of every learner, its learning rates multiplied by `rates_M`."""
+        groups = iter(self._adamw.param_groups)
+        for settings, rate in zip(self._settings, rates_M, strict=True):
+            for group in self._layout.groups:
+                next(groups)["lr"] = rate * (settings.head_learning_rate if group.head else settings.learning_rate)
+        self._adamw.step()
+
+    def keep(self, rows: Sequence[int], flat_MP: Tensor, grads_MP: Tensor) -> PopulationAdamW:
+        """The optimiser of the learners at `rows` only, over their new tensors; moments and step counts go with them."""
+        smaller = PopulationAdamW(flat_MP, grads_MP, self._layout, [self._settings[row] for row in rows])
+        for new, row in enumerate(rows):
+            for after, before in zip(smaller._parameters[new], self._parameters[row], strict=True):
+                if before in self._adamw.state:
+                    smaller._adamw.state[after] = self._adamw.state[before]
+        return smaller
+
+    def _rows(self, flat_P: Tensor, grads_P: Tensor) -> list[Tensor]:
+        rows = []
+        for group in self._layout.groups:
+            row = flat_P[group.start : group.end].detach().requires_grad_()
+            row.grad = grads_P[group.start : group.end]
+            rows.append(row)
+        return rows
+
+    def _pairs(self, rows: list[Tensor]) -> list[tuple[Tensor, Group]]:
+        return list(zip(rows, self._layout.groups, strict=True))
+
+    def _group(self, row: Tensor, group: Group, learner: int) -> dict[str, object]:
+        return {"params": [row], "lr": 0.0, "weight_decay": self._settings[learner].weight_decay if group.decayed else 0.0}
+
+
+def clip(grads_MP: Tensor, limits_M: Sequence[float]) -> None:
+    """Scale each learner's gradient down to its limit, in place, as `torch.nn.utils.clip_grad_norm_`; 0 means no limit."""
+    norms = torch.linalg.vector_norm(grads_MP, dim=1)
+    for row, (norm, limit) in enumerate(zip(norms.tolist(), limits_M, strict=True)):
+        if limit > 0 and norm > limit:
+            grads_MP[row].mul_(limit / (norm + 1e-6))

@@ -1,0 +1,178 @@
+"""Span F1 from arrays of classes, equal to seqeval (default mode) and hundreds of times as fast.
+
+A span is a slot value: its first word, last word and slot name. It counts as found when all three agree. As in the CoNLL-2000
+evaluation script, which seqeval follows, an I- tag that does not continue a span of its own name begins one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attrition.corpus.encoded import Encoded
+from attrition.names import AttritionError
+
+
+@dataclass(frozen=True, eq=False)
+class TagTable:
+    """What each class means: `slot` int16 [C], the number of its slot or -1 for "O"; `begins` bool [C], whether it is a B-."""
+
+    slot: NDArray[np.int16]
+    begins: NDArray[np.bool_]
+    inside: NDArray[np.int16]
+    slot_names: tuple[str, ...]
+
+    @staticmethod
+    def of(labels: Sequence[str]) -> TagTable:
+        """The table of a label set.
+
+        >>> table = TagTable.of(("O", "B-date", "I-date"))
+        >>> table.slot.tolist(), table.begins.tolist(), table.inside.tolist()
+        ([-1, 0, 0], [False, True, False], [0, 2, 2])
+        """
+        names = sorted({label[2:] for label in labels if label != "O"})
+        number = {name: index for index, name in enumerate(names)}
+        position = {label: index for index, label in enumerate(labels)}
+        return TagTable(
+            slot=np.array([-1 if label == "O" else number[label[2:]] for label in labels], dtype=np.int16),
+            begins=np.array([label.startswith("B-") for label in labels], dtype=bool),
+            inside=np.array([position.get(f"I-{label[2:]}", index) for index, label in enumerate(labels)], dtype=np.int16),
+            slot_names=tuple(names),
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """True positives, false positives and false negatives of spans: per utterance int16 [U] each, per slot int64 [S, 3]."""
+
+    tp: NDArray[np.int16]
+    fp: NDArray[np.int16]
+    fn: NDArray[np.int16]
+    by_slot: NDArray[np.int64]
+
+    @property
+    def scores(self) -> tuple[float, float, float]:
+        """Precision, recall and F1 over all utterances (micro-averaged)."""
+        return precision_recall_f1(int(self.tp.sum(dtype=np.int64)), int(self.fp.sum(dtype=np.int64)), int(self.fn.sum(dtype=np.int64)))
+
+    @property
+    def f1(self) -> float:
+        """F1 over all utterances."""
+        return self.scores[2]
+
+
+def precision_recall_f1(tp: int, fp: int, fn: int) -> tuple[float, float, float]:
+    """Precision tp / (tp + fp), recall tp / (tp + fn) and their harmonic mean; 0 where a denominator is 0, as in seqeval.
+
+    >>> precision_recall_f1(1, 1, 0)
+    (0.5, 1.0, 0.6666666666666666)
+    >>> precision_recall_f1(0, 0, 0)
+    (0.0, 0.0, 0.0)
+    """
+    precision = tp / (tp + fp) if tp + fp else 0.0
+    recall = tp / (tp + fn) if tp + fn else 0.0
+    total = precision + recall
+    return precision, recall, 2 * precision * recall / total if total else 0.0
+
+
+def count_spans(
+    gold_W: NDArray[np.integer], predicted_W: NDArray[np.integer], offsets: NDArray[np.int64], table: TagTable
+) -> Counts:
+    """Compare the spans of two sequences of classes.
+
+    Args:
+        gold_W, predicted_W: classes of all words, utterance after utterance.
+        offsets: int64 [U + 1], where each utterance begins.
+        table: what the classes mean.
+
+    >>> table = TagTable.of(("O", "B-date", "I-date"))
+    >>> counts = count_spans(np.array([1, 2, 0]), np.array([1, 0, 2]), np.array([0, 3]), table)
+    >>> counts.tp.tolist(), counts.fp.tolist(), counts.fn.tolist()
+    ([0], [2], [1])
+    """
+    num_utterances, num_slots = len(offsets) - 1, len(table.slot_names)
+    utterance_W = np.repeat(np.arange(num_utterances), np.diff(offsets))
+    first_W = np.zeros(len(gold_W) + 1, dtype=bool)
+    first_W[offsets] = True
+    gold_starts, gold_ends = _edges(gold_W, first_W, table)
+    found_starts, found_ends = _edges(predicted_W, first_W, table)
+    same_start = gold_starts & found_starts & (table.slot[gold_W] == table.slot[predicted_W])
+    # The n-th start of a sequence belongs to its n-th end.
+    gold_end_of = np.flatnonzero(gold_ends)[np.cumsum(gold_starts)[same_start] - 1]
+    found_end_of = np.flatnonzero(found_ends)[np.cumsum(found_starts)[same_start] - 1]
+    hits = np.flatnonzero(same_start)[gold_end_of == found_end_of]
+
+    def per_utterance(starts: NDArray[np.intp]) -> NDArray[np.int64]:
+        return np.bincount(utterance_W[starts], minlength=num_utterances)
+
+    def per_slot(tags: NDArray[np.integer], starts: NDArray[np.intp]) -> NDArray[np.int64]:
+        return np.bincount(table.slot[tags[starts]], minlength=num_slots)
+
+    golds, founds = np.flatnonzero(gold_starts), np.flatnonzero(found_starts)
+    tp, tp_slot = per_utterance(hits), per_slot(gold_W, hits)
+    return Counts(
+        tp=tp.astype(np.int16),
+        fp=(per_utterance(founds) - tp).astype(np.int16),
+        fn=(per_utterance(golds) - tp).astype(np.int16),
+        by_slot=np.stack([tp_slot, per_slot(predicted_W, founds) - tp_slot, per_slot(gold_W, golds) - tp_slot], axis=1),
+    )
+
+
+def _edges(tags_W: NDArray[np.integer], first_W: NDArray[np.bool_], table: TagTable) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Where spans start and end; `first_W` [W + 1] marks the first word of each utterance (and the end of the last)."""
+    slot_W = table.slot[tags_W]
+    inside_W = slot_W >= 0
+    breaks = np.ones(len(tags_W) + 1, dtype=bool)
+    breaks[1:-1] = first_W[1:-1] | (slot_W[1:] != slot_W[:-1]) | table.begins[tags_W[1:]]
+    return inside_W & breaks[:-1], inside_W & breaks[1:]
+
+
+def word_predictions(encoded: Encoded, predicted_N: NDArray[np.integer], table: TagTable) -> NDArray[np.int16]:
+    """The class of each word from the classes predicted at sub-tokens.
+
+    A word that was cut off is "O"; a word inside the sub-token of the word before continues its span.
+    """
+    utterance_W = np.repeat(encoded.offsets[:-1], np.diff(encoded.word_offsets))
+    at = encoded.word_token + utterance_W
+    predicted = predicted_N[np.where(encoded.word_token >= 0, at, 0)].astype(np.int16) if len(predicted_N) else np.zeros(0, np.int16)
+    predicted = np.where(encoded.word_inside, table.inside[predicted], predicted)
+    return np.where(encoded.word_token >= 0, predicted, np.int16(0)).astype(np.int16)
+
+
+def span_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
+    """Micro-averaged span F1 of two lists of tag sequences, as `seqeval.metrics.f1_score`; 0 when there is no span at all.
+
+    Args:
+        gold, predicted: for each utterance its tags, such as ["O", "B-date", "I-date"].
+
+    Raises:
+        AttritionError: lists of different lengths, or a tag that is not "O", "B-..." or "I-...".
+
+    >>> span_f1([["B-date", "I-date", "O"]], [["B-date", "I-date", "O"]])
+    1.0
+    """
+    if len(gold) != len(predicted):
+        raise AttritionError(f"{len(gold)} gold sequences cannot be compared with {len(predicted)} predicted ones.")
+    for number, (left, right) in enumerate(zip(gold, predicted, strict=True)):
+        if len(left) != len(right):
+            raise AttritionError(f"Sequence {number}: {len(left)} gold tags but {len(right)} predicted ones.")
+    names = {tag[2:] for sequences in (gold, predicted) for sequence in sequences for tag in sequence if _is_span_tag(tag)}
+    labels = ("O", *(prefix + name for name in sorted(names) for prefix in ("B-", "I-")))
+    classes = {label: index for index, label in enumerate(labels)}
+
+    def flat(sequences: Sequence[Sequence[str]]) -> NDArray[np.int64]:
+        return np.array([classes[tag] for sequence in sequences for tag in sequence], dtype=np.int64)
+
+    offsets = np.concatenate([[0], np.cumsum([len(sequence) for sequence in gold])]).astype(np.int64)
+    return count_spans(flat(gold), flat(predicted), offsets, TagTable.of(labels)).f1
+
+
+def _is_span_tag(tag: str) -> bool:
+    if tag == "O":
+        return False
+    if len(tag) < 3 or tag[:2] not in ("B-", "I-"):
+        raise AttritionError(f"{tag!r} is not a tag: write 'O', 'B-name' or 'I-name'.")
+    return True
