@@ -34,7 +34,7 @@ JOINED_BY = "+"
 """What stands between the locales of a stage that trained several at once."""
 
 # Python's own float() would also take '1_0', 'inf' and 'nan'.
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 class MatrixError(AttritionError):

@@ -19,15 +19,15 @@ import pandas as pd
 
 Array = npt.NDArray[np.float64]
 
-PAPER_1 = (
-    "en-US ru-RU id-ID vi-VN fa-IR th-TH ja-JP de-DE ro-RO hu-HU fr-FR fi-FI ko-KR es-ES pt-PT nb-NO el-GR zh-CN da-DK pl-PL "
-    "he-IL it-IT nl-NL ar-SA tr-TR hi-IN zh-TW ta-IN sv-SE sl-SL ca-ES ka-GE lv-LV ms-MY bn-BD ml-IN az-AZ ur-PK hy-AM sq-AL "
-    "te-IN kn-IN is-IS tl-PH mn-MN my-MM sw-KE km-KH af-ZA am-ET cy-GB jv-ID"
-).split()
-NON_LATIN = set(
-    "ru-RU fa-IR th-TH ja-JP ko-KR el-GR zh-CN he-IL ar-SA hi-IN zh-TW ta-IN ka-GE bn-BD ml-IN ur-PK hy-AM te-IN kn-IN mn-MN "
-    "my-MM km-KH am-ET".split()
-)
+PAPER_1 = """
+    en-US ru-RU id-ID vi-VN fa-IR th-TH ja-JP de-DE ro-RO hu-HU fr-FR fi-FI ko-KR es-ES pt-PT nb-NO el-GR zh-CN da-DK pl-PL
+    he-IL it-IT nl-NL ar-SA tr-TR hi-IN zh-TW ta-IN sv-SE sl-SL ca-ES ka-GE lv-LV ms-MY bn-BD ml-IN az-AZ ur-PK hy-AM sq-AL
+    te-IN kn-IN is-IS tl-PH mn-MN my-MM sw-KE km-KH af-ZA am-ET cy-GB jv-ID
+"""
+NON_LATIN = """
+    ru-RU fa-IR th-TH ja-JP ko-KR el-GR zh-CN he-IL ar-SA hi-IN zh-TW ta-IN ka-GE bn-BD ml-IN ur-PK hy-AM te-IN kn-IN mn-MN
+    my-MM km-KH am-ET
+"""
 DESTRUCTIVE = {"zh-CN": 0.22, "zh-TW": 0.2, "ja-JP": 0.18, "th-TH": 0.14, "km-KH": 0.1}
 
 
@@ -55,7 +55,7 @@ METHODS = {
 def scores(method: FakeMethod, order: Sequence[str], seed: int) -> tuple[list[list[str]], Array | None, Array]:
     """The languages trained per stage, the row before training, and R (stages x languages in the order given)."""
     random = np.random.default_rng([seed, len(method.name), method.rank or 0])
-    latin = np.array([language not in NON_LATIN for language in order])
+    latin = np.array([language not in NON_LATIN.split() for language in order])
     ceiling_L = method.ceiling + np.where(latin, 0.03, -0.03) + random.normal(0, 0.01, len(order))
     if method.joint:
         return [list(order)], None, ceiling_L[None, :]
@@ -149,7 +149,7 @@ def write_study(
     **run_settings: Any,
 ) -> Path:
     """A finished study of the first languages of the paper's first order; further orders are shuffled ones."""
-    languages = PAPER_1[:num_languages]
+    languages = PAPER_1.split()[:num_languages]
     for number in range(num_orders):
         order = languages if number == 0 else list(np.random.default_rng(number).permutation(languages))
         for method in methods:

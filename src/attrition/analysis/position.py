@@ -8,6 +8,7 @@ Shape letters: N observations (a language in an order), L languages, O orders.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -17,16 +18,20 @@ from attrition.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats, Matrices, as_orders, at_own_stage, languages_of, per_order
 from attrition.metrics.shift import shift_fixed_L, shift_growing_L
+from attrition.names import look_up
 
 Scope = Literal["fixed", "growing"]
+
+_SHIFTS: Mapping[str, Callable[[RMatrix], Floats]] = {"fixed": shift_fixed_L, "growing": shift_growing_L}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PositionAdjusted:
-    """What each language's stage did, as it was and as it would be at the mean position; all but `languages` may be NaN.
+    """What each language's stage did, as it was and as it would be at the mean position; NaN where undefined.
 
-    `raw_L`: the mean over orders. `adjusted_L`: the least-squares estimate at `mean_position`, with `standard_error_L`. `slope`: the
-    change of the effect per position, with `slope_error`. `statement` says in words what was estimated, or why not.
+    `raw_L` is the mean over orders; `adjusted_L` the least-squares estimate at `mean_position`, with `standard_error_L`;
+    `position_L` the mean position; `slope` the change of the effect per position, with `slope_error`. `statement` says
+    what was estimated, or why nothing could be.
     """
 
     languages: tuple[str, ...]
@@ -61,7 +66,7 @@ def position_adjusted(matrices: Matrices, *, scope: Scope = "fixed") -> Position
     """
     orders = as_orders(matrices)
     languages = languages_of(orders)
-    y_OL = per_order(orders, shift_fixed_L if scope == "fixed" else shift_growing_L)
+    y_OL = per_order(orders, look_up(scope, _SHIFTS, kind="scope"))
     position_OL = per_order(orders, _position_L)
     x_OL = np.where(np.isnan(y_OL), np.nan, position_OL)
     raw_L, mean_x_L = mean_measured(y_OL, axis=0), mean_measured(x_OL, axis=0)
@@ -77,20 +82,21 @@ def position_adjusted(matrices: Matrices, *, scope: Scope = "fixed") -> Position
     freedom = num_observations - int((counts_L > 0).sum()) - 1
     residual = float(np.nansum((dy_OL - slope * dx_OL) ** 2))
     variance = residual / freedom if freedom > 0 and spread > 0 else np.nan
+    slope_error = float(np.sqrt(variance / spread)) if spread > 0 else np.nan
     per_observation_L = np.divide(1.0, counts_L, out=np.full(len(languages), np.nan), where=counts_L > 0)
-    error_L = np.sqrt(variance * (per_observation_L + (mean_x_L - mean_position) ** 2 / spread)) if spread > 0 else adjusted_L
+    leverage_L = per_observation_L + (mean_x_L - mean_position) ** 2 / (spread if spread > 0 else np.nan)
     return PositionAdjusted(
         languages=languages,
         scope=scope,
         raw_L=raw_L,
         adjusted_L=adjusted_L,
-        standard_error_L=error_L,
+        standard_error_L=np.sqrt(variance * leverage_L),
         position_L=mean_measured(position_OL, axis=0),
         slope=slope,
-        slope_error=float(np.sqrt(variance / spread)) if spread > 0 else np.nan,
+        slope_error=slope_error,
         mean_position=mean_position,
         num_observations=num_observations,
-        statement=_statement(scope, slope, mean_position, num_observations, len(orders)),
+        statement=_statement(scope, slope, slope_error, mean_position, f"{num_observations} stages of {len(orders)} orders"),
     )
 
 
@@ -99,13 +105,11 @@ def _position_L(R: RMatrix) -> Floats:
     return at_own_stage(R, np.arange(1.0, R.num_stages + 1))
 
 
-def _statement(scope: Scope, slope: float, mean_position: float, num_observations: int, num_orders: int) -> str:
+def _statement(scope: Scope, slope: float, slope_error: float, mean_position: float, observed: str) -> str:
     if np.isnan(slope):
         return "Language and position cannot be told apart: no language was learned at two positions. Add an order."
-    direction = "more is lost" if slope < 0 else "less is lost or more gained"
-    orders = "1 order" if num_orders == 1 else f"{num_orders} orders"
+    error = "" if np.isnan(slope_error) else f" (standard error {100 * slope_error:.2f})"
     return (
-        f"Effects ({scope} scope) at the mean position {mean_position:.1f}, by least squares over {num_observations} stages of "
-        f"{orders}: one effect per language and one slope for position, {100 * slope:+.2f} points per position, "
-        f"so later {direction}."
+        f"Effects in the {scope} scope at the mean position {mean_position:.1f}, by least squares over {observed}: one effect "
+        f"per language and one slope for position, {100 * slope:+.2f} points per position{error}."
     )

@@ -128,7 +128,8 @@ class _Block:
                 raise AttritionError(f"{line!r} stands between words. Put an empty line before the next utterance.")
             self.given[comment[1]] = comment[2]
             return
-        columns = line.rstrip(BLANKS).split("\t") if "\t" in line.strip(BLANKS) else _SEPARATOR.split(line.strip(BLANKS))
+        line = line.rstrip(BLANKS)
+        columns = line.split("\t") if "\t" in line else _SEPARATOR.split(line.lstrip(BLANKS))
         word, tag = columns[0].strip(BLANKS), columns[-1].strip(BLANKS)
         is_row = len(columns) > 1 and _TAG.fullmatch(tag)
         if word == "-DOCSTART-" or (not is_row and (line == "#" or line.startswith("# "))):

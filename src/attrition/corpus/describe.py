@@ -10,6 +10,14 @@ import pandas as pd
 from attrition.corpus.base import SPLITS, Corpus, Cut, Split, Utterance
 from attrition.corpus.words import blank_leak, cut_words
 
+_TYPES = {
+    **dict.fromkeys(("language", "split", "cut"), "str"),
+    "utterances": "int64",
+    **dict.fromkeys(("words", "slots", "sub_tokens"), "float64"),
+    **dict.fromkeys(("unknown_sub_tokens", "repeated", "also_in_train"), "Int64"),  # "Int64" has NA, "int64" has not
+    **dict.fromkeys(("leak_annotation", "leak_text", "multi_word_slots"), "float64"),
+}
+
 Tokenize = Callable[[str], Sequence[int]]
 """From a text to the numbers of its sub-tokens, special tokens left out."""
 
@@ -60,8 +68,7 @@ def describe(
                     **_leak(utterances),
                 }
             )
-    frame = pd.DataFrame(rows)
-    return frame.astype(dict.fromkeys(("unknown_sub_tokens", "repeated", "also_in_train"), "Int64"))
+    return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
 
 
 def _contents(utterances: Sequence[Utterance], cut: Cut) -> dict[str, Any]:

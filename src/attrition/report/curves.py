@@ -72,7 +72,7 @@ def _progress_chart(labels: Sequence[str], num_steps: int) -> Any:
     axis = alt.Axis(format="d", grid=False, tickMinStep=1, **ticks)
     x = alt.X("step:Q", title="languages learned", axis=axis, scale=alt.Scale(domain=[1, max(num_steps, 2)], nice=False))
     y = alt.Y("f1:Q", title="F1 (%)", scale=alt.Scale(zero=False))
-    legend = alt.Legend(orient="bottom", columns=2, title=None, symbolType="stroke", symbolStrokeWidth=3)
+    legend = alt.Legend(orient="bottom", columns=2, title=None, symbolType="circle", symbolOpacity=1)
     colour = alt.Color("series:N", scale=alt.Scale(domain=list(labels), range="category"), legend=legend)
     dash = alt.StrokeDash("joint:N", scale=alt.Scale(domain=[False, True], range=[[1, 0], [2, 4]]), legend=None)
     faint = alt.condition(chosen, alt.value(1.0), alt.value(0.12))
@@ -163,7 +163,9 @@ def time_spent(results: Results) -> Figure:
         .mark_bar(height={"band": 0.7})
         .encode(
             x=alt.X("minutes:Q", title="minutes", stack=True, axis=alt.Axis(gridOpacity=0.6)),
-            y=alt.Y("run:N", sort=alt.EncodingSortField("place", op="min"), title=None, axis=alt.Axis(labelLimit=190, ticks=False)),
+            y=alt.Y(
+                "run:N", sort=alt.EncodingSortField("place", op="min"), title=None, axis=alt.Axis(labelLimit=190, ticks=False)
+            ),
             color=alt.Color(
                 "part:N",
                 scale=alt.Scale(domain=list(PARTS), range="category"),
@@ -176,12 +178,12 @@ def time_spent(results: Results) -> Figure:
                 alt.Tooltip("minutes:Q", title="minutes", format=".2f"),
             ],
         )
-        .properties(width="container", height=alt.Step(26))
+        .properties(width="container", height=26 * len(results.runs))
     )
     return Figure(
         name="times",
         title="Time spent",
-        caption="Minutes of each run by part. A stage that several runs share is trained once and counted where it was trained.",
+        caption="Minutes of each run by part. A stage that several runs share is trained once, and counted once.",
         chart=bar,
         variants={"": {"times": pd.DataFrame(spent)}},
     )

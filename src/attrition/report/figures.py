@@ -1,7 +1,7 @@
 """The report's charts, each one definition for the page (interactive) and for the files (PNG, SVG, PDF).
 
-A chart never holds its data: it names tables, which are filled in when it is drawn. So one definition serves every run of a study,
-and the page carries each number once.
+A chart never holds its data: it names tables, which are filled in when it is drawn. So one definition serves every run of a
+study, and the page carries each number once.
 """
 
 from __future__ import annotations

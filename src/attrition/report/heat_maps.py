@@ -61,17 +61,24 @@ def heat_maps(results: Results) -> tuple[Figure, Figure]:
     variants = {run.key: {"cells": cells(run.matrix)} for run in results.runs}
     tables = [tables["cells"] for tables in variants.values()]
     every = pd.concat(tables)
-    low, high = 5 * math.floor(every["f1"].min() / 5), 5 * math.ceil(every["f1"].max() / 5)
+    trained = every.loc[every["stage"] != BEFORE, "f1"]  # untrained scores near 0 would use up half the scale
+    low, high = 5 * math.floor(trained.min() / 5), 5 * math.ceil(trained.max() / 5)
     swing = max(5, 5 * math.ceil(np.nanquantile(every["change"].abs(), 0.99) / 5)) if every["change"].notna().any() else 5
     widest = max(table["x"].max() + 1 for table in tables)
-    key = "Large squares: already learned. Outlined: learned at this stage. Small squares: not yet learned. A stroke: not measured."
+    key = "Large squares: already learned; outlined: learned at this stage; small: not yet learned. A stroke: not measured."
     shared = {"variants": variants, "fits": False}
     return (
         Figure(
             name="r",
             title="R: F1 on each language after each stage",
             caption=f"Rows: what was trained, from top to bottom. Columns: the language tested. {key}",
-            chart=_heat_map("f1", "F1 (%)", alt.Scale(range="heatmap", domain=[low, max(high, low + 5)]), (low + high) / 2, widest),
+            chart=_heat_map(
+                "f1",
+                "F1 (%)",
+                alt.Scale(range="heatmap", domain=[low, max(high, low + 5)], clamp=True),
+                (low + high) / 2,
+                widest,
+            ),
             **shared,  # type: ignore[arg-type]
         ),
         Figure(
@@ -93,12 +100,19 @@ def heat_maps(results: Results) -> tuple[Figure, Figure]:
 def _heat_map(value: str, title: str, scale: alt.Scale, ink_turns_at: float, num_languages: int) -> Any:
     """A heat map of `value`; `ink_turns_at` is where a number printed on a cell changes from dark to light."""
     size = cell_size(num_languages)
-    x = alt.X("language:N", sort=alt.EncodingSortField("x", op="min"), title="tested on", axis=_cell_axis(orient="top", labelAngle=-90))
+    x = alt.X(
+        "language:N",
+        sort=alt.EncodingSortField("x", op="min"),
+        title="tested on",
+        axis=_cell_axis(orient="top", labelAngle=-90),
+    )
     y = alt.Y("stage:N", sort=alt.EncodingSortField("y", op="min"), title="after training on", axis=_cell_axis(labelLimit=150))
     dark = alt.param(name="dark", value=False)
     legend = alt.Legend(orient="bottom", direction="horizontal", gradientLength=200, gradientThickness=10, titleAnchor="start")
     colour = alt.Color(f"{value}:Q", title=title, scale=scale, legend=legend)
     base = alt.Chart(alt.NamedData("cells")).encode(x=x, y=y)
+    if value == "change":
+        base = base.transform_filter(f"datum.stage != '{BEFORE}'")  # nothing comes before it
     measured = f"isValid(datum.{value})"
     ink = alt.expr("dark ? '#ffffff' : '#000000'")
     gap = 0.06 if size > 20 else 0.0

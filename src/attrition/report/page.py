@@ -14,7 +14,6 @@ import pandas as pd
 import vl_convert
 from markupsafe import Markup
 
-from attrition.metrics import METRICS
 from attrition.names import AttritionError
 from attrition.report.curves import progress, time_spent, training_curves
 from attrition.report.export import FIGURE_KINDS, TABLE_KINDS, write_figures, write_tables
@@ -108,7 +107,7 @@ def render(results: Results, figures: Sequence[Figure], tables: Sequence[Table],
         generated=" and ".join(label for label, corpus in corpora.items() if corpus.generated),
         warnings=_warnings(results),
         contents=_contents(figures, chapters),
-        words=[(run.label, run_words(run)) for run in results.runs],
+        words=_words(results.runs),
         runs=results.runs,
         first_run=_first_run(results.runs).key,
         figures={figure.name: figure for figure in figures},
@@ -183,7 +182,7 @@ def script_json(value: object) -> str:
 
 def _bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, without a network."""
-    bundle: str = vl_convert.javascript_bundle()
+    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
     assert "</script" not in bundle.lower(), "the bundle would end the script element it stands in"
     return bundle
 
@@ -200,6 +199,14 @@ def _first_run(runs: Sequence[Run]) -> Run:
     """The run shown first: one that can forget, if there is one."""
     forgetful = [run for run in runs if run.matrix.num_stages > 1 and run.spec.method.shared_by == "all"]
     return (forgetful or list(runs))[0]
+
+
+def _words(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
+    """Each run in words; runs of which the same is to be said stand together."""
+    said: dict[tuple[str, ...], list[str]] = {}
+    for run in runs:
+        said.setdefault(tuple(run_words(run)), []).append(run.label)
+    return [("; ".join(labels), list(sentences)) for sentences, labels in said.items()]
 
 
 def _facts(results: Results) -> list[tuple[str, str]]:

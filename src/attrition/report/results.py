@@ -100,8 +100,8 @@ class Series:
 class Run:
     """A finished run.
 
-    `metrics` are in the units of R (0-1), NaN where undefined; `times` are seconds by part; `history` has one row for each epoch
-    of each stage (columns: HISTORY_COLUMNS). `label` is as long as it must be to tell the study's runs apart.
+    `metrics` are in the units of R (0-1), NaN where undefined; `times` are seconds by part; `history` has one row for each
+    epoch of each stage (columns: HISTORY_COLUMNS). `label` is as long as it must be to tell the study's runs apart.
     """
 
     folder: Path
@@ -173,7 +173,7 @@ def read_results(folder: Path) -> Results:
     unfinished = tuple(path.name for path in folders if path not in finished)
     if not finished:
         raise AttritionError(
-            f"{folder}: no run is finished yet ({len(unfinished)} begun). Resume the study with `attrition run`, then report it."
+            f"{folder}: no run is finished yet ({len(unfinished)} begun). Resume the study with `attrition run` first."
         )
     runs = _labelled([_read_run(path) for path in finished])
     study = folder / "study.toml"
@@ -311,14 +311,10 @@ def _labels(parts: Sequence[tuple[str, ...]]) -> list[str]:
 
     A study's order or seed is left out where it tells nothing apart, so that labels stay short.
     """
-    telling = [column for column in zip(*parts, strict=True)] if parts else []
-    varies = [
-        any(len({row[i] for row in parts if row[0] == name}) > 1 for name in {row[0] for row in parts})
-        for i in range(len(telling))
-    ]
-    return [
-        " · ".join(part for i, part in enumerate(row) if part and (i == 0 or varies[i])) for row in parts
-    ]
+    others = list(range(1, len(parts[0]))) if parts else []
+    names = {row[0] for row in parts}
+    telling = [i for i in others if any(len({row[i] for row in parts if row[0] == name}) > 1 for name in names)]
+    return [" · ".join([row[0], *(row[i] for i in telling if row[i])]) for row in parts]
 
 
 def _labelled(runs: Sequence[Run]) -> tuple[Run, ...]:
@@ -337,4 +333,13 @@ def _reading_order(run: Run) -> tuple[bool, bool, bool, str, int, str, str, int]
     spec = run.spec
     lora = spec.method.trains.kind == "lora"
     sharing = spec.method.shared_by != "all"
-    return (not run.matrix.joint, lora, sharing, spec.method.name, run.series.rank or 0, spec.model.name, spec.order.name, spec.seed)
+    return (
+        not run.matrix.joint,
+        lora,
+        sharing,
+        spec.method.name,
+        run.series.rank or 0,
+        spec.model.name,
+        spec.order.name,
+        spec.seed,
+    )

@@ -8,14 +8,15 @@ from itertools import chain
 
 from attrition.analysis.words import words
 from attrition.metrics import METRICS, NUMBERS, MetricInfo
-from attrition.report.figures import language_name
 from attrition.report.results import PARTS, Results, Run
 from attrition.report.tables import Cell, Column, Number, Table, mean_and_spread
 
 ALIASES = {"average_accuracy": "final_mean", "bwt": "cbt"}
 """Metrics that the literature knows by a second name; they share a column where they are equal."""
 
-IN_POINTS = "In points, that is F1 × 100; an arrow shows the better side; – is undefined: a joint run learns everything at once."
+IN_POINTS = (
+    "In points, that is F1 × 100; an arrow shows the better side; – is undefined: a joint run learns everything at once."
+)
 
 
 def metric_columns(results: Results) -> list[Column]:
@@ -35,7 +36,7 @@ def metrics_by_series(results: Results) -> Table:
     spread = " Means over orders and seeds ± their standard deviation." if several else ""
     return Table(
         name="metrics",
-        title="Metrics",
+        title="Metrics of each method",
         columns=(Column(title="Method"), *count, *metric_columns(results)),
         rows=tuple(rows),
         caption=IN_POINTS + spread,
@@ -45,9 +46,11 @@ def metrics_by_series(results: Results) -> Table:
 def metrics_by_run(results: Results) -> Table:
     """The metrics of each run by itself."""
     names = _shown(results.runs)
-    rows = tuple((run.label, *(Number(value=run.metrics.get(name, math.nan)) for name in names)) for run in results.runs)
+    rows: list[tuple[Cell, ...]] = [
+        (run.label, *(Number(value=run.metrics.get(name, math.nan)) for name in names)) for run in results.runs
+    ]
     columns = (Column(title="Run"), *metric_columns(results))
-    return Table(name="metrics-runs", title="Metrics of each run", columns=columns, rows=rows, caption=IN_POINTS)
+    return Table(name="metrics-runs", title="Metrics of each run", columns=columns, rows=tuple(rows), caption=IN_POINTS)
 
 
 def times_table(results: Results) -> Table:
@@ -57,9 +60,11 @@ def times_table(results: Results) -> Table:
         *(Column(title=f"{part} (min)", digits=2, times=1 / 60) for part in PARTS),
         Column(title="all (min)", digits=2, times=1 / 60),
         Column(title="trainable (M)", digits=2, times=1e-6, help="Parameters that training changes, in millions."),
-        Column(title="stored (M)", digits=2, times=1e-6, help="Parameters that must be kept beside the shared base, in millions."),
+        Column(
+            title="stored (M)", digits=2, times=1e-6, help="Parameters that must be kept beside the shared base, in millions."
+        ),
     )
-    rows = tuple(
+    rows: list[tuple[Cell, ...]] = [
         (
             run.label,
             *(Number(value=run.times[part]) for part in PARTS),
@@ -67,9 +72,13 @@ def times_table(results: Results) -> Table:
             *(Number(value=run.spec.parameters.get(name, math.nan)) for name in ("trainable", "stored")),
         )
         for run in results.runs
-    )
+    ]
     return Table(
-        name="times", title="Time and parameters", columns=columns, rows=rows, caption="The CSV holds seconds and single parameters."
+        name="times",
+        title="Time and parameters",
+        columns=columns,
+        rows=tuple(rows),
+        caption="The CSV holds seconds and single parameters.",
     )
 
 
@@ -86,7 +95,7 @@ def _shown(runs: Sequence[Run]) -> list[str]:
 
 def _also_known_as(name: str, runs: Sequence[Run]) -> str:
     others = [METRICS[alias].title for alias, of in ALIASES.items() if of == name and _equal(alias, of, runs)]
-    return "".join(f" = {title}" for title in others)
+    return "".join(f"; also called {title}" for title in others)
 
 
 def _equal(name: str, other: str, runs: Sequence[Run]) -> bool:
@@ -97,9 +106,9 @@ def _equal(name: str, other: str, runs: Sequence[Run]) -> bool:
 def _column(info: MetricInfo, second_name: str) -> Column:
     better = {True: "high", False: "low", None: None}[info.higher_is_better]
     return Column(
-        title=info.title + second_name,
+        title=info.title,
         times=100,
         signed=info.low < 0,
         better=better,  # type: ignore[arg-type]
-        help=f"{info.formula} ({info.source}).",
+        help=f"{info.formula} ({info.source}){second_name}.",
     )

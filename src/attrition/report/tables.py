@@ -77,19 +77,15 @@ class Column:
             return cell
         if math.isnan(cell.value):
             return UNDEFINED
-        sign = "+" if self.signed else ""
-        text = f"{_no_negative_zero(self.times * cell.value, self.digits):{sign},.{self.digits}f}"
+        shown = self.rounded(cell)
+        text = f"{shown:{'+' if self.signed and shown else ''},.{self.digits}f}"
         if not math.isnan(cell.spread):
             text += f" ± {self.times * cell.spread:,.{self.digits}f}"
         return text.replace("-", MINUS)
 
     def rounded(self, cell: Cell) -> float:
         """A cell as it is printed, as a number; NaN for texts and what is undefined."""
-        return math.nan if isinstance(cell, str) else round(self.times * cell.value, self.digits)
-
-
-def _no_negative_zero(value: float, digits: int) -> float:
-    return 0.0 if round(value, digits) == 0 else value
+        return math.nan if isinstance(cell, str) else round(self.times * cell.value, self.digits) + 0.0  # never -0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,14 +138,18 @@ class Table:
         heads = [_markdown_text(column.head) for column in self.columns]
         rules = ["---:" if numeric else "---" for numeric in self.is_numeric()]
         lines = ["| " + " | ".join(cells) + " |" for cells in (heads, rules, *marked)]
-        parts = [f"**{_markdown_text(self.title)}**", "\n".join(lines), *([_markdown_text(self.caption)] if self.caption else [])]
+        parts = [
+            f"**{_markdown_text(self.title)}**",
+            "\n".join(lines),
+            *([_markdown_text(self.caption)] if self.caption else []),
+        ]
         return "\n\n".join(parts) + "\n"
 
     def to_csv(self) -> str:
         """The table as CSV: values to the last bit and in the units of R (0 to 1), spreads in columns of their own."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        spreads = [any(isinstance(row[i], Number) and not math.isnan(row[i].spread) for row in self.rows) for i in range(len(self.columns))]  # type: ignore[union-attr]
+        spreads = [self._has_spread(number) for number in range(len(self.columns))]
         header: list[str] = []
         for column, spread in zip(self.columns, spreads, strict=True):
             header += [column.title, f"{column.title} sd"] if spread else [column.title]
@@ -163,6 +163,9 @@ class Table:
                     cells += [_exact(cell.value), _exact(cell.spread)] if spread else [_exact(cell.value)]
             writer.writerow(cells)
         return text.getvalue()
+
+    def _has_spread(self, number: int) -> bool:
+        return any(not math.isnan(cell.spread) for row in self.rows if isinstance(cell := row[number], Number))
 
     def to_latex(self) -> str:
         """The table in LaTeX (packages booktabs; the caption is the title), the best values bold."""

@@ -63,9 +63,7 @@ def shade(colour: str, towards: str, share: float) -> str:
     >>> shade("#000000", "#ffffff", 0.5)
     '#808080'
     """
-    mixed = (
-        round(int(colour[i : i + 2], 16) * (1 - share) + int(towards[i : i + 2], 16) * share) for i in (1, 3, 5)
-    )
+    mixed = (round(int(colour[i : i + 2], 16) * (1 - share) + int(towards[i : i + 2], 16) * share) for i in (1, 3, 5))
     return "#" + "".join(f"{part:02x}" for part in mixed)
 
 

@@ -21,7 +21,7 @@ from attrition.corpus.phrasebook.generate import (
     REVISION,
     SCENARIOS,
     annotate,
-    generate,
+    generate_utterances,
     known_languages,
     num_distinct,
     pattern_source,
@@ -77,6 +77,7 @@ class Phrasebook:
     languages: tuple[str, ...] = field(default_factory=known_languages)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "languages", tuple(self.languages))
         for split, size in self._sizes().items():
             if size < 1:
                 raise AttritionError(f"Phrasebook: {split} = {size}, but every split needs at least 1 utterance.")
@@ -137,7 +138,7 @@ class Phrasebook:
         if language not in self.languages:
             raise unknown(language, self.languages, kind="language", where="Phrasebook")
         size = look_up(split, self._sizes(), kind="split", where="Phrasebook")
-        return list(generate(language, split, size, self.seed))
+        return list(generate_utterances(language, split, size, self.seed))
 
     def default_cut(self, language: str) -> Cut:
         """Blanks, but where scripts write none: characters in Japanese and Chinese, graphemes in Khmer, Burmese and Thai."""
@@ -168,7 +169,8 @@ class Phrasebook:
     def write(self, folder: Path) -> tuple[Path, ...]:
         """Writes MASSIVE's layout, `1.1/data/<locale>.jsonl`, and a notice that all is generated; returns the files of data.
 
-        As in MASSIVE, a file holds the three splits, by ascending id.
+        As in MASSIVE, a file holds the three splits, by ascending id, and the blanks of a Japanese or Chinese annotation are
+        not in its utterance. Here the same holds of Khmer, Burmese and Thai, of which MASSIVE writes both with blanks.
         """
         data = folder / "1.1" / "data"
         data.mkdir(parents=True, exist_ok=True)

@@ -266,7 +266,7 @@ def num_distinct(language: str, split: Split) -> int:
     return sum(deck.size for decks in _decks(language, split).values() for deck in decks)
 
 
-def generate(language: str, split: Split, size: int, seed: int) -> Iterator[Utterance]:
+def generate_utterances(language: str, split: Split, size: int, seed: int) -> Iterator[Utterance]:
     """`size` different utterances; the first ones are the same for every size. Ids are those of `utterance_id`.
 
     Intents are drawn evenly, then the intent's patterns, then the fillings of the pattern.
