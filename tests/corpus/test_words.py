@@ -126,6 +126,14 @@ def test_neighbouring_slots_of_one_name_stay_two_in_bio_and_become_one_in_io() -
     assert tags(two, two.words, "io") == ["I-food_type", "I-food_type", "O"]
 
 
+def test_slots_that_touch_without_a_blank_and_slots_that_no_range_touches() -> None:
+    touching = utterance("今週五時", "[date : 今週] [time : 五時]")
+    assert tags(touching, cut_words(touching, "characters"), "bio") == ["B-date", "I-date", "B-time", "I-time"]
+    assert tags(touching, [(2, 4)], "bio") == ["B-time"]
+    three = utterance("a b c", "[x : a] [y : b] [z : c]")
+    assert tags(three, three.words[2:], "bio") == ["B-z"]
+
+
 def test_label_sets_of_massive_have_the_published_sizes() -> None:
     bio, io = label_set(SLOTS, "bio"), label_set(reversed(SLOTS), "io")
     assert (len(bio), len(io)) == (111, 56)
@@ -139,7 +147,9 @@ WORD = st.text("aé\u200c\u0301", min_size=1, max_size=3)
 
 @given(st.lists(st.tuples(WORD, st.sampled_from(["", "x", "y"]), st.booleans()), min_size=1))
 def test_labels_mean_to_seqeval_what_the_slots_say(pieces: list[tuple[str, str, bool]]) -> None:
-    words, annotation, expected = [], [], []
+    words: list[str] = []
+    annotation: list[str] = []
+    expected: list[tuple[str, int, int]] = []
     for word, name, is_long in pieces:
         own = [word, word] if is_long else [word]
         if name:

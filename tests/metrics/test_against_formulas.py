@@ -1,4 +1,4 @@
-"""Every metric against a slow second implementation: loops over plain dictionaries, counted from 1, as the formulas are printed.
+"""Every metric against a slow second implementation: loops over plain dictionaries, counted from 1 as the formulas are.
 
 Nothing here uses numpy's arithmetic, and nothing of the package but what is tested.
 """

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,7 +89,7 @@ def write_run(
 ) -> Path:
     """One finished run's folder, as the runner writes it."""
     trained, before_L, scores_SL = scores(method, order, seed)
-    key = f"{method.name}-{method.rank or 'full'}-{order_name}-{seed}-{model}".lower().replace(" ", "-").replace(":", "-")
+    key = re.sub(r"[^a-z0-9]+", "-", f"{method.name}-{method.rank or 'full'}-{order_name}-{seed}-{model}".lower())
     folder = study / "runs" / key
     folder.mkdir(parents=True)
     trains: dict[str, Any] = {"kind": "lora", "rank": method.rank, "alpha": method.rank, "dropout": 0.1, "targets": ["query"]}

@@ -18,6 +18,8 @@ from attrition.names import AttritionError, unknown
 __all__ = ["Massive", "fetch", "find_massive"]
 
 _LOCALES_IN_MEMORY = 4  # about 20 MB each
+_SLOTS = frozenset(release.SLOTS)  # asked of every slot of every row
+_INTENTS = frozenset(release.INTENTS)
 
 
 @dataclass(frozen=True)
@@ -168,7 +170,3 @@ class Massive:
         found = checksums([self.files[locale] for locale in self.languages], self._cache / "checksums")
         lines = (f"{locale} {checksum}\n" for locale, checksum in zip(self.languages, found, strict=True))
         return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-_SLOTS = frozenset(release.SLOTS)  # asked of every slot of every row
-_INTENTS = frozenset(release.INTENTS)

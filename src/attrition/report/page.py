@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
@@ -180,6 +181,7 @@ def script_json(value: object) -> str:
     return text
 
 
+@cache
 def _bundle() -> str:
     """Vega, Vega-Lite and Vega-Embed as one script, without a network."""
     bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import chain
+from typing import Literal
 
 from attrition.analysis.words import words
-from attrition.metrics import METRICS, NUMBERS, MetricInfo
+from attrition.metrics import METRICS, NUMBERS
 from attrition.report.results import PARTS, Results, Run
 from attrition.report.tables import Cell, Column, Number, Table, mean_and_spread
 
@@ -21,7 +22,20 @@ IN_POINTS = (
 
 def metric_columns(results: Results) -> list[Column]:
     """The columns of the metrics table, each with its formula and source as its help."""
-    return [_column(METRICS[name], _also_known_as(name, results.runs)) for name in _shown(results.runs)]
+    return [metric_column(name, _also_known_as(name, results.runs)) for name in _shown(results.runs)]
+
+
+def metric_column(name: str, second_name: str = "") -> Column:
+    """The column of one metric, in points, with its formula and source as its help."""
+    info = METRICS[name]
+    better: dict[bool | None, Literal["high", "low"] | None] = {True: "high", False: "low", None: None}
+    return Column(
+        title=info.title,
+        times=100,
+        signed=info.low < 0,
+        better=better[info.higher_is_better],
+        help=f"{info.formula} ({info.source}){second_name}.",
+    )
 
 
 def metrics_by_series(results: Results) -> Table:
@@ -101,14 +115,3 @@ def _also_known_as(name: str, runs: Sequence[Run]) -> str:
 def _equal(name: str, other: str, runs: Sequence[Run]) -> bool:
     pairs = [(run.metrics.get(name, math.nan), run.metrics.get(other, math.nan)) for run in runs]
     return all(a == b or (math.isnan(a) and math.isnan(b)) for a, b in pairs)
-
-
-def _column(info: MetricInfo, second_name: str) -> Column:
-    better = {True: "high", False: "low", None: None}[info.higher_is_better]
-    return Column(
-        title=info.title,
-        times=100,
-        signed=info.low < 0,
-        better=better,  # type: ignore[arg-type]
-        help=f"{info.formula} ({info.source}){second_name}.",
-    )

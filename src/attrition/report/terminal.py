@@ -5,20 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from rich.style import Style
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from attrition.matrix import RMatrix
-from attrition.metrics import METRICS
 from attrition.report.figures import stage_label
 from attrition.report.heat_maps import BEFORE
 from attrition.report.results import Run
-from attrition.report.tables import UNDEFINED, Column, Number, Table
+from attrition.report.summaries import metric_column
+from attrition.report.tables import UNDEFINED, Cell, Column, Number, Table
 from attrition.report.theme import THEMES
 
-SHOWN = ("final_mean", "learning_accuracy", "cft", "cbt", "fwt", "forgetting")
+SHOWN = ("final_mean", "cft", "cbt", "fwt", "forgetting")
 """The metrics that fit beside each other in a terminal."""
+
+
+LEAST_SPAN = 0.2
+"""The least span of scores that the colours cover, so that noise does not look like a difference."""
 
 
 def terminal_matrix(R: RMatrix, *, title: str = "R", width: int = 80) -> RichTable:
@@ -27,7 +32,7 @@ def terminal_matrix(R: RMatrix, *, title: str = "R", width: int = 80) -> RichTab
     A matrix too wide for `width` columns keeps the languages learned first and last, and says how many it left out.
 
     >>> table = terminal_matrix(RMatrix.sequential(["en-US", "th-TH"], [[0.5, 0.25], [0.375, 0.75]]))
-    >>> [column.header for column in table.columns], table.row_count
+    >>> [str(column.header) for column in table.columns], table.row_count
     (['after', 'en-US', 'th-TH'], 2)
     """
     columns = sorted(range(len(R.languages)), key=lambda j: (int(R.stage_L[j]), j))
@@ -36,12 +41,13 @@ def terminal_matrix(R: RMatrix, *, title: str = "R", width: int = 80) -> RichTab
     first = max(map(len, [*labels, BEFORE, "after"])) + 3
     fits = max(2, (width - first) // (max(len(name) for name in R.languages) + 3))
     shown_columns, shown_stages = _ends(columns, fits), _ends(stages, max(fits, 24))
-    table = RichTable(title=title, caption=_left_out(len(columns), fits), title_justify="left", caption_justify="left")
+    table = RichTable(title=Text(title), caption=_left_out(len(columns), fits), title_justify="left", caption_justify="left")
     table.add_column("after", no_wrap=True, style="bold")
     for j in shown_columns:
-        table.add_column("…" if j is None else R.languages[j], justify="right", no_wrap=True)
-    scores = R.scores_SL[~(R.scores_SL != R.scores_SL)]
-    low, high = (float(scores.min()), float(scores.max())) if scores.size else (0.0, 1.0)
+        table.add_column(Text("…" if j is None else R.languages[j]), justify="right", no_wrap=True)
+    learned = R.scores_SL[R.learned_SL & ~np.isnan(R.scores_SL)]
+    high = float(learned.max(initial=0.0))
+    low = min(float(learned.min(initial=1.0)), high - LEAST_SPAN)
     if R.before_L is not None:
         row = [Text("…") if j is None else _score(float(R.before_L[j]), low, high, learned=False) for j in shown_columns]
         table.add_row(Text(BEFORE, style="dim"), *row)
@@ -53,7 +59,7 @@ def terminal_matrix(R: RMatrix, *, title: str = "R", width: int = 80) -> RichTab
             Text("…") if j is None else _score(float(R.scores_SL[i, j]), low, high, learned=bool(R.learned_SL[i, j]))
             for j in shown_columns
         ]
-        table.add_row(labels[i], *cells)
+        table.add_row(Text(labels[i]), *cells)
     return table
 
 
@@ -67,23 +73,12 @@ def terminal_metrics(runs: Sequence[Run] | Mapping[str, Mapping[str, float]], *,
     """
     named = runs if isinstance(runs, Mapping) else {run.label: run.metrics for run in runs}
     shown = [name for name in SHOWN if any(name in metrics for metrics in named.values())]
-    infos = [METRICS[name] for name in shown]
-    columns = [
-        Column(
-            title=info.title,
-            times=100,
-            signed=info.low < 0,
-            better="high" if info.higher_is_better else "low",
-        )
-        for info in infos
+    columns = [Column(title="Method"), *map(metric_column, shown)]
+    rows: list[tuple[Cell, ...]] = [
+        (label, *(Number(value=metrics.get(name, math.nan)) for name in shown)) for label, metrics in named.items()
     ]
-    table = Table(
-        name="metrics",
-        title=title,
-        columns=(Column(title="Method"), *columns),
-        rows=tuple((label, *(Number(value=metrics.get(name, math.nan)) for name in shown)) for label, metrics in named.items()),
-    )
-    rich_table = RichTable(title=title, title_justify="left", caption="In points (F1 × 100).", caption_justify="left")
+    table = Table(name="metrics", title=title, columns=tuple(columns), rows=tuple(rows))
+    rich_table = RichTable(title=Text(title), title_justify="left", caption="In points (F1 × 100).", caption_justify="left")
     for column, numeric in zip(table.columns, table.is_numeric(), strict=True):
         rich_table.add_column(Text(column.head), justify="right" if numeric else "left")
     for texts, bests in zip(table.texts(), table.is_best(), strict=True):
@@ -111,9 +106,10 @@ def _left_out(num_columns: int, fits: int) -> str:
 def _score(value: float, low: float, high: float, *, learned: bool) -> Text:
     if math.isnan(value):
         return Text(UNDEFINED, style="dim")
+    if not learned:
+        return Text(f"{100 * value:.1f}", style="dim")
     scale = THEMES["light"].sequential
-    share = min(max((value - low) / (high - low), 0.0), 1.0) if high > low else 1.0
+    share = min(max((value - low) / (high - low), 0.0), 1.0)
     background = scale[round(share * (len(scale) - 1))]
     ink = "#ffffff" if share > 0.55 else "#101418"
-    style = Style(bold=learned, dim=not learned, color=ink, bgcolor=background) if learned else Style(dim=True)
-    return Text(f" {100 * value:.1f} ", style=style)
+    return Text(f"{100 * value:.1f}", style=Style(bold=True, color=ink, bgcolor=background))

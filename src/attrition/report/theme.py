@@ -41,7 +41,7 @@ THEMES: Mapping[Mode, Theme] = MappingProxyType(
             muted="#59636e",
             grid="#e3e7eb",
             hues=("#0b62a8", "#c34a00", "#00836a", "#9b3d94", "#846800", "#b81e48", "#4d5f73", "#2a8f9e"),
-            sequential=("#fffbe0", "#d9efb5", "#8fd3b0", "#45b0c0", "#2180b5", "#274f9b", "#1b2a63"),
+            sequential=("#fbeec0", "#d9efb5", "#8fd3b0", "#45b0c0", "#2180b5", "#274f9b", "#1b2a63"),
             diverging=("#8f3000", "#d0701e", "#f0b67a", "#f6f5f1", "#93c4de", "#3787bd", "#0b4680"),
         ),
         "dark": Theme(
@@ -71,7 +71,7 @@ def series_colours(series: Sequence[tuple[str, int | None]], mode: Mode) -> list
     """One colour for each (method, rank): the method's hue, paler for each further rank of the same method.
 
     >>> series_colours([("VANILLA", None), ("SHARED LoRA", 32), ("SHARED LoRA", 64)], "light")
-    ['#0b62a8', '#c34a00', '#d88052']
+    ['#0b62a8', '#c34a00', '#d5804c']
     """
     theme = THEMES[mode]
     methods = list(dict.fromkeys(method for method, _ in series))

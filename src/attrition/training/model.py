@@ -19,7 +19,7 @@ from attrition.encoder.wrapped import WrappedBackbone
 from attrition.methods import Full, LoRA, Trains
 from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT, Layout
 from attrition.training.score import TagTable
-from attrition.training.streams import Part, torch_stream
+from attrition.streams import Part, torch_stream
 
 HEAD_STANDARD_DEVIATION = 0.02
 

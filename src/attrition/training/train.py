@@ -29,7 +29,7 @@ from attrition.training.model import Model
 from attrition.training.optimizer import PopulationAdamW, clip
 from attrition.training.predict import evaluate
 from attrition.training.settings import TrainingSettings
-from attrition.training.streams import Part, numpy_stream, torch_stream
+from attrition.streams import Part, numpy_stream, torch_stream
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,8 +9,12 @@ from __future__ import annotations
 import hashlib
 import json
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
+
+if TYPE_CHECKING:  # whoever only draws with numpy need not wait for torch
+    import torch
 
 Part = str | int | tuple["Part", ...]
 
@@ -32,4 +36,6 @@ def numpy_stream(*name: Part) -> np.random.Generator:
 
 def torch_stream(*name: Part, device: torch.device | str = "cpu") -> torch.Generator:
     """A torch generator for the named purpose."""
+    import torch
+
     return torch.Generator(device=device).manual_seed(seed_of(*name))

@@ -1,0 +1,221 @@
+"""The utterances of a study: sampled, encoded, cached on disk, cut to the vocabulary in use."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save_file
+from tokenizers import Tokenizer
+
+from attrition.corpus.base import SPLITS, Corpus, Cut, Split
+from attrition.corpus.encoded import Encoded, EncodingSettings, encode_utterances
+from attrition.corpus.words import label_set
+from attrition.names import AttritionError, unknown
+from attrition.streams import numpy_stream
+
+FORMAT = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """How many utterances of each split are used; None means all.
+
+    With `disjoint` no two languages train on translations of one utterance: MASSIVE is parallel, and with the same ids in
+    every language a model would learn each sentence again and again. Dev and test keep the same ids in every language, so
+    that scores can be compared. Which utterances are drawn depends on `seed`, the split and the ids, never on the size: a
+    larger sample holds a smaller one.
+    """
+
+    train: int | None = None
+    dev: int | None = None
+    test: int | None = None
+    disjoint: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for split in ("train", "test"):
+            if (size := getattr(self, split)) is not None and size < 1:
+                raise AttritionError(f"corpus.sizes.{split} = {size} is not allowed: give at least 1, or leave it out for all.")
+        if self.dev is not None and self.dev < 0:
+            raise AttritionError(f"corpus.sizes.dev = {self.dev} is not allowed: give 0 for none, or leave it out for all.")
+
+    def of(self, split: Split) -> int | None:
+        """The number for one split."""
+        size: int | None = getattr(self, split)
+        return size
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """A study's view of a corpus.
+
+    Args:
+        corpus: any corpus.
+        languages: the study's languages, all of them in the corpus.
+        tokenizer, tokenizer_fingerprint: of the model.
+        settings: how utterances are encoded.
+        cuts: how languages are cut into words, where not by the corpus's default.
+        sizes: how many utterances.
+        cache: folder for encoded languages, or None to keep nothing.
+    """
+
+    corpus: Corpus
+    languages: tuple[str, ...]
+    tokenizer: Tokenizer
+    tokenizer_fingerprint: str
+    settings: EncodingSettings
+    cuts: Mapping[str, Cut]
+    sizes: Sizes
+    cache: Path | None = None
+
+    def __post_init__(self) -> None:
+        for language in self.languages:
+            if language not in self.corpus.languages:
+                raise unknown(language, self.corpus.languages, kind=f"language of the corpus {self.corpus.name!r}")
+        for language in self.cuts:
+            if language not in self.languages:
+                raise unknown(language, self.languages, kind="language of this study", where="corpus.cuts")
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes: all labels of the corpus's slots."""
+        return label_set(self.corpus.slots, self.settings.scheme)
+
+    def cut(self, language: str) -> Cut:
+        """How a language is cut into words."""
+        return self.cuts.get(language) or self.corpus.default_cut(language)
+
+    def encode(self, progress: Callable[[str], None] | None = None) -> dict[tuple[str, Split], Encoded]:
+        """Every language and split, sampled, with ids of the model's whole vocabulary.
+
+        Args:
+            progress: called with each language when it is done.
+
+        Raises:
+            AttritionError: fewer utterances than asked for, or malformed data.
+        """
+        encoded: dict[tuple[str, Split], Encoded] = {}
+        for language in self.languages:
+            whole = self._language(language)
+            for split in SPLITS:
+                encoded[language, split] = whole[split].select(self._rows(language, split, whole[split]))
+            if progress:
+                progress(language)
+        return encoded
+
+    def _rows(self, language: str, split: Split, whole: Encoded) -> NDArray[np.int64]:
+        """Which utterances are used, in the corpus's order."""
+        size = self.sizes.of(split)
+        disjoint = self.sizes.disjoint and split == "train"
+        available = len(whole)
+        if size is None and not disjoint:
+            return np.arange(available)
+        ranks = _ranks(whole.utterance_ids, self.sizes.seed, split)
+        if disjoint:
+            # Every language takes the ids whose rank falls to it, so that no id is drawn twice.
+            place = sorted(self.languages).index(language)
+            mine = np.flatnonzero(_turn(whole.utterance_ids, self.sizes.seed, len(self.languages)) == place)
+        else:
+            mine = np.arange(available)
+        if size is not None and len(mine) < size:
+            divided = f" ({available} divided among {len(self.languages)} languages, since sizes.disjoint is on)" if disjoint else ""
+            raise AttritionError(
+                f"corpus.sizes.{split} = {size}, but {language} has only {len(mine)} {split} utterances{divided}. Ask for fewer."
+            )
+        chosen = mine[np.argsort(ranks[mine], kind="stable")[:size]]
+        return np.sort(chosen)
+
+    def _language(self, language: str) -> dict[Split, Encoded]:
+        """A language's three splits, from the cache if they are there whole."""
+        path = self._cache_file(language)
+        if path is not None and path.is_file():
+            cached = _load(path)
+            if cached is not None:
+                return cached
+        encoded = {
+            split: encode_utterances(
+                self.corpus.read(language, split),
+                self.tokenizer,
+                slots=self.corpus.slots,
+                cut=self.cut(language),
+                settings=self.settings,
+            )
+            for split in SPLITS
+        }
+        if path is not None:
+            _save(path, encoded)
+        return encoded
+
+    def _cache_file(self, language: str) -> Path | None:
+        if self.cache is None:
+            return None
+        decides = [FORMAT, self.corpus.fingerprint, language, self.cut(language), self.tokenizer_fingerprint]
+        key = hashlib.sha256(json.dumps([*decides, dataclasses.asdict(self.settings), self.corpus.slots]).encode()).hexdigest()[:20]
+        return self.cache / "encoded" / f"{language}-{key}.safetensors"
+
+
+def content_key(encoded: Encoded) -> str:
+    """A hash of everything in the arrays, by which a stage names the utterances that it was trained on."""
+    digest = hashlib.sha256()
+    for name, array in sorted(encoded.arrays().items()):
+        digest.update(f"{name}{array.shape}{array.dtype}".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()[:20]
+
+
+def _ranks(ids: NDArray[np.str_], seed: int, split: Split) -> NDArray[np.uint64]:
+    """A random number for each id, the same whatever else is drawn."""
+    salt = int(numpy_stream("sample", seed, split).integers(2**63))
+    return np.array([_hash(f"{salt}:{name}") for name in ids], dtype=np.uint64)
+
+
+def _turn(ids: NDArray[np.str_], seed: int, num_languages: int) -> NDArray[np.int64]:
+    """Which language's turn each id is."""
+    salt = int(numpy_stream("disjoint", seed).integers(2**63))
+    return np.array([_hash(f"{salt}:{name}") % num_languages for name in ids], dtype=np.int64)
+
+
+def _hash(text: str) -> int:
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "big")
+
+
+def _save(path: Path, encoded: Mapping[Split, Encoded]) -> None:
+    arrays = {}
+    for split, each in encoded.items():
+        for name, array in each.arrays().items():
+            # Text has no type in safetensors: its UCS-4 code points do.
+            stored = array.view(np.uint32).reshape(len(array), -1) if name == "utterance_ids" else array
+            arrays[f"{split}.{name}"] = np.ascontiguousarray(stored)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(f".{id(arrays)}.tmp")
+    save_file(arrays, temporary)
+    temporary.replace(path)
+
+
+def _load(path: Path) -> dict[Split, Encoded] | None:
+    """The encoded language, or None when the file is damaged (it is then made again)."""
+    try:
+        arrays = load_file(path)
+        return {split: _restore(arrays, split) for split in SPLITS}
+    except (SafetensorError, OSError, KeyError):
+        return None
+
+
+def _restore(arrays: Mapping[str, NDArray[np.generic]], split: Split) -> Encoded:
+    found = {field.name: arrays[f"{split}.{field.name}"] for field in dataclasses.fields(Encoded)}
+    codes = found["utterance_ids"]
+    found["utterance_ids"] = np.ascontiguousarray(codes).view(f"<U{codes.shape[1]}").reshape(-1) if codes.size else np.zeros(0, "<U1")
+    return Encoded(**found)  # type: ignore[arg-type]
+
+
+def num_utterances(encoded: Mapping[tuple[str, Split], Encoded], languages: Sequence[str], split: Split) -> int:
+    """Utterances of some languages in one split."""
+    return sum(len(encoded[language, split]) for language in languages)

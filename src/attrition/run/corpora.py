@@ -1,0 +1,48 @@
+"""The corpus that a study names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from attrition.corpus.base import Corpus
+from attrition.corpus.columns import Columns
+from attrition.corpus.massive import Massive, find_massive
+from attrition.corpus.phrasebook import Phrasebook
+from attrition.names import AttritionError
+from attrition.run.spec import Study
+
+Progress = Callable[[str, int, int], None]
+
+PHRASEBOOK_SIZES = {"train": 500, "dev": 100, "test": 200}
+
+
+def open_corpus(study: Study, progress: Progress | None = None) -> Corpus:
+    """The study's corpus.
+
+    A relative path is one from the working folder, or else from the study file's.
+
+    Raises:
+        AttritionError: it cannot be found, or a setting makes no sense for it.
+    """
+    settings = study.corpus
+    path = None if settings.path is None else _located(settings.path, study.folder)
+    if settings.name == "massive":
+        return Massive(find_massive(path), progress=progress)
+    if settings.name == "columns":
+        if path is None:
+            raise AttritionError("corpus.name = \"columns\" needs corpus.path, the folder with your files.")
+        return Columns(path)
+    if path is not None:
+        raise AttritionError("corpus.path has no effect: the phrasebook is generated. Remove it.")
+    sizes = {split: PHRASEBOOK_SIZES[split] if (size := settings.sizes.of(split)) is None else size for split in PHRASEBOOK_SIZES}  # type: ignore[arg-type]
+    if settings.sizes.disjoint:
+        raise AttritionError("corpus.sizes.disjoint has no effect: the phrasebook's utterances are not translations of each other. Remove it.")
+    if sizes["dev"] == 0:
+        sizes["dev"] = 1  # a phrasebook has all splits; the study then uses none of it
+    return Phrasebook(**sizes, seed=settings.sizes.seed, languages=study.languages)
+
+
+def _located(path: str, folder: Path) -> Path:
+    given = Path(path).expanduser()
+    return given if given.is_absolute() or given.exists() else folder / given if (folder / given).exists() else given

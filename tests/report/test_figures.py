@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import vl_convert
+
+from attrition.matrix import RMatrix
+from attrition.report.curves import progress, time_spent, training_curves
+from attrition.report.figures import stage_label
+from attrition.report.heat_maps import cells, heat_maps
+from attrition.report.results import read_results
+from attrition.report.theme import THEMES, config, series_colours
+
+NAN = float("nan")
+
+
+@pytest.fixture(scope="module")
+def R() -> RMatrix:
+    scores_SL = np.array([[0.25, 0.75, NAN], [0.5, 0.625, 0.125]])
+    return RMatrix(scores_SL, ("de-DE", "en-US", "xx"), (("en-US",), ("de-DE",)), np.array([0.0, 0.125, 0.0]))
+
+
+def test_cells_by_hand(R: RMatrix) -> None:
+    frame = cells(R)
+    assert frame["language"].tolist() == ["en-US", "de-DE", "xx"] * 3
+    assert frame["stage"].tolist() == ["before"] * 3 + ["en-US"] * 3 + ["de-DE"] * 3
+    expected = [12.5, 0, 0, 75, 25, NAN, 62.5, 50, 12.5]
+    np.testing.assert_array_equal(frame["f1"], expected)
+    np.testing.assert_array_equal(frame["change"], [NAN, NAN, NAN, 62.5, 25, NAN, -12.5, 25, NAN])
+    assert frame["state"].tolist() == ["unseen"] * 3 + ["new", "unseen", "unseen", "learned", "new", "unseen"]
+    assert frame["name"].tolist()[:3] == ["English (en-US)", "German (de-DE)", "xx"]
+
+
+def test_cells_of_a_joint_run_are_all_learned_at_its_one_stage() -> None:
+    frame = cells(RMatrix(np.array([[0.5, 0.25, 0.125]]), ("a", "b", "c"), (("a", "b", "c"),)))
+    assert frame["state"].tolist() == ["new"] * 3
+    assert frame["stage"].tolist() == ["a + 2"] * 3
+    assert frame["change"].isna().all()
+
+
+def test_stage_labels_are_short() -> None:
+    assert stage_label([f"l{i}" for i in range(52)]) == "l0 + 51"
+
+
+def test_progress_draws_joint_training_as_a_level(study: Path) -> None:
+    lines = progress(read_results(study)).variants[""]["lines"]
+    multi = lines[lines["series"] == "MULTI"]
+    assert multi["step"].tolist() == [1, 4]
+    assert multi["f1"].nunique() == 1
+    vanilla = lines[lines["series"] == "VANILLA"]
+    assert vanilla["step"].tolist() == [1, 2, 3, 4]
+    assert (vanilla["runs"] == 2).all()
+    assert (vanilla["low"] <= vanilla["f1"]).all()
+    assert (vanilla["f1"] <= vanilla["high"]).all()
+
+
+def test_times_add_up(study: Path) -> None:
+    results = read_results(study)
+    times = time_spent(results).variants[""]["times"]
+    assert times["minutes"].sum() == pytest.approx(len(results.runs) * 45.5 / 60, abs=0.01)
+
+
+def test_every_figure_draws_without_a_warning(study: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    results = read_results(study)
+    figures = (*heat_maps(results), progress(results), *training_curves(results), time_spent(results))
+    assert len(figures) == 6
+    for figure in figures:
+        svg = vl_convert.vegalite_to_svg(figure.complete(next(iter(figure.variants))))
+        assert svg.startswith("<svg")
+        assert "NaN" not in svg
+        assert "undefined" not in svg
+    assert capfd.readouterr().err == ""
+
+
+def test_a_method_keeps_its_hue_and_a_further_rank_is_paler() -> None:
+    vanilla, low, high = series_colours([("VANILLA", None), ("SHARED LoRA", 32), ("SHARED LoRA", 64)], "light")
+    assert vanilla == THEMES["light"].hues[0]
+    assert low == THEMES["light"].hues[1]
+    assert high not in (vanilla, low)
+
+
+def _luminance(colour: str) -> float:
+    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def _contrast(a: str, b: str) -> float:
+    light, dark = sorted((_luminance(a), _luminance(b)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_inks_and_hues_stand_out_from_the_paper(mode: str) -> None:
+    theme = THEMES[mode]  # type: ignore[index]
+    assert _contrast(theme.ink, theme.background) > 7
+    assert _contrast(theme.muted, theme.background) > 4.5
+    assert all(_contrast(hue, theme.background) > 3 for hue in theme.hues)
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_scales_are_ordered_by_lightness(mode: str) -> None:
+    theme = THEMES[mode]  # type: ignore[index]
+    steps = np.diff([_luminance(colour) for colour in theme.sequential])
+    assert (steps < 0).all() or (steps > 0).all()
+    half = [_luminance(colour) for colour in theme.diverging]
+    middle = len(half) // 2
+    away = np.sign(np.diff(half))
+    assert (away[:middle] == -away[-1]).all()
+    assert (away[middle:] == away[-1]).all()
+
+
+def test_configurations_name_the_same_settings() -> None:
+    assert config("light").keys() == config("dark").keys()
