@@ -26,6 +26,9 @@ def value_of(info: MetricInfo, R: RMatrix) -> np.ndarray:
     if info.takes == "matrix and reference":
         reference = RMatrix(np.full((1, len(R.languages)), 0.5), R.languages, (R.languages,))
         return np.asarray(info.function(R, reference))
+    if info.takes == "matrix and groups":
+        odd_and_even = {language: "odd" if int(language[1:]) % 2 else "even" for language in R.languages}
+        return np.asarray(list(info.function(R, odd_and_even).values()))
     found: Any = info.function(R)
     if isinstance(found, PerLanguage):
         return found.values[np.argsort(found.languages)]
@@ -53,7 +56,7 @@ def test_the_registry_is_complete_and_says_what_it_should() -> None:
     promised = (
         "learned_mean final_mean cft cft_cells cbt cbt_literal bwt fwt forgetting intransigence learning_accuracy "
         "average_accuracy area_under_learned_mean p_avg mft mbt mft_pairwise mbt_pairwise shift_growing shift_fixed "
-        "composition donor receiver donor_learned donor_unlearned"
+        "composition final_mean_by_group donor receiver donor_learned donor_unlearned"
     )
     assert set(METRICS) == set(promised.split())
     for name, info in METRICS.items():
@@ -212,3 +215,13 @@ def test_intransigence_against_mono_and_against_strangers() -> None:
     assert metrics.intransigence(R, half) == pytest.approx(0.25)
     with pytest.raises(ValueError, match="learned none of the languages l00, l01"):
         metrics.intransigence(R, RMatrix(np.array([[1.0]]), ("x",), (("x",),)))
+
+
+def test_groups_hold_the_languages_learned_so_far() -> None:
+    R = RMatrix(np.array([[0.5, 0.25, 0.75], [0.25, 0.75, 1.0]]), ("x", "b", "a"), (("a",), ("b",)))
+    found = metrics.learned_mean_by_group(R, {"a": "first", "b": "second"})
+    np.testing.assert_array_equal(found["first"], [0.75, 1.0])
+    np.testing.assert_array_equal(found["second"], [NAN, 0.75])
+    assert metrics.final_mean_by_group(R, {"a": "first", "b": "second", "x": "first"}) == {"first": 1.0, "second": 0.75}
+    with pytest.raises(ValueError, match="no group for b"):
+        metrics.final_mean_by_group(R, {"a": "first"})

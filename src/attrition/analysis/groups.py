@@ -18,12 +18,13 @@ from numpy.typing import NDArray
 
 from attrition.analysis.bootstrap import Interval, draws_BU, percentile_interval
 from attrition.matrix import RMatrix
+from attrition.metrics.by_group import members
 from attrition.metrics.donors import effects_LL
 from attrition.metrics.hops import mbt_LH, mft_LH
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats, Matrices, as_orders, languages_of, per_order
 from attrition.metrics.shift import shift_fixed_L, shift_growing_L
-from attrition.names import AttritionError, look_up
+from attrition.names import look_up
 
 
 def final_L(R: RMatrix) -> Floats:
@@ -114,12 +115,12 @@ def by_group(
     >>> latin.group, latin.mean, latin.num_languages  # (.625 + 1) / 2
     ('Latn', 0.8125, 2)
     """
-    members = _members(matrices, groups)
+    places_of = _members(matrices, groups)
     estimates = []
     for name in measures:
         measure = look_up(name, MEASURES, kind="measure")
         values_OL = per_order(matrices, measure.function)
-        for group, places in members.items():
+        for group, places in places_of.items():
             samples = _resampled(values_OL[:, places], num_resamples, seed)
             estimates.append(_estimate(group, name, samples, len(values_OL), level))
     return tuple(estimates)
@@ -145,11 +146,11 @@ def group_difference(
     >>> group_difference(R, {"a": "Latn", "b": "Thai", "c": "Latn"}, "Latn", "Thai", "final").mean  # .8125 - .5
     0.3125
     """
-    members = _members(matrices, groups)
+    places_of = _members(matrices, groups)
     values_OL = per_order(matrices, look_up(measure, MEASURES, kind="measure").function)
     # Seeds of their own, or the draws of languages would be paired where the groups are of one size.
-    one = _resampled(values_OL[:, look_up(first, members, kind="group")], num_resamples, seed, language_seed=seed + 1)
-    other = _resampled(values_OL[:, look_up(second, members, kind="group")], num_resamples, seed, language_seed=seed + 2)
+    one = _resampled(values_OL[:, look_up(first, places_of, kind="group")], num_resamples, seed, language_seed=seed + 1)
+    other = _resampled(values_OL[:, look_up(second, places_of, kind="group")], num_resamples, seed, language_seed=seed + 2)
     difference = _Samples(
         one.mean - other.mean,
         one.num_languages + other.num_languages,
@@ -160,16 +161,12 @@ def group_difference(
 
 
 def _members(matrices: Matrices, groups: Mapping[str, str]) -> dict[str, NDArray[np.int64]]:
-    """Per group the places of its languages among all columns; languages never trained may be without a group."""
+    """Per group the places of its trained languages among all columns."""
     orders = as_orders(matrices)
     languages = languages_of(orders)
     trained = {language for R in orders for stage in R.trained for language in stage}
-    missing = [language for language in languages if language in trained and language not in groups]
-    if missing:
-        raise AttritionError(f"The grouping has no group for {', '.join(missing)}. Give every language that was trained one.")
-    names = sorted({str(groups[language]) for language in languages if language in groups})
-    places = {name: [place for place, x in enumerate(languages) if x in groups and str(groups[x]) == name] for name in names}
-    return {name: np.array(place, dtype=np.int64) for name, place in places.items()}
+    inside = members([language for language in languages if language in trained], groups)
+    return {name: np.array([languages.index(language) for language in of_it]) for name, of_it in inside.items()}
 
 
 def _resampled(values_OL: Floats, num_resamples: int, seed: int, *, language_seed: int | None = None) -> _Samples:

@@ -210,6 +210,7 @@ def load(name: str) -> Pretrained:
         weights=weights,
         rows=_rows(blocks(directory["emb.word"], header.hidden), header.hidden),
         fingerprint=model[2],
+        tokenizer_fingerprint=tokenizer[2],
         note="multilingual-E5-small, 4-bit (Q4_0) weights dequantised to float32; its pooler is not in the file",
     )
 

@@ -10,6 +10,7 @@ Three sources, named by their prefix:
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,6 +24,7 @@ from torch import Tensor
 from attrition.names import AttritionError, look_up
 
 WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
+_INCIDENTAL = ("_name_or_path", "transformers_version", "architectures", "dtype")
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +42,7 @@ class Pretrained:
     weights: Mapping[str, Tensor] = field(repr=False)
     rows: Callable[[NDArray[np.int64]], Tensor] = field(repr=False)
     fingerprint: str
+    tokenizer_fingerprint: str
     note: str = ""
 
     @property
@@ -54,13 +57,22 @@ class Pretrained:
 
 
 def fingerprint_of(config: Any, weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 over a configuration and named tensors: names, shapes and bytes, in the order of the names."""
-    digest = hashlib.sha256(config.to_json_string(use_diff=False).encode())
+    """SHA-256 over a configuration and named tensors: names, shapes and bytes, in the order of the names.
+
+    Where the model was read from, and by which version of `transformers`, takes no part: a copy has the same fingerprint.
+    """
+    settings = {key: value for key, value in config.to_dict().items() if key not in _INCIDENTAL}
+    digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
     for name in sorted(weights):
         tensor = weights[name].detach().contiguous().cpu()
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         digest.update(tensor.view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
     return digest.hexdigest()
+
+
+def tokenizer_fingerprint_of(tokenizer: Tokenizer) -> str:
+    """SHA-256 of everything a tokeniser does."""
+    return hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
 
 
 def split_embeddings(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Callable[[NDArray[np.int64]], Tensor]]:

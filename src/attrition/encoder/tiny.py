@@ -10,7 +10,7 @@ import torch
 from tokenizers import Tokenizer, models, pre_tokenizers, processors
 from transformers import AutoModel, BertConfig, XLMRobertaConfig
 
-from attrition.encoder.pretrained import Pretrained, fingerprint_of, split_embeddings
+from attrition.encoder.pretrained import Pretrained, fingerprint_of, split_embeddings, tokenizer_fingerprint_of
 from attrition.names import look_up
 
 _SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")
@@ -59,5 +59,6 @@ def load(name: str) -> Pretrained:
         weights=rest,
         rows=rows,
         fingerprint=fingerprint_of(config, weights),
+        tokenizer_fingerprint=tokenizer_fingerprint_of(tokenizer),
         note="random weights: for tests only",
     )

@@ -12,7 +12,7 @@ from torch.func import functional_call
 
 from attrition.encoder.backbone import at_words
 from attrition.encoder.batch import Batch
-from attrition.encoder.dropout import Dropout
+from attrition.encoder.dropout import Dropout, draw_mask
 from attrition.encoder.lora import Adapter
 
 
@@ -59,7 +59,8 @@ class WrappedBackbone:
 
     @contextmanager
     def _mode(self, adapter: Adapter | None, dropout: Dropout | None) -> Iterator[None]:
-        self._module.train(dropout is not None)
+        # Dropout switched off means the module's own as well; LoRA's is drawn here, in the hooks.
+        self._module.train(dropout is not None and (dropout.hidden > 0 or dropout.attention > 0))
         self._adapter, self._dropout = adapter, dropout
         try:
             if dropout is None:
@@ -76,7 +77,10 @@ class WrappedBackbone:
             if self._adapter is None or name not in self._adapter.factors:
                 return output
             x_MBLI = inputs[0].unsqueeze(0)
-            dropped = x_MBLI if self._dropout is None else self._dropout.on_adapter(x_MBLI)
-            return output + self._adapter.delta(name, dropped.flatten(1, -2)).view_as(output)
+            dropout = self._dropout
+            if dropout is not None and dropout.adapter > 0:
+                # Not every linear layer reads utterances: DeBERTa's also read its table of relative positions.
+                x_MBLI = x_MBLI * draw_mask(tuple(x_MBLI.shape), dropout.adapter, dropout.streams[0], x_MBLI)
+            return output + self._adapter.delta(name, x_MBLI.flatten(1, -2)).view_as(output)
 
         return add_delta

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from attrition.metrics.by_group import final_mean_by_group, learned_mean_by_group
 from attrition.metrics.donors import donor, donor_learned, donor_unlearned, pairwise_effects, receiver
 from attrition.metrics.hops import NUM_HOPS, mbt, mbt_pairwise, mft, mft_pairwise
 from attrition.metrics.registry import METRICS, NUMBERS, MetricInfo, summary
@@ -51,10 +52,12 @@ __all__ = [
     "donor_learned",
     "donor_unlearned",
     "final_mean",
+    "final_mean_by_group",
     "forgetting",
     "fwt",
     "intransigence",
     "learned_mean",
+    "learned_mean_by_group",
     "learning_accuracy",
     "mbt",
     "mbt_pairwise",

@@ -8,10 +8,10 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from attrition.matrix import RMatrix
-from attrition.metrics import donors, hops, shift, single
+from attrition.metrics import by_group, donors, hops, shift, single
 
-Takes = Literal["matrix", "matrix and reference", "matrices"]
-Gives = Literal["number", "per stage", "per language", "per language and hop"]
+Takes = Literal["matrix", "matrix and reference", "matrix and groups", "matrices"]
+Gives = Literal["number", "per stage", "per group", "per language", "per language and hop"]
 
 PAPER = "Khelli et al."
 GEM = "Lopez-Paz and Ranzato (2017)"
@@ -95,6 +95,11 @@ _SINGLE = (
     MetricInfo(
         name="intransigence", title="Intransigence", function=single.intransigence, takes="matrix and reference",
         higher_is_better=False, source=RWALK, formula="mean over i of reference[i, i] - R[i, i]",
+    ),
+    MetricInfo(
+        name="final_mean_by_group", title="Final F1 by group", function=by_group.final_mean_by_group,
+        takes="matrix and groups", gives="per group", low=0.0,
+        source=f"{PAPER}, Table 1", formula="mean over j in the group of R[T, j]",
     ),
 )  # fmt: skip
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import pandas as pd
@@ -45,6 +46,33 @@ class MethodSpec(_Part):
     joint: bool = False
 
 
+KINDS: Mapping[tuple[str, str, bool], str] = MappingProxyType(
+    {
+        ("full", "all", True): "MULTI",
+        ("lora", "all", True): "MULTI LoRA",
+        ("full", "language", False): "MONO",
+        ("full", "all", False): "VANILLA",
+        ("lora", "all", False): "SHARED LoRA",
+        ("lora", "language", False): "NON-SHARED LoRA",
+    }
+)
+"""The paper's methods by what they train, who shares a learner, and whether all languages come at once."""
+
+BEYOND_THE_PAPER = ("memory", "penalty")
+"""Parts that a method of the paper never has."""
+
+
+def kind_of(method: MethodSpec) -> str:
+    """The paper's name for a method, whatever the study calls it; "" for one that the paper does not have.
+
+    >>> kind_of(MethodSpec(name="mine", trains=Trains(kind="lora", rank=8), shared_by="language"))
+    'NON-SHARED LoRA'
+    """
+    if any(getattr(method, part, None) for part in BEYOND_THE_PAPER):
+        return ""
+    return KINDS.get((method.trains.kind, method.shared_by, method.joint), "")
+
+
 class OrderSpec(_Part):
     """The order in which a run learned its languages."""
 
@@ -66,6 +94,7 @@ class CorpusSpec(_Part):
     generated: bool = False
     licence: str = ""
     citation: str = ""
+    cuts: dict[str, str] = {}
 
 
 class Spec(_Part):
@@ -88,12 +117,17 @@ class Spec(_Part):
 
 @dataclass(frozen=True)
 class Series:
-    """What runs have in common when only order and seed differ: they are averaged in tables and figures."""
+    """What runs have in common when only order and seed differ: they are averaged in tables and figures.
+
+    `method` is the name the study gave it, `kind` the published method that it is ("" for none of them).
+    """
 
     method: str
     rank: int | None
     model: str
     corpus: str
+    cuts: str
+    kind: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,10 +135,11 @@ class Run:
     """A finished run.
 
     `metrics` are in the units of R (0-1), NaN where undefined; `times` are seconds by part; `history` has one row for each
-    epoch of each stage (columns: HISTORY_COLUMNS). `label` is as long as it must be to tell the study's runs apart.
+    epoch of each stage (columns: HISTORY_COLUMNS). `key` names its files; `label` is as long as it must be to tell the runs apart.
     """
 
     folder: Path
+    key: str
     spec: Spec
     settings: Mapping[str, str]
     matrix: RMatrix
@@ -114,17 +149,14 @@ class Run:
     transfer: RMatrix | None = None
     label: str = ""
 
-    @property
-    def key(self) -> str:
-        """The name of the run's folder."""
-        return self.folder.name
-
-    @property
+    @cached_property
     def series(self) -> Series:
-        """The method, rank, model and corpus, without order and seed."""
+        """The method, rank, model, corpus and cuts, without order and seed."""
         method, corpus = self.spec.method, self.spec.corpus
         rank = method.trains.rank if method.trains.kind == "lora" else None
-        return Series(method.name, rank, self.spec.model.name, f"{corpus.name} {corpus.revision}".strip())
+        cuts = ", ".join(f"{language} {cut}" for language, cut in sorted(corpus.cuts.items()))
+        name = f"{corpus.name} {corpus.revision}".strip()
+        return Series(method.name, rank, self.spec.model.name, name, cuts, kind_of(method))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,31 +189,26 @@ class Results:
         return tuple(dict.fromkeys(language for run in self.runs for language in run.matrix.languages))
 
 
-def read_results(folder: Path) -> Results:
-    """Reads every finished run of a results folder.
+def read_results(folder: Path, beside: Sequence[Path] = ()) -> Results:
+    """Reads every finished run of a results folder, and of others whose runs are to stand beside them (another model's, say).
 
     Raises:
         AttritionError: there is no finished run, or a file is malformed (the message names it).
     """
-    runs_folder = folder / "runs"
-    if not runs_folder.is_dir():
-        raise AttritionError(
-            f"{folder} is no results folder: it has no folder 'runs'. Give the folder that `attrition run` wrote for a study."
-        )
-    folders = sorted(path for path in runs_folder.iterdir() if path.is_dir() and not path.name.startswith("."))
-    finished = [path for path in folders if (path / "matrix.csv").is_file()]
-    unfinished = tuple(path.name for path in folders if path not in finished)
-    if not finished:
-        raise AttritionError(
-            f"{folder}: no run is finished yet ({len(unfinished)} begun). Resume the study with `attrition run` first."
-        )
-    runs = _labelled([_read_run(path) for path in finished])
+    found: dict[str, Path] = {}
+    unfinished: list[str] = []
+    for study_folder in (folder, *beside):
+        finished, others = _run_folders(study_folder)
+        unfinished += others
+        for path in finished:
+            found[path.name if path.name not in found else f"{study_folder.resolve().name}-{path.name}"] = path
+    runs = _labelled([_read_run(path, key) for key, path in found.items()])
     study = folder / "study.toml"
     return Results(
         folder=folder,
         name=runs[0].spec.study or folder.resolve().name,
         runs=runs,
-        unfinished=unfinished,
+        unfinished=tuple(unfinished),
         study_toml=_text(study) if study.is_file() else "",
         environment=flat(_json(folder / "environment.json")) if (folder / "environment.json").is_file() else {},
     )
@@ -212,12 +239,29 @@ def _short(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _read_run(folder: Path) -> Run:
+def _run_folders(folder: Path) -> tuple[list[Path], list[str]]:
+    """The folders of finished runs, and the names of the others."""
+    if not (folder / "runs").is_dir():
+        raise AttritionError(
+            f"{folder} is no results folder: it has no folder 'runs'. Give the folder that `attrition run` wrote for a study."
+        )
+    folders = sorted(path for path in (folder / "runs").iterdir() if path.is_dir() and not path.name.startswith("."))
+    finished = [path for path in folders if (path / "matrix.csv").is_file()]
+    unfinished = [path.name for path in folders if path not in finished]
+    if not finished:
+        raise AttritionError(
+            f"{folder}: no run is finished yet ({len(unfinished)} begun). Resume the study with `attrition run` first."
+        )
+    return finished, unfinished
+
+
+def _read_run(folder: Path, key: str) -> Run:
     raw = _json(folder / "spec.json")
     matrix = RMatrix.from_csv(folder / "matrix.csv")
     transfer = folder / "transfer.csv"
     return Run(
         folder=folder,
+        key=key,
         spec=_spec(raw, folder / "spec.json"),
         settings=flat({name: value for name, value in raw.items() if name not in ("format", "warnings")}),
         matrix=matrix,
@@ -303,7 +347,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _series_parts(series: Series) -> tuple[str, ...]:
     rank = "" if series.rank is None else f"r = {series.rank}"
-    return (series.method, rank, series.model, series.corpus)
+    return (series.method, rank, series.model, series.corpus, series.cuts)
 
 
 def _labels(parts: Sequence[tuple[str, ...]]) -> list[str]:

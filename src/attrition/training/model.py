@@ -98,7 +98,7 @@ def build_model(
     if bert.supports(config):
         backbone: Backbone = BertBackbone(config)
     else:
-        backbone = WrappedBackbone(_module(config, len(vocabulary)).to(device))
+        backbone = WrappedBackbone(_module(config, vocabulary).to(device))
     return Model(
         pretrained=pretrained,
         backbone=backbone,
@@ -112,7 +112,10 @@ def build_model(
     )
 
 
-def _module(config: Any, vocabulary_size: int) -> nn.Module:
-    small = type(config).from_dict({**config.to_dict(), "vocab_size": vocabulary_size, "pad_token_id": None})
+def _module(config: Any, vocabulary: Vocabulary) -> nn.Module:
+    # Relatives of RoBERTa count positions from the padding id: it must stay what it was, or be none where it is not kept.
+    pad = config.pad_token_id
+    stays = pad is not None and pad < len(vocabulary) and vocabulary.kept[pad] == pad
+    small = type(config).from_dict({**config.to_dict(), "vocab_size": len(vocabulary), "pad_token_id": pad if stays else None})
     module: nn.Module = AutoModel.from_config(small, trust_remote_code=False)
     return module

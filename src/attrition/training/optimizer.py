@@ -22,11 +22,8 @@ class PopulationAdamW:
         self._layout = layout
         self._settings = list(settings)
         self._parameters = [self._rows(flat_P, grads_P) for flat_P, grads_P in zip(flat_MP, grads_MP, strict=True)]
-        first = self._settings[0]
         self._adamw = torch.optim.AdamW(
             [self._group(row, group, learner) for learner, rows in enumerate(self._parameters) for row, group in self._pairs(rows)],
-            betas=(first.beta1, first.beta2),
-            eps=first.epsilon,
             fused=True,
         )
 
@@ -59,7 +56,14 @@ class PopulationAdamW:
         return list(zip(rows, self._layout.groups, strict=True))
 
     def _group(self, row: Tensor, group: Group, learner: int) -> dict[str, object]:
-        return {"params": [row], "lr": 0.0, "weight_decay": self._settings[learner].weight_decay if group.decayed else 0.0}
+        settings = self._settings[learner]
+        return {
+            "params": [row],
+            "lr": 0.0,
+            "betas": (settings.beta1, settings.beta2),
+            "eps": settings.epsilon,
+            "weight_decay": settings.weight_decay if group.decayed else 0.0,
+        }
 
 
 def clip(grads_MP: Tensor, limits_M: Sequence[float]) -> None:

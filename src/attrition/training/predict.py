@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from attrition.corpus.encoded import Encoded, gather_ranges
+from attrition.corpus.encoded import Encoded, gather_ranges, join
 from attrition.encoder.batch import assemble
 from attrition.training.batches import budget_batches, part
 from attrition.training.model import Model, Weights
@@ -37,3 +39,15 @@ def evaluate(model: Model, weights: Weights, encoded: Encoded) -> Counts:
     """Predict a set of utterances and count spans."""
     predicted_W = word_predictions(encoded, predict(model, weights, encoded), model.table)
     return count_spans(encoded.gold, predicted_W, encoded.word_offsets, model.table)
+
+
+def evaluate_each(model: Model, weights: Weights, sets: Mapping[str, Encoded]) -> dict[str, Counts]:
+    """Count spans in several sets of utterances, predicted together so that batches are full."""
+    together = join(list(sets.values()))
+    predicted_W = word_predictions(together, predict(model, weights, together), model.table)
+    counts, word = {}, 0
+    for name, encoded in sets.items():
+        end = word + len(encoded.gold)
+        counts[name] = count_spans(encoded.gold, predicted_W[word:end], encoded.word_offsets, model.table)
+        word = end
+    return counts

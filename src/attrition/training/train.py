@@ -7,6 +7,7 @@ it. A learner that has finished leaves, and the population shrinks.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -104,18 +105,17 @@ class _Learner:
         self.epoch_began = seconds
 
     def is_better(self, dev_f1: float) -> bool:
-        """Whether these weights are to be kept: the best so far, or simply the latest."""
-        return self.task.settings.keep == "last" or dev_f1 > self.best_f1
+        """Whether these weights are to be kept: the best so far, or simply the latest (also where nothing is evaluated)."""
+        return self.task.settings.keep == "last" or math.isnan(dev_f1) or dev_f1 > self.best_f1
 
     def is_finished(self) -> bool:
         settings = self.task.settings
         if self.epoch >= settings.epochs:
             return True
-        return settings.patience is not None and self.epoch - self._epoch_of_best_f1() >= settings.patience
-
-    def _epoch_of_best_f1(self) -> int:
         scores = [epoch.dev_f1 for epoch in self.history]
-        return scores.index(max(scores)) + 1
+        if settings.patience is None or math.isnan(scores[-1]):
+            return False
+        return self.epoch - (scores.index(max(scores)) + 1) >= settings.patience
 
 
 def train_population(
@@ -132,6 +132,7 @@ def train_population(
     """
     assert tasks, "an empty population"
     assert len(tasks) == 1 or (isinstance(trains, LoRA) and model.backbone.populations), "these learners cannot share a base"
+    assert len({task.settings.dropout for task in tasks}) == 1, "learners that differ in dropout cannot share a pass"
     population = _Population([_Learner(task) for task in tasks], model, trains, clock)
     for learner in population.learners:
         learner.begin_epoch(model.device, clock.now())

@@ -1,0 +1,190 @@
+"""What a finished run leaves for people and for the report: R, scores, metrics, history, times, every setting."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from attrition.corpus.cache import write_whole
+from attrition.matrix import RMatrix
+from attrition.methods import LoRA
+from attrition.metrics import summary
+from attrition.run.prepare import Prepared
+from attrition.run.store import StoredEvaluation, StoredStage
+from attrition.run.study import RunPlan
+
+FORMAT = 1
+
+
+def r_matrix(run: RunPlan, languages: Sequence[str], evaluations: Sequence[StoredEvaluation], before: StoredEvaluation | None) -> RMatrix:
+    """R of a run: after each stage, the F1 on each language of the learner that serves it.
+
+    A language whose learner has not been trained yet is NaN. For joint training all stages are one row.
+
+    Args:
+        run: its stages and method.
+        languages: the columns.
+        evaluations: per stage the counts of its model on all languages.
+        before: those of the model before training, when all languages share one.
+    """
+    learner_of = run.method.learner_of(run.order)
+    rows: list[list[float]] = []
+    latest: dict[str, StoredEvaluation] = {}
+    for stage, evaluation in zip(run.stages, evaluations, strict=True):
+        latest[stage.learner] = evaluation
+        rows.append([latest[learner_of[each]].counts[each].f1 if learner_of[each] in latest else np.nan for each in languages])
+    trained = [stage.languages for stage in run.stages]
+    if run.method.joint:
+        rows, trained = rows[-1:], [tuple(each for stage in trained for each in stage)]
+    before_L = None if before is None else np.array([before.counts[each].f1 for each in languages])
+    return RMatrix(np.array(rows), tuple(languages), tuple(trained), before_L)
+
+
+def transfer_matrix(run: RunPlan, languages: Sequence[str], evaluations: Sequence[StoredEvaluation]) -> RMatrix | None:
+    """What each language's own learner scores on every language; None where all languages share one learner."""
+    if run.method.shared_by == "all" or run.method.joint:
+        return None
+    scores = [[evaluation.counts[each].f1 for each in languages] for evaluation in evaluations]
+    return RMatrix(np.array(scores), tuple(languages), tuple(stage.languages for stage in run.stages))
+
+
+def score_rows(run: RunPlan, evaluations: Sequence[StoredEvaluation], before: StoredEvaluation | None) -> pd.DataFrame:
+    """Scores and counts of every stage's model on every language; stage 0 is before training."""
+    rows: list[dict[str, Any]] = []
+    measured = [(0, "", before)] if before else []
+    measured += [(stage.index + 1, "+".join(stage.languages), each) for stage, each in zip(run.stages, evaluations, strict=True)]
+    for index, trained, evaluation in measured:
+        for language, counts in evaluation.counts.items():
+            precision, recall, f1 = counts.scores
+            tp, fp, fn = (int(each.sum(dtype=np.int64)) for each in (counts.tp, counts.fp, counts.fn))
+            rows.append(
+                {"stage": index, "trained": trained, "language": language, "f1": f1, "precision": precision, "recall": recall}
+                | {"tp": tp, "fp": fp, "fn": fn, "num_utterances": len(counts.tp)}
+            )
+    return pd.DataFrame(rows)
+
+
+def history_csv(run: RunPlan, stages: Sequence[StoredStage]) -> str:
+    """One line for each epoch of each stage."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["stage", "trained", "epoch", "train_loss", "dev_f1", "seconds", "best"])
+    for stage, stored in zip(run.stages, stages, strict=True):
+        for epoch in stored.history:
+            dev_f1 = "" if epoch.dev_f1 != epoch.dev_f1 else repr(epoch.dev_f1)
+            best = str(epoch.epoch == stored.kept_epoch).lower()
+            trained = "+".join(stage.languages)
+            writer.writerow([stage.index + 1, trained, epoch.epoch, repr(epoch.train_loss), dev_f1, f"{epoch.seconds:.3f}", best])
+    return text.getvalue()
+
+
+def times(stages: Sequence[StoredStage], evaluations: Sequence[StoredEvaluation]) -> dict[str, float]:
+    """Seconds by purpose over a run's stages, shared ones included."""
+    total = {"data": 0.0, "training": 0.0, "evaluation": sum(each.seconds for each in evaluations), "other": 0.0}
+    for stage in stages:
+        for purpose, seconds in stage.seconds.items():
+            total[purpose] += seconds
+    return total
+
+
+def warnings_of(run: RunPlan, R: RMatrix) -> list[str]:
+    """What a reader must know before believing the numbers."""
+    found = []
+    for row, languages in enumerate(R.trained):
+        for language in languages:
+            if R.scores_SL[row, R.languages.index(language)] == 0:
+                found.append(
+                    f"{run.method.name}: F1 on {language} is 0 after training on it. The model predicts no slot right: "
+                    "try a larger head_learning_rate, more epochs or more utterances."
+                )
+    return found
+
+
+def spec_json(run: RunPlan, prepared: Prepared, warnings: Sequence[str]) -> dict[str, Any]:
+    """Everything that decides the numbers of a run, for people and programs."""
+    study, corpus, method = prepared.study, prepared.corpus, run.method
+    return {
+        "format": FORMAT,
+        "run": run.key,
+        "study": study.name,
+        "name": method.name,
+        "method": {
+            "name": method.name,
+            "trains": {"kind": method.trains.kind, **dataclasses.asdict(method.trains)},
+            "shared_by": method.shared_by,
+            "joint": method.joint,
+        },
+        "order": {"name": run.order_name, "languages": list(run.order)},
+        "seed": run.seed,
+        "model": {
+            "name": prepared.pretrained.name,
+            "fingerprint": prepared.pretrained.fingerprint,
+            "note": prepared.pretrained.note,
+            "vocabulary": {"used": len(prepared.vocabulary), "whole": prepared.vocabulary.full_size},
+        },
+        "corpus": {
+            "name": corpus.name,
+            "revision": corpus.revision,
+            "generated": corpus.generated,
+            "licence": corpus.licence,
+            "citation": corpus.citation,
+            "fingerprint": corpus.fingerprint,
+            "cuts": {language: prepared.dataset.cut(language) for language in study.languages},
+        },
+        "training": dataclasses.asdict(run.choice.training),
+        "encoding": dataclasses.asdict(prepared.dataset.settings),
+        "sizes": dataclasses.asdict(study.corpus.sizes),
+        "conventions": {"score": "micro F1 over spans, as seqeval (default mode)", "unmeasured": "NaN, an empty cell"},
+        "parameters": _parameters(run, prepared),
+        "stages": [{"key": job.key, "languages": list(job.languages)} for job in run.jobs],
+        "warnings": list(warnings),
+    }
+
+
+def _parameters(run: RunPlan, prepared: Prepared) -> dict[str, int]:
+    """Trainable and stored parameters of all learners, classifiers included, counted on the tensors themselves."""
+    learners = len({stage.learner for stage in run.stages})
+    sizes = {name: tensor.numel() for name, tensor in prepared.pretrained.weights.items()}
+    encoder = sum(sizes.values()) + prepared.pretrained.vocabulary_size * prepared.pretrained.hidden_size
+    head = len(prepared.dataset.labels) * (prepared.pretrained.hidden_size + 1)
+    model = prepared.shapes(run.method.trains)
+    own = sum(int(np.prod(shape)) for shape in model.values()) if isinstance(run.method.trains, LoRA) else encoder + head
+    return {"trainable": learners * own, "stored": learners * own + (encoder if isinstance(run.method.trains, LoRA) else 0)}
+
+
+def write_run(
+    folder: Path,
+    run: RunPlan,
+    prepared: Prepared,
+    stages: Sequence[StoredStage],
+    evaluations: Sequence[StoredEvaluation],
+    before: StoredEvaluation | None,
+) -> list[str]:
+    """Write a finished run's files, `matrix.csv` last, and return the warnings."""
+    target = folder / "runs" / run.key
+    R = r_matrix(run, prepared.study.languages, evaluations, before)
+    warnings = warnings_of(run, R)
+    _json(target / "spec.json", spec_json(run, prepared, warnings))
+    scores = target / ".scores.parquet.tmp"
+    score_rows(run, evaluations, before).to_parquet(scores, index=False)
+    scores.replace(target / "scores.parquet")
+    _json(target / "metrics.json", {name: None if np.isnan(value) else value for name, value in summary(R).items()})
+    write_whole(target / "history.csv", history_csv(run, stages))
+    _json(target / "times.json", times(stages, evaluations))
+    transfer = transfer_matrix(run, prepared.study.languages, evaluations)
+    if transfer is not None:
+        transfer.to_csv(target / "transfer.csv")
+    R.to_csv(target / "matrix.csv")
+    return warnings
+
+
+def _json(path: Path, value: Mapping[str, Any]) -> None:
+    write_whole(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")

@@ -1,0 +1,145 @@
+"""A study as runs, and runs as stages that are each trained once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from attrition.corpus.base import Split
+from attrition.corpus.dataset import content_key
+from attrition.corpus.encoded import Encoded
+from attrition.encoder.pretrained import Pretrained
+from attrition.methods import Method, Stage, plan
+from attrition.names import AttritionError
+from attrition.orders import order, validate
+from attrition.run.keys import key_of, slug
+from attrition.run.spec import MethodChoice, Study
+from attrition.streams import Part
+
+
+@dataclass(frozen=True)
+class Job:
+    """A stage with its name: everything its numbers depend on is in `key`.
+
+    `parent` is the key of the stage it starts from; `seed` names its random streams.
+    """
+
+    key: str
+    parent: str | None
+    choice: MethodChoice
+    languages: tuple[str, ...]
+    chain: tuple[tuple[str, ...], ...]
+    seed: tuple[Part, ...]
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        if len(self.languages) > 3:
+            return f"{self.choice.method.name}: {len(self.languages)} languages"
+        return f"{self.choice.method.name}: {', '.join(self.languages)}"
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One method, order and seed: its stages in the order of training, `jobs[i]` the job of `stages[i]`."""
+
+    key: str
+    choice: MethodChoice
+    order_name: str
+    order: tuple[str, ...]
+    seed: int
+    stages: tuple[Stage, ...]
+    jobs: tuple[Job, ...]
+
+    @property
+    def method(self) -> Method:
+        """The run's method."""
+        return self.choice.method
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """All runs of a study, and every job once, parents before children."""
+
+    runs: tuple[RunPlan, ...]
+    jobs: Mapping[str, Job]
+
+    @property
+    def num_stages(self) -> int:
+        """Stages of all runs, before shared ones are counted once."""
+        return sum(len(run.stages) for run in self.runs)
+
+
+def resolve_orders(study: Study) -> dict[str, tuple[str, ...]]:
+    """The study's orders by name, each a sequence of all its languages.
+
+    Raises:
+        AttritionError: an unknown order, or one that is not a sequence of the study's languages.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for index, each in enumerate(study.orders):
+        if isinstance(each, str):
+            found[each] = order(each, study.languages, folder=study.folder)
+        else:
+            name = "as-listed" if len(study.orders) == 1 else f"listed-{index + 1}"
+            found[name] = tuple(validate(each, study.languages, where=f"orders[{index}]"))
+    if len(found) < len(study.orders):
+        raise AttritionError("Two orders of this study have the same name. Each order may be named once.")
+    return found
+
+
+def plan_study(
+    study: Study, pretrained: Pretrained, labels: Sequence[str], encoded: Mapping[tuple[str, Split], Encoded]
+) -> StudyPlan:
+    """Expand a study; stages that several runs have in common get one key.
+
+    Args:
+        study: as read.
+        pretrained: its encoder.
+        labels: the classes.
+        encoded: its utterances, by language and split.
+    """
+    data = {place: content_key(each) for place, each in encoded.items() if place[1] in ("train", "dev")}
+    common = {"model": pretrained.fingerprint, "encoding": dataclasses.asdict(study.encoding), "labels": list(labels)}
+    runs: list[RunPlan] = []
+    jobs: dict[str, Job] = {}
+    for choice in study.methods:
+        for number, (name, sequence) in enumerate(resolve_orders(study).items()):
+            if choice.method.joint and number > 0:
+                continue  # what is learned at once has no order: one run stands for all of them
+            for seed in study.seeds:
+                stages = plan(choice.method, sequence)
+                made: list[Job] = []
+                for stage in stages:
+                    parent = None if stage.parent is None else made[stage.parent].key
+                    made.append(_job(stage, choice, seed, parent, common, data))
+                jobs |= {job.key: job for job in made}
+                order_name = "joint" if choice.method.joint else name
+                decides = {"jobs": [job.key for job in made], "languages": sequence, "method": choice.method.name}
+                key = f"{slug(choice.method.name)}--{slug(order_name)}--s{seed}--{key_of(decides)[:8]}"
+                runs.append(RunPlan(key, choice, order_name, sequence, seed, stages, tuple(made)))
+    return StudyPlan(tuple(runs), jobs)
+
+
+def _job(
+    stage: Stage,
+    choice: MethodChoice,
+    seed: int,
+    parent: str | None,
+    common: Mapping[str, Any],
+    data: Mapping[tuple[str, Split], str],
+) -> Job:
+    trains = choice.method.trains
+    decides = {
+        **common,
+        "trains": {"kind": trains.kind, **dataclasses.asdict(trains)},
+        "training": dataclasses.asdict(choice.training),
+        "data": [[language, data[language, "train"], data[language, "dev"]] for language in stage.languages],
+        "seed": seed,
+        "chain": stage.chain,
+        "parent": parent,
+    }
+    streams: tuple[Part, ...] = (seed, *stage.chain)
+    return Job(key_of(decides), parent, choice, stage.languages, stage.chain, streams)
