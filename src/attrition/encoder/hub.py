@@ -76,14 +76,13 @@ def _tokenizer(name: str, config: Any) -> Tokenizer:
 
 def _converted_tokenizer(name: str, config: Any) -> Tokenizer:
     """The tokeniser that transformers makes of older files (vocab.txt, spm.model)."""
-    missing = "it has no fast tokeniser (tokenizer.json), which word alignment needs."
     try:
         tokenizer = getattr(AutoTokenizer.from_pretrained(name, trust_remote_code=False), "backend_tokenizer", None)
     except (OSError, ValueError) as error:
         raise _failure(name, f"its tokeniser could not be read ({_first_line(error)}).") from error
     # Without any file transformers makes an empty tokeniser, in which every word is unknown, and says nothing.
     if not isinstance(tokenizer, Tokenizer) or 2 * tokenizer.get_vocab_size() < config.vocab_size:
-        raise _failure(name, missing)
+        raise _failure(name, "it has no fast tokeniser (tokenizer.json), which word alignment needs.")
     tokenizer.no_padding()
     tokenizer.no_truncation()
     return tokenizer
@@ -147,11 +146,11 @@ def load(name: str) -> Pretrained:
             "only encoders of the BERT family (BERT, RoBERTa, XLM-R, DeBERTa, ...) are read so far.",
         )
     rest, rows = split_embeddings(weights)
-    tokenizer = _tokenizer(source)
+    tokenizer = _tokenizer(source, config)
     return Pretrained(
         name=f"hub:{name}",
         config=config,
-        tokenizer=_tokenizer(source, config),
+        tokenizer=tokenizer,
         weights=rest,
         rows=rows,
         fingerprint=fingerprint_of(config, weights),

@@ -12,10 +12,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
 from torch import Tensor
+from transformers import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING
 
 from attrition.names import AttritionError, unknown
 
@@ -102,6 +104,18 @@ def merged(weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor], scale: 
     return result
 
 
+def encoder_attribute(config: Any) -> str:
+    """Under which name transformers' token classification model of this configuration holds its encoder.
+
+    >>> from transformers import XLMRobertaConfig
+    >>> encoder_attribute(XLMRobertaConfig())
+    'roberta'
+    """
+    if type(config) not in MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING:
+        raise AttritionError(f"transformers has no token classification model for the architecture {config.model_type!r}.")
+    return str(MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING[type(config)].base_model_prefix)
+
+
 def save_peft(
     folder: Path,
     tensors: Mapping[str, Tensor],
@@ -110,6 +124,7 @@ def save_peft(
     alpha: float,
     dropout: float,
     base: str,
+    config: Any,
     head: tuple[Tensor, Tensor] | None = None,
 ) -> None:
     """Write one learner's adapter as PEFT does: `adapter_config.json` and `adapter_model.safetensors`.
@@ -122,22 +137,23 @@ def save_peft(
         tensors: `<layer>.lora_A` [r, in] and `<layer>.lora_B` [out, r].
         rank, alpha, dropout: as trained.
         base: name or path of the base model, for the reader of the file.
+        config: of the base model.
         head: weight [classes, hidden] and bias [classes] of the classifier.
+
+    Raises:
+        AttritionError: no factors, or transformers has no token classification model of this architecture.
     """
     layers = [name.removesuffix(A_SUFFIX) for name in tensors if name.endswith(A_SUFFIX)]
     if not layers:
         raise AttritionError("There are no LoRA factors to save: this learner was trained in full.")
-    prefix = "base_model.model." if head is None else "base_model.model.{encoder}."
-    encoder = "roberta" if "roberta" in base else "bert"
+    prefix = "base_model.model." if head is None else f"base_model.model.{encoder_attribute(config)}."
     stored: dict[str, Tensor] = {}
     for layer in layers:
-        start = prefix.format(encoder=encoder) + layer
-        stored[f"{start}.lora_A.weight"] = tensors[layer + A_SUFFIX].contiguous()
-        stored[f"{start}.lora_B.weight"] = tensors[layer + B_SUFFIX].contiguous()
+        stored[f"{prefix}{layer}.lora_A.weight"] = tensors[layer + A_SUFFIX]
+        stored[f"{prefix}{layer}.lora_B.weight"] = tensors[layer + B_SUFFIX]
     if head is not None:
-        stored["base_model.model.classifier.weight"] = head[0].contiguous()
-        stored["base_model.model.classifier.bias"] = head[1].contiguous()
-    config = {
+        stored["base_model.model.classifier.weight"], stored["base_model.model.classifier.bias"] = head
+    described = {
         "peft_type": "LORA",
         "task_type": None if head is None else "TOKEN_CLS",
         "base_model_name_or_path": base,
@@ -152,5 +168,6 @@ def save_peft(
         "modules_to_save": None if head is None else ["classifier"],
     }
     folder.mkdir(parents=True, exist_ok=True)
-    save_file(stored, folder / "adapter_model.safetensors", metadata={"format": "pt"})
-    (folder / "adapter_config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    whole = {name: tensor.detach().cpu().clone() for name, tensor in stored.items()}  # views of one vector cannot be stored
+    save_file(whole, folder / "adapter_model.safetensors", metadata={"format": "pt"})
+    (folder / "adapter_config.json").write_text(json.dumps(described, indent=2) + "\n", encoding="utf-8")

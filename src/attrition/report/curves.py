@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -12,16 +12,30 @@ import pandas as pd
 
 from attrition.metrics import learned_mean
 from attrition.report.figures import Figure, stage_label
-from attrition.report.results import PARTS, Results, Run
+from attrition.report.results import PARTS, Results, Run, Series
 
 
 def progress(results: Results) -> Figure:
     """P, the mean F1 of the languages learned so far, over the sequence, by series; joint training as a dotted level."""
-    longest = max(len(run.matrix.languages) for run in results.runs)
+    several = any(len(runs) > 1 for runs in results.series.values())
+    return Figure(
+        name="progress",
+        title="F1 of the languages learned so far",
+        caption="Mean F1 over the languages learned, after each stage; dotted: all languages learned at once."
+        + (" Lines are means over orders and seeds, bands their range." if several else ""),
+        chart=_progress_chart(list(results.series_labels.values()), len(results.languages)),
+        variants={"": {"lines": progress_lines(results, results.series_labels)}},
+        category=[(series.method, series.rank) for series in results.series],
+    )
+
+
+def progress_lines(results: Results, labels: Mapping[Series, str]) -> pd.DataFrame:
+    """One row for each series and number of languages learned: the mean of P over runs and its range, in percent."""
+    longest = len(results.languages)
     lines: list[dict[str, Any]] = []
     for series, runs in results.series.items():
-        label = results.series_labels[series]
-        if all(run.matrix.joint for run in runs):
+        joint = all(run.matrix.joint for run in runs)
+        if joint:
             finals = [100 * float(learned_mean(run.matrix)[-1]) for run in runs]
             steps = [(step, finals, "all languages at once") for step in (1, longest)]
         else:
@@ -31,27 +45,18 @@ def progress(results: Results) -> Figure:
             if measured:
                 lines.append(
                     {
-                        "series": label,
+                        "series": labels[series],
+                        "model": series.model,
                         "step": step,
                         "f1": round(sum(measured) / len(measured), 2),
                         "low": round(min(measured), 2),
                         "high": round(max(measured), 2),
                         "runs": len(measured),
                         "trained": trained,
-                        "joint": all(run.matrix.joint for run in runs),
+                        "joint": joint,
                     }
                 )
-    labels = [results.series_labels[series] for series in results.series]
-    several = any(len(runs) > 1 for runs in results.series.values())
-    return Figure(
-        name="progress",
-        title="F1 of the languages learned so far",
-        caption="Mean F1 over the languages learned, after each stage; dotted: all languages learned at once."
-        + (" Lines are means over orders and seeds, bands their range." if several else ""),
-        chart=_progress_chart(labels, longest),
-        variants={"": {"lines": pd.DataFrame(lines)}},
-        category=[(series.method, series.rank) for series in results.series],
-    )
+    return pd.DataFrame(lines)
 
 
 def _steps(runs: Sequence[Run]) -> list[tuple[int, list[float], str]]:
@@ -66,6 +71,11 @@ def _steps(runs: Sequence[Run]) -> list[tuple[int, list[float], str]]:
     return [(step, values, ", ".join(dict.fromkeys(stages))) for step, (values, stages) in sorted(found.items())]
 
 
+def faint_unless_chosen(chosen: Any) -> Any:
+    """The opacity of a line: full, unless others were chosen in the legend."""
+    return alt.condition(chosen, alt.value(1.0), alt.value(0.12))
+
+
 def _progress_chart(labels: Sequence[str], num_steps: int) -> Any:
     chosen = alt.selection_point(name="chosen", fields=["series"], bind="legend")
     ticks = {"values": list(range(1, num_steps + 1))} if num_steps <= 12 else {}
@@ -75,7 +85,7 @@ def _progress_chart(labels: Sequence[str], num_steps: int) -> Any:
     legend = alt.Legend(orient="bottom", columns=2, title=None, symbolType="circle", symbolOpacity=1)
     colour = alt.Color("series:N", scale=alt.Scale(domain=list(labels), range="category"), legend=legend)
     dash = alt.StrokeDash("joint:N", scale=alt.Scale(domain=[False, True], range=[[1, 0], [2, 4]]), legend=None)
-    faint = alt.condition(chosen, alt.value(1.0), alt.value(0.12))
+    faint = faint_unless_chosen(chosen)
     base = alt.Chart(alt.NamedData("lines")).encode(x=x, color=colour)
     band = base.mark_area(clip=True).encode(
         y=alt.Y("low:Q", title="F1 (%)"), y2="high:Q", opacity=alt.condition(chosen, alt.value(0.13), alt.value(0.02))

@@ -23,6 +23,7 @@ from attrition.encoder import lora
 from attrition.encoder.batch import Batch, assemble
 from attrition.encoder.dropout import Dropout
 from attrition.methods import LoRA, Trains
+from attrition.names import AttritionError
 from attrition.training.batches import epoch_batches, part
 from attrition.training.clock import Clock
 from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT, Layout
@@ -129,10 +130,19 @@ def train_population(
         trains: what all of these learners train.
         clock: told how long data, training and evaluation took.
         watcher: told of every step and epoch.
+
+    Raises:
+        AttritionError: `training.dropout` is given for an architecture whose dropout is part of its own module.
     """
     assert tasks, "an empty population"
     assert len(tasks) == 1 or (isinstance(trains, LoRA) and model.backbone.populations), "these learners cannot share a base"
     assert len({task.settings.dropout for task in tasks}) == 1, "learners that differ in dropout cannot share a pass"
+    given = tasks[0].settings.dropout
+    if given and not model.backbone.populations and (given, given) != (model.dropout, model.attention_dropout):
+        raise AttritionError(
+            f"training.dropout = {given} has no effect on {model.pretrained.name!r}: its architecture takes dropout from its own "
+            f"configuration ({model.dropout:g}). Leave training.dropout out, or set it to 0 to switch dropout off."
+        )
     population = _Population([_Learner(task) for task in tasks], model, trains, clock)
     for learner in population.learners:
         learner.begin_epoch(model.device, clock.now())

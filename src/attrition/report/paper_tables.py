@@ -1,0 +1,166 @@
+"""The paper's Tables 1, 2 and 3: its printed numbers, ours beside them, and the difference."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import resources
+from typing import Literal
+
+from attrition.analysis.groups import final_L
+from attrition.languages import LANGUAGES, VITALITIES
+from attrition.metrics import cbt, cft, final_mean
+from attrition.metrics.means import mean_measured
+from attrition.orders import PAPER_ORDERS
+from attrition.report.results import Results, Run
+from attrition.report.tables import Cell, Column, Number, Table
+
+PAPER_MODEL = "XLM-R base"
+NOT_RUN = Number(value=math.nan)
+
+Value = Callable[[Sequence[Run]], float]
+"""A number of the runs of one row."""
+
+
+@cache
+def printed(name: str) -> tuple[dict[str, str], ...]:
+    """The rows of a table as the paper prints it.
+
+    >>> printed("table2")[0]["cbt"]
+    '-0.08'
+    """
+    text = resources.files("attrition.report").joinpath("data", f"{name}.csv").read_text(encoding="utf-8")
+    return tuple(csv.DictReader(io.StringIO(text)))
+
+
+def paper_tables(results: Results) -> tuple[Table, ...]:
+    """Tables 1 and 2 where a method of the paper was run, and Table 3 where an order of the paper was."""
+    kinds = {run.series.kind for run in results.runs}
+    tables = []
+    if kinds - {""}:
+        tables.append(table_1(results))
+    if kinds & {"VANILLA", "SHARED LoRA"}:
+        tables.append(table_2(results))
+    if any(run.spec.order.name in PAPER_ORDERS for run in results.runs):
+        tables.append(table_3(results))
+    return tuple(tables)
+
+
+def table_1(results: Results) -> Table:
+    """Parameters, final F1, and F1 by vitality, as the paper prints them and as measured here (both in percent)."""
+    measures: list[tuple[str, str, Value, Literal["high", "low"]]] = [
+        ("params_millions", "Params (M)", _millions, "low"),
+        ("f1", "F1", lambda runs: 100 * _mean([final_mean(run.matrix) for run in runs]), "high"),
+        *((group.lower(), group, _vitality(group), "high") for group in VITALITIES),
+    ]
+    notes = " ".join(f"{row['method']} r = {row['rank']}: {row['note']}." for row in printed("table1") if row["note"])
+    return _side_by_side(
+        results,
+        "table1",
+        "Table 1: parameters and F1 (%) by method",
+        [(key, title, value, better, 2) for key, title, value, better in measures],
+        f"Paper: {PAPER_MODEL}, 52 languages of MASSIVE. {_here(results)} Low, Mid, High: vitality, Joshi classes 0-2, 3-4, 5 "
+        f"(the paper does not say where it cuts). {notes}",
+    )
+
+
+def table_2(results: Results) -> Table:
+    """CBT and CFT of the sequential methods, as the paper prints them and as measured here (both from 0 to 1)."""
+    return _side_by_side(
+        results,
+        "table2",
+        "Table 2: backward and forward transfer",
+        [
+            ("cbt", "CBT", lambda runs: _mean([cbt(run.matrix) for run in runs]), "high", 2),
+            ("cft", "CFT", lambda runs: _mean([cft(run.matrix) for run in runs]), "high", 2),
+        ],
+        f"Paper: {PAPER_MODEL}, 52 languages of MASSIVE. {_here(results)} CBT compares with the last row.",
+    )
+
+
+def table_3(results: Results) -> Table:
+    """The paper's five orders, slips corrected, and how many runs here follow each."""
+    rows: list[tuple[Cell, ...]] = []
+    for name, order in PAPER_ORDERS.items():
+        runs = [run for run in results.runs if run.spec.order.name == name]
+        slips = [f"printed {printed_as}, read as {read_as}" for printed_as, read_as in order.corrections.items()]
+        rows.append((name, Number(value=len(runs)), ", ".join(order.locales), "; ".join([*slips, *filter(None, [order.note])])))
+    return Table(
+        name="table3",
+        title="Table 3: the orders of languages",
+        columns=(Column(title="Order"), Column(title="Runs here", digits=0), Column(title="Languages"), Column(title="Note")),
+        rows=tuple(rows),
+        caption=f"A study of fewer languages keeps their sequence. Here: {len(results.languages)} languages.",
+    )
+
+
+def _side_by_side(
+    results: Results,
+    name: str,
+    title: str,
+    measures: Sequence[tuple[str, str, Value, Literal["high", "low"], int]],
+    caption: str,
+) -> Table:
+    """The paper's rows, then ours that it does not have; for each measure what is printed, ours, and the difference."""
+    rows: list[tuple[Cell, ...]] = []
+    ours = {(series.kind, series.rank, series): runs for series, runs in results.series.items()}
+    left = dict(ours)
+    for row in printed(name):
+        rank = int(row["rank"]) if row["rank"] else None
+        matching = [key for key in ours if key[:2] == (row["method"], rank)]
+        for key in matching or [None]:
+            runs = left.pop(key, ()) if key else ()
+            cells: list[Cell] = []
+            for column, _, value, _, _ in measures:
+                theirs = float(row[column])
+                mine = value(runs) if runs else math.nan
+                cells += [Number(value=theirs), Number(value=mine), Number(value=mine - theirs)]
+            rows.append((_row_name(results, row["method"], rank, runs), *cells))
+    wanted = {row["method"] for row in printed(name)}
+    for (kind, rank, _), runs in left.items():
+        if kind in wanted:
+            found = [Number(value=value(runs)) for _, _, value, _, _ in measures]
+            rows.append((_row_name(results, kind, rank, runs), *(cell for mine in found for cell in (NOT_RUN, mine, NOT_RUN))))
+    columns = [Column(title="Method")]
+    for _, heading, _, better, digits in measures:
+        columns.append(Column(title=f"{heading}, paper", digits=digits, better=better))
+        columns.append(Column(title=f"{heading}, here", digits=digits, better=better))
+        columns.append(Column(title=f"{heading}, difference", digits=digits, signed=True))
+    return Table(name=name, title=title, columns=tuple(columns), rows=tuple(rows), caption=caption)
+
+
+def _row_name(results: Results, method: str, rank: int | None, runs: Sequence[Run]) -> str:
+    """The paper's name of a row; where the study calls it otherwise, or has several, that too."""
+    name = method if rank is None else f"{method} r = {rank}"
+    label = results.series_labels[runs[0].series] if runs else name
+    return name if label in (name, method, name.replace(" r", " · r")) else f"{name} ({label})"
+
+
+def _millions(runs: Sequence[Run]) -> float:
+    return float(runs[0].spec.parameters.get("trainable", math.nan)) / 1e6
+
+
+def _vitality(group: str) -> Value:
+    def mean_of_group(runs: Sequence[Run]) -> float:
+        values = []
+        for run in runs:
+            scores = dict(zip(run.matrix.languages, final_L(run.matrix).tolist(), strict=True))
+            values.append(
+                _mean([score for name, score in scores.items() if name in LANGUAGES and LANGUAGES[name].vitality == group])
+            )
+        return 100 * _mean(values)
+
+    return mean_of_group
+
+
+def _mean(values: Sequence[float]) -> float:
+    return float(mean_measured(values))
+
+
+def _here(results: Results) -> str:
+    models = ", ".join(dict.fromkeys(run.spec.model.name for run in results.runs))
+    corpora = ", ".join(dict.fromkeys(run.series.corpus for run in results.runs))
+    return f"Here: {models}, {len(results.languages)} languages of {corpora}: the difference is that of the whole set-up."
