@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +86,8 @@ def write_run(
     warnings: Sequence[str] = (),
     study_name: str = "simulated",
     generated: bool = True,
+    corpus: str = "phrasebook",
+    cuts: Mapping[str, str] | None = None,
 ) -> Path:
     """One finished run's folder, as the runner writes it."""
     trained, before_L, scores_SL = scores(method, order, seed)
@@ -108,11 +110,12 @@ def write_run(
         "seed": seed,
         "model": {"name": model},
         "corpus": {
-            "name": "phrasebook",
+            "name": corpus,
             "revision": "1",
             "generated": generated,
             "licence": "Apache-2.0",
             "citation": "A. Author. A corpus. 2026.",
+            "cuts": dict(cuts or {}),
         },
         "training": {"epochs": 5, "batch_size": 32, "learning_rate": 1e-4},
         "encoding": {"labels": "bio", "cut": "blanks"},
@@ -129,6 +132,12 @@ def write_run(
             writer.writerow(["", *map(repr, before_L.tolist())])
         for languages, row in zip(trained, scores_SL.tolist(), strict=True):
             writer.writerow(["+".join(languages), *("" if value != value else repr(value) for value in row)])
+    if method.shared_by == "language":
+        own = np.nan_to_num(scores_SL[-1])
+        transfer_SL = np.where(np.eye(len(order), dtype=bool), own, 0.6 * own)
+        rows = [[name, *map(repr, row)] for name, row in zip(order, transfer_SL.tolist(), strict=True)]
+        with (folder / "transfer.csv").open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([["trained", *order], *rows])
     steps = [(i, "+".join(names), epoch) for i, names in enumerate(trained, start=1) for epoch in range(1, 4)]
     history = pd.DataFrame(steps, columns=["stage", "trained", "epoch"])
     history["train_loss"] = 1.0 / history["epoch"]

@@ -9,7 +9,7 @@ import vl_convert
 from attrition.matrix import RMatrix
 from attrition.report.curves import progress, time_spent, training_curves
 from attrition.report.figures import stage_label
-from attrition.report.heat_maps import cells, heat_maps
+from attrition.report.heat_maps import cells, heat_maps, transfer_maps
 from attrition.report.results import read_results
 from attrition.report.theme import THEMES, config, series_colours
 
@@ -38,6 +38,14 @@ def test_cells_of_a_joint_run_are_all_learned_at_its_one_stage() -> None:
     assert frame["state"].tolist() == ["new"] * 3
     assert frame["stage"].tolist() == ["a + 2"] * 3
     assert frame["change"].isna().all()
+
+
+def test_transfer_has_no_unseen_cells(study: Path) -> None:
+    (figure,) = transfer_maps(read_results(study))
+    assert len(figure.variants) == 2
+    for tables in figure.variants.values():
+        assert tables["cells"]["state"].value_counts().to_dict() == {"other": 12, "new": 4}
+        assert tables["cells"]["change"].isna().all()
 
 
 def test_stage_labels_are_short() -> None:

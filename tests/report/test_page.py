@@ -9,7 +9,15 @@ from types import ModuleType
 
 import pytest
 
-from attrition.report.page import make_report, page_data, render, script_json, standard_figures, standard_tables
+from attrition.report.page import (
+    make_report,
+    page_data,
+    paper_chapters,
+    render,
+    script_json,
+    standard_figures,
+    standard_tables,
+)
 from attrition.report.results import read_results
 
 EVIL = "</script><script>alert(1)</script>"
@@ -17,7 +25,7 @@ EVIL = "</script><script>alert(1)</script>"
 
 def page_of(study: Path) -> str:
     results = read_results(study)
-    return render(results, standard_figures(results), standard_tables(results), ())
+    return render(results, standard_figures(results), standard_tables(results), paper_chapters(results))
 
 
 @pytest.fixture(scope="module")
@@ -94,13 +102,16 @@ def test_each_chart_on_the_page_has_its_definition_and_each_table_is_held_once(p
     boxes = {attributes["data-figure"] for attributes in Outline(page).all("div") if "data-figure" in attributes}
     figures = data["figures"]
     assert isinstance(figures, dict)
-    assert boxes == set(figures) == {"r", "r-change", "progress", "dev-f1", "train-loss", "times"}
+    of_runs = {"r", "r-change", "transfer", "dev-f1", "train-loss"}
+    assert boxes == set(figures) == of_runs | {"progress", "times", "figure3", "figure5", "figure6"}
     assert figures["r"]["variants"] == figures["r-change"]["variants"]
     assert len(figures["r"]["variants"]) == 8
+    assert len(figures["transfer"]["variants"]) == 2
 
 
 def test_a_generated_corpus_is_said_to_be_generated(simulate: ModuleType, tmp_path: Path, page: str) -> None:
     assert "The corpus is generated." in page
+    assert "this one is generated" in page
     real = simulate.write_study(tmp_path, generated=False)
     assert "The corpus is generated." not in page_of(real)
 

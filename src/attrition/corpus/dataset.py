@@ -126,9 +126,12 @@ class Dataset:
         else:
             mine = np.arange(available)
         if size is not None and len(mine) < size:
-            divided = f" ({available} divided among {len(self.languages)} languages, since sizes.disjoint is on)" if disjoint else ""
+            divided = (
+                f" ({available} divided among {len(self.languages)} languages, since sizes.disjoint is on)" if disjoint else ""
+            )
             raise AttritionError(
-                f"corpus.sizes.{split} = {size}, but {language} has only {len(mine)} {split} utterances{divided}. Ask for fewer."
+                f"corpus.sizes.{split} = {size}, but {language} has only {len(mine)} {split} utterances{divided}. "
+                "Ask for fewer."
             )
         chosen = mine[np.argsort(ranks[mine], kind="stable")[:size]]
         return np.sort(chosen)
@@ -158,7 +161,9 @@ class Dataset:
         if self.cache is None:
             return None
         decides = [FORMAT, self.corpus.fingerprint, language, self.cut(language), self.tokenizer_fingerprint]
-        key = hashlib.sha256(json.dumps([*decides, dataclasses.asdict(self.settings), self.corpus.slots]).encode()).hexdigest()[:20]
+        key = hashlib.sha256(json.dumps([*decides, dataclasses.asdict(self.settings), self.corpus.slots]).encode()).hexdigest()[
+            :20
+        ]
         return self.cache / "encoded" / f"{language}-{key}.safetensors"
 
 
@@ -212,7 +217,9 @@ def _load(path: Path) -> dict[Split, Encoded] | None:
 def _restore(arrays: Mapping[str, NDArray[np.generic]], split: Split) -> Encoded:
     found = {field.name: arrays[f"{split}.{field.name}"] for field in dataclasses.fields(Encoded)}
     codes = found["utterance_ids"]
-    found["utterance_ids"] = np.ascontiguousarray(codes).view(f"<U{codes.shape[1]}").reshape(-1) if codes.size else np.zeros(0, "<U1")
+    found["utterance_ids"] = (
+        np.ascontiguousarray(codes).view(f"<U{codes.shape[1]}").reshape(-1) if codes.size else np.zeros(0, "<U1")
+    )
     return Encoded(**found)  # type: ignore[arg-type]
 
 

@@ -145,7 +145,11 @@ def encode_utterances(
     classes = {label: index for index, label in enumerate(label_set(slots, settings.scheme))}
     ranges = [cut_words(utterance, cut) for utterance in utterances]
     gold = np.array(
-        [classes[tag] for utterance, words in zip(utterances, ranges, strict=True) for tag in tags(utterance, words, settings.scheme)],
+        [
+            classes[tag]
+            for utterance, words in zip(utterances, ranges, strict=True)
+            for tag in tags(utterance, words, settings.scheme)
+        ],
         dtype=np.int16,
     )
     word_offsets = np.concatenate([[0], np.cumsum([len(words) for words in ranges])]).astype(np.int64)
@@ -192,9 +196,7 @@ class _Tokens:
     @staticmethod
     def of(encodings: Sequence[Encoding], tokenizer: Tokenizer, settings: EncodingSettings) -> _Tokens:
         longest = settings.max_tokens
-        kept = [
-            slice(None) if len(encoding) <= longest else [*range(longest - 1), len(encoding) - 1] for encoding in encodings
-        ]
+        kept = [slice(None) if len(encoding) <= longest else [*range(longest - 1), len(encoding) - 1] for encoding in encodings]
         ids = [np.array(encoding.ids, dtype=np.int32)[keep] for encoding, keep in zip(encodings, kept, strict=True)]
         words = [np.array(encoding.word_ids, dtype=np.float64)[keep] for encoding, keep in zip(encodings, kept, strict=True)]
         spans = [np.array(e.offsets, dtype=np.int64).reshape(-1, 2)[keep] for e, keep in zip(encodings, kept, strict=True)]

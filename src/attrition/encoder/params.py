@@ -320,8 +320,10 @@ class TableRow(NamedTuple):
         return self.account.trainable_millions
 
 
-def paper_table1_parameters(config: EncoderConfig | None = None, num_languages: int = len(LANGUAGES)) -> tuple[TableRow, ...]:
-    """The column "Params (M)" of the paper's Table 1, row by row, by default for its XLM-R base and 52 languages.
+def paper_table1_parameters(
+    config: EncoderConfig | None = None, num_languages: int = len(LANGUAGES), ranks: Sequence[int] = (32, 64, 256)
+) -> tuple[TableRow, ...]:
+    """The column "Params (M)" of the paper's Table 1, row by row, by default for its XLM-R base, 52 languages and ranks.
 
     >>> [(row.method, row.rank, row.millions) for row in paper_table1_parameters()][:2]
     [('MULTI', None, 278.04), ('MULTI LoRA', 32, 5.36)]
@@ -329,7 +331,6 @@ def paper_table1_parameters(config: EncoderConfig | None = None, num_languages: 
     paper = load_config("xlm-roberta-base")
     config = config or paper
     is_paper = config == paper and num_languages == len(LANGUAGES)
-    ranks = (32, 64, 256)
     rows = [TableRow("MULTI", None, account(config), "")]
     rows += [TableRow("MULTI LoRA", rank, account(config, "lora", rank), "") for rank in ranks]
     rows.append(TableRow("MONO", None, account(config, num_learners=num_languages), ""))

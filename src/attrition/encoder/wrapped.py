@@ -54,7 +54,9 @@ class WrappedBackbone:
         ids_BL = batch.ids_MBL[0]
         mask_BL = torch.ones_like(ids_BL) if batch.mask_MBL is None else batch.mask_MBL[0].long()
         with self._mode(adapter, dropout):
-            output = functional_call(self._module, dict(weights), (), {"input_ids": ids_BL, "attention_mask": mask_BL}, strict=False)
+            output = functional_call(
+                self._module, dict(weights), (), {"input_ids": ids_BL, "attention_mask": mask_BL}, strict=False
+            )
         return at_words(output.last_hidden_state.unsqueeze(0), batch.words_MW)
 
     @contextmanager

@@ -79,7 +79,9 @@ def plan(method: Method, order: Sequence[str]) -> tuple[Stage, ...]:
     learner_of = method.learner_of(order)
     if method.joint:
         # Sorted: what is learned at once has no order, and every order of a study shares the stage.
-        groups = {learner: tuple(sorted(lang for lang in order if learner_of[lang] == learner)) for learner in learner_of.values()}
+        groups = {
+            learner: tuple(sorted(lang for lang in order if learner_of[lang] == learner)) for learner in learner_of.values()
+        }
         return tuple(Stage(index, learner, group, None, (group,)) for index, (learner, group) in enumerate(groups.items()))
     stages: list[Stage] = []
     latest: dict[str, Stage] = {}

@@ -37,7 +37,9 @@ class LoRA:
         if not 0 <= self.dropout < 1:
             raise AttritionError(f"LoRA dropout {self.dropout} is not allowed: give a number from 0 up to, not including, 1.")
         if self.alpha is not None and self.alpha <= 0:
-            raise AttritionError(f"LoRA alpha {self.alpha} is not allowed: give a positive number, or leave it out for the rank.")
+            raise AttritionError(
+                f"LoRA alpha {self.alpha} is not allowed: give a positive number, or leave it out for the rank."
+            )
         if not self.targets:
             raise AttritionError("LoRA needs at least one target: leave `targets` out for all linear layers.")
 

@@ -97,6 +97,34 @@ def heat_maps(results: Results) -> tuple[Figure, Figure]:
     )
 
 
+def transfer_maps(results: Results) -> tuple[Figure, ...]:
+    """What each language's own learner scores on every language; nothing where no run has learners of single languages."""
+    tables = {run.key: {"cells": _transfer_cells(run.transfer)} for run in results.runs if run.transfer is not None}
+    if not tables:
+        return ()
+    every = pd.concat([named["cells"] for named in tables.values()])
+    low, high = 5 * math.floor(every["f1"].min() / 5), 5 * math.ceil(every["f1"].max() / 5)
+    scale = alt.Scale(range="heatmap", domain=[low, max(high, low + 5)], clamp=True)
+    return (
+        Figure(
+            name="transfer",
+            title="Transfer: each language's own learner on every language",
+            caption="Rows: the learner of one language. Columns: the language tested. Outlined: its own language.",
+            chart=_heat_map("f1", "F1 (%)", scale, (low + high) / 2, every["x"].max() + 1),
+            variants=tables,
+            fits=False,
+        ),
+    )
+
+
+def _transfer_cells(transfer: RMatrix) -> pd.DataFrame:
+    """A transfer matrix as cells: its rows stand beside, not after each other, so nothing is unseen and nothing changes."""
+    frame = cells(RMatrix(transfer.scores_SL, transfer.languages, transfer.trained))
+    frame["state"] = frame["state"].where(frame["state"] == "new", "other")
+    frame["change"] = np.nan
+    return frame
+
+
 def _heat_map(value: str, title: str, scale: alt.Scale, ink_turns_at: float, num_languages: int) -> Any:
     """A heat map of `value`; `ink_turns_at` is where a number printed on a cell changes from dark to light."""
     size = cell_size(num_languages)

@@ -12,15 +12,15 @@ function rows(index) {
   return columns[0].map((_, row) => Object.fromEntries(names.map((name, column) => [name, columns[column][row]])));
 }
 
-function chosenRun() {
-  const choice = document.querySelector("select.run");
-  return choice ? choice.value : "";
+const choices = [...document.querySelectorAll("select[data-choice]")];
+
+/** The variant of a figure for the run and the method chosen; a figure without a choice has only the variant "". */
+function variantOf(figure) {
+  return choices.map((choice) => choice.value).find((value) => value in figure.variants) ?? "";
 }
 
-/** The tables of a figure for the chosen run; a figure that does not depend on the run has only the variant "". */
 function tablesOf(figure) {
-  const { variants } = figure;
-  return variants[chosenRun()] ?? variants[""] ?? {};
+  return figure.variants[variantOf(figure)] ?? {};
 }
 
 async function draw(box) {
@@ -30,6 +30,10 @@ async function draw(box) {
   const state = `${mode} ${Object.values(tables).join(" ")}`;
   if (box.dataset.state === state) return;
   box.dataset.state = state;
+  if (Object.keys(tables).length === 0) {
+    box.textContent = "The run chosen has none.";
+    return;
+  }
   const definition = structuredClone(figure.definition);
   definition.datasets = Object.fromEntries(Object.entries(tables).map(([name, index]) => [name, rows(index)]));
   definition.config = figure.themes[mode];
@@ -81,15 +85,14 @@ function refresh() {
   drawAll();
   writeCells();
   for (const link of document.querySelectorAll("a[data-stem]")) {
-    const run = data.figures[link.dataset.stem].variants[chosenRun()] ? `-${chosenRun()}` : "";
-    link.href = `figures/${link.dataset.stem}${run}.${link.dataset.kind}`;
+    const variant = variantOf(data.figures[link.dataset.stem]);
+    link.href = `figures/${link.dataset.stem}${variant && "-"}${variant}.${link.dataset.kind}`;
   }
 }
 
-const choices = [...document.querySelectorAll("select.run")];
 for (const choice of choices) {
   choice.addEventListener("change", () => {
-    choices.forEach((other) => { other.value = choice.value; });
+    for (const other of choices) if (other.dataset.choice === choice.dataset.choice) other.value = choice.value;
     refresh();
   });
 }

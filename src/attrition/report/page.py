@@ -16,10 +16,14 @@ import vl_convert
 from markupsafe import Markup
 
 from attrition.names import AttritionError
+from attrition.report.claims import Claim, claims_table
 from attrition.report.curves import progress, time_spent, training_curves
 from attrition.report.export import FIGURE_KINDS, TABLE_KINDS, write_figures, write_tables
 from attrition.report.figures import Figure, plain
-from attrition.report.heat_maps import heat_maps
+from attrition.report.heat_maps import heat_maps, transfer_maps
+from attrition.report.paper_claims import paper_claims
+from attrition.report.paper_figures import paper_figures, series_choices
+from attrition.report.paper_tables import paper_tables
 from attrition.report.results import Results, Run, read_results
 from attrition.report.summaries import metric_columns, metrics_by_run, metrics_by_series, run_words, times_table
 from attrition.report.tables import Table
@@ -29,17 +33,8 @@ Progress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Claim:
-    """One statement that was put to the data, and what they say."""
-
-    title: str
-    verdict: str
-    words: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Chapter:
-    """A part of the page: claims, then tables, then figures."""
+    """A part of the page: claims, then tables, then figures with a choice of series; `files` are tables only written."""
 
     anchor: str
     title: str
@@ -47,30 +42,34 @@ class Chapter:
     claims: tuple[Claim, ...] = ()
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
+    series: tuple[tuple[str, str], ...] = ()
+    files: tuple[Table, ...] = ()
 
 
-def make_report(folder: Path, *, progress: Progress | None = None) -> Path:
+def make_report(folder: Path, *, beside: Sequence[Path] = (), progress: Progress | None = None) -> Path:
     """Writes `<folder>/report/`: index.html, figures/ and tables/; returns the path of the page.
 
     The page needs nothing but itself: it opens without a network, and the folder may be moved.
 
     Args:
         folder: a study's results folder, as `attrition run` writes it.
+        beside: results folders whose runs are shown beside this study's, such as those of another model.
         progress: called before each file with (done, total, name).
 
     Raises:
         AttritionError: there is no finished run, a result file is malformed, or the report cannot be written.
     """
-    results = read_results(folder)
+    results = read_results(folder, beside)
     figures = standard_figures(results)
     tables = standard_tables(results)
-    chapters: tuple[Chapter, ...] = ()
+    chapters = paper_chapters(results)
     report = folder / "report"
     page = render(results, figures, tables, chapters)
     try:
         report.mkdir(exist_ok=True)
         (report / "index.html").write_text(page, encoding="utf-8")
-        write_tables([*tables, *(table for chapter in chapters for table in chapter.tables)], report / "tables")
+        every_table = [*tables, *(table for chapter in chapters for table in (*chapter.tables, *chapter.files))]
+        write_tables(every_table, report / "tables")
         write_figures([*figures, *(figure for chapter in chapters for figure in chapter.figures)], report / "figures", progress)
     except OSError as error:
         raise AttritionError(f"{report}: the report cannot be written: {error.strerror or error}.") from error
@@ -79,13 +78,38 @@ def make_report(folder: Path, *, progress: Progress | None = None) -> Path:
 
 def standard_figures(results: Results) -> tuple[Figure, ...]:
     """The figures that every study has."""
-    return (*heat_maps(results), progress(results), *training_curves(results), time_spent(results))
+    return (*heat_maps(results), *transfer_maps(results), progress(results), *training_curves(results), time_spent(results))
 
 
 def standard_tables(results: Results) -> tuple[Table, ...]:
     """The tables that every study has; each run by itself only where series have several."""
     by_run = (metrics_by_run(results),) if len(results.series) < len(results.runs) else ()
     return (metrics_by_series(results), *by_run, times_table(results))
+
+
+def paper_chapters(results: Results) -> tuple[Chapter, ...]:
+    """This study beside the paper: its claims, its tables, its figures; whatever the study has the runs for."""
+    beside = Chapter(
+        anchor="paper",
+        title="Beside the paper",
+        text="Tables 1 to 3 and Figures 3 to 6 of the paper, from this study. Its Figure 2 is the F1 over the sequence, its "
+        "Figure 7 is R, both above.",
+        tables=paper_tables(results),
+        figures=paper_figures(results),
+        series=tuple(series_choices(results)),
+    )
+    claims = paper_claims(results)
+    verdicts = Chapter(
+        anchor="claims",
+        title="The paper's claims",
+        text="Each claim of its sections 4 and 5, as a difference that would decide it, in points of F1. It is supported or "
+        "contradicted where the 95% bootstrap intervals over languages and over runs (orders and seeds) lie on one side of 0; "
+        "with few runs the latter is little more than their range. Each interval stands for itself: none is corrected for "
+        "the number of claims.",
+        claims=claims,
+        files=(claims_table(claims),),
+    )
+    return (beside, verdicts) if beside.tables or beside.figures else (verdicts,)
 
 
 def render(results: Results, figures: Sequence[Figure], tables: Sequence[Table], chapters: Sequence[Chapter]) -> str:

@@ -161,8 +161,8 @@ def _multi_hop(name: str, title: str, symbol: str, variants: dict[str, pd.DataFr
 def _hops(found: PerLanguage) -> pd.DataFrame:
     mean_L = mean_measured(found.values, axis=1)
     known = [place for place in np.argsort(-np.nan_to_num(mean_L, nan=-np.inf), kind="stable") if not np.isnan(mean_L[place])]
-    num_hops = found.values.shape[1]
-    values_LH = 100 * found.values[known]
+    num_hops = 1 + max(np.flatnonzero(found.counts.any(axis=0)), default=0)  # no empty rows where stages are few
+    values_LH = 100 * found.values[known, :num_hops]
     names = [found.languages[place] for place in known]
     return pd.DataFrame(
         {
@@ -171,7 +171,7 @@ def _hops(found: PerLanguage) -> pd.DataFrame:
             "place": np.repeat(np.arange(len(names)), num_hops),
             "hop": np.tile(np.arange(num_hops), len(names)),
             "value": values_LH.ravel().round(3),
-            "orders": found.counts[known].ravel(),
+            "orders": found.counts[known, :num_hops].ravel(),
             "mean": np.repeat((100 * mean_L[known]).round(3), num_hops),
         }
     )
@@ -212,7 +212,7 @@ def models_side_by_side(results: Results) -> Figure:
     return Figure(
         name="figure4",
         title="Models side by side (Figure 4)",
-        caption="Mean F1 over the languages learned, after each stage, one panel for each model; dotted: all languages at once.",
+        caption="Mean F1 over the languages learned, after each stage, a panel for each model; dotted: all languages at once.",
         chart=panels.facet(column=alt.Column("model:N", title=None)),
         variants={"": {"lines": lines}},
         category=[kinds[label] for label in order],

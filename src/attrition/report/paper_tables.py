@@ -110,9 +110,8 @@ def _side_by_side(
     left = dict(ours)
     for row in printed(name):
         rank = int(row["rank"]) if row["rank"] else None
-        matching = [key for key in ours if key[:2] == (row["method"], rank)]
-        for key in matching or [None]:
-            runs = left.pop(key, ()) if key else ()
+        matching: list[tuple[Run, ...]] = [left.pop(key) for key in ours if key[:2] == (row["method"], rank)]
+        for runs in matching or [()]:
             cells: list[Cell] = []
             for column, _, value, _, _ in measures:
                 theirs = float(row[column])
@@ -133,10 +132,12 @@ def _side_by_side(
 
 
 def _row_name(results: Results, method: str, rank: int | None, runs: Sequence[Run]) -> str:
-    """The paper's name of a row; where the study calls it otherwise, or has several, that too."""
-    name = method if rank is None else f"{method} r = {rank}"
-    label = results.series_labels[runs[0].series] if runs else name
-    return name if label in (name, method, name.replace(" r", " · r")) else f"{name} ({label})"
+    """The paper's name of a row, and what tells it from our other rows of that name."""
+    own = f"r = {rank}"
+    name = method if rank is None else f"{method} {own}"
+    label = results.series_labels[runs[0].series] if runs else method
+    others = [part for part in label.split(" · ") if part not in (method, own, name)]
+    return f"{name} ({', '.join(others)})" if others else name
 
 
 def _millions(runs: Sequence[Run]) -> float:

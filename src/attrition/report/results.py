@@ -135,7 +135,8 @@ class Run:
     """A finished run.
 
     `metrics` are in the units of R (0-1), NaN where undefined; `times` are seconds by part; `history` has one row for each
-    epoch of each stage (columns: HISTORY_COLUMNS). `key` names its files; `label` is as long as it must be to tell the runs apart.
+    epoch of each stage (columns: HISTORY_COLUMNS). `key` names its files;
+    `label` is as long as it must be to tell the runs apart.
     """
 
     folder: Path

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from attrition.corpus.base import Corpus
+from attrition.corpus.base import SPLITS, Corpus, Split
 from attrition.corpus.columns import Columns
 from attrition.corpus.massive import Massive, find_massive
 from attrition.corpus.phrasebook import Phrasebook
@@ -14,7 +14,7 @@ from attrition.run.spec import Study
 
 Progress = Callable[[str, int, int], None]
 
-PHRASEBOOK_SIZES = {"train": 500, "dev": 100, "test": 200}
+PHRASEBOOK_SIZES: dict[Split, int] = {"train": 500, "dev": 100, "test": 200}
 
 
 def open_corpus(study: Study, progress: Progress | None = None) -> Corpus:
@@ -31,16 +31,19 @@ def open_corpus(study: Study, progress: Progress | None = None) -> Corpus:
         return Massive(find_massive(path), progress=progress)
     if settings.name == "columns":
         if path is None:
-            raise AttritionError("corpus.name = \"columns\" needs corpus.path, the folder with your files.")
+            raise AttritionError('corpus.name = "columns" needs corpus.path, the folder with your files.')
         return Columns(path)
     if path is not None:
         raise AttritionError("corpus.path has no effect: the phrasebook is generated. Remove it.")
-    sizes = {split: PHRASEBOOK_SIZES[split] if (size := settings.sizes.of(split)) is None else size for split in PHRASEBOOK_SIZES}  # type: ignore[arg-type]
+    asked = {split: settings.sizes.of(split) for split in SPLITS}
+    sizes = {split: PHRASEBOOK_SIZES[split] if size is None else size for split, size in asked.items()}
     if settings.sizes.disjoint:
-        raise AttritionError("corpus.sizes.disjoint has no effect: the phrasebook's utterances are not translations of each other. Remove it.")
+        raise AttritionError(
+            "corpus.sizes.disjoint has no effect: the phrasebook's utterances are not translations of each other. Remove it."
+        )
     if sizes["dev"] == 0:
         sizes["dev"] = 1  # a phrasebook has all splits; the study then uses none of it
-    return Phrasebook(**sizes, seed=settings.sizes.seed, languages=study.languages)
+    return Phrasebook(sizes["train"], sizes["dev"], sizes["test"], seed=settings.sizes.seed, languages=study.languages)
 
 
 def _located(path: str, folder: Path) -> Path:

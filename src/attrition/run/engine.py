@@ -63,7 +63,9 @@ def _locked(folder: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0.2)
     except Timeout as error:
-        raise AttritionError(f"Another process is running a study in {folder}. Wait for it, or choose another --out.") from error
+        raise AttritionError(
+            f"Another process is running a study in {folder}. Wait for it, or choose another --out."
+        ) from error
     try:
         yield
     finally:
@@ -122,7 +124,11 @@ class _Engine:
         size = self._study.machine.population
         if not isinstance(first.choice.method.trains, LoRA) or not self._model.backbone.populations:
             size = 1
-        alike = [job for job in ready if job.choice.method.trains == first.choice.method.trains and self._dropout(job) == self._dropout(first)]
+        alike = [
+            job
+            for job in ready
+            if job.choice.method.trains == first.choice.method.trains and self._dropout(job) == self._dropout(first)
+        ]
         return alike[:size]
 
     @staticmethod

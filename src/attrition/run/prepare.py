@@ -85,7 +85,9 @@ def prepare(study: Study, watcher: Watcher, cache: Path | None) -> Prepared:
         pretrained=pretrained,
         dataset=dataset,
         vocabulary=vocabulary,
-        encoded={place: dataclasses.replace(each, ids=vocabulary.compact(each.ids).astype(np.int32)) for place, each in whole.items()},
+        encoded={
+            place: dataclasses.replace(each, ids=vocabulary.compact(each.ids).astype(np.int32)) for place, each in whole.items()
+        },
         plan=plan_study(study, pretrained, dataset.labels, whole),
         device=choose_device(study.machine.device),
     )
@@ -120,7 +122,7 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise AttritionError(f"machine.device = {name!r} is not a device. Write \"auto\", \"cpu\" or \"cuda\".") from error
+        raise AttritionError(f'machine.device = {name!r} is not a device. Write "auto", "cpu" or "cuda".') from error
     if device.type == "cuda" and not torch.cuda.is_available():
         raise AttritionError('machine.device = "cuda", but torch sees no GPU here. Write "auto" or "cpu".')
     return device

@@ -24,7 +24,9 @@ from attrition.run.study import RunPlan
 FORMAT = 1
 
 
-def r_matrix(run: RunPlan, languages: Sequence[str], evaluations: Sequence[StoredEvaluation], before: StoredEvaluation | None) -> RMatrix:
+def r_matrix(
+    run: RunPlan, languages: Sequence[str], evaluations: Sequence[StoredEvaluation], before: StoredEvaluation | None
+) -> RMatrix:
     """R of a run: after each stage, the F1 on each language of the learner that serves it.
 
     A language whose learner has not been trained yet is NaN. For joint training all stages are one row.
@@ -60,7 +62,9 @@ def score_rows(run: RunPlan, evaluations: Sequence[StoredEvaluation], before: St
     """Scores and counts of every stage's model on every language; stage 0 is before training."""
     rows: list[dict[str, Any]] = []
     measured = [(0, "", before)] if before else []
-    measured += [(stage.index + 1, "+".join(stage.languages), each) for stage, each in zip(run.stages, evaluations, strict=True)]
+    measured += [
+        (stage.index + 1, "+".join(stage.languages), each) for stage, each in zip(run.stages, evaluations, strict=True)
+    ]
     for index, trained, evaluation in measured:
         for language, counts in evaluation.counts.items():
             precision, recall, f1 = counts.scores
@@ -82,7 +86,9 @@ def history_csv(run: RunPlan, stages: Sequence[StoredStage]) -> str:
             dev_f1 = "" if epoch.dev_f1 != epoch.dev_f1 else repr(epoch.dev_f1)
             best = str(epoch.epoch == stored.kept_epoch).lower()
             trained = "+".join(stage.languages)
-            writer.writerow([stage.index + 1, trained, epoch.epoch, repr(epoch.train_loss), dev_f1, f"{epoch.seconds:.3f}", best])
+            writer.writerow(
+                [stage.index + 1, trained, epoch.epoch, repr(epoch.train_loss), dev_f1, f"{epoch.seconds:.3f}", best]
+            )
     return text.getvalue()
 
 
@@ -97,15 +103,17 @@ def times(stages: Sequence[StoredStage], evaluations: Sequence[StoredEvaluation]
 
 def warnings_of(run: RunPlan, R: RMatrix) -> list[str]:
     """What a reader must know before believing the numbers."""
-    found = []
-    for row, languages in enumerate(R.trained):
-        for language in languages:
-            if R.scores_SL[row, R.languages.index(language)] == 0:
-                found.append(
-                    f"{run.method.name}: F1 on {language} is 0 after training on it. The model predicts no slot right: "
-                    "try a larger head_learning_rate, more epochs or more utterances."
-                )
-    return found
+    never = [
+        language
+        for row, languages in enumerate(R.trained)
+        for language in languages
+        if R.scores_SL[row, R.languages.index(language)] == 0
+    ]
+    return [
+        f"{run.method.name}: F1 on {language} is 0 after training on it. The model predicts no slot right: "
+        "try a larger head_learning_rate, more epochs or more utterances."
+        for language in never
+    ]
 
 
 def spec_json(run: RunPlan, prepared: Prepared, warnings: Sequence[str]) -> dict[str, Any]:

@@ -153,7 +153,9 @@ def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) ->
     for name in names:
         if names.count(name) > 1:
             raise AttritionError(f"{where}: two methods are called {name!r}. Give one of them another name.")
-    orders = tuple(tuple(each) if isinstance(each, list) else str(each) for each in _list(raw.get("orders", [list(languages)]), where))
+    orders = tuple(
+        tuple(each) if isinstance(each, list) else str(each) for each in _list(raw.get("orders", [list(languages)]), where)
+    )
     seeds = _build(raw.get("seeds", [0]), tuple[int, ...], f"{where}: seeds")
     if not seeds or not orders or not methods:
         raise AttritionError(f"{where}: methods, orders and seeds must not be empty.")
@@ -177,15 +179,15 @@ def _method(raw: Any, training: Mapping[str, Any], where: str) -> MethodChoice:
     given: dict[str, Any] = {"method": raw} if isinstance(raw, str) else dict(_table(raw, where))
     _known_keys(given, _METHOD_KEYS, where)
     if "method" not in given:
-        raise AttritionError(f"{where}: say which method this starts from, such as method = \"SHARED LoRA\".")
+        raise AttritionError(f'{where}: say which method this starts from, such as method = "SHARED LoRA".')
     base = method(_build(given["method"], str, where))
-    changes = {key: given[key] for key in ("name", "shared_by", "joint") if key in given}
+    changes: dict[str, Any] = {key: given[key] for key in ("name", "shared_by", "joint") if key in given}
     lora = {key: given[key] for key in _LORA_KEYS if key in given}
     if isinstance(base.trains, Full) and lora:
         raise AttritionError(f"{where}: {', '.join(lora)} has no effect: {base.name} trains the whole encoder. Remove it.")
     if isinstance(base.trains, LoRA):
         changes["trains"] = _dataclass({**_fields(base.trains), **lora}, LoRA, where)
-    value: Method = dataclasses.replace(base, **changes)
+    value = dataclasses.replace(base, **changes)
     common = {key: item for key, item in training.items() if key not in ("full", "lora")}
     own = _table(training.get(value.trains.kind, {}), f"{where}: training.{value.trains.kind}")
     for part in (common, own, _table(given.get("training", {}), where)):
@@ -253,6 +255,7 @@ def _fields(value: Any) -> dict[str, Any]:
 
 def resolved(study: Study) -> dict[str, Any]:
     """The study as a table with every default filled in; it reads back as the same study."""
+
     def plain(value: Any) -> Any:
         if dataclasses.is_dataclass(value) and not isinstance(value, type):
             return {key: plain(item) for key, item in _fields(value).items() if item is not None}

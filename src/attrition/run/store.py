@@ -87,7 +87,7 @@ class Store:
 
     def save_evaluation(self, key: str, about: Mapping[str, Any], evaluation: StoredEvaluation) -> None:
         """Write the counts of one model on several test sets."""
-        arrays = {}
+        arrays: dict[str, NDArray[Any]] = {}
         for language, counts in evaluation.counts.items():
             arrays[f"{language}.utterances"] = np.stack([counts.tp, counts.fp, counts.fn], axis=1)
             arrays[f"{language}.slots"] = counts.by_slot
@@ -126,7 +126,10 @@ class Store:
             save_file({each: np.ascontiguousarray(array) for each, array in tensors.items()}, temporary / name)
         for name, table in details.items():
             (temporary / name).write_text(json.dumps(_plain(table), indent=1, allow_nan=False), encoding="utf-8")
-        files = {name: {"sha256": _sha256(temporary / name), "bytes": (temporary / name).stat().st_size} for name in [*arrays, *details]}
+        files = {
+            name: {"sha256": _sha256(temporary / name), "bytes": (temporary / name).stat().st_size}
+            for name in [*arrays, *details]
+        }
         manifest = {"format": FORMAT, "key": key, "about": _plain(about), "files": files}
         (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1, allow_nan=False), encoding="utf-8")
         for path in temporary.iterdir():
@@ -140,10 +143,13 @@ class Store:
         try:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise AttritionError(f"{folder}: its manifest cannot be read ({error}). Remove the folder; it is then made again.") from error
+            raise AttritionError(
+                f"{folder}: its manifest cannot be read ({error}). Remove the folder; it is then made again."
+            ) from error
         if manifest.get("format", 0) > FORMAT:
             raise AttritionError(
-                f"{folder} was written by a newer version of attrition (format {manifest['format']}; this one reads up to {FORMAT})."
+                f"{folder} was written by a newer version of attrition (format {manifest['format']}; this one "
+                f"reads up to {FORMAT}). Install the newer one."
             )
         for name, expected in manifest["files"].items():
             path = folder / name

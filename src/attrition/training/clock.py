@@ -42,4 +42,5 @@ class Clock:
     def seconds(self) -> dict[str, float]:
         """Seconds by purpose, and "other" for all the rest since this clock was made."""
         total = self.now() - self._began
-        return {**self._spent, "other": max(0.0, total - sum(self._spent.values()))}
+        spent: dict[str, float] = dict(self._spent.items())
+        return {**spent, "other": max(0.0, total - sum(spent.values()))}

@@ -95,12 +95,7 @@ def _save_checkpoint(folder: Path, model: Model, encoder: dict[str, Tensor], hea
 
 def _save_tokenizer(folder: Path, pretrained: Pretrained) -> None:
     known = pretrained.tokenizer.get_vocab()
-    special = {
-        role: token
-        for tokens in (_BERT_TOKENS, _SPECIAL_TOKENS)
-        for role, token in tokens.items()
-        if token in known
-    }
+    special = {role: token for tokens in (_BERT_TOKENS, _SPECIAL_TOKENS) for role, token in tokens.items() if token in known}
     with quiet_transformers():
         PreTrainedTokenizerFast(tokenizer_object=pretrained.tokenizer, **special).save_pretrained(folder)
 

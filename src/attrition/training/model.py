@@ -17,9 +17,9 @@ from attrition.encoder.pretrained import WORD_EMBEDDINGS, Pretrained
 from attrition.encoder.vocabulary import Vocabulary
 from attrition.encoder.wrapped import WrappedBackbone
 from attrition.methods import Full, LoRA, Trains
+from attrition.streams import Part, torch_stream
 from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT, Layout
 from attrition.training.score import TagTable
-from attrition.streams import Part, torch_stream
 
 HEAD_STANDARD_DEVIATION = 0.02
 

@@ -23,7 +23,11 @@ class PopulationAdamW:
         self._settings = list(settings)
         self._parameters = [self._rows(flat_P, grads_P) for flat_P, grads_P in zip(flat_MP, grads_MP, strict=True)]
         self._adamw = torch.optim.AdamW(
-            [self._group(row, group, learner) for learner, rows in enumerate(self._parameters) for row, group in self._pairs(rows)],
+            [
+                self._group(row, group, learner)
+                for learner, rows in enumerate(self._parameters)
+                for row, group in self._pairs(rows)
+            ],
             fused=True,
         )
 

@@ -56,7 +56,9 @@ class Counts:
     @property
     def scores(self) -> tuple[float, float, float]:
         """Precision, recall and F1 over all utterances (micro-averaged)."""
-        return precision_recall_f1(int(self.tp.sum(dtype=np.int64)), int(self.fp.sum(dtype=np.int64)), int(self.fn.sum(dtype=np.int64)))
+        return precision_recall_f1(
+            int(self.tp.sum(dtype=np.int64)), int(self.fp.sum(dtype=np.int64)), int(self.fn.sum(dtype=np.int64))
+        )
 
     @property
     def f1(self) -> float:
@@ -121,7 +123,9 @@ def count_spans(
     )
 
 
-def _edges(tags_W: NDArray[np.integer], first_W: NDArray[np.bool_], table: TagTable) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+def _edges(
+    tags_W: NDArray[np.integer], first_W: NDArray[np.bool_], table: TagTable
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Where spans start and end; `first_W` [W + 1] marks the first word of each utterance (and the end of the last)."""
     slot_W = table.slot[tags_W]
     inside_W = slot_W >= 0
@@ -137,7 +141,9 @@ def word_predictions(encoded: Encoded, predicted_N: NDArray[np.integer], table: 
     """
     utterance_W = np.repeat(encoded.offsets[:-1], np.diff(encoded.word_offsets))
     at = encoded.word_token + utterance_W
-    predicted = predicted_N[np.where(encoded.word_token >= 0, at, 0)].astype(np.int16) if len(predicted_N) else np.zeros(0, np.int16)
+    predicted = (
+        predicted_N[np.where(encoded.word_token >= 0, at, 0)].astype(np.int16) if len(predicted_N) else np.zeros(0, np.int16)
+    )
     predicted = np.where(encoded.word_inside, table.inside[predicted], predicted)
     return np.where(encoded.word_token >= 0, predicted, np.int16(0)).astype(np.int16)
 

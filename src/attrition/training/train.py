@@ -24,6 +24,7 @@ from attrition.encoder.batch import Batch, assemble
 from attrition.encoder.dropout import Dropout
 from attrition.methods import LoRA, Trains
 from attrition.names import AttritionError
+from attrition.streams import Part, numpy_stream, torch_stream
 from attrition.training.batches import epoch_batches, part
 from attrition.training.clock import Clock
 from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT, Layout
@@ -31,7 +32,6 @@ from attrition.training.model import Model
 from attrition.training.optimizer import PopulationAdamW, clip
 from attrition.training.predict import evaluate
 from attrition.training.settings import TrainingSettings
-from attrition.streams import Part, numpy_stream, torch_stream
 
 
 @dataclass(frozen=True, eq=False)
@@ -177,7 +177,9 @@ class _Population:
         self._layout: Layout = model.layout(trains)
         self._flat = torch.stack([learner.task.start for learner in learners]).to(model.device)
         self._grads = torch.zeros_like(self._flat)
-        self._optimizer = PopulationAdamW(self._flat, self._grads, self._layout, [learner.task.settings for learner in learners])
+        self._optimizer = PopulationAdamW(
+            self._flat, self._grads, self._layout, [learner.task.settings for learner in learners]
+        )
         self._leaves = self._make_leaves()
 
     def _make_leaves(self) -> dict[str, Tensor]:
@@ -202,9 +204,7 @@ class _Population:
             losses_M = self._losses(batch)
             losses_M.sum().backward()
             clip(self._grads, [learner.task.settings.max_grad_norm for learner in self.learners])
-            self._optimizer.step(
-                [learner.task.settings.rate(learner.step, learner.total_steps) for learner in self.learners]
-            )
+            self._optimizer.step([learner.task.settings.rate(learner.step, learner.total_steps) for learner in self.learners])
             for learner, loss in zip(self.learners, losses_M.detach(), strict=True):
                 learner.losses.append(loss)
                 learner.step += 1

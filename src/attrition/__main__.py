@@ -1,0 +1,6 @@
+"""`python -m attrition`."""
+
+from attrition.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,87 @@
+"""`attrition`: every command, and what happens when one goes wrong."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from attrition.cli import data, listing, numbers, studies
+from attrition.cli.console import err
+from attrition.names import AttritionError
+
+app = typer.Typer(
+    name="attrition",
+    help="Measure, explain and prevent what a multilingual encoder forgets when it learns one language after another.",
+    epilog="Start with: attrition demo. Every command takes --help; --debug anywhere shows the trace of an error.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"attrition {version('attrition')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the full trace of an error (may stand anywhere).")] = False,
+) -> None:
+    """Measure, explain and prevent what a multilingual encoder forgets."""
+
+
+app.command(name="demo")(studies.demo)
+app.command(name="run")(studies.run)
+app.command(name="report")(studies.report)
+app.command(name="list")(listing.list_names)
+app.command(name="languages")(listing.languages)
+app.command(name="metrics")(numbers.metrics)
+app.command(name="params")(numbers.params)
+app.add_typer(data.app, name="data")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run a command; a mistake in what the user gave is one sentence and exit code 2, never a trace."""
+    given = sys.argv[1:] if arguments is None else arguments
+    debug = "--debug" in given
+    given = [each for each in given if each != "--debug"]
+    try:
+        code = app(args=given, standalone_mode=False)
+    except KeyboardInterrupt:
+        err.print("\n[bold]Stopped.[/] Finished stages are kept: the same command goes on where this one stopped.")
+        code = 130
+    except AttritionError as error:
+        if debug:
+            raise
+        err.print(f"[bold red]Error:[/] {escape(str(error))}")
+        code = 2
+    except typer.Abort:
+        code = 130
+    except OSError as error:
+        if debug:
+            raise
+        name = f" ({error.filename})" if error.filename else ""
+        err.print(f"[bold red]Error:[/] {escape((error.strerror or str(error)) + name)}")
+        code = 2
+    except Exception as error:
+        if callable(show := getattr(error, "show", None)):
+            show()  # how click says that a command line is wrong; typer keeps its click to itself
+            code = 2
+        elif debug:
+            raise
+        else:
+            err.print(
+                f"[bold red]A mistake of attrition itself:[/] {escape(f'{type(error).__name__}: {error}')}\n"
+                "Run the same command with --debug, and please report what it prints."
+            )
+            code = 3
+    sys.exit(code if isinstance(code, int) else 0)

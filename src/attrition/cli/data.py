@@ -1,0 +1,126 @@
+"""`attrition data`: fetch, check and describe corpora."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from attrition.cli.console import counting, err, out
+from attrition.names import AttritionError, look_up
+
+app = typer.Typer(name="data", help="Fetch, check and describe corpora.", no_args_is_help=True)
+
+SHOWN_PROBLEMS = 20
+
+
+@app.command()
+def fetch() -> None:
+    """Download MASSIVE 1.1 from its official address into the cache (39 MB; CC BY 4.0).
+
+    [dim]attrition data fetch[/]
+    """
+    from attrition.corpus.massive import fetch as fetch_massive
+
+    out.print(f"MASSIVE 1.1 lies at [bold]{escape(str(fetch_massive()))}[/]")
+
+
+@app.command()
+def check(
+    path: Annotated[Path, typer.Argument(help="The archive, or an unpacked folder, of MASSIVE 1.1.")],
+) -> None:
+    """Read every row of a copy of MASSIVE and say what is wrong, by file and line.
+
+    [dim]attrition data check amazon-massive-dataset-1.1.tar.gz[/]
+    """
+    from attrition.corpus.check import check as check_massive
+
+    with counting("Checking") as progress:
+        found = check_massive(path, progress=progress)
+    for problem in found.problems[:SHOWN_PROBLEMS]:
+        err.print(escape(str(problem)))
+    if len(found.problems) > SHOWN_PROBLEMS:
+        err.print(f"... and {len(found.problems) - SHOWN_PROBLEMS:,} more.")
+    out.print(escape(found.summary()))
+    if not found.ok:
+        raise typer.Exit(1)
+
+
+@app.command()
+def describe(
+    corpus: Annotated[str, typer.Option("--corpus", help="massive, phrasebook or columns.")] = "massive",
+    path: Annotated[Path | None, typer.Option("--path", help="Of the archive or folder.")] = None,
+    language: Annotated[list[str] | None, typer.Option("--language", "-l", help="Only these (may be repeated).")] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Count this model's sub-tokens, as embedded:e5-small.")] = None,
+    csv: Annotated[Path | None, typer.Option("--csv", help="Write the table to a file.")] = None,
+) -> None:
+    """Counts, words and sub-tokens an utterance, repetitions, and how much the blanks give the slots away, by locale and split.
+
+    [dim]attrition data describe -l th-TH -l en-US --model embedded:e5-small
+    attrition data describe --corpus phrasebook[/]
+    """
+    from attrition.corpus.describe import describe as describe_corpus
+
+    opened = _open(corpus, path)
+    tokenize, unknown_id = _tokenizer(model)
+    languages = list(language or opened.languages)
+    frames = []
+    with counting("Reading") as progress:
+        for done, each in enumerate(languages):
+            progress(f"Reading {each}", done, len(languages))
+            frames.append(describe_corpus(opened, [each], tokenize, unknown_id=unknown_id))
+    import pandas as pd
+
+    frame = pd.concat(frames, ignore_index=True)
+    if csv is not None:
+        frame.to_csv(csv, index=False)
+        out.print(f"Written: {escape(str(csv))}")
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in frame.columns:
+        table.add_column(name.replace("_", " "), justify="left" if name in ("language", "split", "cut") else "right")
+    for row in frame.itertuples(index=False):
+        table.add_row(*(_cell(value) for value in row))
+    out.print(table)
+    if opened.generated:
+        out.print("These utterances are generated.", style="yellow")
+
+
+def _open(name: str, path: Path | None) -> Any:
+    from attrition.corpus.columns import Columns
+    from attrition.corpus.massive import Massive, find_massive
+    from attrition.corpus.phrasebook import Phrasebook
+
+    def columns() -> Any:
+        if path is None:
+            raise AttritionError("--corpus columns needs --path, the folder with your files.")
+        return Columns(path)
+
+    corpora: dict[str, Callable[[], Any]] = {
+        "massive": lambda: Massive(find_massive(path)),
+        "phrasebook": Phrasebook,
+        "columns": columns,
+    }
+    return look_up(name, corpora, kind="corpus")()
+
+
+def _tokenizer(model: str | None) -> tuple[Any, int | None]:
+    if model is None:
+        return None, None
+    from attrition.encoder.pretrained import load_pretrained
+
+    tokenizer = load_pretrained(model).tokenizer
+    unknown = next((found for name in ("<unk>", "[UNK]") if (found := tokenizer.token_to_id(name)) is not None), None)
+    return (lambda text: tokenizer.encode(text, add_special_tokens=False).ids), unknown
+
+
+def _cell(value: Any) -> str:
+    import pandas as pd
+
+    if pd.isna(value):
+        return "–"
+    return f"{value:.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)

@@ -1,0 +1,66 @@
+"""`attrition run --dry-run`: what a study would do, and what it would cost."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+from rich.table import Table
+
+from attrition.cli.console import out
+from attrition.cli.progress import TerminalWatcher
+from attrition.corpus.cache import cache_folder
+from attrition.run.estimate import EFFICIENCY, estimate
+from attrition.run.prepare import prepare
+from attrition.run.spec import Study
+
+
+def show_plan(study: Study) -> None:
+    """Print runs, stages, sharing and an estimate of time, memory and disk."""
+    with TerminalWatcher() as watcher:
+        prepared = prepare(study, watcher, cache_folder())
+    plan = prepared.plan
+    table = Table(
+        title=f"{study.name}: {len(plan.runs)} runs", title_justify="left", box=None, pad_edge=False, header_style="bold"
+    )
+    for title, justify in (
+        ("Run", "left"),
+        ("order", "left"),
+        ("seed", "right"),
+        ("stages", "right"),
+        ("own", "right"),
+        ("", "left"),
+    ):
+        table.add_column(title, justify=justify)  # type: ignore[arg-type]
+    seen: set[str] = set()
+    for run in plan.runs:
+        own = [job.key for job in run.jobs if job.key not in seen]
+        seen |= set(own)
+        first = ", ".join(run.order[:4]) + (", ..." if len(run.order) > 4 else "")
+        table.add_row(run.method.name, run.order_name, str(run.seed), str(len(run.stages)), str(len(own)), escape(first))
+    out.print(table)
+    out.print(
+        f"{plan.num_stages} stages, {len(plan.jobs)} to train: {plan.num_stages - len(plan.jobs)} are shared between runs."
+    )
+    languages = study.languages
+    train = sum(len(prepared.encoded[language, "train"]) for language in languages)
+    out.print(
+        f"{len(languages)} languages, {train:,} training utterances in all; {len(prepared.vocabulary):,} of "
+        f"{prepared.vocabulary.full_size:,} sub-tokens in use."
+    )
+    cost = estimate(prepared)
+    out.print(
+        f"About [bold]{_duration(cost.seconds)}[/] on this machine, {cost.memory_bytes / 1e9:.1f} GB of memory for parameters, "
+        f"{cost.disk_bytes / 1e9:.1f} GB of disk."
+    )
+    out.print(
+        f"The time assumes {EFFICIENCY:.0%} of the matrix-product rate just measured "
+        f"({cost.operations_a_second / 1e9:,.0f} billion operations a second), and that no learner stops early.",
+        style="dim",
+    )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    if seconds < 5400:
+        return f"{seconds / 60:.0f} minutes"
+    return f"{seconds / 3600:.1f} hours"

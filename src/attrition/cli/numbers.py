@@ -1,0 +1,130 @@
+"""`attrition metrics` and `attrition params`: numbers without a model."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from attrition.cli.console import out
+from attrition.names import AttritionError
+
+
+def metrics(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="R.csv ...", help="Matrices: one file an order, as matrix.csv of a run.")
+    ],
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A convention, as cbt=literal (may be repeated).")
+    ] = None,
+) -> None:
+    """Every metric of anyone's matrices: CFT, CBT, MFT, MBT, donors and receivers.
+
+    A file has the header `trained,<locale>,...`, one row a stage (first column: what was trained, empty before training),
+    scores from 0 to 1, an empty cell where nothing was measured. Several files are several orders.
+
+    [dim]attrition metrics runs/massive-small/runs/*/matrix.csv
+    attrition metrics order1.csv order2.csv --json --set cbt=literal[/]
+    """
+    from attrition.metrics import metrics_json
+
+    conventions = {}
+    for each in settings or []:
+        key, equals, value = each.partition("=")
+        if not equals:
+            raise AttritionError(f"--set {each!r} is not KEY=VALUE. Write for example --set cbt=literal")
+        conventions[key.strip()] = value.strip()
+    result = metrics_json(files, settings=conventions)
+    if as_json:
+        typer.echo(json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False))
+        return
+    _show_matrices(result)
+    if len(result["shift_growing"]) > 1:
+        _show_languages(result)
+
+
+def _show_matrices(result: dict[str, Any]) -> None:
+    names = ("final_mean", "cft", "cft_cells", "cbt", "fwt", "forgetting", "learning_accuracy")
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("Matrix", *names):
+        table.add_column(title, justify="left" if title == "Matrix" else "right")
+    for matrix in result["matrices"]:
+        table.add_row(escape(matrix["file"]), *(_number(matrix[name]) for name in names))
+    out.print(table)
+
+
+def _show_languages(result: dict[str, Any]) -> None:
+    columns = {
+        "shift": result["shift_growing"],
+        "fixed": result["shift_fixed"],
+        "MFT 0": {language: values[0] for language, values in result["mft"].items()},
+        "MBT 9": {language: values[-1] for language, values in result["mbt"].items()},
+        "donor": result["donor"],
+        "receiver": result["receiver"],
+    }
+    table = Table(box=None, pad_edge=False, header_style="bold", title="By language", title_justify="left")
+    for title in ("Language", *columns):
+        table.add_column(title, justify="left" if title == "Language" else "right")
+    for language in result["shift_growing"]:
+        table.add_row(language, *(_number(column.get(language)) for column in columns.values()))
+    out.print(table)
+    out.print(
+        "In fractions of F1. shift, fixed: change on learning the language (growing and fixed scope). --json has all.",
+        style="dim",
+    )
+
+
+def _number(value: float | None) -> str:
+    return "–" if value is None or math.isnan(value) else f"{value:.4f}"
+
+
+def params(
+    model: Annotated[
+        str, typer.Option("--model", help="A model whose configuration is shipped, or a folder with config.json.")
+    ] = ("xlm-roberta-base"),
+    ranks: Annotated[
+        list[int] | None, typer.Option("--rank", help="LoRA ranks; by default the paper's 32, 64 and 256.")
+    ] = None,
+    num_languages: Annotated[int, typer.Option("--languages", min=1, help="Languages of MONO and NON-SHARED.")] = 52,
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+) -> None:
+    """Trainable and stored parameters of every method and rank, from the configuration alone.
+
+    Counted as the paper counts them: with the pooler, without the task head.
+
+    [dim]attrition params --model xlm-roberta-base
+    attrition params --model intfloat/multilingual-e5-large-instruct --rank 8[/]
+    """
+    from attrition.encoder.params import load_config, paper_table1_parameters
+
+    rows = paper_table1_parameters(load_config(model), num_languages, tuple(ranks) if ranks else (32, 64, 256))
+    if as_json:
+        values = [
+            {
+                "method": row.method,
+                "rank": row.rank,
+                "trainable": row.account.trainable,
+                "stored": row.account.stored,
+                "note": row.note,
+            }
+            for row in rows
+        ]
+        typer.echo(json.dumps({"model": model, "languages": num_languages, "methods": values}, indent=1))
+        return
+    table = Table(
+        box=None, pad_edge=False, header_style="bold", title=f"{model}, {num_languages} languages", title_justify="left"
+    )
+    for title in ("Method", "rank", "trainable (M)", "stored (M)", ""):
+        table.add_column(title, justify="right" if "M)" in title or title == "rank" else "left")
+    for row in rows:
+        stored = f"{row.account.stored / 1e6:,.2f}"
+        table.add_row(
+            row.method, "" if row.rank is None else str(row.rank), f"{row.account.trainable / 1e6:,.2f}", stored, row.note
+        )
+    out.print(table)

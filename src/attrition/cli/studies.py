@@ -1,0 +1,126 @@
+"""`attrition demo`, `run` and `report`."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from attrition.cli.console import err, out
+from attrition.names import AttritionError
+
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, as training.epochs=3 (TOML values; may be repeated)."),
+]
+
+
+def demo(
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("runs/demo"),
+    short: Annotated[bool, typer.Option("--short", help="Two languages and a minute, to see that everything works.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget an earlier demo in that folder first.")] = False,
+) -> None:
+    """Five languages learned four ways in a few minutes, with nothing to download: what is forgotten?
+
+    [dim]attrition demo
+    attrition demo --short --out /tmp/demo[/]
+    """
+    import shutil
+
+    if fresh:
+        _forget(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+    study = resources.files("attrition") / "studies" / ("demo-short.toml" if short else "demo.toml")
+    with resources.as_file(study) as path:
+        out.print(
+            "[bold]attrition demo[/]: a real encoder (multilingual-E5-small) learns to find slots, one language after another.\n"
+            "The sentences are generated from patterns and CLDR names (the phrasebook), so that nothing need be downloaded.\n"
+        )
+        _run(path, folder, [])
+
+
+def run(
+    study: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="A study file.")],
+    folder: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for the results; by default runs/<study name>.")
+    ] = None,
+    changes: Changes = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show runs, stages and cost; train nothing.")] = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Leave the report out.")] = False,
+) -> None:
+    """Run a study, or go on with one that was interrupted.
+
+    [dim]attrition run studies/massive-small.toml
+    attrition run studies/massive-small.toml --dry-run
+    attrition run studies/massive-small.toml --set corpus.sizes.train=500 --set 'methods=["VANILLA"]'[/]
+    """
+    _run(study, folder, changes or [], dry_run=dry_run, with_report=not no_report)
+
+
+def report(
+    folder: Annotated[Path, typer.Argument(metavar="RUNS", help="A results folder that `attrition run` wrote.")],
+) -> None:
+    """Make the report of a results folder again; needs no model and no torch.
+
+    [dim]attrition report runs/massive-small[/]
+    """
+    _report(folder)
+
+
+def _forget(folder: Path) -> None:
+    if folder.exists() and not (folder / "study.toml").is_file() and any(folder.iterdir()):
+        raise AttritionError(f"{folder} is not a results folder, so --fresh does not remove it. Choose another --out.")
+
+
+def _run(path: Path, folder: Path | None, changes: list[str], *, dry_run: bool = False, with_report: bool = True) -> None:
+    from attrition.run.spec import read_study
+
+    study = read_study(path, changes)
+    # torch and transformers are slow to import: only after the study file is known to be right.
+    from attrition.cli.progress import TerminalWatcher
+    from attrition.run.engine import run_study
+    from attrition.run.keys import slug
+
+    if dry_run:
+        from attrition.cli.dry_run import show_plan
+
+        show_plan(study)
+        return
+    folder = folder or Path("runs") / slug(study.name)
+    with TerminalWatcher() as watcher:
+        run_study(study, folder, watcher)
+    if with_report:
+        _show(folder)
+        _report(folder)
+
+
+def _show(folder: Path) -> None:
+    """R of each run and the metrics, in the terminal, with the words."""
+    from attrition.analysis.words import words
+    from attrition.report.results import read_results
+    from attrition.report.terminal import terminal_matrix, terminal_metrics
+
+    results = read_results(folder)
+    for run in results.runs:
+        out.print(terminal_matrix(run.matrix, title=f"{run.label}: F1 on each language after each stage", width=out.width))
+        for sentence in words(run.matrix):
+            out.print(f"  {escape(sentence)}")
+        out.print()
+    out.print(terminal_metrics(results.runs))
+    spent = {part: sum(run.times[part] for run in results.runs) for part in ("data", "training", "evaluation", "other")}
+    out.print(
+        "Time of the stages behind these runs: " + ", ".join(f"{part} {seconds:.0f} s" for part, seconds in spent.items()),
+        style="dim",
+    )
+
+
+def _report(folder: Path) -> None:
+    from attrition.cli.console import counting
+    from attrition.report.page import make_report
+
+    with counting("Drawing the report") as progress:
+        page = make_report(folder, progress=lambda done, total, what: progress(f"Drawing {what}", done, total))
+    err.print(f"Report: [bold]{escape(str(page))}[/]")

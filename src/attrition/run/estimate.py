@@ -1,0 +1,77 @@
+"""What a study will cost, before it runs: arithmetic from counts, and this machine's own speed.
+
+A forward pass costs 2 operations a parameter of a linear layer and sub-token, a backward pass twice that for what is trained
+and once for what is only passed through (Kaplan et al. 2020, section 2.1). The rest of a transformer is not counted: it is
+in the share of the machine's matrix-product rate that training reaches, which is an assumption stated with the estimate.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import torch
+
+from attrition.methods import LoRA, Trains
+from attrition.run.prepare import Prepared
+
+EFFICIENCY = 0.35
+BYTES = 4
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds, peak memory and disk of a study; `operations_a_second` is what this machine's matrix products reached."""
+
+    seconds: float
+    memory_bytes: int
+    disk_bytes: int
+    operations_a_second: float
+
+
+def matrix_rate(device: torch.device, size: int = 1024, repeats: int = 8) -> float:
+    """Floating point operations a second of a large float32 matrix product, measured now."""
+    left = torch.ones(size, size, device=device)
+    torch.mm(left, left)
+    began = time.perf_counter()
+    for _ in range(repeats):
+        torch.mm(left, left)
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return repeats * 2 * size**3 / (time.perf_counter() - began)
+
+
+def operations_a_token(prepared: Prepared, trains: Trains) -> tuple[float, float]:
+    """Operations a sub-token of training and of evaluation."""
+    linears = prepared.model.backbone.linears
+    base = sum(num_out * num_in for num_out, num_in in linears.values())
+    if isinstance(trains, LoRA):
+        own = sum(trains.rank * (num_out + num_in) for num_out, num_in in linears.values())
+        return 4.0 * base + 6.0 * own, 2.0 * base
+    return 6.0 * base, 2.0 * base
+
+
+def estimate(prepared: Prepared, stored: frozenset[str] = frozenset()) -> Estimate:
+    """The cost of the stages that are not yet in `stored`, if no learner stops early.
+
+    Args:
+        prepared: a study.
+        stored: keys of stages that need not be trained.
+    """
+    rate = matrix_rate(prepared.device)
+    encoded = prepared.encoded
+    test_tokens = sum(encoded[language, "test"].num_tokens for language in prepared.study.languages)
+    operations, disk, most = 0.0, 0, 0
+    for job in prepared.plan.jobs.values():
+        trains, settings = job.choice.method.trains, job.choice.training
+        size = prepared.model.layout(trains).size
+        disk += size * BYTES
+        population = prepared.study.machine.population if isinstance(trains, LoRA) else 1
+        most = max(most, 4 * size * BYTES * population)
+        if job.key in stored:
+            continue
+        train, score = operations_a_token(prepared, trains)
+        tokens = {split: sum(encoded[language, split].num_tokens for language in job.languages) for split in ("train", "dev")}
+        operations += settings.epochs * (train * tokens["train"] + score * tokens["dev"]) + score * test_tokens
+    base = sum(tensor.numel() for tensor in prepared.model.base.values()) * BYTES
+    return Estimate(operations / (rate * EFFICIENCY), base + most, disk, rate)

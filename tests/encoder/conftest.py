@@ -1,0 +1,114 @@
+"""Small random encoders of `transformers` and batches to put through them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from torch import Tensor
+
+from attrition.encoder.batch import Part
+
+SIZES: dict[str, Any] = {
+    "vocab_size": 60,
+    "hidden_size": 16,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "max_position_embeddings": 20,
+    "pad_token_id": 1,
+}
+CLASSES: dict[str, tuple[Any, Any]] = {
+    "bert": (transformers.BertConfig, transformers.BertModel),
+    "roberta": (transformers.RobertaConfig, transformers.RobertaModel),
+    "xlm-roberta": (transformers.XLMRobertaConfig, transformers.XLMRobertaModel),
+    "electra": (transformers.ElectraConfig, transformers.ElectraModel),
+    "deberta-v2": (transformers.DebertaV2Config, transformers.DebertaV2Model),
+    "camembert": (transformers.CamembertConfig, transformers.CamembertModel),
+}
+MORE: dict[str, dict[str, Any]] = {
+    "electra": {"embedding_size": 8},
+    # As DeBERTa v3 has it: positions only relative, their keys from the same linear layers as the content's.
+    "deberta-v2": {
+        "relative_attention": True,
+        "pos_att_type": ["p2c", "c2p"],
+        "share_att_key": True,
+        "position_buckets": 4,
+        "norm_rel_ebd": "layer_norm",
+        "position_biased_input": False,
+        "type_vocab_size": 0,
+    },
+}
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def make_encoder() -> Callable[..., Any]:
+    """A `transformers` encoder by model type; every parameter random, norms and biases too, so that each of them matters."""
+
+    def make(kind: str, seed: int = 0, **settings: Any) -> Any:
+        make_config, make_module = CLASSES[kind]
+        torch.manual_seed(seed)
+        module = make_module(make_config(**{**SIZES, **MORE.get(kind, {}), **settings})).eval()
+        with torch.no_grad():
+            for parameter in module.parameters():
+                parameter.normal_(0, 0.3)
+        return module
+
+    return make
+
+
+@pytest.fixture
+def weights_of() -> Callable[[Any], dict[str, Tensor]]:
+    """The parameters of a module by name, without a pooler."""
+
+    def of(module: Any) -> dict[str, Tensor]:
+        return {name: tensor.detach() for name, tensor in module.named_parameters() if not name.startswith("pooler.")}
+
+    return of
+
+
+@pytest.fixture
+def make_part() -> Callable[..., Part]:
+    """Random utterances of the given lengths; every sub-token scored, or about half of them."""
+
+    def make(lengths: Sequence[int], seed: int = 0, every: bool = True) -> Part:
+        stream = np.random.default_rng(seed)
+        count = sum(lengths)
+        labels = stream.integers(0, 5, count)
+        if not every:
+            labels[stream.random(count) < 0.5] = -1
+        return Part(stream.integers(5, SIZES["vocab_size"], count), np.array(lengths), labels)
+
+    return make
+
+
+@pytest.fixture
+def hidden_states() -> Callable[[Any, Part], Tensor]:
+    """What `transformers` itself gives for every scored sub-token, [W, H], from a padded batch."""
+
+    def states(module: Any, part: Part) -> Tensor:
+        longest, at = int(part.lengths.max()), 0
+        ids_BL = torch.full((len(part.lengths), longest), int(module.config.pad_token_id))
+        mask_BL = torch.zeros_like(ids_BL)
+        scored_BL = torch.zeros_like(ids_BL, dtype=torch.bool)
+        for row, length in enumerate(part.lengths.tolist()):
+            ids_BL[row, :length] = torch.from_numpy(part.ids[at : at + length])
+            mask_BL[row, :length] = 1
+            scored_BL[row, :length] = torch.from_numpy(part.labels[at : at + length] >= 0)
+            at += length
+        output: Tensor = module(input_ids=ids_BL, attention_mask=mask_BL).last_hidden_state
+        return output[scored_BL]
+
+    return states

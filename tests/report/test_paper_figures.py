@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import vl_convert
+
+from attrition.metrics import mbt, shift_fixed, shift_growing
+from attrition.report.figures import Figure
+from attrition.report.paper_figures import paper_figures, series_choices
+from attrition.report.results import read_results
+
+
+@pytest.fixture(scope="module")
+def figures(study: Path) -> dict[str, Figure]:
+    return {figure.name: figure for figure in paper_figures(read_results(study))}
+
+
+def test_one_model_has_no_figure_4(figures: dict[str, Figure]) -> None:
+    assert list(figures) == ["figure3", "figure5", "figure6"]
+
+
+def test_variants_are_the_sequential_series(study: Path, figures: dict[str, Figure]) -> None:
+    assert series_choices(read_results(study)) == [("vanilla", "VANILLA"), ("shared-lora", "SHARED LoRA")]
+    assert all(set(figure.variants) == {"vanilla", "shared-lora"} for figure in figures.values())
+
+
+def test_figure_3_shows_both_scopes_from_gain_to_loss(study: Path, figures: dict[str, Figure]) -> None:
+    table = figures["figure3"].variants["vanilla"]["changes"]
+    matrices = [run.matrix for run in read_results(study).runs if run.spec.name == "VANILLA"]
+    assert table["growing"].is_monotonic_decreasing
+    for line in table.to_dict("records"):
+        assert line["growing"] == pytest.approx(100 * shift_growing(matrices)[line["language"]], abs=0.001)
+        assert line["fixed"] == pytest.approx(100 * shift_fixed(matrices)[line["language"]], abs=0.001)
+        assert (line["sign"] == "loss") == (line["growing"] < 0)
+
+
+def test_figure_5_orders_languages_by_their_mean_over_hops(study: Path, figures: dict[str, Figure]) -> None:
+    table = figures["figure5"].variants["vanilla"]["hops"]
+    means = table.drop_duplicates("language").sort_values("place")["mean"]
+    assert means.is_monotonic_decreasing
+    matrices = [run.matrix for run in read_results(study).runs if run.spec.name == "VANILLA"]
+    line = table[table["value"].notna()].iloc[0]
+    assert line["value"] == pytest.approx(100 * mbt(matrices)[line["language"]][line["hop"]], abs=0.001)
+    assert table["hop"].max() == 2  # four stages reach no further back
+    assert (table.loc[table["value"].isna(), "orders"] == 0).all()
+
+
+def test_colours_of_hops_diverge_around_zero(figures: dict[str, Figure]) -> None:
+    layers = figures["figure5"].definition()["layer"]
+    scale = layers[0]["encoding"]["color"]["scale"]
+    assert scale["range"] == "diverging"
+    assert scale["domain"][0] == -scale["domain"][1]
+
+
+def test_two_models_stand_side_by_side(simulate: ModuleType, tmp_path: Path) -> None:
+    first = simulate.write_study(tmp_path / "a", models=("hub:xlm-roberta-base",))
+    second = simulate.write_study(tmp_path / "b", models=("embedded:e5-small",))
+    results = read_results(first, beside=[second])
+    assert len(results.runs) == 8
+    assert len({run.key for run in results.runs}) == 8
+    figure = {figure.name: figure for figure in paper_figures(results)}["figure4"]
+    lines = figure.variants[""]["lines"]
+    assert set(lines["model"]) == {"hub:xlm-roberta-base", "embedded:e5-small"}
+    assert set(lines["series"]) == {"MULTI", "VANILLA", "SHARED LoRA · r = 32", "NON-SHARED LoRA · r = 32"}
+    assert vl_convert.vegalite_to_svg(figure.complete("")).count("embedded:e5-small") > 0
+
+
+def test_equal_folder_names_of_two_studies_do_not_collide(simulate: ModuleType, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        simulate.write_study(tmp_path / name, methods=("VANILLA",))
+    keys = [run.key for run in read_results(tmp_path / "a", beside=[tmp_path / "b"]).runs]
+    assert len(keys) == len(set(keys)) == 2
+
+
+def test_figures_draw_without_warnings(figures: dict[str, Figure], capfd: pytest.CaptureFixture[str]) -> None:
+    for figure in figures.values():
+        assert vl_convert.vegalite_to_svg(figure.complete("vanilla")).startswith("<svg")
+    assert capfd.readouterr().err == ""
+    assert np.isfinite(figures["figure3"].variants["vanilla"]["changes"]["growing"]).all()
