@@ -1,0 +1,77 @@
+"""attrition: what a multilingual encoder forgets when it is fine-tuned on one language after another.
+
+The names below are the public face; each is loaded when it is first asked for, so that reading results needs no torch.
+
+>>> import attrition
+>>> R = attrition.RMatrix.sequential(["en-US", "th-TH"], [[0.8, 0.3], [0.7, 0.75]])
+>>> round(attrition.metrics.cbt(R), 3)
+-0.1
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from attrition import metrics
+    from attrition.analysis.words import words
+    from attrition.languages import LANGUAGES, Language
+    from attrition.matrix import RMatrix
+    from attrition.methods import METHODS, Full, LoRA, Method
+    from attrition.names import AttritionError
+    from attrition.orders import order
+    from attrition.report.page import make_report
+    from attrition.report.results import read_results
+    from attrition.run.engine import run_study
+    from attrition.run.spec import Study, build_study, read_study
+    from attrition.training.score import span_f1
+
+_HOMES = {
+    "AttritionError": "names",
+    "Full": "methods",
+    "LANGUAGES": "languages",
+    "Language": "languages",
+    "LoRA": "methods",
+    "METHODS": "methods",
+    "Method": "methods",
+    "RMatrix": "matrix",
+    "Study": "run.spec",
+    "build_study": "run.spec",
+    "make_report": "report.page",
+    "order": "orders",
+    "read_results": "report.results",
+    "read_study": "run.spec",
+    "run_study": "run.engine",
+    "span_f1": "training.score",
+    "words": "analysis.words",
+}
+
+__all__ = [
+    "LANGUAGES",
+    "METHODS",
+    "AttritionError",
+    "Full",
+    "Language",
+    "LoRA",
+    "Method",
+    "RMatrix",
+    "Study",
+    "build_study",
+    "make_report",
+    "metrics",
+    "order",
+    "read_results",
+    "read_study",
+    "run_study",
+    "span_f1",
+    "words",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "metrics":
+        return import_module("attrition.metrics")
+    if name in _HOMES:
+        return getattr(import_module(f"attrition.{_HOMES[name]}"), name)
+    raise AttributeError(f"module 'attrition' has no attribute {name!r}")

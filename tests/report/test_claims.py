@@ -125,7 +125,7 @@ def test_no_runs_of_a_method_is_said(simulate: ModuleType, tmp_path: Path) -> No
 
 
 def test_both_cuts_into_words_are_compared_where_both_were_run(simulate: ModuleType, tmp_path: Path) -> None:
-    for number, cuts in enumerate(({"th-TH": "blanks"}, {"th-TH": "characters"})):
+    for number, cuts in enumerate(({"th-TH": "blanks"}, {"th-TH": "characters", "en-US": "blanks"})):
         simulate.write_study(
             tmp_path / str(number), num_languages=12, num_orders=2, methods=("VANILLA",), generated=False, cuts=cuts
         )

@@ -161,6 +161,21 @@ def test_52_languages_and_several_runs_stay_small(simulate: ModuleType, tmp_path
     assert len(page_of(study)) < 3_000_000
 
 
+@pytest.mark.parametrize("method", ["MULTI", "VANILLA", "NON-SHARED LoRA"])
+@pytest.mark.parametrize("num_languages", [1, 2])
+def test_the_smallest_studies_have_a_page(simulate: ModuleType, tmp_path: Path, method: str, num_languages: int) -> None:
+    study = simulate.write_study(tmp_path, num_languages=num_languages, methods=(method,))
+    assert method in make_report(study).read_text(encoding="utf-8")
+
+
+def test_a_run_that_measured_nothing_has_a_page(simulate: ModuleType, tmp_path: Path) -> None:
+    study = simulate.write_study(tmp_path, methods=("VANILLA",))
+    (run,) = (study / "runs").iterdir()
+    (run / "matrix.csv").write_text("trained,en-US,de-DE\nen-US,,\nde-DE,,\n")
+    (run / "history.csv").unlink()
+    assert "What was gained or lost is not known" in make_report(study).read_text(encoding="utf-8")
+
+
 def test_progress_is_told(simulate: ModuleType, tmp_path: Path) -> None:
     study = simulate.write_study(tmp_path, methods=("VANILLA",))
     told: list[tuple[int, int]] = []

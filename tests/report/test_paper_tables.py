@@ -84,7 +84,9 @@ def test_table_3_corrects_the_slip_and_counts_runs(simulate: ModuleType, tmp_pat
 
 
 def test_only_tables_that_the_study_has_runs_for(simulate: ModuleType, tmp_path: Path) -> None:
-    simulate.write_study(tmp_path / "a", methods=("MULTI",))
+    simulate.write_study(tmp_path / "a", methods=("MULTI",), generated=False)
     assert [table.name for table in paper_tables(read_results(tmp_path / "a"))] == ["table1"]
     simulate.write_run(tmp_path / "b", simulate.FakeMethod("mine", shared_by="script"), "mine", ["en-US", "th-TH"])
     assert paper_tables(read_results(tmp_path / "b")) == ()
+    simulate.write_study(tmp_path / "c", generated=True)
+    assert paper_tables(read_results(tmp_path / "c")) == ()

@@ -105,6 +105,11 @@ class Claim:
         return "Partly contradicted" if "contradicts" in outcomes else "Not decided"
 
     @property
+    def lacks_nothing(self) -> bool:
+        """Whether every comparison could be made, whatever came of it."""
+        return not any(isinstance(each, Needs) for each in self.found)
+
+    @property
     def words(self) -> str:
         """The comparisons, and what is missing."""
         said = [each.words() for each in self.found if isinstance(each, Comparison)]

@@ -62,7 +62,7 @@ def heat_maps(results: Results) -> tuple[Figure, Figure]:
     tables = [tables["cells"] for tables in variants.values()]
     every = pd.concat(tables)
     trained = every.loc[every["stage"] != BEFORE, "f1"]  # untrained scores near 0 would use up half the scale
-    low, high = 5 * math.floor(trained.min() / 5), 5 * math.ceil(trained.max() / 5)
+    low, high = _round_span(trained)
     swing = max(5, 5 * math.ceil(np.nanquantile(every["change"].abs(), 0.99) / 5)) if every["change"].notna().any() else 5
     widest = max(table["x"].max() + 1 for table in tables)
     key = "Large squares: already learned; outlined: learned at this stage; small: not yet learned. A stroke: not measured."
@@ -75,7 +75,7 @@ def heat_maps(results: Results) -> tuple[Figure, Figure]:
             chart=_heat_map(
                 "f1",
                 "F1 (%)",
-                alt.Scale(range="heatmap", domain=[low, max(high, low + 5)], clamp=True),
+                alt.Scale(range="heatmap", domain=[low, high], clamp=True),
                 (low + high) / 2,
                 widest,
             ),
@@ -97,14 +97,26 @@ def heat_maps(results: Results) -> tuple[Figure, Figure]:
     )
 
 
+def _round_span(values: pd.Series[float]) -> tuple[int, int]:
+    """The span of the values in whole fives, never empty; all of it where nothing was measured.
+
+    >>> _round_span(pd.Series([41.0, 58.5])), _round_span(pd.Series([40.0])), _round_span(pd.Series([float("nan")]))
+    ((40, 60), (40, 45), (0, 100))
+    """
+    if values.isna().all():
+        return 0, 100
+    low, high = 5 * math.floor(values.min() / 5), 5 * math.ceil(values.max() / 5)
+    return low, max(high, low + 5)
+
+
 def transfer_maps(results: Results) -> tuple[Figure, ...]:
     """What each language's own learner scores on every language; nothing where no run has learners of single languages."""
     tables = {run.key: {"cells": _transfer_cells(run.transfer)} for run in results.runs if run.transfer is not None}
     if not tables:
         return ()
     every = pd.concat([named["cells"] for named in tables.values()])
-    low, high = 5 * math.floor(every["f1"].min() / 5), 5 * math.ceil(every["f1"].max() / 5)
-    scale = alt.Scale(range="heatmap", domain=[low, max(high, low + 5)], clamp=True)
+    low, high = _round_span(every["f1"])
+    scale = alt.Scale(range="heatmap", domain=[low, high], clamp=True)
     return (
         Figure(
             name="transfer",

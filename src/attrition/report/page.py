@@ -34,12 +34,16 @@ Progress = Callable[[int, int, str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Chapter:
-    """A part of the page: claims, then tables, then figures with a choice of series; `files` are tables only written."""
+    """A part of the page: claims, then tables, then figures with a choice of series.
+
+    `undecided` are claims by what the study lacks for them; `files` are tables that are written but not shown.
+    """
 
     anchor: str
     title: str
     text: str = ""
     claims: tuple[Claim, ...] = ()
+    undecided: tuple[tuple[str, tuple[Claim, ...]], ...] = ()
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
     series: tuple[tuple[str, str], ...] = ()
@@ -106,10 +110,20 @@ def paper_chapters(results: Results) -> tuple[Chapter, ...]:
         "contradicted where the 95% bootstrap intervals over languages and over runs (orders and seeds) lie on one side of 0; "
         "with few runs the latter is little more than their range. Each interval stands for itself: none is corrected for "
         "the number of claims.",
-        claims=claims,
+        claims=tuple(claim for claim in claims if claim.lacks_nothing),
+        undecided=_undecided(claims),
         files=(claims_table(claims),),
     )
     return (beside, verdicts) if beside.tables or beside.figures else (verdicts,)
+
+
+def _undecided(claims: Sequence[Claim]) -> tuple[tuple[str, tuple[Claim, ...]], ...]:
+    """The claims for which the study lacks data, by what is lacking."""
+    found: dict[str, list[Claim]] = {}
+    for claim in claims:
+        if not claim.lacks_nothing:
+            found.setdefault(claim.words, []).append(claim)
+    return tuple((words, tuple(lacking)) for words, lacking in found.items())
 
 
 def render(results: Results, figures: Sequence[Figure], tables: Sequence[Table], chapters: Sequence[Chapter]) -> str:

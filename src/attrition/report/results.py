@@ -155,7 +155,7 @@ class Run:
         """The method, rank, model, corpus and cuts, without order and seed."""
         method, corpus = self.spec.method, self.spec.corpus
         rank = method.trains.rank if method.trains.kind == "lora" else None
-        cuts = ", ".join(f"{language} {cut}" for language, cut in sorted(corpus.cuts.items()))
+        cuts = ", ".join(f"{language} {cut}" for language, cut in sorted(corpus.cuts.items()) if cut != "blanks")
         name = f"{corpus.name} {corpus.revision}".strip()
         return Series(method.name, rank, self.spec.model.name, name, cuts, kind_of(method))
 

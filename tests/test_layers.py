@@ -1,0 +1,62 @@
+"""Data flows one way: who may import whom."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parent.parent / "src" / "attrition"
+
+COMMON = {"names", "languages", "orders", "streams"}
+TRAINING = ["corpus", "encoder", "methods", "training", "run"]
+REPORTING = ["matrix", "metrics", "analysis", "report"]
+# A run writes its R and metrics, which are plain arithmetic; nothing of reporting knows of training.
+MAY_IMPORT = {
+    **{layer: COMMON | set(TRAINING[: place + 1]) for place, layer in enumerate(TRAINING)},
+    **{layer: COMMON | set(REPORTING[: place + 1]) for place, layer in enumerate(REPORTING)},
+    **{layer: COMMON for layer in COMMON},
+}
+MAY_IMPORT["run"] |= {"matrix", "metrics"}
+# The parameter accounts are arithmetic on shipped configurations, and a table of the report.
+MAY_IMPORT["report"] |= {"encoder.params"}
+
+
+def _modules() -> list[Path]:
+    return [path for path in sorted(SOURCE.rglob("*.py")) if path.relative_to(SOURCE).parts[0] not in ("cli", "__init__.py", "__main__.py")]
+
+
+def _imported(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("attrition"):
+            found.add(node.module.removeprefix("attrition").lstrip("."))
+        elif isinstance(node, ast.Import):
+            found |= {name.name.removeprefix("attrition.") for name in node.names if name.name.startswith("attrition.")}
+    return found
+
+
+def test_there_are_modules() -> None:
+    assert len(_modules()) > 40
+
+
+@pytest.mark.parametrize("path", _modules(), ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_go_one_way(path: Path) -> None:
+    layer = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    allowed = MAY_IMPORT[layer]
+    for module in _imported(path):
+        assert module.split(".")[0] in allowed or module in allowed, f"{layer} must not import attrition.{module}"
+
+
+@pytest.mark.parametrize("module", ["attrition", "attrition.metrics", "attrition.analysis.words", "attrition.report.page"])
+def test_reading_results_needs_no_torch(module: str) -> None:
+    code = f"import {module}, sys; assert not {{'torch', 'transformers'}} & set(sys.modules), 'torch was imported'"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_no_file_is_too_long() -> None:
+    too_long = {str(path.relative_to(SOURCE)): n for path in SOURCE.rglob("*.py") if (n := len(path.read_text().splitlines())) > 400}
+    assert not too_long

@@ -1,0 +1,409 @@
+"""The training loop: against plain loops on transformers and PEFT, and a population against its members."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import transformers
+from torch import Tensor
+
+from attrition.corpus.encoded import Encoded
+from attrition.encoder import lora
+from attrition.encoder.hub import quiet_transformers
+from attrition.encoder.lora import encoder_attribute
+from attrition.encoder.pretrained import WORD_EMBEDDINGS, load_pretrained
+from attrition.encoder.tiny import byte_tokenizer
+from attrition.encoder.vocabulary import used_vocabulary, whole_vocabulary
+from attrition.methods import Full, LoRA, Trains
+from attrition.names import AttritionError
+from attrition.training import train as training
+from attrition.training.clock import Clock
+from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT
+from attrition.training.model import Model, build_model
+from attrition.training.predict import evaluate
+from attrition.training.settings import TrainingSettings
+from attrition.training.train import Epoch, Finished, Task, train_population
+
+KINDS = ("bert", "xlm-roberta")
+PLAIN = TrainingSettings(epochs=4, batch_size=8, learning_rate=1e-3, dropout=0.0, keep="last")
+
+
+def run(tasks: Sequence[Task], model: Model, trains: Trains, **more: Any) -> dict[str, Finished]:
+    return {finished.task.name: finished for finished in train_population(tasks, model, trains, Clock(), **more)}
+
+
+def task(name: str, model: Model, trains: Trains, train: Encoded, dev: Encoded, settings: TrainingSettings) -> Task:
+    return Task(name, model.start(trains, name), train, dev, settings, (name,))
+
+
+def nothing(encoded: Encoded) -> Encoded:
+    import numpy as np
+
+    return encoded.select(np.zeros(0, np.int64))
+
+
+# --- against transformers and PEFT
+
+
+def undropped(config: Any) -> Any:
+    config = copy.deepcopy(config)
+    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
+    return config
+
+
+def as_task_model(model: Model) -> Any:
+    """transformers' token classification model with the base's weights, dropout off."""
+    config = undropped(model.pretrained.config)
+    config.num_labels = len(model.labels)
+    module = transformers.AutoModelForTokenClassification.from_config(config)
+    missing = getattr(module, encoder_attribute(config)).load_state_dict(dict(model.base), strict=False)
+    assert not missing.unexpected_keys
+    assert not missing.missing_keys
+    return module.train()
+
+
+def step_losses(model: Model, trains: Trains, only: Task, monkeypatch: pytest.MonkeyPatch) -> tuple[Finished, list[float]]:
+    """Train one learner and note each step's loss."""
+    losses: list[float] = []
+    original = training._Population._losses
+
+    def noting(self: Any, batch: Any) -> Tensor:
+        losses_M = original(self, batch)
+        losses.append(float(losses_M[0].detach()))
+        return losses_M
+
+    monkeypatch.setattr(training._Population, "_losses", noting)
+    return run([only], model, trains)[only.name], losses
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_full_equals_a_plain_loop_on_transformers(
+    kind: str, make_model: Any, make_encoded: Any, plain_loop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """20 steps with warm-up, clipping and weight decay. Float32: losses within 2e-5, parameters within 2e-4.
+
+    Key biases are left out: attention does not depend on them, their gradient is rounding noise, and Adam makes steps of it.
+    """
+    model, encoded = make_model(kind), make_encoded(40)
+    settings = dataclasses.replace(PLAIN, weight_decay=0.1, max_grad_norm=0.5)
+    learner = task("a", model, Full(), encoded, nothing(encoded), settings)
+    module = as_task_model(model)
+    start = model.layout(Full()).unpack(learner.start)
+    with torch.no_grad():
+        module.classifier.weight.copy_(start[HEAD_WEIGHT])
+        module.classifier.bias.copy_(start[HEAD_BIAS])
+    finished, ours = step_losses(model, Full(), learner, monkeypatch)
+    theirs = plain_loop(module, encoded, settings, ("a",))
+    assert len(ours) == len(theirs) == 20
+    torch.testing.assert_close(torch.tensor(ours), torch.tensor(theirs), atol=2e-5, rtol=0)
+    trained = model.layout(Full()).unpack(finished.flat)
+    parameters = dict(module.named_parameters())
+    prefix = encoder_attribute(module.config)
+    compared = 0
+    for name, tensor in trained.items():
+        if name.endswith("key.bias"):
+            continue
+        other = parameters[name if name in (HEAD_WEIGHT, HEAD_BIAS) else f"{prefix}.{name}"]
+        torch.testing.assert_close(tensor, other.detach(), atol=2e-4, rtol=0, msg=lambda text, n=name: f"{n}: {text}")
+        compared += 1
+    assert compared == len(trained) - 2 > 30
+    assert (trained[WORD_EMBEDDINGS] - model.base[WORD_EMBEDDINGS]).abs().max() > 1e-3, "it must have moved"
+
+
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft asks transformers for it
+@pytest.mark.parametrize("kind", KINDS)
+def test_lora_equals_a_plain_loop_on_peft(
+    kind: str, make_model: Any, make_encoded: Any, plain_loop: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """20 steps from the same factors. Float32: losses within 2e-5, factors and head within 2e-4."""
+    peft = pytest.importorskip("peft")
+    model, encoded = make_model(kind), make_encoded(40)
+    trains = LoRA(rank=4, alpha=8, dropout=0.0)
+    learner = task("a", model, trains, encoded, nothing(encoded), PLAIN)
+    start = model.layout(trains).unpack(learner.start)
+    base = as_task_model(model)
+    with torch.no_grad():
+        base.classifier.weight.copy_(start[HEAD_WEIGHT])
+        base.classifier.bias.copy_(start[HEAD_BIAS])
+    names = ["query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense"]
+    module = peft.get_peft_model(base, peft.LoraConfig(task_type="TOKEN_CLS", r=4, lora_alpha=8, target_modules=names))
+    module.train()
+    prefix = f"base_model.model.{encoder_attribute(base.config)}."
+    factors = {
+        name.removeprefix(prefix).removesuffix(".default.weight"): parameter
+        for name, parameter in module.named_parameters()
+        if ".lora_" in name
+    }
+    with torch.no_grad():
+        for name, parameter in factors.items():
+            parameter.copy_(start[name])
+    finished, ours = step_losses(model, trains, learner, monkeypatch)
+    theirs = plain_loop(module, encoded, PLAIN, ("a",))
+    assert len(ours) == len(theirs) == 20
+    torch.testing.assert_close(torch.tensor(ours), torch.tensor(theirs), atol=2e-5, rtol=0)
+    trained = model.layout(trains).unpack(finished.flat)
+    head = module.base_model.model.classifier.modules_to_save["default"]
+    expected = {**factors, HEAD_WEIGHT: head.weight, HEAD_BIAS: head.bias}
+    assert trained.keys() == expected.keys()
+    for name, tensor in trained.items():
+        torch.testing.assert_close(tensor, expected[name].detach(), atol=2e-4, rtol=0, msg=lambda text, n=name: f"{n}: {text}")
+    assert all(tensor.abs().max() > 0 for name, tensor in trained.items() if name.endswith(lora.B_SUFFIX))
+
+
+# --- populations
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1], ids=["no dropout", "dropout"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_population_equals_its_members(kind: str, dropout: float, make_model: Any, make_encoded: Any) -> None:
+    """Members of different size, length, rate and batch size leave at different times; each has what it would have alone.
+
+    Float32: one product over a population rounds otherwise than one over a learner. Parameters agree within 2e-4, mean
+    losses within 2e-5, after up to 25 steps.
+    """
+    model = make_model(kind)
+    trains = LoRA(rank=4, dropout=dropout)
+    plan = {
+        "short": (5, dataclasses.replace(PLAIN, dropout=dropout, epochs=2)),
+        "long": (40, dataclasses.replace(PLAIN, dropout=dropout, epochs=5, learning_rate=5e-4, weight_decay=0.1)),
+        "middle": (13, dataclasses.replace(PLAIN, dropout=dropout, batch_size=5, max_grad_norm=0.1, beta2=0.99)),
+    }
+    dev = make_encoded(6, 99)
+    tasks = [task(name, model, trains, make_encoded(n, seed), dev, s) for seed, (name, (n, s)) in enumerate(plan.items())]
+    together = run(tasks, model, trains)
+    assert list(together) == ["short", "middle", "long"], "in the order of finishing: after 2, 12 and 25 steps"
+    for each in tasks:
+        alone = run([each], model, trains)[each.name]
+        assert (alone.flat - each.start).abs().max() > 1e-3
+        torch.testing.assert_close(together[each.name].flat, alone.flat, atol=2e-4, rtol=0)
+        for ours, theirs in zip(together[each.name].history, alone.history, strict=True):
+            assert ours.train_loss == pytest.approx(theirs.train_loss, abs=2e-5)
+            assert ours.dev_f1 == theirs.dev_f1
+        assert len(alone.history) == each.settings.epochs
+
+
+def test_dropout_matters_and_is_each_learners_own(make_model: Any, make_encoded: Any) -> None:
+    model, encoded = make_model(), make_encoded(16)
+    settings = dataclasses.replace(PLAIN, dropout=0.2)
+    start = model.start(LoRA(rank=4), "x")
+    tasks = [Task(name, start, encoded, nothing(encoded), settings, ("batches", name)) for name in ("a", "b")]
+    together = run(tasks, model, LoRA(rank=4, dropout=0.2))
+    assert (together["a"].flat - together["b"].flat).abs().max() > 1e-4
+    without = run(tasks[:1], model, LoRA(rank=4, dropout=0.0))["a"]
+    assert (together["a"].flat - without.flat).abs().max() > 1e-4
+
+
+@pytest.mark.parametrize("trains", [Full(), LoRA(rank=4, dropout=0.1)], ids=["full", "lora"])
+def test_twice_the_same_bits(trains: Trains, make_model: Any, make_encoded: Any) -> None:
+    model, encoded = make_model(), make_encoded(20)
+    settings = dataclasses.replace(PLAIN, dropout=0.1)
+    finished = []
+    for global_seed in (1, 2):
+        torch.manual_seed(global_seed)
+        finished.append(run([task("a", model, trains, encoded, encoded, settings)], model, trains)["a"])
+    assert torch.equal(finished[0].flat, finished[1].flat)
+    assert [e._replace(seconds=0) for e in finished[0].history] == [e._replace(seconds=0) for e in finished[1].history]
+
+
+def test_learners_that_cannot_share_a_base_are_our_own_mistake(make_model: Any, make_encoded: Any) -> None:
+    model, encoded = make_model(), make_encoded(4)
+    for trains, dropouts in ((Full(), (0.0, 0.0)), (LoRA(rank=2), (0.0, 0.1))):
+        tasks = [
+            task(str(i), model, trains, encoded, encoded, dataclasses.replace(PLAIN, dropout=d)) for i, d in enumerate(dropouts)
+        ]
+        with pytest.raises(AssertionError, match="share"):
+            run(tasks, model, trains)
+    with pytest.raises(AssertionError, match="empty"):
+        run([], model, Full())
+
+
+# --- learning, stopping, keeping
+
+
+@pytest.mark.parametrize("trains", [Full(), LoRA(rank=8, dropout=0.0)], ids=["full", "lora"])
+def test_it_learns(trains: Trains, make_model: Any, make_encoded: Any) -> None:
+    model, encoded, dev = make_model(), make_encoded(96, 0), make_encoded(30, 1)
+    settings = TrainingSettings(epochs=8, batch_size=8, learning_rate=1e-2, dropout=0.0)
+    finished = run([task("a", model, trains, encoded, dev, settings)], model, trains)["a"]
+    losses = [epoch.train_loss for epoch in finished.history]
+    assert losses[-1] < losses[0] / 3
+    scores = [epoch.dev_f1 for epoch in finished.history]
+    assert max(scores) > 0.8
+    assert finished.kept_epoch == scores.index(max(scores)) + 1
+    # What was kept is what scored: the vector gives this F1 again.
+    assert evaluate(model, model.weights(trains, finished.flat), dev).f1 == max(scores)
+
+
+def test_a_fresh_learner_has_the_loss_of_a_uniform_guess(make_model: Any, make_encoded: Any) -> None:
+    """Of five classes with logits of about 0: ln 5 = 1.609."""
+    model, encoded = make_model(), make_encoded(8)
+    settings = dataclasses.replace(PLAIN, epochs=1, batch_size=8)
+    finished = run([task("a", model, Full(), encoded, nothing(encoded), settings)], model, Full())["a"]
+    assert finished.history[0].train_loss == pytest.approx(math.log(5), abs=0.05)
+
+
+def scripted(monkeypatch: pytest.MonkeyPatch, scores: Sequence[float]) -> None:
+    """Let the dev F1 of epoch n be `scores[n]`."""
+    left = iter(scores)
+
+    @dataclasses.dataclass
+    class Score:
+        f1: float
+
+    monkeypatch.setattr(training, "evaluate", lambda *_: Score(next(left)))
+
+
+@pytest.mark.parametrize(
+    ("scores", "patience", "num_epochs", "kept"),
+    [
+        ((0.1, 0.5, 0.4, 0.5, 0.9, 0.9), 2, 4, 2),  # an equal score is not better
+        ((0.1, 0.5, 0.4, 0.6, 0.5, 0.5), 2, 6, 4),
+        ((0.1, 0.2, 0.3, 0.4, 0.5, 0.6), 1, 6, 6),
+        ((0.6, 0.5, 0.4, 0.3, 0.2, 0.1), 1, 2, 1),
+        ((0.6, 0.5, 0.4, 0.3, 0.2, 0.7), None, 6, 6),
+        ((0.0, 0.0, 0.0, 0.0, 0.0, 0.0), None, 6, 1),
+    ],
+)
+def test_early_stopping_and_the_epoch_kept(
+    scores: Sequence[float], patience: int | None, num_epochs: int, kept: int,
+    make_model: Any, make_encoded: Any, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    model, encoded = make_model(), make_encoded(8)
+    settings = dataclasses.replace(PLAIN, epochs=6, patience=patience, keep="best", schedule="constant", warmup=0.0)
+    learner = task("a", model, Full(), encoded, encoded, settings)
+    scripted(monkeypatch, scores)
+    finished = run([learner], model, Full())["a"]
+    assert [epoch.dev_f1 for epoch in finished.history] == list(scores[:num_epochs])
+    assert [epoch.epoch for epoch in finished.history] == list(range(1, num_epochs + 1))
+    assert finished.kept_epoch == kept
+    # With a constant rate the weights of epoch n are those of a training of n epochs.
+    shorter = dataclasses.replace(learner, settings=dataclasses.replace(settings, epochs=kept, keep="last", patience=None))
+    scripted(monkeypatch, scores)
+    assert torch.equal(finished.flat, run([shorter], model, Full())["a"].flat)
+
+
+@pytest.mark.parametrize("keep", ["best", "last"])
+def test_without_dev_utterances_the_last_weights_are_kept(keep: Any, make_model: Any, make_encoded: Any) -> None:
+    model, encoded = make_model(), make_encoded(8)
+    settings = dataclasses.replace(PLAIN, epochs=3, keep=keep, patience=1)
+    finished = run([task("a", model, Full(), encoded, nothing(encoded), settings)], model, Full())["a"]
+    assert all(math.isnan(epoch.dev_f1) for epoch in finished.history)
+    assert (len(finished.history), finished.kept_epoch) == (3, 3), "nothing is measured, so nothing stops it"
+
+
+def test_keep_last(make_model: Any, make_encoded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, encoded = make_model(), make_encoded(8)
+    scripted(monkeypatch, (0.9, 0.1, 0.2))
+    settings = dataclasses.replace(PLAIN, epochs=3, keep="last")
+    finished = run([task("a", model, Full(), encoded, encoded, settings)], model, Full())["a"]
+    assert finished.kept_epoch == 3
+
+
+def test_early_stopping_in_a_population(make_model: Any, make_encoded: Any) -> None:
+    """One learner stops by patience; the other goes on as if it had been alone."""
+    model, trains = make_model(), LoRA(rank=2, dropout=0.0)
+    dev = make_encoded(6, 9)
+    hopeless = dataclasses.replace(PLAIN, epochs=6, patience=1, learning_rate=0.0, head_learning_rate=0.0)
+    tasks = [
+        task("hopeless", model, trains, make_encoded(8, 1), dev, hopeless),
+        task("steady", model, trains, make_encoded(16, 2), dev, dataclasses.replace(PLAIN, epochs=5)),
+    ]
+    together = run(tasks, model, trains)
+    assert len(together["hopeless"].history) == 2
+    assert torch.equal(together["hopeless"].flat, tasks[0].start)
+    assert len(together["steady"].history) == 5
+    torch.testing.assert_close(together["steady"].flat, run(tasks[1:], model, trains)["steady"].flat, atol=2e-4, rtol=0)
+
+
+def test_what_a_watcher_is_told_and_the_clock_measures(make_model: Any, make_encoded: Any) -> None:
+    seen: list[int] = []
+    ended: list[tuple[str, int]] = []
+
+    class Notes:
+        def trained(self, num_utterances: int) -> None:
+            seen.append(num_utterances)
+
+        def epoch_ended(self, task: Task, epoch: Epoch) -> None:
+            ended.append((task.name, epoch.epoch))
+
+    model, trains, clock = make_model(), LoRA(rank=2), Clock()
+    tasks = [
+        task(name, model, trains, make_encoded(n, n), make_encoded(3), dataclasses.replace(PLAIN, epochs=2))
+        for name, n in (("a", 10), ("b", 5))
+    ]
+    list(train_population(tasks, model, trains, clock, Notes()))
+    assert sum(seen) == 2 * (10 + 5)
+    assert ended == [("b", 1), ("a", 1), ("b", 2), ("a", 2)]
+    assert all(clock.seconds()[purpose] > 0 for purpose in ("data", "training", "evaluation"))
+
+
+def test_nothing_given_is_changed(make_model: Any, make_encoded: Any) -> None:
+    model, encoded = make_model(), make_encoded(8)
+    base = {name: tensor.clone() for name, tensor in model.base.items()}
+    for trains in (Full(), LoRA(rank=2)):
+        learner = task("a", model, trains, encoded, encoded, PLAIN)
+        start = learner.start.clone()
+        run([learner], model, trains)
+        assert torch.equal(learner.start, start)
+    assert all(torch.equal(model.base[name], base[name]) for name in base)
+
+
+def test_a_cut_vocabulary_trains_to_the_same_numbers(make_model: Any, make_encoded: Any) -> None:
+    whole, encoded = make_model(), make_encoded(20)
+    vocabulary = used_vocabulary([encoded.ids], special=[0, 1, 2, 3], full_size=whole.pretrained.vocabulary_size)
+    cut = build_model(whole.pretrained, vocabulary, whole.labels)
+    compact = dataclasses.replace(encoded, ids=vocabulary.compact(encoded.ids).astype("int32"))
+    first = run([task("a", whole, Full(), encoded, encoded, PLAIN)], whole, Full())["a"]
+    second = run([task("a", cut, Full(), compact, compact, PLAIN)], cut, Full())["a"]
+    assert len(second.flat) < len(first.flat)
+    kept = torch.from_numpy(vocabulary.kept)
+    of_whole, of_cut = whole.layout(Full()).unpack(first.flat), cut.layout(Full()).unpack(second.flat)
+    assert torch.equal(of_whole[WORD_EMBEDDINGS][kept], of_cut[WORD_EMBEDDINGS])
+    assert all(torch.equal(of_whole[name], of_cut[name]) for name in of_cut if name != WORD_EMBEDDINGS)
+
+
+# --- other architectures
+
+
+@pytest.fixture
+def electra(tmp_path: Path, make_model: Any) -> Model:
+    tokenizer = byte_tokenizer()
+    config = transformers.ElectraConfig(
+        vocab_size=tokenizer.get_vocab_size(), embedding_size=8, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+        intermediate_size=24, max_position_embeddings=60, pad_token_id=1,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    with quiet_transformers():
+        transformers.ElectraModel(config).save_pretrained(tmp_path)
+    tokenizer.save(str(tmp_path / "tokenizer.json"))
+    pretrained = load_pretrained(f"hub:{tmp_path}")
+    return build_model(pretrained, whole_vocabulary(pretrained.vocabulary_size), make_model().labels)
+
+
+@pytest.mark.parametrize("trains", [Full(), LoRA(rank=4, dropout=0.1)], ids=["full", "lora"])
+def test_a_wrapped_encoder_learns_and_repeats_itself(trains: Trains, electra: Model, make_encoded: Any) -> None:
+    encoded = make_encoded(48)
+    settings = TrainingSettings(epochs=4, batch_size=8, learning_rate=5e-3)
+    finished = [run([task("a", electra, trains, encoded, encoded, settings)], electra, trains)["a"] for _ in range(2)]
+    assert torch.equal(finished[0].flat, finished[1].flat)
+    assert finished[0].history[-1].train_loss < finished[0].history[0].train_loss / 1.5
+
+
+def test_a_dropout_that_would_have_no_effect_is_refused(electra: Model, make_encoded: Any) -> None:
+    encoded = make_encoded(8)
+
+    def settings(dropout: float | None) -> TrainingSettings:
+        return TrainingSettings(epochs=1, dropout=dropout)
+
+    with pytest.raises(AttritionError, match=r"training\.dropout = 0\.3 has no effect on 'hub:.*own configuration \(0\.1\)"):
+        run([task("a", electra, Full(), encoded, encoded, settings(0.3))], electra, Full())
+    flats = {d: run([task("a", electra, Full(), encoded, encoded, settings(d))], electra, Full())["a"].flat for d in (None, 0.1, 0.0)}
+    assert torch.equal(flats[None], flats[0.1])
+    assert not torch.equal(flats[None], flats[0.0])
