@@ -75,7 +75,9 @@ def test_every_figure_draws_without_a_warning(study: Path, capfd: pytest.Capture
     figures = (*heat_maps(results), progress(results), *training_curves(results), time_spent(results))
     assert len(figures) == 6
     for figure in figures:
-        svg = vl_convert.vegalite_to_svg(figure.complete(next(iter(figure.variants))))
+        definition = figure.complete(next(iter(figure.variants)))
+        assert "hovered" not in {parameter["name"] for parameter in definition.get("params", [])}
+        svg = vl_convert.vegalite_to_svg(definition)
         assert svg.startswith("<svg")
         assert "NaN" not in svg
         assert "undefined" not in svg

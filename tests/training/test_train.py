@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import transformers
@@ -44,8 +45,6 @@ def task(name: str, model: Model, trains: Trains, train: Encoded, dev: Encoded, 
 
 
 def nothing(encoded: Encoded) -> Encoded:
-    import numpy as np
-
     return encoded.select(np.zeros(0, np.int64))
 
 
@@ -230,7 +229,7 @@ def test_learners_that_cannot_share_a_base_are_our_own_mistake(make_model: Any, 
 @pytest.mark.parametrize("trains", [Full(), LoRA(rank=8, dropout=0.0)], ids=["full", "lora"])
 def test_it_learns(trains: Trains, make_model: Any, make_encoded: Any) -> None:
     model, encoded, dev = make_model(), make_encoded(96, 0), make_encoded(30, 1)
-    settings = TrainingSettings(epochs=8, batch_size=8, learning_rate=1e-2, dropout=0.0)
+    settings = TrainingSettings(epochs=16, batch_size=8, learning_rate=2e-2, dropout=0.0)
     finished = run([task("a", model, trains, encoded, dev, settings)], model, trains)["a"]
     losses = [epoch.train_loss for epoch in finished.history]
     assert losses[-1] < losses[0] / 3
@@ -400,7 +399,7 @@ def test_a_dropout_that_would_have_no_effect_is_refused(electra: Model, make_enc
     encoded = make_encoded(8)
 
     def settings(dropout: float | None) -> TrainingSettings:
-        return TrainingSettings(epochs=1, dropout=dropout)
+        return TrainingSettings(epochs=3, dropout=dropout)
 
     with pytest.raises(AttritionError, match=r"training\.dropout = 0\.3 has no effect on 'hub:.*own configuration \(0\.1\)"):
         run([task("a", electra, Full(), encoded, encoded, settings(0.3))], electra, Full())

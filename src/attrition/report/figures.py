@@ -14,7 +14,10 @@ from typing import Any
 import pandas as pd
 
 from attrition.languages import LANGUAGES
-from attrition.report.theme import Mode, config, series_colours
+from attrition.report.theme import FONT_IN_FILES, Mode, config, series_colours
+
+HOVERED = "hovered"
+"""The name of a selection that follows the pointer; its layer is only for the page."""
 
 WIDTH = 680
 """Width in pixels of a chart that fills its box, where there is no box."""
@@ -61,13 +64,25 @@ class Figure:
         return config(mode, category=series_colours(self.category, mode) if self.category else None)
 
     def complete(self, variant: str) -> dict[str, Any]:
-        """The chart in Vega-Lite with its data, a fixed width and the light theme, ready for a file."""
-        definition = self.definition()
+        """The chart in Vega-Lite with its data, a fixed width and the light theme, ready for a file.
+
+        What only answers a pointer is left out, and so are the labels of single marks: the description of the whole stays.
+        """
+        definition = _still(self.definition())
         if self.fits:
             definition["width"] = WIDTH
         definition["datasets"] = {name: records(table) for name, table in self.variants[variant].items()}
-        definition["config"] = self.theme("light")
+        definition["config"] = self.theme("light") | {"font": FONT_IN_FILES, "mark": {"aria": False}}
         return definition
+
+
+def _still(definition: dict[str, Any]) -> dict[str, Any]:
+    """The chart without the layer that follows the pointer."""
+    following = {view for each in definition.get("params", []) if each["name"] == HOVERED for view in each.get("views", [])}
+    if following:
+        definition["params"] = [each for each in definition["params"] if each["name"] != HOVERED]
+        definition["layer"] = [layer for layer in definition["layer"] if layer.get("name") not in following]
+    return definition
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

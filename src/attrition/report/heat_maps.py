@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from attrition.matrix import RMatrix
-from attrition.report.figures import Figure, language_name, stage_label
+from attrition.report.figures import HOVERED, Figure, language_name, stage_label
 from attrition.report.results import Results
 
 BEFORE = "before"
@@ -75,7 +75,7 @@ def heat_maps(results: Results) -> tuple[Figure, Figure]:
             chart=_heat_map(
                 "f1",
                 "F1 (%)",
-                alt.Scale(range="heatmap", domain=[low, high], clamp=True),
+                alt.Scale(range="heatmap", interpolate="rgb", domain=[low, high], clamp=True),
                 (low + high) / 2,
                 widest,
             ),
@@ -88,7 +88,7 @@ def heat_maps(results: Results) -> tuple[Figure, Figure]:
             chart=_heat_map(
                 "change",
                 "Change (points)",
-                alt.Scale(range="diverging", domain=[-swing, swing], domainMid=0, clamp=True),
+                alt.Scale(range="diverging", interpolate="rgb", domain=[-swing, swing], domainMid=0, clamp=True),
                 swing / 2,
                 widest,
             ),
@@ -116,7 +116,7 @@ def transfer_maps(results: Results) -> tuple[Figure, ...]:
         return ()
     every = pd.concat([named["cells"] for named in tables.values()])
     low, high = _round_span(every["f1"])
-    scale = alt.Scale(range="heatmap", domain=[low, high], clamp=True)
+    scale = alt.Scale(range="heatmap", interpolate="rgb", domain=[low, high], clamp=True)
     return (
         Figure(
             name="transfer",
@@ -172,7 +172,7 @@ def _heat_map(value: str, title: str, scale: alt.Scale, ink_turns_at: float, num
         number = base.mark_text(fontSize=12, color=alt.expr(f"(({amount}) > {ink_turns_at}) === dark ? '#101418' : '#ffffff'"))
         text = alt.Text(f"{value}:Q", format="+.0f" if value == "change" else ".0f")
         layers.append(number.transform_filter(measured).encode(text=text))
-    hover = alt.selection_point(name="hovered", on="pointerover", clear="pointerout", empty=False, fields=["x", "y"])
+    hover = alt.selection_point(name=HOVERED, on="pointerover", clear="pointerout", empty=False, fields=["x", "y"])
     shown = base.mark_rect(fillOpacity=0, stroke=ink).encode(
         strokeWidth=alt.condition(hover, alt.value(2), alt.value(0)),
         tooltip=[

@@ -142,7 +142,7 @@ def _multi_hop(name: str, title: str, symbol: str, variants: dict[str, pd.DataFr
     colour = alt.Color(
         "value:Q",
         title=f"{symbol} (points)",
-        scale=alt.Scale(range="diverging", domain=[-limit, limit], domainMid=0, clamp=True),
+        scale=alt.Scale(range="diverging", interpolate="rgb", domain=[-limit, limit], domainMid=0, clamp=True),
         legend=alt.Legend(orient="bottom", direction="horizontal", gradientLength=200, gradientThickness=10),
     )
     measured = base.mark_rect().encode(color=colour).transform_filter("isValid(datum.value)")

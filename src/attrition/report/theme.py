@@ -57,6 +57,10 @@ THEMES: Mapping[Mode, Theme] = MappingProxyType(
 )
 
 
+FONT_IN_FILES = "Liberation Sans, Arial, sans-serif"
+"""One font for figures as files: in a longer list single signs, such as the minus, may come from another font."""
+
+
 def shade(colour: str, towards: str, share: float) -> str:
     """`colour` mixed with `share` (0-1) of `towards`, both as #rrggbb.
 

@@ -8,6 +8,7 @@ it. A learner that has finished leaves, and the population shrinks.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
@@ -202,7 +203,10 @@ class _Population:
         with self._clock.measure("training"):
             self._grads.zero_()
             losses_M = self._losses(batch)
-            losses_M.sum().backward()
+            with warnings.catch_warnings():
+                # A population's tensors are views of one matrix; autograd remarks on their strides and adds rightly all the same.
+                warnings.filterwarnings("ignore", "grad and param do not obey the gradient layout contract")
+                losses_M.sum().backward()
             clip(self._grads, [learner.task.settings.max_grad_norm for learner in self.learners])
             self._optimizer.step([learner.task.settings.rate(learner.step, learner.total_steps) for learner in self.learners])
             for learner, loss in zip(self.learners, losses_M.detach(), strict=True):

@@ -1,0 +1,85 @@
+"""Which utterances go together."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from attrition.training.batches import POOL, budget_batches, epoch_batches, part
+
+LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=200).map(np.array)
+
+
+@given(LENGTHS, st.integers(1, 9), st.integers(0, 5))
+@settings(deadline=None)
+def test_an_epoch_holds_every_row_once(lengths: Any, batch_size: int, seed: int) -> None:
+    batches = epoch_batches(lengths, batch_size, np.random.default_rng(seed))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    assert len(batches) == -(-len(lengths) // batch_size)
+    assert sorted(map(len, batches))[1:] == [batch_size] * (len(batches) - 1)
+
+
+@given(LENGTHS, st.integers(1, 100))
+@settings(deadline=None)
+def test_a_budget_is_kept_and_no_row_is_left_out(lengths: Any, num_tokens: int) -> None:
+    batches = budget_batches(lengths, num_tokens)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    for rows in batches:
+        assert len(rows) == 1 or len(rows) * lengths[rows].max() <= num_tokens
+
+
+def test_an_epoch_depends_on_its_stream_only() -> None:
+    lengths = np.random.default_rng(0).integers(1, 40, 100)
+
+    def flat(seed: int) -> list[int]:
+        return np.concatenate(epoch_batches(lengths, 8, np.random.default_rng(seed))).tolist()
+
+    assert flat(1) == flat(1) != flat(2)
+
+
+def test_batches_of_like_lengths_are_padded_little() -> None:
+    """Random batches of geometric lengths are half padding; these are under 1.1."""
+    lengths = np.random.default_rng(0).geometric(0.1, 5000)
+
+    def padded(batches: list[Any]) -> float:
+        return sum(len(rows) * int(lengths[rows].max()) for rows in batches) / int(lengths.sum())
+
+    shuffled = np.random.default_rng(1).permutation(5000)
+    assert padded(np.array_split(shuffled, 5000 // 32)) > 2
+    assert padded(epoch_batches(lengths, 32, np.random.default_rng(1))) < 1.1
+    assert padded(budget_batches(lengths, 2048)) < 1.1
+
+
+def test_the_order_of_batches_is_random_and_rows_change_their_company() -> None:
+    lengths = np.arange(1, 2 * POOL * 4 + 1)
+    batches = epoch_batches(lengths, 4, np.random.default_rng(0))
+    longest = [int(lengths[rows].max()) for rows in batches]
+    assert longest != sorted(longest)
+    assert longest != sorted(longest, reverse=True)
+    again = epoch_batches(lengths, 4, np.random.default_rng(1))
+    assert {frozenset(rows.tolist()) for rows in batches} != {frozenset(rows.tolist()) for rows in again}
+
+
+def test_no_utterances_no_batches() -> None:
+    none = np.zeros(0, np.int64)
+    assert epoch_batches(none, 4, np.random.default_rng(0)) == []
+    assert budget_batches(none, 10) == []
+
+
+def test_a_part_is_the_rows_in_the_order_given(make_encoded: Any) -> None:
+    encoded = make_encoded(5)
+    piece = part(encoded, np.array([3, 1]))
+    expected = [slice(encoded.offsets[row], encoded.offsets[row + 1]) for row in (3, 1)]
+    assert piece.ids.tolist() == [token for rows in expected for token in encoded.ids[rows].tolist()]
+    assert piece.labels.tolist() == [label for rows in expected for label in encoded.labels[rows].tolist()]
+    assert piece.lengths.tolist() == [rows.stop - rows.start for rows in expected]
+    assert piece.ids.dtype == piece.labels.dtype == np.int64
+
+
+@pytest.mark.parametrize("num_tokens", [0, 1])
+def test_a_budget_too_small_for_anything_takes_one_at_a_time(num_tokens: int) -> None:
+    assert [rows.tolist() for rows in budget_batches(np.array([2, 5]), num_tokens)] == [[1], [0]]
