@@ -229,12 +229,12 @@ def test_learners_that_cannot_share_a_base_are_our_own_mistake(make_model: Any, 
 @pytest.mark.parametrize("trains", [Full(), LoRA(rank=8, dropout=0.0)], ids=["full", "lora"])
 def test_it_learns(trains: Trains, make_model: Any, make_encoded: Any) -> None:
     model, encoded, dev = make_model(), make_encoded(96, 0), make_encoded(30, 1)
-    settings = TrainingSettings(epochs=16, batch_size=8, learning_rate=2e-2, dropout=0.0)
+    settings = TrainingSettings(epochs=16, batch_size=8, learning_rate=5e-3, dropout=0.0)
     finished = run([task("a", model, trains, encoded, dev, settings)], model, trains)["a"]
     losses = [epoch.train_loss for epoch in finished.history]
-    assert losses[-1] < losses[0] / 3
+    assert losses[-1] < losses[0] / 10
     scores = [epoch.dev_f1 for epoch in finished.history]
-    assert max(scores) > 0.8
+    assert max(scores) > 0.7
     assert finished.kept_epoch == scores.index(max(scores)) + 1
     # What was kept is what scored: the vector gives this F1 again.
     assert evaluate(model, model.weights(trains, finished.flat), dev).f1 == max(scores)

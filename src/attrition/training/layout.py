@@ -73,7 +73,7 @@ class Layout:
     def views(self, flat_MP: Tensor) -> dict[str, Tensor]:
         """Each tensor of the population, [M, *shape], as a view."""
         return {
-            name: flat_MP[:, self.starts[name] : self.starts[name] + _count(shape)].unflatten(1, shape)
+            name: flat_MP[:, self.starts[name] : self.starts[name] + _count(shape)].view(len(flat_MP), *shape)
             for name, shape in self.shapes
         }
 
