@@ -22,7 +22,18 @@ def test_a_seed_is_a_hash_of_the_name_and_never_changes() -> None:
 
 
 def test_names_that_look_alike_differ() -> None:
-    names = [("a", "b"), ("ab",), ("a,b",), (("a", "b"),), ("a", ("b",)), ("a", 1), ("a", "1"), ("b", "a"), ("ä",), ("\\u00e4",)]
+    names = [
+        ("a", "b"),
+        ("ab",),
+        ("a,b",),
+        (("a", "b"),),
+        ("a", ("b",)),
+        ("a", 1),
+        ("a", "1"),
+        ("b", "a"),
+        ("ä",),
+        ("\\u00e4",),
+    ]
     seeds = {seed_of(*name) for name in names}
     assert len(seeds) == len(names)
 

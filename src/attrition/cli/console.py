@@ -12,6 +12,11 @@ out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
 
+def tell(message: str) -> None:
+    """Say something on standard error; unlike text in a table it is not broken into lines, so that paths stay whole."""
+    err.print(message, soft_wrap=True)
+
+
 def bars() -> Progress:
     """Progress bars with the time left; on standard error, so that results can be piped."""
     return Progress(

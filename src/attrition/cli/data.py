@@ -123,4 +123,4 @@ def _cell(value: Any) -> str:
 
     if pd.isna(value):
         return "–"
-    return f"{value:.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else str(value)
+    return f"{value:.3f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else escape(str(value))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from rich.markup import escape
 from rich.table import Table
 
@@ -11,15 +13,20 @@ from attrition.corpus.cache import cache_folder
 from attrition.run.estimate import EFFICIENCY, estimate
 from attrition.run.prepare import prepare
 from attrition.run.spec import Study
+from attrition.run.store import Store
 
 
-def show_plan(study: Study) -> None:
-    """Print runs, stages, sharing and an estimate of time, memory and disk."""
+def show_plan(study: Study, folder: Path) -> None:
+    """Print runs, stages, sharing and an estimate of time, memory and disk; stages that lie in `folder` cost nothing."""
     with TerminalWatcher() as watcher:
         prepared = prepare(study, watcher, cache_folder())
     plan = prepared.plan
     table = Table(
-        title=f"{study.name}: {len(plan.runs)} runs", title_justify="left", box=None, pad_edge=False, header_style="bold"
+        title=f"{escape(study.name)}: {len(plan.runs)} runs",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
     )
     for title, justify in (
         ("Run", "left"),
@@ -35,18 +42,22 @@ def show_plan(study: Study) -> None:
         own = [job.key for job in run.jobs if job.key not in seen]
         seen |= set(own)
         first = ", ".join(run.order[:4]) + (", ..." if len(run.order) > 4 else "")
-        table.add_row(run.method.name, run.order_name, str(run.seed), str(len(run.stages)), str(len(own)), escape(first))
+        names = (escape(run.method.name), escape(run.order_name))
+        table.add_row(*names, str(run.seed), str(len(run.stages)), str(len(own)), escape(first))
     out.print(table)
     out.print(
         f"{plan.num_stages} stages, {len(plan.jobs)} to train: {plan.num_stages - len(plan.jobs)} are shared between runs."
     )
+    stored = frozenset(Store(folder).keys("stages")) & plan.jobs.keys()
+    if stored:
+        out.print(f"{len(stored)} of them lie in {escape(str(folder))} already.", soft_wrap=True)
     languages = study.languages
     train = sum(len(prepared.encoded[language, "train"]) for language in languages)
     out.print(
         f"{len(languages)} languages, {train:,} training utterances in all; {len(prepared.vocabulary):,} of "
         f"{prepared.vocabulary.full_size:,} sub-tokens in use."
     )
-    cost = estimate(prepared)
+    cost = estimate(prepared, stored)
     out.print(
         f"About [bold]{_duration(cost.seconds)}[/] on this machine, {cost.memory_bytes / 1e9:.1f} GB of memory for parameters, "
         f"{cost.disk_bytes / 1e9:.1f} GB of disk."

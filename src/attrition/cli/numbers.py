@@ -72,7 +72,7 @@ def _show_languages(result: dict[str, Any]) -> None:
     for title in ("Language", *columns):
         table.add_column(title, justify="left" if title == "Language" else "right")
     for language in result["shift_growing"]:
-        table.add_row(language, *(_number(column.get(language)) for column in columns.values()))
+        table.add_row(escape(language), *(_number(column.get(language)) for column in columns.values()))
     out.print(table)
     out.print(
         "In fractions of F1. shift, fixed: change on learning the language (growing and fixed scope). --json has all.",
@@ -118,7 +118,7 @@ def params(
         typer.echo(json.dumps({"model": model, "languages": num_languages, "methods": values}, indent=1))
         return
     table = Table(
-        box=None, pad_edge=False, header_style="bold", title=f"{model}, {num_languages} languages", title_justify="left"
+        box=None, pad_edge=False, header_style="bold", title=f"{escape(model)}, {num_languages} languages", title_justify="left"
     )
     for title in ("Method", "rank", "trainable (M)", "stored (M)", ""):
         table.add_column(title, justify="right" if "M)" in title or title == "rank" else "left")

@@ -7,7 +7,7 @@ from types import TracebackType
 
 from rich.markup import escape
 
-from attrition.cli.console import bars, err
+from attrition.cli.console import bars, err, tell
 from attrition.run.study import Job, RunPlan, StudyPlan
 from attrition.run.watcher import Watcher
 from attrition.training.train import Epoch, Task
@@ -83,4 +83,4 @@ class TerminalWatcher(Watcher):
         self._last_line = time.monotonic()
 
     def warned(self, message: str) -> None:
-        err.print(f"[bold yellow]Warning:[/] {escape(message)}")
+        tell(f"[bold yellow]Warning:[/] {escape(message)}")

@@ -9,8 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from attrition.cli.console import err, out
-from attrition.names import AttritionError
+from attrition.cli.console import out, tell
 
 Changes = Annotated[
     list[str] | None,
@@ -19,7 +18,9 @@ Changes = Annotated[
 
 
 def demo(
-    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the results.")] = Path("runs/demo"),
+    folder: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Folder for the results; by default runs/demo, or runs/demo-short.")
+    ] = None,
     short: Annotated[bool, typer.Option("--short", help="Two languages and a minute, to see that everything works.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Forget an earlier demo in that folder first.")] = False,
 ) -> None:
@@ -28,15 +29,16 @@ def demo(
     [dim]attrition demo
     attrition demo --short --out /tmp/demo[/]
     """
-    import shutil
-
+    name = "demo-short" if short else "demo"
+    folder = folder or Path("runs") / name
     if fresh:
-        _forget(folder)
-        shutil.rmtree(folder, ignore_errors=True)
-    study = resources.files("attrition") / "studies" / ("demo-short.toml" if short else "demo.toml")
+        from attrition.run.folder import forget
+
+        forget(folder)
+    study = resources.files("attrition") / "studies" / f"{name}.toml"
     with resources.as_file(study) as path:
         out.print(
-            "[bold]attrition demo[/]: a real encoder (multilingual-E5-small) learns to find slots, one language after another.\n"
+            "[bold]attrition demo[/]: a real encoder (multilingual-E5-small) learns to find slots, language after language.\n"
             "The sentences are generated from patterns and CLDR names (the phrasebook), so that nothing need be downloaded.\n"
         )
         _run(path, folder, [])
@@ -49,7 +51,7 @@ def run(
     ] = None,
     changes: Changes = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show runs, stages and cost; train nothing.")] = False,
-    no_report: Annotated[bool, typer.Option("--no-report", help="Leave the report out.")] = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Show the results, but draw no report.")] = False,
 ) -> None:
     """Run a study, or go on with one that was interrupted.
 
@@ -70,11 +72,6 @@ def report(
     _report(folder)
 
 
-def _forget(folder: Path) -> None:
-    if folder.exists() and not (folder / "study.toml").is_file() and any(folder.iterdir()):
-        raise AttritionError(f"{folder} is not a results folder, so --fresh does not remove it. Choose another --out.")
-
-
 def _run(path: Path, folder: Path | None, changes: list[str], *, dry_run: bool = False, with_report: bool = True) -> None:
     from attrition.run.spec import read_study
 
@@ -84,16 +81,16 @@ def _run(path: Path, folder: Path | None, changes: list[str], *, dry_run: bool =
     from attrition.run.engine import run_study
     from attrition.run.keys import slug
 
+    folder = folder or Path("runs") / slug(study.name)
     if dry_run:
         from attrition.cli.dry_run import show_plan
 
-        show_plan(study)
+        show_plan(study, folder)
         return
-    folder = folder or Path("runs") / slug(study.name)
     with TerminalWatcher() as watcher:
         run_study(study, folder, watcher)
+    _show(folder)
     if with_report:
-        _show(folder)
         _report(folder)
 
 
@@ -112,7 +109,8 @@ def _show(folder: Path) -> None:
     out.print(terminal_metrics(results.runs))
     spent = {part: sum(run.times[part] for run in results.runs) for part in ("data", "training", "evaluation", "other")}
     out.print(
-        "Time of the stages behind these runs: " + ", ".join(f"{part} {seconds:.0f} s" for part, seconds in spent.items()),
+        "Time of the stages behind these runs (shared ones counted in each): "
+        + ", ".join(f"{part} {seconds:.0f} s" for part, seconds in spent.items()),
         style="dim",
     )
 
@@ -123,4 +121,4 @@ def _report(folder: Path) -> None:
 
     with counting("Drawing the report") as progress:
         page = make_report(folder, progress=lambda done, total, what: progress(f"Drawing {what}", done, total))
-    err.print(f"Report: [bold]{escape(str(page))}[/]")
+    tell(f"Report: [bold]{escape(str(page))}[/]")

@@ -5,14 +5,16 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+import os
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from safetensors import SafetensorError
-from safetensors.numpy import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
 from attrition.corpus.base import SPLITS, Corpus, Cut, Split
@@ -21,7 +23,7 @@ from attrition.corpus.words import label_set
 from attrition.names import AttritionError, unknown
 from attrition.streams import numpy_stream
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -145,7 +147,8 @@ class Dataset:
                 return cached
         encoded = {
             split: encode_utterances(
-                self.corpus.read(language, split),
+                # A split of which nothing is used need not exist.
+                self.corpus.read(language, split) if self.sizes.of(split) != 0 else (),
                 self.tokenizer,
                 slots=self.corpus.slots,
                 cut=self.cut(language),
@@ -161,9 +164,8 @@ class Dataset:
         if self.cache is None:
             return None
         decides = [FORMAT, self.corpus.fingerprint, language, self.cut(language), self.tokenizer_fingerprint]
-        key = hashlib.sha256(json.dumps([*decides, dataclasses.asdict(self.settings), self.corpus.slots]).encode()).hexdigest()[
-            :20
-        ]
+        decides += [dataclasses.asdict(self.settings), self.corpus.slots, [self.sizes.of(split) != 0 for split in SPLITS]]
+        key = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:20]
         return self.cache / "encoded" / f"{language}-{key}.safetensors"
 
 
@@ -193,25 +195,41 @@ def _hash(text: str) -> int:
 
 
 def _save(path: Path, encoded: Mapping[Split, Encoded]) -> None:
+    """Write a language's splits with a hash of each, so that no damaged one is ever read.
+
+    Raises:
+        AttritionError: the cache cannot be written to.
+    """
     arrays = {}
     for split, each in encoded.items():
         for name, array in each.arrays().items():
             # Text has no type in safetensors: its UCS-4 code points do.
-            stored = array.view(np.uint32).reshape(len(array), -1) if name == "utterance_ids" else array
+            stored = array.view(np.uint32).reshape(len(array), array.itemsize // 4) if name == "utterance_ids" else array
             arrays[f"{split}.{name}"] = np.ascontiguousarray(stored)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(f".{id(arrays)}.tmp")
-    save_file(arrays, temporary)
-    temporary.replace(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_file(arrays, temporary, metadata={split: content_key(each) for split, each in encoded.items()})
+        temporary.replace(path)
+    except (OSError, SafetensorError) as error:
+        with suppress(OSError):
+            temporary.unlink()
+        raise AttritionError(
+            f"{path}: encoded utterances cannot be kept there ({error}). "
+            "Make room, or set ATTRITION_CACHE to a folder that you may write to."
+        ) from error
 
 
 def _load(path: Path) -> dict[Split, Encoded] | None:
     """The encoded language, or None when the file is damaged (it is then made again)."""
     try:
-        arrays = load_file(path)
-        return {split: _restore(arrays, split) for split in SPLITS}
-    except (SafetensorError, OSError, KeyError):
+        with safe_open(path, framework="numpy") as file:
+            hashes = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        encoded = {split: _restore(arrays, split) for split in SPLITS}
+    except (SafetensorError, OSError, KeyError, ValueError):
         return None
+    return encoded if all(content_key(each) == hashes.get(split) for split, each in encoded.items()) else None
 
 
 def _restore(arrays: Mapping[str, NDArray[np.generic]], split: Split) -> Encoded:
@@ -221,8 +239,3 @@ def _restore(arrays: Mapping[str, NDArray[np.generic]], split: Split) -> Encoded
         np.ascontiguousarray(codes).view(f"<U{codes.shape[1]}").reshape(-1) if codes.size else np.zeros(0, "<U1")
     )
     return Encoded(**found)  # type: ignore[arg-type]
-
-
-def num_utterances(encoded: Mapping[tuple[str, Split], Encoded], languages: Sequence[str], split: Split) -> int:
-    """Utterances of some languages in one split."""
-    return sum(len(encoded[language, split]) for language in languages)

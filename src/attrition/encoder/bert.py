@@ -10,7 +10,7 @@ Shape letters: M learners, B utterances, L sub-tokens, N = B * L, H hidden width
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from attrition.encoder.adapted import Factored, adapted_linears
 from attrition.encoder.backbone import at_words
 from attrition.encoder.batch import Batch
 from attrition.encoder.dropout import Dropout
@@ -25,6 +26,7 @@ from attrition.encoder.lora import Adapter
 from attrition.encoder.pretrained import WORD_EMBEDDINGS
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu}
+_ATTENTION = ("query", "key", "value")
 _MODEL_TYPES = ("bert", "roberta", "xlm-roberta")
 
 
@@ -115,9 +117,7 @@ class _Pass:
         def split(y_MBLH: Tensor) -> Tensor:
             return y_MBLH.view(num_learners, count, longest, heads, width // heads).transpose(2, 3)
 
-        query = split(self.linear(f"{prefix}query", x_MBLH))
-        key = split(self.linear(f"{prefix}key", x_MBLH))
-        value = split(self.linear(f"{prefix}value", x_MBLH))
+        query, key, value = (split(out) for out in self.linears([f"{prefix}{part}" for part in _ATTENTION], x_MBLH))
         if self.dropout is None or self.dropout.attention <= 0:
             flat = [part.flatten(0, 1) for part in (query, key, value)]
             mask = None if bias is None else bias.flatten(0, 1)
@@ -129,11 +129,23 @@ class _Pass:
         return mixed.transpose(2, 3).reshape(num_learners, count, longest, width)
 
     def linear(self, name: str, x_MBLI: Tensor) -> Tensor:
-        out = F.linear(x_MBLI, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"])
-        if self.adapter is None or name not in self.adapter.factors:
-            return out
-        dropped = x_MBLI if self.dropout is None else self.dropout.on_adapter(x_MBLI)
-        return out + self.adapter.delta(name, dropped.flatten(1, 2)).view_as(out)
+        return self.linears([name], x_MBLI)[0]
+
+    def linears(self, names: Sequence[str], x_MBLI: Tensor) -> list[Tensor]:
+        """Layers that read the same input; those with factors share one dropout mask."""
+        plain = [name for name in names if self.adapter is None or name not in self.adapter.factors]
+        out = {name: F.linear(x_MBLI, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]) for name in plain}
+        if self.adapter is not None and len(plain) < len(names):
+            adapted = [name for name in names if name not in out]
+            layers = [
+                Factored(self.weights[f"{name}.weight"], self.weights[f"{name}.bias"], *self.adapter.factors[name])
+                for name in adapted
+            ]
+            mask = None if self.dropout is None else self.dropout.adapter_mask(x_MBLI)
+            x_MNI = x_MBLI.flatten(1, 2)
+            results = adapted_linears(x_MNI, None if mask is None else mask.flatten(1, 2), self.adapter.scale_M, layers)
+            out |= {name: result.unflatten(1, x_MBLI.shape[1:3]) for name, result in zip(adapted, results, strict=True)}
+        return [out[name] for name in names]
 
     def norm(self, name: str, x: Tensor) -> Tensor:
         return F.layer_norm(

@@ -38,6 +38,12 @@ class Dropout:
         """Drop the input of a LoRA factor."""
         return self._drop(x_MBLH, self.adapter)
 
+    def adapter_mask(self, x_MBLH: Tensor) -> Tensor | None:
+        """The mask of the input of LoRA factors, one for all layers that read it; None where nothing is dropped."""
+        if self.adapter <= 0:
+            return None
+        return self._masks(x_MBLH, [(count, longest, x_MBLH.shape[-1]) for count, longest in self.extents], self.adapter)
+
     def on_attention(self, p_MBHLL: Tensor) -> Tensor:
         """Drop attention probabilities."""
         if self.attention <= 0:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 import platform
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,6 @@ from typing import Any
 import numpy as np
 import tomli_w
 import torch
-from filelock import FileLock, Timeout
 from torch import Tensor
 
 from attrition.corpus.base import Split
@@ -24,11 +24,13 @@ from attrition.corpus.encoded import Encoded, join
 from attrition.encoder.pretrained import WORD_EMBEDDINGS
 from attrition.methods import Full, LoRA, Trains
 from attrition.names import AttritionError
+from attrition.run.estimate import refuse_too_large
+from attrition.run.folder import EARLIER, locked, put_aside, refuse_other_study
 from attrition.run.keys import key_of
 from attrition.run.prepare import Prepared, num_threads, prepare
 from attrition.run.results import write_run
 from attrition.run.spec import Study, resolved
-from attrition.run.store import DamagedError, Store, StoredEvaluation, StoredStage, numpy_tensors
+from attrition.run.store import KEPT, DamagedError, Store, StoredEvaluation, StoredHistory, numpy_tensors
 from attrition.run.study import Job, RunPlan
 from attrition.run.watcher import Watcher
 from attrition.training.clock import Clock
@@ -36,40 +38,31 @@ from attrition.training.model import Model
 from attrition.training.predict import evaluate_each
 from attrition.training.train import Finished, Task, train_population
 
-KEPT = "vocabulary.kept"
 VERSIONS = ("attrition", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "babel")
 
 
-def run_study(study: Study, folder: Path, watcher: Watcher | None = None) -> Path:
+def run_study(study: Study, folder: str | Path, watcher: Watcher | None = None) -> Path:
     """Run or resume a study in `folder`; stages that lie there already are not trained again.
 
     Raises:
         AttritionError: the study does not fit what is there, or another process is at work in the folder.
     """
-    watcher = watcher or Watcher()
+    watcher, folder = watcher or Watcher(), Path(folder)
     torch.set_num_threads(num_threads(study.machine.threads))
-    folder.mkdir(parents=True, exist_ok=True)
-    with _locked(folder):
+    with locked(folder):
+        refuse_other_study(folder, study.name)
         prepared = prepare(study, watcher, cache_folder())
+        refuse_too_large(prepared)
         write_whole(folder / "study.toml", tomli_w.dumps(resolved(study)))
         write_whole(folder / "environment.json", json.dumps(environment(prepared.device), indent=1) + "\n")
-        _Engine(prepared, Store(folder), watcher).run()
+        try:
+            _Engine(prepared, Store(folder), watcher).run()
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            raise AttritionError(
+                "There is not enough memory for this study. Lower machine.population, training.batch_size or the rank; "
+                "finished stages are kept."
+            ) from error
     return folder
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / ".lock")
-    try:
-        lock.acquire(timeout=0.2)
-    except Timeout as error:
-        raise AttritionError(
-            f"Another process is running a study in {folder}. Wait for it, or choose another --out."
-        ) from error
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def environment(device: torch.device) -> dict[str, Any]:
@@ -103,6 +96,13 @@ class _Engine:
     def run(self) -> None:
         """Train, score and write until every run is complete."""
         jobs = self._prepared.plan.jobs
+        self._store.clean()
+        self._discard_damaged()
+        if aside := put_aside(self._store.folder, {run.key for run in self._prepared.plan.runs}):
+            self._watcher.warned(
+                f"{len(aside)} runs in {self._store.folder} are not of this study as it is now. They were moved to "
+                f"{self._store.folder / EARLIER}; their stages are kept."
+            )
         pending = {key: job for key, job in jobs.items() if not self._store.has("stages", key)}
         work = sum(self._passes(job) for job in jobs.values())
         self._watcher.planned(self._prepared.plan, work, work - sum(self._passes(job) for job in pending.values()))
@@ -117,6 +117,12 @@ class _Engine:
                 self._watcher.finished(job, self._passes(job) - len(finished.history) * len(finished.task.train))
                 self._evaluation(job.key, job)
                 self._write_complete_runs()
+
+    def _discard_damaged(self) -> None:
+        for job in self._prepared.plan.jobs.values():
+            if self._store.has("stages", job.key) and (problem := self._store.problem("stages", job.key)):
+                self._watcher.warned(f"{problem} This stage is trained again ({job.label}).")
+                self._store.discard("stages", job.key)
 
     def _population(self, ready: Sequence[Job]) -> list[Job]:
         """The ready jobs that are trained together next: those like the first, up to what the machine's setting allows."""
@@ -161,16 +167,15 @@ class _Engine:
     def _start(self, job: Job) -> Tensor:
         """The vector a job starts from: its parent's, or a fresh one."""
         trains = job.choice.method.trains
-        if job.parent is None:
-            return self._model.start(trains, *job.seed)
-        return self._restore(trains, self._store.load_stage(job.parent))
+        return self._model.start(trains, *job.seed) if job.parent is None else self._restore(trains, job.parent)
 
-    def _restore(self, trains: Trains, stage: StoredStage) -> Tensor:
-        """A stored learner's vector in this study's vocabulary: rows that it never looked up are the base's."""
-        tensors = {name: torch.from_numpy(np.array(array)) for name, array in stage.tensors.items() if name != KEPT}
+    def _restore(self, trains: Trains, key: str) -> Tensor:
+        """A stored learner's vector in this study's vocabulary: rows that it never looked up are the base's, decayed."""
+        stored = self._store.load_tensors(key)
+        tensors = {name: torch.from_numpy(np.array(array)) for name, array in stored.items() if name != KEPT}
         if isinstance(trains, Full):
-            table = self._model.base[WORD_EMBEDDINGS].clone().cpu()
-            mine, theirs = self._prepared.vocabulary.kept, stage.tensors[KEPT]
+            table = self._model.base[WORD_EMBEDDINGS].cpu() * self._store.load_history(key).decay
+            mine, theirs = self._prepared.vocabulary.kept, stored[KEPT]
             _, here, there = np.intersect1d(mine, theirs, assume_unique=True, return_indices=True)
             table[torch.from_numpy(here)] = tensors[WORD_EMBEDDINGS][torch.from_numpy(there)]
             tensors[WORD_EMBEDDINGS] = table
@@ -179,10 +184,21 @@ class _Engine:
     def _save(self, job: Job, finished: Finished, seconds: Mapping[str, float]) -> None:
         trains = job.choice.method.trains
         tensors = numpy_tensors(self._model.layout(trains).unpack(finished.flat))
+        decay = 1.0
         if isinstance(trains, Full):
             tensors[KEPT] = self._prepared.vocabulary.kept
-        about = {"method": job.choice.method.name, "trains": trains.kind, "languages": job.languages, "parent": job.parent}
-        self._store.save_stage(job.key, about, StoredStage(tensors, finished.history, finished.kept_epoch, seconds))
+            before = 1.0 if job.parent is None else self._store.load_history(job.parent).decay
+            decay = before * decay_left(finished.task, finished.kept_epoch)
+        about = {
+            "trains": {"kind": trains.kind, **dataclasses.asdict(trains)},
+            "languages": job.languages,
+            "chain": job.chain,
+            "parent": job.parent,
+            "model": {"name": self._model.pretrained.name, "fingerprint": self._model.pretrained.fingerprint},
+            "labels": self._model.labels,
+        }
+        history = StoredHistory(finished.history, finished.kept_epoch, seconds, decay)
+        self._store.save_stage(job.key, about, tensors, history)
 
     def _evaluation(self, name: str, job: Job, *, before: bool = False) -> StoredEvaluation:
         """The scores of a stage's model on all test sets, from the store or made now."""
@@ -194,7 +210,7 @@ class _Engine:
                 self._watcher.warned(f"{error} It is made again.")
         trains = job.choice.method.trains
         self._watcher.scoring("before training" if before else job.label)
-        flat = self._model.start(trains, *job.seed) if before else self._restore(trains, self._load(job.key))
+        flat = self._model.start(trains, *job.seed) if before else self._restore(trains, job.key)
         clock = Clock()
         with clock.measure("evaluation"):
             counts = evaluate_each(self._model, self._model.weights(trains, flat.to(self._model.device)), self._tests)
@@ -202,22 +218,29 @@ class _Engine:
         self._store.save_evaluation(key, {"stage": name, "before": before}, evaluation)
         return evaluation
 
-    def _load(self, key: str) -> StoredStage:
-        return self._store.load_stage(key)
-
     def _write_complete_runs(self) -> None:
         for run in self._prepared.plan.runs:
             if run.key not in self._written and all(self._store.has("stages", job.key) for job in run.jobs):
                 self._write(run)
 
     def _write(self, run: RunPlan) -> None:
-        stages = [self._load(job.key) for job in run.jobs]
+        histories = [self._store.load_history(job.key) for job in run.jobs]
         evaluations = [self._evaluation(job.key, job) for job in run.jobs]
         before = None
         if run.method.shared_by == "all":
             first = run.jobs[0]
             before = self._evaluation(first.key, first, before=True)
-        for warning in write_run(self._store.folder, run, self._prepared, stages, evaluations, before):
+        for warning in write_run(self._store.folder, run, self._prepared, histories, evaluations, before):
             self._watcher.warned(warning)
         self._written.add(run.key)
         self._watcher.run_finished(run)
+
+
+def decay_left(task: Task, num_epochs: int) -> float:
+    """What decoupled weight decay leaves of a parameter without gradient after some epochs: the product of 1 - lr_t * decay.
+
+    Loshchilov and Hutter 2019, Algorithm 2.
+    """
+    settings, total = task.settings, task.steps_an_epoch * task.settings.epochs
+    rates = (settings.learning_rate * settings.rate(step, total) for step in range(task.steps_an_epoch * num_epochs))
+    return math.prod(1 - rate * settings.weight_decay for rate in rates)

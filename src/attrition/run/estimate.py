@@ -7,12 +7,14 @@ in the share of the machine's matrix-product rate that training reaches, which i
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 
 import torch
 
 from attrition.methods import LoRA, Trains
+from attrition.names import AttritionError
 from attrition.run.prepare import Prepared
 
 EFFICIENCY = 0.35
@@ -61,17 +63,47 @@ def estimate(prepared: Prepared, stored: frozenset[str] = frozenset()) -> Estima
     rate = matrix_rate(prepared.device)
     encoded = prepared.encoded
     test_tokens = sum(encoded[language, "test"].num_tokens for language in prepared.study.languages)
-    operations, disk, most = 0.0, 0, 0
+    operations, disk = 0.0, 0
     for job in prepared.plan.jobs.values():
-        trains, settings = job.choice.method.trains, job.choice.training
-        size = prepared.model.layout(trains).size
-        disk += size * BYTES
-        population = prepared.study.machine.population if isinstance(trains, LoRA) else 1
-        most = max(most, 4 * size * BYTES * population)
         if job.key in stored:
             continue
+        trains, settings = job.choice.method.trains, job.choice.training
+        disk += prepared.model.layout(trains).size * BYTES
         train, score = operations_a_token(prepared, trains)
         tokens = {split: sum(encoded[language, split].num_tokens for language in job.languages) for split in ("train", "dev")}
         operations += settings.epochs * (train * tokens["train"] + score * tokens["dev"]) + score * test_tokens
-    base = sum(tensor.numel() for tensor in prepared.model.base.values()) * BYTES
-    return Estimate(operations / (rate * EFFICIENCY), base + most, disk, rate)
+    return Estimate(operations / (rate * EFFICIENCY), parameter_bytes(prepared), disk, rate)
+
+
+def parameter_bytes(prepared: Prepared) -> int:
+    """The encoder, and of the largest population that trains at once parameters, gradients and AdamW's two moments."""
+    choices = [job.choice.method.trains for job in prepared.plan.jobs.values()]
+    most = 0
+    for trains in set(choices):
+        together = min(prepared.study.machine.population, choices.count(trains)) if isinstance(trains, LoRA) else 1
+        most = max(most, 4 * prepared.model.layout(trains).size * BYTES * together)
+    return sum(tensor.numel() for tensor in prepared.model.base.values()) * BYTES + most
+
+
+def refuse_too_large(prepared: Prepared) -> None:
+    """Say before the first step that the parameters alone are more than the machine's memory.
+
+    Raises:
+        AttritionError: they are.
+    """
+    needed, there = parameter_bytes(prepared), memory_bytes(prepared.device)
+    if there is not None and needed > there:
+        raise AttritionError(
+            f"The parameters of this study take {needed / 1e9:,.0f} GB while they are trained, and there are "
+            f"{there / 1e9:,.0f} GB of memory. Lower a rank or machine.population, or take a smaller model."
+        )
+
+
+def memory_bytes(device: torch.device) -> int | None:
+    """All memory of a device, or None where it cannot be told."""
+    if device.type == "cuda":
+        return int(torch.cuda.get_device_properties(device).total_memory)
+    names = getattr(os, "sysconf_names", {})
+    if "SC_PHYS_PAGES" not in names or "SC_PAGE_SIZE" not in names:
+        return None
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

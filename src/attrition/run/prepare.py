@@ -21,7 +21,7 @@ from attrition.methods import Trains
 from attrition.names import AttritionError
 from attrition.run.corpora import open_corpus
 from attrition.run.spec import Study
-from attrition.run.study import StudyPlan, plan_study, resolve_orders
+from attrition.run.study import StudyPlan, plan_study
 from attrition.run.watcher import Watcher
 from attrition.training.model import Model, build_model
 
@@ -60,7 +60,7 @@ def prepare(study: Study, watcher: Watcher, cache: Path | None) -> Prepared:
     Raises:
         AttritionError: something that the study names is not there or does not fit.
     """
-    resolve_orders(study)  # the cheapest mistakes first
+    device = choose_device(study.machine.device)  # the cheapest mistakes first
     corpus = open_corpus(study, watcher.reading)
     pretrained = load_pretrained(study.model.name)
     longest = int(getattr(pretrained.config, "max_position_embeddings", 10**9)) - 2
@@ -89,7 +89,7 @@ def prepare(study: Study, watcher: Watcher, cache: Path | None) -> Prepared:
             place: dataclasses.replace(each, ids=vocabulary.compact(each.ids).astype(np.int32)) for place, each in whole.items()
         },
         plan=plan_study(study, pretrained, dataset.labels, whole),
-        device=choose_device(study.machine.device),
+        device=device,
     )
 
 
@@ -117,15 +117,18 @@ def choose_device(name: str) -> torch.device:
     Raises:
         AttritionError: there is no such device here.
     """
-    if name == "auto":
+    kind, colon, number = name.partition(":")
+    if kind not in ("auto", "cpu", "cuda") or (colon and not (kind == "cuda" and number.isdecimal())):
+        raise AttritionError(
+            f'machine.device = {name!r} is not a device. Write "auto", "cpu", "cuda" or, as of several, "cuda:1".'
+        )
+    if kind == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise AttritionError(f'machine.device = {name!r} is not a device. Write "auto", "cpu" or "cuda".') from error
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise AttritionError('machine.device = "cuda", but torch sees no GPU here. Write "auto" or "cpu".')
-    return device
+    if kind == "cuda" and int(number or 0) >= torch.cuda.device_count():
+        raise AttritionError(
+            f'machine.device = {name!r}, but torch sees {torch.cuda.device_count()} GPUs here. Write "auto" or "cpu".'
+        )
+    return torch.device(name)
 
 
 def num_threads(asked: int | None) -> int:

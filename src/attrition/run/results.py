@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,9 @@ from attrition.matrix import RMatrix
 from attrition.methods import LoRA
 from attrition.metrics import summary
 from attrition.run.prepare import Prepared
-from attrition.run.store import StoredEvaluation, StoredStage
+from attrition.run.store import StoredEvaluation, StoredHistory
 from attrition.run.study import RunPlan
+from attrition.training.score import TagTable
 
 FORMAT = 1
 
@@ -58,15 +60,23 @@ def transfer_matrix(run: RunPlan, languages: Sequence[str], evaluations: Sequenc
     return RMatrix(np.array(scores), tuple(languages), tuple(stage.languages for stage in run.stages))
 
 
-def score_rows(run: RunPlan, evaluations: Sequence[StoredEvaluation], before: StoredEvaluation | None) -> pd.DataFrame:
+def _measured(
+    run: RunPlan, evaluations: Sequence[StoredEvaluation], before: StoredEvaluation | None
+) -> list[tuple[int, str, StoredEvaluation]]:
+    """Number, what was trained, and counts of every stage; stage 0 is before training."""
+    first = [(0, "", before)] if before else []
+    stages = zip(run.stages, evaluations, strict=True)
+    return [*first, *((stage.index + 1, "+".join(stage.languages), each) for stage, each in stages)]
+
+
+def score_rows(
+    run: RunPlan, languages: Sequence[str], evaluations: Sequence[StoredEvaluation], before: StoredEvaluation | None
+) -> pd.DataFrame:
     """Scores and counts of every stage's model on every language; stage 0 is before training."""
     rows: list[dict[str, Any]] = []
-    measured = [(0, "", before)] if before else []
-    measured += [
-        (stage.index + 1, "+".join(stage.languages), each) for stage, each in zip(run.stages, evaluations, strict=True)
-    ]
-    for index, trained, evaluation in measured:
-        for language, counts in evaluation.counts.items():
+    for index, trained, evaluation in _measured(run, evaluations, before):
+        for language in languages:
+            counts = evaluation.counts[language]
             precision, recall, f1 = counts.scores
             tp, fp, fn = (int(each.sum(dtype=np.int64)) for each in (counts.tp, counts.fp, counts.fn))
             rows.append(
@@ -76,7 +86,24 @@ def score_rows(run: RunPlan, evaluations: Sequence[StoredEvaluation], before: St
     return pd.DataFrame(rows)
 
 
-def history_csv(run: RunPlan, stages: Sequence[StoredStage]) -> str:
+def slot_rows(
+    run: RunPlan,
+    languages: Sequence[str],
+    slots: Sequence[str],
+    evaluations: Sequence[StoredEvaluation],
+    before: StoredEvaluation | None,
+) -> pd.DataFrame:
+    """Counts of every stage's model on every language, slot by slot; `slots` in the order of `Counts.by_slot`."""
+    rows = [
+        (index, trained, language, slot, *counts)
+        for index, trained, evaluation in _measured(run, evaluations, before)
+        for language in languages
+        for slot, counts in zip(slots, evaluation.counts[language].by_slot.tolist(), strict=True)
+    ]
+    return pd.DataFrame(rows, columns=["stage", "trained", "language", "slot", "tp", "fp", "fn"])
+
+
+def history_csv(run: RunPlan, stages: Sequence[StoredHistory]) -> str:
     """One line for each epoch of each stage."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
@@ -92,7 +119,7 @@ def history_csv(run: RunPlan, stages: Sequence[StoredStage]) -> str:
     return text.getvalue()
 
 
-def times(stages: Sequence[StoredStage], evaluations: Sequence[StoredEvaluation]) -> dict[str, float]:
+def times(stages: Sequence[StoredHistory], evaluations: Sequence[StoredEvaluation]) -> dict[str, float]:
     """Seconds by purpose over a run's stages, shared ones included."""
     total = {"data": 0.0, "training": 0.0, "evaluation": sum(each.seconds for each in evaluations), "other": 0.0}
     for stage in stages:
@@ -101,19 +128,29 @@ def times(stages: Sequence[StoredStage], evaluations: Sequence[StoredEvaluation]
     return total
 
 
-def warnings_of(run: RunPlan, R: RMatrix) -> list[str]:
+def warnings_of(run: RunPlan, R: RMatrix, stages: Sequence[StoredHistory]) -> list[str]:
     """What a reader must know before believing the numbers."""
+    name = f"{run.method.name} ({run.order_name}, seed {run.seed})"
     never = [
         language
         for row, languages in enumerate(R.trained)
         for language in languages
         if R.scores_SL[row, R.languages.index(language)] == 0
     ]
-    return [
-        f"{run.method.name}: F1 on {language} is 0 after training on it. The model predicts no slot right: "
-        "try a larger head_learning_rate, more epochs or more utterances."
-        for language in never
+    diverged = [
+        "+".join(stage.languages)
+        for stage, stored in zip(run.stages, stages, strict=True)
+        if not all(math.isfinite(epoch.train_loss) for epoch in stored.history)
     ]
+    found = []
+    if never:
+        found.append(
+            f"{name}: F1 is 0 right after training on {', '.join(never)}. The model predicts no slot right: "
+            "try a larger head_learning_rate, more epochs or more utterances."
+        )
+    if diverged:
+        found.append(f"{name}: the loss was no number in training on {', '.join(diverged)}. Try a smaller learning_rate.")
+    return found
 
 
 def spec_json(run: RunPlan, prepared: Prepared, warnings: Sequence[str]) -> dict[str, Any]:
@@ -172,22 +209,23 @@ def write_run(
     folder: Path,
     run: RunPlan,
     prepared: Prepared,
-    stages: Sequence[StoredStage],
+    stages: Sequence[StoredHistory],
     evaluations: Sequence[StoredEvaluation],
     before: StoredEvaluation | None,
 ) -> list[str]:
     """Write a finished run's files, `matrix.csv` last, and return the warnings."""
     target = folder / "runs" / run.key
-    R = r_matrix(run, prepared.study.languages, evaluations, before)
-    warnings = warnings_of(run, R)
+    languages = prepared.study.languages
+    R = r_matrix(run, languages, evaluations, before)
+    warnings = warnings_of(run, R, stages)
     _json(target / "spec.json", spec_json(run, prepared, warnings))
-    scores = target / ".scores.parquet.tmp"
-    score_rows(run, evaluations, before).to_parquet(scores, index=False)
-    scores.replace(target / "scores.parquet")
+    _parquet(target / "scores.parquet", score_rows(run, languages, evaluations, before))
+    slots = TagTable.of(prepared.dataset.labels).slot_names
+    _parquet(target / "slots.parquet", slot_rows(run, languages, slots, evaluations, before))
     _json(target / "metrics.json", {name: None if np.isnan(value) else value for name, value in summary(R).items()})
     write_whole(target / "history.csv", history_csv(run, stages))
     _json(target / "times.json", times(stages, evaluations))
-    transfer = transfer_matrix(run, prepared.study.languages, evaluations)
+    transfer = transfer_matrix(run, languages, evaluations)
     if transfer is not None:
         transfer.to_csv(target / "transfer.csv")
     R.to_csv(target / "matrix.csv")
@@ -196,3 +234,9 @@ def write_run(
 
 def _json(path: Path, value: Mapping[str, Any]) -> None:
     write_whole(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _parquet(path: Path, frame: pd.DataFrame) -> None:
+    temporary = path.with_name(f".{path.name}.tmp")
+    frame.to_parquet(temporary, index=False)
+    temporary.replace(path)

@@ -10,18 +10,23 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args, get_type_hints
-
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from typing import Any, Literal
 
 from attrition.corpus.base import Cut
 from attrition.corpus.dataset import Sizes
 from attrition.corpus.encoded import EncodingSettings
-from attrition.methods import Full, LoRA, Method, method
-from attrition.names import AttritionError, look_up, unknown
+from attrition.languages import LANGUAGES, not_a_locale
+from attrition.matrix import JOINED_BY
+from attrition.methods import METHODS, Full, LoRA, Method, method
+from attrition.methods.method import renamed_for_rank
+from attrition.names import AttritionError
+from attrition.orders import order, validate
+from attrition.run.tables import as_dataclass, as_list, as_table, as_value, fields_of, known_keys, names_of, plain
 from attrition.training.settings import TrainingSettings
 
 CorpusName = Literal["massive", "phrasebook", "columns"]
+MOST_THREADS = 1024
+FEWEST_TOKENS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,9 +60,10 @@ class MachineSettings:
     population: int = 1
 
     def __post_init__(self) -> None:
-        for name, value in (("threads", self.threads), ("population", self.population)):
-            if value is not None and value < 1:
-                raise AttritionError(f"machine.{name} = {value} is not allowed: give a whole number of at least 1.")
+        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
+            raise AttritionError(f"machine.threads = {self.threads} is not allowed: give a number from 1 to {MOST_THREADS}.")
+        if self.population < 1:
+            raise AttritionError(f"machine.population = {self.population} is not allowed: give a whole number of at least 1.")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,23 +96,25 @@ _TOP_KEYS = (
 )  # fmt: skip
 _METHOD_KEYS = ("method", "name", "rank", "alpha", "dropout", "targets", "shared_by", "joint", "training")
 _LORA_KEYS = ("rank", "alpha", "dropout", "targets")
+_OVERLAYS = ("full", "lora")
 
 
-def read_study(path: Path, changes: Sequence[str] = ()) -> Study:
+def read_study(path: str | Path, changes: Sequence[str] = ()) -> Study:
     """The study in a file, with `key=value` changes applied (dotted keys, TOML values).
 
     Raises:
         AttritionError: the file is missing or not TOML, or a key, name or value is not allowed.
     """
+    path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise AttritionError(f"{path}: cannot be read ({error.strerror or error}). Give the path of a study file.") from error
     except UnicodeDecodeError as error:
-        raise AttritionError(f"{path}: not UTF-8 text (byte {error.start}).") from error
+        raise AttritionError(f"{path}: not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
     try:
         raw = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise AttritionError(f"{path}: not TOML: {error}.") from error
     for change in changes:
         apply_change(raw, change)
@@ -124,7 +132,7 @@ def apply_change(raw: dict[str, Any], change: str) -> None:
     {'corpus': {'name': 'massive', 'sizes': {'train': 100}}}
     """
     key, equals, value = change.partition("=")
-    parts = key.strip().split(".")
+    parts = [part.strip() for part in key.split(".")]
     if not equals or not all(parts):
         raise AttritionError(f"--set {change!r} is not KEY=VALUE. Write for example --set training.epochs=3")
     table = raw
@@ -134,137 +142,158 @@ def apply_change(raw: dict[str, Any], change: str) -> None:
             raise AttritionError(f"--set {change!r}: {part!r} is not a table in this study.")
     try:
         table[parts[-1]] = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         table[parts[-1]] = value.strip()
 
 
 def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) -> Study:
-    """A study from the contents of its file; `where` is named in errors, `folder` is where relative paths start."""
-    _known_keys(raw, _TOP_KEYS, where)
+    """A study from the contents of its file; `where` is named in errors, `folder` is where relative paths start.
+
+    Raises:
+        AttritionError: a key, name or value is not allowed.
+    """
+    known_keys(raw, _TOP_KEYS, where)
     for key in ("name", "languages", "methods"):
         if key not in raw:
             raise AttritionError(f"{where}: {key!r} is missing. A study needs at least name, languages and methods.")
-    languages = _build(raw["languages"], tuple[str, ...], f"{where}: languages")
-    if len(languages) < 1 or len(set(languages)) < len(languages):
-        raise AttritionError(f"{where}: languages must name at least one language, and each only once.")
-    training = _table(raw.get("training", {}), f"{where}: training")
-    methods = [_method(each, training, f"{where}: methods[{index}]") for index, each in enumerate(_list(raw["methods"], where))]
-    names = [choice.method.name for choice in methods]
-    for name in names:
-        if names.count(name) > 1:
-            raise AttritionError(f"{where}: two methods are called {name!r}. Give one of them another name.")
-    orders = tuple(
-        tuple(each) if isinstance(each, list) else str(each) for each in _list(raw.get("orders", [list(languages)]), where)
-    )
-    seeds = _build(raw.get("seeds", [0]), tuple[int, ...], f"{where}: seeds")
-    if not seeds or not orders or not methods:
-        raise AttritionError(f"{where}: methods, orders and seeds must not be empty.")
-    return Study(
-        name=_build(raw["name"], str, f"{where}: name"),
-        description=_build(raw.get("description", ""), str, f"{where}: description"),
+    given = {key: as_list(raw[key], f"{where}: {key}") for key in ("languages", "methods", "orders", "seeds") if key in raw}
+    for key, items in given.items():
+        if not items:
+            raise AttritionError(f"{where}: {key} is empty. Give at least one.")
+    corpus = as_dataclass(raw.get("corpus", {}), CorpusSettings, f"{where}: corpus")
+    languages = _languages(given["languages"], corpus.name, f"{where}: languages")
+    study = Study(
+        name=as_value(raw["name"], str, f"{where}: name"),
+        description=as_value(raw.get("description", ""), str, f"{where}: description"),
         languages=languages,
-        methods=tuple(methods),
-        orders=orders,
-        seeds=seeds,
-        corpus=_dataclass(raw.get("corpus", {}), CorpusSettings, f"{where}: corpus"),
-        encoding=_dataclass(raw.get("encoding", {}), EncodingSettings, f"{where}: encoding"),
-        model=_dataclass(raw.get("model", {}), ModelSettings, f"{where}: model"),
-        machine=_dataclass(raw.get("machine", {}), MachineSettings, f"{where}: machine"),
+        methods=_methods(given["methods"], raw.get("training", {}), languages, where, folder),
+        orders=tuple(_order(each, f"{where}: orders[{n}]") for n, each in enumerate(given.get("orders", [list(languages)]))),
+        seeds=as_value(given.get("seeds", [0]), tuple[int, ...], f"{where}: seeds"),
+        corpus=corpus,
+        encoding=as_dataclass(raw.get("encoding", {}), EncodingSettings, f"{where}: encoding"),
+        model=as_dataclass(raw.get("model", {}), ModelSettings, f"{where}: model"),
+        machine=as_dataclass(raw.get("machine", {}), MachineSettings, f"{where}: machine"),
         folder=folder,
     )
+    if not study.name.strip():
+        raise AttritionError(f"{where}: name is empty. The results folder is called by it.")
+    if len(set(study.seeds)) < len(study.seeds):
+        raise AttritionError(f"{where}: seeds: each seed may be given once.")
+    if study.encoding.max_tokens < FEWEST_TOKENS:
+        least = f"give at least {FEWEST_TOKENS}: a word and the two special sub-tokens"
+        raise AttritionError(f"{where}: encoding.max_tokens = {study.encoding.max_tokens} is not allowed: {least}.")
+    resolve_orders(study, f"{where}: ")
+    return study
 
 
-def _method(raw: Any, training: Mapping[str, Any], where: str) -> MethodChoice:
-    """One entry of `methods`: a name, or a table that starts from a published method and changes it."""
-    given: dict[str, Any] = {"method": raw} if isinstance(raw, str) else dict(_table(raw, where))
-    _known_keys(given, _METHOD_KEYS, where)
+def _languages(raw: list[Any], corpus: str, where: str) -> tuple[str, ...]:
+    languages: tuple[str, ...] = as_value(raw, tuple[str, ...], where)
+    for language in languages:
+        if corpus != "columns" and language not in LANGUAGES:
+            raise not_a_locale(language, where=where)
+        if not language or language != language.strip() or JOINED_BY in language:
+            raise AttritionError(f"{where}: {language!r} cannot name a language: leave out '{JOINED_BY}' and blanks around it.")
+    return validate(languages, where=where)
+
+
+def _order(raw: Any, where: str) -> str | tuple[str, ...]:
+    if isinstance(raw, str):
+        return raw
+    locales: tuple[str, ...] = as_value(as_list(raw, where), tuple[str, ...], where)
+    return locales
+
+
+def resolve_orders(study: Study, where: str = "") -> dict[str, tuple[str, ...]]:
+    """The study's orders by name, each a sequence of all its languages.
+
+    Raises:
+        AttritionError: an unknown order, or one that is not a sequence of the study's languages; `where` is put first.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for index, each in enumerate(study.orders):
+        place = f"{where}orders[{index}]"
+        if isinstance(each, str):
+            try:
+                name, sequence = each, order(each, study.languages, folder=study.folder)
+            except AttritionError as error:
+                raise AttritionError(f"{place}: {error}") from error
+        else:
+            name = "as-listed" if len(study.orders) == 1 else f"listed-{index + 1}"
+            sequence = validate(each, study.languages, where=place)
+        if name in found:
+            raise AttritionError(f"{place}: the order {name!r} is there already. Each order may be named once.")
+        found[name] = sequence
+    return found
+
+
+def _methods(raw: list[Any], training: Any, languages: Sequence[str], where: str, folder: Path) -> tuple[MethodChoice, ...]:
+    common = as_table(training, f"{where}: training")
+    shared = {key: item for key, item in common.items() if key not in _OVERLAYS}
+    known_keys(common, (*names_of(TrainingSettings), *_OVERLAYS), f"{where}: training")
+    as_dataclass(shared, TrainingSettings, f"{where}: training")
+    for kind in _OVERLAYS:  # also what no method of this study reads: a slip of the pen is one everywhere
+        as_dataclass(common.get(kind, {}), TrainingSettings, f"{where}: training.{kind}")
+    choices = []
+    for number, each in enumerate(raw):
+        place = f"{where}: methods[{number}]"
+        given: Mapping[str, Any] = {"method": each} if isinstance(each, str) else as_table(each, place)
+        value = _method(given, place, folder)
+        try:
+            value.learner_of(languages)
+        except AttritionError as error:
+            raise AttritionError(f"{place}.shared_by: {error}") from error
+        own = as_table(given.get("training", {}), f"{place}.training")
+        settings = {**shared, **common.get(value.trains.kind, {}), **own}
+        choices.append(MethodChoice(method=value, training=as_dataclass(settings, TrainingSettings, f"{place}.training")))
+    return _told_apart(choices, [isinstance(each, Mapping) and "name" in each for each in raw], where)
+
+
+def _method(given: Mapping[str, Any], where: str, folder: Path) -> Method:
+    """One entry of `methods`: a table that starts from a published method and changes it."""
+    known_keys(given, _METHOD_KEYS, where)
     if "method" not in given:
         raise AttritionError(f'{where}: say which method this starts from, such as method = "SHARED LoRA".')
-    base = method(_build(given["method"], str, where))
-    changes: dict[str, Any] = {key: given[key] for key in ("name", "shared_by", "joint") if key in given}
+    try:
+        base = method(as_value(given["method"], str, f"{where}.method"))
+    except AttritionError as error:
+        raise AttritionError(f"{where}: {error}") from error
+    hints = {"name": str, "shared_by": str, "joint": bool}
+    changes = {key: as_value(given[key], hint, f"{where}.{key}") for key, hint in hints.items() if key in given}
+    if not changes.get("name", "x").strip():
+        raise AttritionError(f"{where}.name is empty. Leave it out for the method's own name.")
+    grouping = Path(changes.get("shared_by", ""))
+    if grouping.suffix in (".toml", ".csv") and not grouping.exists() and (folder / grouping).exists():
+        changes["shared_by"] = str(folder / grouping)
     lora = {key: given[key] for key in _LORA_KEYS if key in given}
     if isinstance(base.trains, Full) and lora:
         raise AttritionError(f"{where}: {', '.join(lora)} has no effect: {base.name} trains the whole encoder. Remove it.")
     if isinstance(base.trains, LoRA):
-        changes["trains"] = _dataclass({**_fields(base.trains), **lora}, LoRA, where)
-    value = dataclasses.replace(base, **changes)
-    common = {key: item for key, item in training.items() if key not in ("full", "lora")}
-    own = _table(training.get(value.trains.kind, {}), f"{where}: training.{value.trains.kind}")
-    for part in (common, own, _table(given.get("training", {}), where)):
-        _known_keys(part, tuple(_names(TrainingSettings)), f"{where}: training", also=("full", "lora"))
-    settings = {**common, **own, **given.get("training", {})}
-    return MethodChoice(method=value, training=_dataclass(settings, TrainingSettings, f"{where}: training"))
+        changes["trains"] = as_dataclass({**fields_of(base.trains), **lora}, LoRA, where)
+    return dataclasses.replace(base, **changes)
 
 
-def _dataclass(raw: Any, kind: type[Any], where: str) -> Any:
-    """A dataclass from a table: unknown keys by nearest name first, then types."""
-    table = _table(raw, where)
-    _known_keys(table, tuple(_names(kind)), where)
-    hints = get_type_hints(kind)
-    values = {}
-    for key, value in table.items():
-        hint = hints[key]
-        inner = f"{where}.{key}"
-        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
-            values[key] = _dataclass(value, hint, inner)
-        else:
-            values[key] = _build(value, hint, inner)
-    try:
-        return kind(**values)
-    except AttritionError as error:
-        raise AttritionError(f"{where}: {error}") from error
-
-
-def _build(value: Any, hint: Any, where: str) -> Any:
-    choices = get_args(hint) if getattr(hint, "__origin__", None) is Literal else ()
-    if choices and isinstance(value, str):
-        return look_up(value, {choice: choice for choice in choices}, kind="value", where=where)
-    try:
-        return TypeAdapter(hint, config=ConfigDict(strict=False)).validate_python(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        at = "".join(f"[{part}]" for part in first["loc"])
-        raise AttritionError(f"{where}{at}: {value!r} is not allowed: {first['msg'].lower()}.") from error
-
-
-def _known_keys(table: Mapping[str, Any], known: Sequence[str], where: str, also: Sequence[str] = ()) -> None:
-    for key in table:
-        if key not in known and key not in also:
-            raise unknown(key, known, kind="setting", where=where)
-
-
-def _table(raw: Any, where: str) -> Mapping[str, Any]:
-    if not isinstance(raw, Mapping):
-        raise AttritionError(f"{where}: a table is expected, not {raw!r}.")
-    return raw
-
-
-def _list(raw: Any, where: str) -> list[Any]:
-    if not isinstance(raw, list):
-        raise AttritionError(f"{where}: a list is expected, not {raw!r}. Put it in brackets.")
-    return raw
-
-
-def _names(kind: type[Any]) -> list[str]:
-    return [each.name for each in dataclasses.fields(kind)]
-
-
-def _fields(value: Any) -> dict[str, Any]:
-    return {each.name: getattr(value, each.name) for each in dataclasses.fields(value)}
+def _told_apart(choices: Sequence[MethodChoice], named: Sequence[bool], where: str) -> tuple[MethodChoice, ...]:
+    """Methods of one name that differ in rank get their rank in the name, unless the study file names them itself."""
+    names = [choice.method.name for choice in choices]
+    renamed = [
+        choice
+        if is_named or names.count(choice.method.name) == 1
+        else dataclasses.replace(choice, method=renamed_for_rank(choice.method))
+        for choice, is_named in zip(choices, named, strict=True)
+    ]
+    names = [choice.method.name for choice in renamed]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            raise AttritionError(
+                f"{where}: methods[{number}]: a method called {name!r} is there already. Give one of them a name of its own."
+            )
+    return tuple(renamed)
 
 
 def resolved(study: Study) -> dict[str, Any]:
     """The study as a table with every default filled in; it reads back as the same study."""
-
-    def plain(value: Any) -> Any:
-        if dataclasses.is_dataclass(value) and not isinstance(value, type):
-            return {key: plain(item) for key, item in _fields(value).items() if item is not None}
-        if isinstance(value, Mapping):
-            return {key: plain(item) for key, item in value.items()}
-        return [plain(item) for item in value] if isinstance(value, list | tuple) else value
-
     table: dict[str, Any] = {"name": study.name, "description": study.description, "languages": list(study.languages)}
-    table |= {"orders": [plain(order) for order in study.orders], "seeds": list(study.seeds)}
+    table |= {"orders": plain(study.orders), "seeds": list(study.seeds)}
     methods = []
     for choice in study.methods:
         entry: dict[str, Any] = {"method": _origin(choice.method), "name": choice.method.name}
@@ -276,5 +305,6 @@ def resolved(study: Study) -> dict[str, Any]:
 
 
 def _origin(value: Method) -> str:
-    """A published method that `value` can be written as a change of."""
-    return "SHARED LoRA" if isinstance(value.trains, LoRA) else "VANILLA"
+    """The published method that `value` is a change of: the one of its sentence, which no study file changes."""
+    alike = [known for known in METHODS.values() if known.trains.kind == value.trains.kind]
+    return next((known.name for known in alike if known.about == value.about), alike[0].name)

@@ -11,11 +11,9 @@ from attrition.corpus.base import Split
 from attrition.corpus.dataset import content_key
 from attrition.corpus.encoded import Encoded
 from attrition.encoder.pretrained import Pretrained
-from attrition.methods import Method, Stage, plan
-from attrition.names import AttritionError
-from attrition.orders import order, validate
+from attrition.methods import LoRA, Method, Stage, Trains, plan
 from attrition.run.keys import key_of, slug
-from attrition.run.spec import MethodChoice, Study
+from attrition.run.spec import MethodChoice, Study, resolve_orders
 from attrition.streams import Part
 
 
@@ -72,24 +70,6 @@ class StudyPlan:
         return sum(len(run.stages) for run in self.runs)
 
 
-def resolve_orders(study: Study) -> dict[str, tuple[str, ...]]:
-    """The study's orders by name, each a sequence of all its languages.
-
-    Raises:
-        AttritionError: an unknown order, or one that is not a sequence of the study's languages.
-    """
-    found: dict[str, tuple[str, ...]] = {}
-    for index, each in enumerate(study.orders):
-        if isinstance(each, str):
-            found[each] = order(each, study.languages, folder=study.folder)
-        else:
-            name = "as-listed" if len(study.orders) == 1 else f"listed-{index + 1}"
-            found[name] = tuple(validate(each, study.languages, where=f"orders[{index}]"))
-    if len(found) < len(study.orders):
-        raise AttritionError("Two orders of this study have the same name. Each order may be named once.")
-    return found
-
-
 def plan_study(
     study: Study, pretrained: Pretrained, labels: Sequence[str], encoded: Mapping[tuple[str, Split], Encoded]
 ) -> StudyPlan:
@@ -102,7 +82,8 @@ def plan_study(
         encoded: its utterances, by language and split.
     """
     data = {place: content_key(each) for place, each in encoded.items() if place[1] in ("train", "dev")}
-    common = {"model": pretrained.fingerprint, "encoding": dataclasses.asdict(study.encoding), "labels": list(labels)}
+    # How utterances were encoded shows in `data`, and only as far as it matters.
+    common = {"model": pretrained.fingerprint, "labels": list(labels)}
     runs: list[RunPlan] = []
     jobs: dict[str, Job] = {}
     for choice in study.methods:
@@ -131,10 +112,9 @@ def _job(
     common: Mapping[str, Any],
     data: Mapping[tuple[str, Split], str],
 ) -> Job:
-    trains = choice.method.trains
     decides = {
         **common,
-        "trains": {"kind": trains.kind, **dataclasses.asdict(trains)},
+        "trains": _trains(choice.method.trains),
         "training": dataclasses.asdict(choice.training),
         "data": [[language, data[language, "train"], data[language, "dev"]] for language in stage.languages],
         "seed": seed,
@@ -143,3 +123,9 @@ def _job(
     }
     streams: tuple[Part, ...] = (seed, *stage.chain)
     return Job(key_of(decides), parent, choice, stage.languages, stage.chain, streams)
+
+
+def _trains(trains: Trains) -> dict[str, Any]:
+    """What is trained, with alpha as the number that it comes to."""
+    own = {"alpha": trains.effective_alpha} if isinstance(trains, LoRA) else {}
+    return {"kind": trains.kind, **dataclasses.asdict(trains), **own}

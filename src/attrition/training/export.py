@@ -67,7 +67,7 @@ def export_model(folder: Path, model: Model, trains: Trains, flat_P: Tensor, *, 
 
 
 def whole_table(model: Model, kept_VH: Tensor, decay: float = 1.0) -> Tensor:
-    """The word embeddings of the whole vocabulary: trained rows where they were kept, `decay` times the pretrained elsewhere."""
+    """The word embeddings of the whole vocabulary: trained rows where kept, `decay` times the pretrained elsewhere."""
     table = model.pretrained.rows(np.arange(model.pretrained.vocabulary_size)).float() * decay
     table[torch.from_numpy(model.vocabulary.kept)] = kept_VH
     return table

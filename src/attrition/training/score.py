@@ -142,7 +142,9 @@ def word_predictions(encoded: Encoded, predicted_N: NDArray[np.integer], table: 
     utterance_W = np.repeat(encoded.offsets[:-1], np.diff(encoded.word_offsets))
     at = encoded.word_token + utterance_W
     predicted = (
-        predicted_N[np.where(encoded.word_token >= 0, at, 0)].astype(np.int16) if len(predicted_N) else np.zeros(len(at), np.int16)
+        predicted_N[np.where(encoded.word_token >= 0, at, 0)].astype(np.int16)
+        if len(predicted_N)
+        else np.zeros(len(at), np.int16)
     )
     predicted = np.where(encoded.word_inside, table.inside[predicted], predicted)
     return np.where(encoded.word_token >= 0, predicted, np.int16(0)).astype(np.int16)

@@ -141,8 +141,8 @@ def train_population(
     given = tasks[0].settings.dropout
     if given and not model.backbone.populations and (given, given) != (model.dropout, model.attention_dropout):
         raise AttritionError(
-            f"training.dropout = {given} has no effect on {model.pretrained.name!r}: its architecture takes dropout from its own "
-            f"configuration ({model.dropout:g}). Leave training.dropout out, or set it to 0 to switch dropout off."
+            f"training.dropout = {given} has no effect on {model.pretrained.name!r}: its architecture takes dropout from its "
+            f"own configuration ({model.dropout:g}). Leave training.dropout out, or set it to 0 to switch dropout off."
         )
     population = _Population([_Learner(task) for task in tasks], model, trains, clock)
     for learner in population.learners:
@@ -204,7 +204,7 @@ class _Population:
             self._grads.zero_()
             losses_M = self._losses(batch)
             with warnings.catch_warnings():
-                # A population's tensors are views of one matrix; autograd remarks on their strides and adds rightly all the same.
+                # A population's tensors are views of one matrix; autograd remarks on their strides and adds rightly.
                 warnings.filterwarnings("ignore", "grad and param do not obey the gradient layout contract")
                 losses_M.sum().backward()
             clip(self._grads, [learner.task.settings.max_grad_norm for learner in self.learners])

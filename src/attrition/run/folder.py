@@ -1,0 +1,101 @@
+"""A results folder: who may write in it, and what in it belongs to the study as it is now."""
+
+from __future__ import annotations
+
+import shutil
+import tomllib
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from attrition.names import AttritionError
+
+EARLIER = "earlier"
+"""Where finished runs go that a changed study no longer has."""
+
+_OURS = ("runs", EARLIER, "stages", "evaluations", "report", "environment.json", "study.toml", ".lock")
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Work in a folder alone; it is made if missing.
+
+    Raises:
+        AttritionError: it is no folder, cannot be written to, or another process is at work in it.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise AttritionError(f"{folder} cannot hold results: a file is in the way. Choose another --out.") from error
+    except OSError as error:
+        raise AttritionError(f"{folder} cannot be made ({error.strerror or error}). Choose another --out.") from error
+    lock = FileLock(folder / ".lock")
+    try:
+        lock.acquire(timeout=0.2)
+    except Timeout as error:
+        raise AttritionError(
+            f"Another process is running a study in {folder}. Wait for it, or choose another --out."
+        ) from error
+    except OSError as error:
+        raise AttritionError(f"{folder} cannot be written to ({error.strerror or error}). Choose another --out.") from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_results(folder: Path) -> bool:
+    """Whether a study ran, or began to run, in the folder."""
+    return (folder / "study.toml").is_file() and (folder / "environment.json").is_file()
+
+
+def refuse_other_study(folder: Path, name: str) -> None:
+    """A results folder holds one study, and a study file of the user's own is never written over.
+
+    Raises:
+        AttritionError: the folder holds another study's results, or a `study.toml` that is not from a run.
+    """
+    path = folder / "study.toml"
+    if not path.is_file():
+        return
+    if not is_results(folder):
+        raise AttritionError(f"{path} would be written over, but no study has run in that folder. Choose another --out.")
+    there = name
+    with suppress(tomllib.TOMLDecodeError, UnicodeDecodeError):  # a damaged one is written anew
+        there = tomllib.loads(path.read_text(encoding="utf-8")).get("name", name)
+    if there != name:
+        raise AttritionError(f"{folder} holds the results of the study {there!r}, not of {name!r}. Choose another --out.")
+
+
+def put_aside(folder: Path, current: Collection[str]) -> list[str]:
+    """Move runs that are not in `current` out of the report's way, and return their names."""
+    runs = folder / "runs"
+    found = sorted(path.name for path in runs.iterdir() if path.is_dir()) if runs.is_dir() else []
+    moved = [name for name in found if name not in current]
+    for name in moved:
+        target = folder / EARLIER / name
+        shutil.rmtree(target, ignore_errors=True)
+        target.parent.mkdir(exist_ok=True)
+        (runs / name).replace(target)
+    return moved
+
+
+def forget(folder: Path) -> None:
+    """Remove a study's results, and nothing else that may lie in the folder.
+
+    Raises:
+        AttritionError: there are files, but no results; or a study is running there.
+    """
+    if not folder.exists() or (folder.is_dir() and not any(folder.iterdir())):
+        return
+    if not is_results(folder):
+        raise AttritionError(f"{folder} is not a results folder, so nothing in it is removed. Choose another --out.")
+    with locked(folder):
+        for name in _OURS:
+            path = folder / name
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif name != ".lock":
+                path.unlink(missing_ok=True)

@@ -1,0 +1,109 @@
+"""Tables of a TOML file as frozen dataclasses: an unknown key, then a wrong type, then a value out of range is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, get_args, get_origin, get_type_hints
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError
+
+from attrition.names import AttritionError, look_up, unknown
+
+# Nothing is guessed: "5" is no number, true is no 1, and TOML's nan and inf set nothing.
+_STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+
+
+def as_dataclass(raw: Any, kind: type[Any], where: str) -> Any:
+    """A dataclass from a table; tables in it become dataclasses too.
+
+    >>> from attrition.corpus.dataset import Sizes
+    >>> as_dataclass({"train": 10}, Sizes, "study.toml: corpus.sizes").train
+    10
+    """
+    table = as_table(raw, where)
+    known_keys(table, names_of(kind), where)
+    hints = get_type_hints(kind)
+    values = {}
+    for key, value in table.items():
+        inner = f"{where}.{key}"
+        if isinstance(hints[key], type) and dataclasses.is_dataclass(hints[key]):
+            values[key] = as_dataclass(value, hints[key], inner)
+        else:
+            values[key] = as_value(value, hints[key], inner)
+    try:
+        return kind(**values)
+    except AttritionError as error:
+        raise AttritionError(f"{where}: {error}") from error
+
+
+def as_value(value: Any, hint: Any, where: str) -> Any:
+    """A value of the hinted type.
+
+    >>> as_value([1, 2], tuple[int, ...], "study.toml: seeds")
+    (1, 2)
+    >>> as_value("3", int, "study.toml: training.epochs")
+    Traceback (most recent call last):
+    attrition.names.AttritionError: study.toml: training.epochs: '3' is not allowed: input should be a valid integer.
+    """
+    if get_origin(hint) is Literal and isinstance(value, str):
+        return look_up(value, {choice: choice for choice in get_args(hint)}, kind="value", where=where)
+    try:
+        return TypeAdapter(hint, config=_STRICT).validate_python(_tuples(value))
+    except ValidationError as error:
+        first = error.errors()[0]
+        at = "".join(
+            f"[{part}]" for part in first["loc"] if isinstance(part, int | str) and part not in ("int", "float", "str")
+        )
+        message = first["msg"].lower().replace("tuple", "list").replace("dictionary", "table")
+        raise AttritionError(f"{where}{at}: {_toml(first['input'])} is not allowed: {message}.") from error
+
+
+def known_keys(table: Mapping[str, Any], known: Sequence[str], where: str) -> None:
+    """Refuse a key that is not one of `known`."""
+    for key in table:
+        if key not in known:
+            raise unknown(key, known, kind="setting", where=where)
+
+
+def as_table(raw: Any, where: str) -> Mapping[str, Any]:
+    """`raw`, if it is a table."""
+    if not isinstance(raw, Mapping):
+        raise AttritionError(f"{where}: a table is expected, not {_toml(raw)}.")
+    return raw
+
+
+def as_list(raw: Any, where: str) -> list[Any]:
+    """`raw`, if it is a list."""
+    if not isinstance(raw, list):
+        raise AttritionError(f"{where}: a list is expected, not {_toml(raw)}. Put it in brackets.")
+    return raw
+
+
+def names_of(kind: type[Any]) -> list[str]:
+    """The fields of a dataclass."""
+    return [each.name for each in dataclasses.fields(kind)]
+
+
+def fields_of(value: Any) -> dict[str, Any]:
+    """A dataclass's fields and their values; nothing in them is copied."""
+    return {name: getattr(value, name) for name in names_of(type(value))}
+
+
+def plain(value: Any) -> Any:
+    """The opposite of `as_dataclass`: tables, lists and values that TOML can hold; what is None is left out."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {key: plain(item) for key, item in fields_of(value).items() if item is not None}
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list | tuple) else value
+
+
+def _toml(value: Any) -> str:
+    """A value as a study file writes it, cut short."""
+    text = str(value).lower() if isinstance(value, bool) else repr(list(value) if isinstance(value, tuple) else value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
