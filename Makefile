@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install demo demo-short test lint types check clean
+.PHONY: install demo demo-short test lint types check bench clean
 
 install: $(INSTALLED)
 
@@ -33,6 +33,10 @@ test: install
 
 # What runs before anything lands.
 check: lint types test demo-short
+
+# Ours against Hugging Face Trainer + PEFT + seqeval; about ten minutes on an idle machine. See benchmarks/README.md.
+bench: install
+	$(BIN)/python -m benchmarks.cpu
 
 clean:
 	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

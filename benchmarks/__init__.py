@@ -1,0 +1,1 @@
+"""How fast and how large: each module is one command, and README.md says what it measures."""

@@ -1,0 +1,346 @@
+"""Ours against Hugging Face Trainer + PEFT + seqeval on one machine, in turns: `make bench`, or `python -m benchmarks.cpu`.
+
+Same model, utterances, start, LoRA (r = 32 on all linear layers), batch, dropout, AdamW, schedule and clipping. A second
+baseline batches utterances of like length (and, for evaluation, merges LoRA first): what the Trainer can do when asked.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import statistics
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.table import Table
+from seqeval.metrics import f1_score
+from torch import Tensor
+
+from attrition.methods import Full, LoRA, Trains
+from attrition.training.model import Model, build_model
+from attrition.training.predict import predict
+from attrition.training.score import count_spans, word_predictions
+from attrition.training.settings import TrainingSettings
+from benchmarks import baseline, common, memory, ours
+from benchmarks.workload import LANGUAGES, Workload, load_workload
+
+TRAINER, STRONGER = "trainer", "trainer_stronger"
+OURS = "ours"
+SCORER_CALLS = 20
+
+LORA_SETTINGS = TrainingSettings(epochs=1, learning_rate=5e-4, head_learning_rate=5e-4, keep="last")
+FULL_SETTINGS = dataclasses.replace(LORA_SETTINGS, learning_rate=1e-4, head_learning_rate=1e-4)
+# Trains the model that both sides evaluate, so that there are spans to score; not timed.
+LEARN_SETTINGS = dataclasses.replace(LORA_SETTINGS, learning_rate=1e-3, head_learning_rate=1e-2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """How much of what is measured; `learn_epochs` is how long the model is trained that both sides evaluate."""
+
+    model: str = "embedded:e5-small"
+    languages: tuple[str, ...] = LANGUAGES
+    num_train: int = 320
+    num_test: int = 600
+    repeats: int = 5
+    rank: int = 32
+    learn_epochs: int = 8
+    phrasebook: bool = False
+    memory: bool = True
+
+
+WHOLE = Plan()
+QUICK = Plan(num_train=96, num_test=120, repeats=2, learn_epochs=4)
+TOY = Plan(
+    model="tiny:bert",
+    languages=("en-US", "de-DE"),
+    num_train=40,
+    num_test=8,
+    repeats=1,
+    rank=4,
+    learn_epochs=1,
+    phrasebook=True,
+    memory=False,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """One comparison at work."""
+
+    plan: Plan
+    work: Workload
+    model: Model
+    lora: LoRA
+    folder: Path
+
+    def trainer(self, module: torch.nn.Module, settings: TrainingSettings, **options: Any) -> Any:
+        """A fresh Trainer over the sample's training utterances."""
+        train = options.pop("train", None) or baseline.features(self.work.train)
+        tokenizer = baseline.padder(self.work.pretrained)
+        return baseline.make_trainer(module, tokenizer, self.work.labels, train, settings, self.folder, **options)
+
+
+def compare_training(
+    bench: Bench, trains: Trains, settings: TrainingSettings, between: Callable[[], object] = lambda: None
+) -> dict[str, Any]:
+    """Seconds and losses of passes over the training utterances, each from the same start."""
+    model, work = bench.model, bench.work
+    start = model.start(trains, "benchmark")
+    tensors = model.layout(trains).unpack(start)
+    compact = work.compact(work.train)
+    rows = baseline.features(work.train)
+    module = baseline.classifier(work.pretrained, work.labels)
+    baseline.set_full(module, work.pretrained, model.layout(Full()).unpack(model.start(Full(), "benchmark")))
+    if isinstance(trains, LoRA):
+        module = baseline.with_lora(module, trains)
+    _check_sizes(model, trains, baseline.trainable(module))
+    losses: dict[str, list[float]] = {OURS: [], TRAINER: [], STRONGER: []}
+
+    def back() -> None:
+        if isinstance(trains, LoRA):
+            baseline.set_lora(module, tensors)
+        else:
+            baseline.set_full(module, work.pretrained, tensors)
+
+    def prepare_ours() -> Callable[[], object]:
+        seed = len(losses[OURS])
+
+        def timed() -> None:
+            (finished,) = ours.train(model, trains, [compact], [start], settings, seed=seed)
+            losses[OURS].append(finished.history[-1].train_loss)
+
+        return timed
+
+    def prepare_theirs(name: str) -> Callable[[], object]:
+        back()
+        trainer = bench.trainer(module, settings, train=rows, grouped=name == STRONGER)
+        return lambda: losses[name].append(float(trainer.train().training_loss))
+
+    seconds = common.interleave(
+        {OURS: prepare_ours, TRAINER: lambda: prepare_theirs(TRAINER), STRONGER: lambda: prepare_theirs(STRONGER)},
+        bench.plan.repeats,
+        between=between,
+    )
+    # The very first step, on the same batch from the same start: only dropout differs.
+    first = np.arange(min(settings.batch_size, len(compact)))
+    (finished,) = ours.train(model, trains, [compact.select(first)], [start], settings)
+    back()
+    single = bench.trainer(module, settings, train=[rows[row] for row in first], steps=1)
+    first_loss = {OURS: finished.history[-1].train_loss, TRAINER: float(single.train().training_loss)}
+    return {"seconds": seconds, "first_step_loss": first_loss, "mean_loss": losses}
+
+
+def _check_sizes(model: Model, trains: Trains, theirs: int) -> None:
+    """Both sides must train the same parameters; ours leaves out rows of the word embeddings that are never looked up."""
+    size = model.layout(trains).size
+    if not isinstance(trains, LoRA):
+        size += (model.vocabulary.full_size - len(model.vocabulary)) * model.backbone.hidden_size
+    assert size == theirs, f"we train {size} parameters, they {theirs}"
+
+
+def learned(bench: Bench) -> Tensor:
+    """A learner that has seen enough to predict spans."""
+    settings = dataclasses.replace(LEARN_SETTINGS, epochs=bench.plan.learn_epochs)
+    start = bench.model.start(bench.lora, "benchmark")
+    return ours.train(bench.model, bench.lora, [bench.work.compact(bench.work.train)], [start], settings)[0].flat
+
+
+def compare_evaluation(bench: Bench, flat_P: Tensor) -> dict[str, Any]:
+    """Seconds and F1 of predicting and scoring the test utterances with one trained learner."""
+    work, model = bench.work, bench.model
+    tests = {language: work.compact(encoded) for language, encoded in work.tests.items()}
+    rows = [row for encoded in work.tests.values() for row in baseline.features(encoded)]
+    module: Any = baseline.classifier(work.pretrained, work.labels)
+    tensors = model.layout(bench.lora).unpack(flat_P)
+    baseline.set_full(module, work.pretrained, tensors)
+    module = baseline.with_lora(module, bench.lora)
+    baseline.set_lora(module, tensors)
+    merged = baseline.classifier(work.pretrained, work.labels)
+    baseline.set_full(merged, work.pretrained, tensors)
+    merged = baseline.with_lora(merged, bench.lora)
+    baseline.set_lora(merged, tensors)
+    merged = merged.merge_and_unload()  # type: ignore[operator]
+    f1: dict[str, float] = {}
+
+    def prepare_ours() -> Callable[[], object]:
+        def timed() -> None:
+            counts = ours.evaluate(model, bench.lora, flat_P, tests)
+            per_language = [each.f1 for each in counts.values()]
+            assert len(per_language) == len(tests)
+            f1[OURS] = _pooled_f1(counts)
+
+        return timed
+
+    def prepare_theirs(name: str) -> Callable[[], object]:
+        trainer = bench.trainer(merged if name == STRONGER else module, LORA_SETTINGS, train=rows, grouped=name == STRONGER)
+
+        def timed() -> None:
+            f1[name] = trainer.predict(rows).metrics["test_f1"]
+
+        return timed
+
+    seconds = common.interleave(
+        {OURS: prepare_ours, TRAINER: lambda: prepare_theirs(TRAINER), STRONGER: lambda: prepare_theirs(STRONGER)},
+        bench.plan.repeats,
+    )
+    return {"seconds": seconds, "f1": f1}
+
+
+def _pooled_f1(counts: Any) -> float:
+    tp, fp, fn = (sum(int(getattr(each, part).sum()) for each in counts.values()) for part in ("tp", "fp", "fn"))
+    return 2 * tp / (2 * tp + fp + fn) if tp else 0.0
+
+
+def compare_scorers(bench: Bench, flat_P: Tensor) -> dict[str, Any]:
+    """Seconds of one F1 over a whole test set, from arrays of classes and from lists of labels, each side's own form."""
+    model, labels, encoded = bench.model, bench.work.labels, bench.work.compact(bench.work.scored)
+    predicted_W = word_predictions(encoded, predict(model, model.weights(bench.lora, flat_P), encoded), model.table)
+    edges = encoded.word_offsets[1:-1]
+    gold_names, found_names = (
+        [[labels[index] for index in row] for row in np.split(classes, edges)] for classes in (encoded.gold, predicted_W)
+    )
+
+    def our_f1() -> float:
+        return count_spans(encoded.gold, predicted_W, encoded.word_offsets, model.table).f1
+
+    def many() -> None:
+        for _ in range(SCORER_CALLS):
+            our_f1()
+
+    seconds = common.interleave(
+        {OURS: lambda: many, "seqeval": lambda: lambda: f1_score(gold_names, found_names)}, bench.plan.repeats
+    )
+    seconds[OURS] = [spent / SCORER_CALLS for spent in seconds[OURS]]
+    f1 = {OURS: our_f1(), "seqeval": float(f1_score(gold_names, found_names))}
+    assert abs(f1[OURS] - f1["seqeval"]) < 1e-9, f"the scorers disagree: {f1}"
+    return {"seconds": seconds, "f1": f1}
+
+
+def compare_memory(bench: Bench, threads: int) -> dict[str, Any]:
+    """What each side says of its own process."""
+    start = bench.model.layout(Full()).unpack(bench.model.start(Full(), "benchmark"))
+    memory.write_job(bench.folder, bench.work, FULL_SETTINGS, threads, start)
+    return {side: common.in_process_of_its_own("memory", side, str(bench.folder)) for side in memory.SIDES}
+
+
+def run(plan: Plan, threads: int | None = None) -> dict[str, Any]:
+    """All comparisons; the keys of the result are described in `benchmarks/README.md`."""
+    used = common.set_threads(threads)
+    work = load_workload(plan.model, plan.languages, plan.num_train, plan.num_test, phrasebook=plan.phrasebook)
+    model = build_model(work.pretrained, work.vocabulary, work.labels)
+    lora = LoRA(rank=plan.rank)
+    products: list[float] = []
+    with tempfile.TemporaryDirectory() as folder:
+        bench = Bench(plan, work, model, lora, Path(folder))
+        common.console.print("LoRA training ...")
+        train_lora = compare_training(bench, lora, LORA_SETTINGS, lambda: products.append(common.product_rate()))
+        common.console.print("evaluation and scorer ...")
+        flat_P = learned(bench)
+        evaluation, scorer = compare_evaluation(bench, flat_P), compare_scorers(bench, flat_P)
+        common.console.print("full fine-tuning ...")
+        train_full = compare_training(bench, Full(), FULL_SETTINGS)
+        common.console.print("memory ...")
+        needed = compare_memory(bench, used) if plan.memory else None
+    rate = statistics.median(products)
+    operations = common.operations_a_token(model, lora)[0] * work.train.num_tokens
+    fractions = {side: operations / statistics.median(spent) / rate for side, spent in train_lora["seconds"].items()}
+    parts = {"train_lora": train_lora, "eval": evaluation, "train_full": train_full}
+    counts = {"train_lora": plan.num_train, "train_full": plan.num_train, "eval": work.describe()["test_utterances"]}
+    return {
+        **{f"{name}_ratio": _ratio(part["seconds"], TRAINER) for name, part in parts.items()},
+        "scorer_ratio": _ratio(scorer["seconds"], "seqeval"),
+        "full_memory_ratio": None if needed is None else needed[OURS]["peak_bytes"] / needed[TRAINER]["peak_bytes"],
+        "gemm_fraction": fractions[OURS],
+        "gemm_fractions": fractions,
+        "stronger_ratios": {name: _ratio(part["seconds"], STRONGER) for name, part in parts.items()},
+        "utterances_a_second": {
+            name: {side: counts[name] / statistics.median(spent) for side, spent in part["seconds"].items()}
+            for name, part in parts.items()
+        },
+        **parts,
+        "scorer": scorer,
+        "memory": needed,
+        "comparable": {
+            "first_step_loss_differs_by": max(_apart(part["first_step_loss"]) for part in (train_lora, train_full)),
+            "f1_differs_by": abs(evaluation["f1"][OURS] - evaluation["f1"][TRAINER]),
+        },
+        "product_operations_a_second": {"median": rate, "all": products},
+        "operations_a_subtoken": operations / work.train.num_tokens,
+        "workload": work.describe(),
+        "plan": dataclasses.asdict(plan),
+    }
+
+
+def _ratio(seconds: dict[str, list[float]], theirs: str) -> float:
+    return common.ratio(seconds[OURS], seconds[theirs])
+
+
+def _apart(losses: dict[str, float]) -> float:
+    """How far two losses differ, as a share of theirs."""
+    return abs(losses[OURS] / losses[TRAINER] - 1)
+
+
+def show(result: dict[str, Any]) -> None:
+    """Print a result as a table."""
+    table = Table(title=f"{result['workload']['model']} on {result['workload']['corpus']}, utterances a second (medians)")
+    for column in ("", "ours", "Trainer", "ratio", "by length", "ratio"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, rates in result["utterances_a_second"].items():
+        ratios = result[f"{name}_ratio"], result["stronger_ratios"][name]
+        table.add_row(
+            name,
+            f"{rates[OURS]:.1f}",
+            f"{rates[TRAINER]:.1f}",
+            f"{ratios[0]:.2f}",
+            f"{rates[STRONGER]:.1f}",
+            f"{ratios[1]:.2f}",
+        )
+    scorer = {side: 1000 * statistics.median(spent) for side, spent in result["scorer"]["seconds"].items()}
+    table.add_row("scorer, ms", f"{scorer[OURS]:.2f}", f"{scorer['seqeval']:.1f}", f"{result['scorer_ratio']:.0f}", "", "")
+    if result["memory"]:
+        peaks = {side: each["peak_bytes"] / 1e6 for side, each in result["memory"].items()}
+        table.add_row(
+            "full, peak MB", f"{peaks[OURS]:.0f}", f"{peaks[TRAINER]:.0f}", f"{result['full_memory_ratio']:.2f}", "", ""
+        )
+    common.console.print(table)
+    fractions, rate = result["gemm_fractions"], result["product_operations_a_second"]["median"]
+    common.console.print(
+        f"Of this machine's {rate / 1e9:.0f} GFLOP/s of matrix products LoRA training reaches {fractions[OURS]:.2f}, "
+        f"Trainer {fractions[TRAINER]:.2f}, by length {fractions[STRONGER]:.2f}."
+    )
+    same = result["comparable"]
+    common.console.print(
+        f"Loss of the first step: differs by {same['first_step_loss_differs_by']:.1%}; F1: by {same['f1_differs_by']:.4f}; "
+        f"mean loss of the passes: LoRA {_means(result['train_lora'])}, full {_means(result['train_full'])}."
+    )
+
+
+def _means(part: dict[str, Any]) -> str:
+    return ", ".join(f"{side} {statistics.mean(losses):.2f}" for side, losses in part["mean_loss"].items())
+
+
+def main(arguments: list[str]) -> dict[str, Any]:
+    """Measure, write and print."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.cpu", description=__doc__)
+    size = parser.add_mutually_exclusive_group()
+    size.add_argument("--quick", action="store_true", help="a fifth of the work: to see that it runs")
+    size.add_argument("--toy", action="store_true", help="a model of a few thousand parameters: for tests")
+    parser.add_argument("--threads", type=int, help="of both sides; all cores by default")
+    parser.add_argument("--out", type=Path, default=common.RESULTS / "cpu.json")
+    given = parser.parse_args(arguments)
+    plan = QUICK if given.quick else TOY if given.toy else WHOLE
+    result = run(plan, given.threads) | common.facts(common.command_of("cpu", arguments))
+    common.write_result(given.out, result)
+    show(result)
+    return result
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
