@@ -177,7 +177,11 @@ def test_a_damaged_cache_is_made_again(damage: str, make: Callable[..., Dataset]
 
 
 def test_what_decides_the_encoding_names_the_file(make: Callable[..., Dataset], tmp_path: Path) -> None:
-    for dataset in (make(cache=tmp_path), make(cache=tmp_path, cuts={"en-US": "characters"}), make(Parallel(train=61), tmp_path)):
+    for dataset in (
+        make(cache=tmp_path),
+        make(cache=tmp_path, cuts={"en-US": "characters"}),
+        make(Parallel(train=61), tmp_path),
+    ):
         dataset.encode()
     assert len(list((tmp_path / "encoded").glob("en-US-*"))) == 3
     assert len(list((tmp_path / "encoded").glob("de-DE-*"))) == 2

@@ -248,9 +248,7 @@ def finished(make_study: Make, run_notes: Run, matrices: Matrices, tmp_path: Pat
 
 
 def key_of(notes: Any, method: str, *languages: str) -> str:
-    (found,) = (
-        key for key, job in notes.stages.items() if (job.choice.method.name, sum(job.chain, ())) == (method, languages)
-    )
+    (found,) = (key for key, job in notes.stages.items() if (job.choice.method.name, sum(job.chain, ())) == (method, languages))
     return str(found)
 
 
@@ -329,7 +327,9 @@ def test_stopped_at_any_moment_it_goes_on_to_the_same_end(
 # Side by side, compact, threads
 
 
-def test_a_population_gives_what_each_gives_alone(make_study: Make, run_notes: Run, whole: tuple[Path, Any], tmp_path: Path) -> None:
+def test_a_population_gives_what_each_gives_alone(
+    make_study: Make, run_notes: Run, whole: tuple[Path, Any], tmp_path: Path
+) -> None:
     study = make_study("machine.population=3", methods=["NON-SHARED LoRA"], orders=[[EN, DE, ZH], [ZH, EN, DE]])
     notes = run_notes(study, tmp_path)
     assert len(notes.trained_stages) == 3
@@ -380,7 +380,7 @@ def test_a_further_language_with_weight_decay(make_study: Make, run_notes: Run, 
     assert Store(tmp_path / "grown").load_history(key).decay < 0.98
 
 
-def test_what_decay_leaves(make_study: Make) -> None:
+def test_what_decay_leaves() -> None:
     settings = TrainingSettings(epochs=2, batch_size=1, learning_rate=0.1, weight_decay=0.5, schedule="constant", warmup=0)
     task = Task("t", torch.zeros(1), [0, 1, 2], [], settings, ())  # type: ignore[arg-type]
     assert decay_left(task, 1) == pytest.approx(0.95**3)
@@ -418,14 +418,14 @@ def test_a_device_that_is_not_there(device: str, make_study: Make, prepared_of: 
 
 
 def test_without_dev_utterances_nothing_can_be_best(make_study: Make, run_notes: Run, tmp_path: Path) -> None:
-    with pytest.raises(AttritionError, match="VANILLA keeps the best weights.*but en-US has none"):
+    with pytest.raises(AttritionError, match=r"VANILLA keeps the best weights.*but en-US has none"):
         run_notes(make_study("corpus.sizes.dev=0"), tmp_path)
     notes = run_notes(make_study("corpus.sizes.dev=0", "training.keep=last"), tmp_path)
     assert all(math.isnan(epoch.dev_f1) for epoch in notes.epochs)
 
 
 def test_more_than_fits_into_memory_is_refused_first(make_study: Make, tmp_path: Path) -> None:
-    with pytest.raises(AttritionError, match="GB of memory. Lower a rank"):
+    with pytest.raises(AttritionError, match=r"GB of memory\. Lower a rank"):
         run_study(make_study('methods=[{method="SHARED LoRA", rank=10000000000}]'), tmp_path)
 
 

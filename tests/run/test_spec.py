@@ -214,7 +214,11 @@ def test_a_method_as_a_table(tiny: dict[str, Any]) -> None:
 
 
 def test_several_ranks_are_named_by_them(tiny: dict[str, Any]) -> None:
-    ranks: list[Any] = ["SHARED LoRA", {"method": "SHARED LoRA", "rank": 64}, {"method": "SHARED LoRA", "rank": 8, "name": "low"}]
+    ranks: list[Any] = [
+        "SHARED LoRA",
+        {"method": "SHARED LoRA", "rank": 64},
+        {"method": "SHARED LoRA", "rank": 8, "name": "low"},
+    ]
     study = build_study({**tiny, "methods": [*ranks, "NON-SHARED LoRA"]}, where="x")
     assert [each.method.name for each in study.methods] == ["SHARED LoRA r=32", "SHARED LoRA r=64", "low", "NON-SHARED LoRA"]
 
@@ -242,7 +246,7 @@ def test_names_of_orders(make_study: Callable[..., Study]) -> None:
 
 @pytest.mark.parametrize("name", METHODS)
 def test_a_resolved_study_reads_back_as_itself(name: str, make_study: Callable[..., Study], tmp_path: Path) -> None:
-    changes = ("corpus.cuts={\"zh-CN\"=\"graphemes\"}", "training.patience=2", "training.lora.dropout=0.2", "machine.population=3")
+    changes = ('corpus.cuts={"zh-CN"="graphemes"}', "training.patience=2", "training.lora.dropout=0.2", "machine.population=3")
     study = make_study(*changes, methods=[name], seeds=[3, 1], orders=[["zh-CN", "en-US", "de-DE"], "random:4"])
     path = write(tmp_path, tomli_w.dumps(resolved(study)))
     again = read_study(path)

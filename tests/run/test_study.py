@@ -91,7 +91,12 @@ def test_every_setting_of_training_is_tried() -> None:
 
 @pytest.mark.parametrize("name", DIFFERENT)
 def test_each_setting_of_training_names_the_stage(name: str, plan_of: Callable[..., StudyPlan]) -> None:
-    before, after = plan_of(), plan_of(training={"epochs": 2, "batch_size": 8, "learning_rate": 1e-2, "head_learning_rate": 3e-2} | {name: DIFFERENT[name]})
+    before, after = (
+        plan_of(),
+        plan_of(
+            training={"epochs": 2, "batch_size": 8, "learning_rate": 1e-2, "head_learning_rate": 3e-2} | {name: DIFFERENT[name]}
+        ),
+    )
     assert not before.jobs.keys() & after.jobs.keys()
     assert [run.key for run in before.runs] != [run.key for run in after.runs]
 
@@ -106,7 +111,7 @@ def test_each_setting_of_training_names_the_stage(name: str, plan_of: Callable[.
         "encoding.scheme=io",
         "encoding.max_tokens=12",  # short enough to cut
         "model.name=tiny:xlm-roberta",
-        "corpus.cuts={\"zh-CN\"=\"blanks\", \"en-US\"=\"characters\", \"de-DE\"=\"characters\"}",
+        'corpus.cuts={"zh-CN"="blanks", "en-US"="characters", "de-DE"="characters"}',
     ],
 )
 def test_what_decides_numbers_names_the_stage(change: str, plan_of: Callable[..., StudyPlan]) -> None:

@@ -50,6 +50,9 @@ app.command(name="params")(numbers.params)
 app.command(name="export")(export.export)
 app.add_typer(data.app, name="data")
 
+STOPPED = 130
+"""The exit code of a command that ctrl-C ended, as shells have it."""
+
 _RESUMED = (["demo"], ["run"])
 
 
@@ -59,12 +62,10 @@ def main(arguments: list[str] | None = None) -> None:
     debug = "--debug" in given
     given = [each for each in given if each != "--debug"]
     try:
-        code = app(args=given, standalone_mode=False)
+        code = app(args=given, prog_name="attrition", standalone_mode=False)
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
-        kept = " Finished stages are kept: the same command goes on where this one stopped." if given[:1] in _RESUMED else ""
-        tell(f"\n[bold]Stopped.[/]{kept}")
-        code = 130
+        code = STOPPED
     except AttritionError as error:
         if debug:
             raise
@@ -92,4 +93,7 @@ def main(arguments: list[str] | None = None) -> None:
                 "Run the same command with --debug, and please report what it prints."
             )
             code = 3
+    if code == STOPPED:  # typer, too, makes this of ctrl-C
+        kept = " Finished stages are kept: the same command goes on where this one stopped." if given[:1] in _RESUMED else ""
+        tell(f"\n[bold]Stopped.[/]{kept}")
     sys.exit(code if isinstance(code, int) else 0)

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from attrition.cli.console import counting, err, out
+from attrition.cli.console import counting, out, tell
 from attrition.names import AttritionError, look_up
 
 app = typer.Typer(name="data", help="Fetch, check and describe corpora.", no_args_is_help=True)
@@ -26,7 +26,7 @@ def fetch() -> None:
     """
     from attrition.corpus.massive import fetch as fetch_massive
 
-    out.print(f"MASSIVE 1.1 lies at [bold]{escape(str(fetch_massive()))}[/]")
+    out.print(f"MASSIVE 1.1 lies at [bold]{escape(str(fetch_massive()))}[/]", soft_wrap=True)
 
 
 @app.command()
@@ -42,10 +42,10 @@ def check(
     with counting("Checking") as progress:
         found = check_massive(path, progress=progress)
     for problem in found.problems[:SHOWN_PROBLEMS]:
-        err.print(escape(str(problem)))
+        tell(escape(str(problem)))
     if len(found.problems) > SHOWN_PROBLEMS:
-        err.print(f"... and {len(found.problems) - SHOWN_PROBLEMS:,} more.")
-    out.print(escape(found.summary()))
+        tell(f"... and {len(found.problems) - SHOWN_PROBLEMS:,} more.")
+    out.print(escape(found.summary()), soft_wrap=True)
     if not found.ok:
         raise typer.Exit(1)
 
@@ -78,11 +78,13 @@ def describe(
     frame = pd.concat(frames, ignore_index=True)
     if csv is not None:
         frame.to_csv(csv, index=False)
-        out.print(f"Written: {escape(str(csv))}")
+        out.print(f"Written: {escape(str(csv))}", soft_wrap=True)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in frame.columns:
-        table.add_column(name.replace("_", " "), justify="left" if name in ("language", "split", "cut") else "right")
+        table.add_column(
+            name.replace("_", " "), overflow="fold", justify="left" if name in ("language", "split", "cut") else "right"
+        )
     for row in frame.itertuples(index=False):
         table.add_row(*(_cell(value) for value in row))
     out.print(table)

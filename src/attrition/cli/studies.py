@@ -102,7 +102,10 @@ def _show(folder: Path) -> None:
 
     results = read_results(folder)
     for run in results.runs:
-        out.print(terminal_matrix(run.matrix, title=f"{run.label}: F1 on each language after each stage", width=out.width))
+        out.print(f"[bold]{escape(run.label)}[/]: F1 on each language after each stage")
+        table = terminal_matrix(run.matrix, width=out.width)
+        table.title = None  # it would be broken to the width of the table
+        out.print(table)
         for sentence in words(run.matrix):
             out.print(f"  {escape(sentence)}")
         out.print()

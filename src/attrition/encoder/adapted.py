@@ -35,7 +35,7 @@ def adapted_linears(x_MNI: Tensor, mask_MNI: Tensor | None, scale_M: Tensor, lay
         layers: weights, biases and factors.
     """
     flat = [tensor for layer in layers for tensor in layer]
-    outputs: tuple[Tensor, ...] = _AdaptedLinears.apply(x_MNI, mask_MNI, scale_M, *flat)
+    outputs: tuple[Tensor, ...] = _AdaptedLinears.apply(x_MNI, mask_MNI, scale_M, *flat)  # type: ignore[no-untyped-call]
     return outputs
 
 
@@ -54,7 +54,9 @@ class _AdaptedLinears(torch.autograd.Function):
             end = start + layer.a.shape[1]
             outputs.append(out.baddbmm_(low_MNK[:, :, start:end], layer.b.transpose(1, 2)))
             start = end
-        ctx.save_for_backward(dropped, mask_MNI, scale_M, low_MNK, a_MKI, *(t for layer in layers for t in (layer.weight, layer.b)))
+        ctx.save_for_backward(
+            dropped, mask_MNI, scale_M, low_MNK, a_MKI, *(t for layer in layers for t in (layer.weight, layer.b))
+        )
         return tuple(outputs)
 
     @staticmethod

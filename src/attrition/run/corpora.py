@@ -14,6 +14,7 @@ from attrition.run.spec import Study
 
 Progress = Callable[[str, int, int], None]
 
+MOST_GENERATED = 100_000
 PHRASEBOOK_SIZES: dict[Split, int] = {"train": 500, "dev": 100, "test": 200}
 
 
@@ -41,9 +42,17 @@ def open_corpus(study: Study, progress: Progress | None = None) -> Corpus:
         raise AttritionError(
             "corpus.sizes.disjoint has no effect: the phrasebook's utterances are not translations of each other. Remove it."
         )
-    if sizes["dev"] == 0:
-        sizes["dev"] = 1  # a phrasebook has all splits; the study then uses none of it
-    return Phrasebook(sizes["train"], sizes["dev"], sizes["test"], seed=settings.sizes.seed, languages=study.languages)
+    sizes["dev"] = max(sizes["dev"], 1)  # a phrasebook has all splits; the study may use none of it
+    book = Phrasebook(sizes["train"], sizes["dev"], sizes["test"], seed=settings.sizes.seed, languages=study.languages)
+    for split, size in sizes.items():
+        for language in study.languages:
+            # Most are refused only after minutes of generating.
+            if size > (most := min(book.num_distinct(language, split), MOST_GENERATED)):
+                raise AttritionError(
+                    f"corpus.sizes.{split} = {size}, but the phrasebook makes at most {most:,} {split} utterances in "
+                    f"{language}. Ask for fewer."
+                )
+    return book
 
 
 def _located(path: str, folder: Path) -> Path:

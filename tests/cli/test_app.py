@@ -1,0 +1,151 @@
+"""Help, exit codes, and what is said when something goes wrong."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attrition.cli import listing
+from attrition.cli.app import app
+from attrition.cli.data import app as data_app
+
+Say = Callable[..., Any]
+
+COMMANDS = [str(command.name) for command in app.registered_commands]
+DATA_COMMANDS = [f"data {command.callback.__name__}" for command in data_app.registered_commands if command.callback]
+
+
+def test_the_promised_commands_are_there() -> None:
+    assert set(COMMANDS) >= {"demo", "run", "report", "list", "languages", "metrics", "params", "export"}
+    assert DATA_COMMANDS == ["data fetch", "data check", "data describe"]
+
+
+@pytest.mark.parametrize("command", [*COMMANDS, *DATA_COMMANDS])
+@pytest.mark.parametrize("flag", ["--help", "-h"])
+def test_every_command_has_help_with_an_example(command: str, flag: str, say: Say) -> None:
+    said = say(*command.split(), flag)
+    assert said.code == 0
+    # Once as the usage line, once or more as an example.
+    assert said.out.count(f"attrition {command}") >= 2, said.out
+
+
+@pytest.mark.parametrize("arguments", [(), ("--help",)])
+def test_the_program_says_where_to_start(arguments: tuple[str, ...], say: Say) -> None:
+    said = say(*arguments)
+    assert "attrition demo" in said.out + said.err
+    assert said.code == (0 if arguments else 2)
+
+
+def test_version(say: Say) -> None:
+    said = say("--version")
+    assert (said.code, said.out.split()[0]) == (0, "attrition")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("rnu",),
+        ("run",),
+        ("run", "a.toml", "b.toml"),
+        ("run", "--bogus"),
+        ("list",),
+        ("list", "metods"),
+        ("report",),
+        ("metrics",),
+        ("params", "--languages", "0"),
+        ("params", "--languages", "many"),
+        ("params", "--rank", "0"),
+        ("params", "--model", "nothing"),
+        ("metrics", "nothing.csv"),
+        ("metrics", "."),
+        ("report", "nothing"),
+        ("report", "/dev/null"),
+        ("run", "nothing.toml"),
+        ("run", "."),
+        ("export", "nothing", "a:b", "out"),
+        ("languages", "--where", "script"),
+        ("languages", "--where", "scirpt=Latn"),
+        ("languages", "--where", "script=Ltn"),
+        ("data", "check", "nothing.tar"),
+        ("data", "check", "."),
+        ("data", "describe", "--corpus", "masive"),
+        ("data", "describe", "--corpus", "columns"),
+        ("data", "describe", "--corpus", "phrasebook", "-l", "[bold]xx"),
+        ("data", "describe", "--corpus", "phrasebook", "-l", "en-US", "--csv", "no/such/folder/x.csv"),
+        ("data", "describe", "--corpus", "phrasebook", "-l", "en-US", "--model", "tiny:gpt"),
+    ],
+    ids=lambda arguments: " ".join(arguments),
+)
+def test_bad_input_is_a_sentence_and_exit_code_2(
+    arguments: tuple[str, ...], say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    said = say(*arguments)
+    assert said.code == 2
+    assert "Error" in said.err or "Usage" in said.err
+    assert "Traceback" not in said.err
+    assert "mistake of attrition" not in said.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_debug_shows_the_trace_wherever_it_stands() -> None:
+    command = [sys.executable, "-m", "attrition"]
+    for arguments in (["--debug", "report", "nothing"], ["report", "nothing", "--debug"]):
+        done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
+        assert done.returncode == 1
+        assert "Traceback (most recent call last)" in done.stderr
+        assert "AttritionError: nothing is no results folder" in done.stderr
+
+
+def test_users_own_names_are_not_markup(say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert "[bold]x[/red]" in say("report", "[bold]x[/red]").err
+    Path("m.csv").write_text("trained,[bold]a,b[/]\n[bold]a,0.5,\nb[/],0.2,0.3\n")
+    said = say("metrics", "m.csv")
+    assert (said.code, "[bold]a" in said.out, "b[/]" in said.out) == (0, True, True)
+
+
+def test_long_paths_stay_whole(say: Say) -> None:
+    path = "/".join(["nowhere"] * 40)
+    assert path in say("report", path).err
+
+
+@pytest.mark.parametrize("arguments", [("list", "methods"), ("demo",), ("run", "x.toml")])
+def test_ctrl_c(arguments: tuple[str, ...], say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    def stop(*_: Any, **__: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setitem(listing._LISTS, "methods", stop)
+    monkeypatch.setattr("attrition.run.spec.read_study", stop)
+    said = say(*arguments)
+    assert said.code == 130
+    assert "Stopped." in said.err
+    assert ("the same command goes on" in said.err) == (arguments[0] != "list")
+
+
+def test_our_own_mistakes_ask_to_be_reported(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("division by [zero]")
+
+    monkeypatch.setitem(listing._LISTS, "methods", fail)
+    said = say("list", "methods")
+    assert said.code == 3
+    assert "A mistake of attrition itself: ZeroDivisionError: division by [zero]" in said.words
+    assert "--debug" in said.err
+    with pytest.raises(ZeroDivisionError):
+        app(args=["list", "methods"], standalone_mode=False)
+
+
+def test_a_reader_that_has_enough_is_no_error() -> None:
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+    command = f"{sys.executable} -m attrition languages --json | head -n 1"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False, env=environment)
+    assert done.stdout == "{\n"
+    assert "Error" not in done.stderr
+    assert "Traceback" not in done.stderr

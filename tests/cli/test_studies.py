@@ -1,0 +1,232 @@
+"""`attrition run`, `report`, `demo` and `export`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from safetensors.numpy import load_file
+
+import attrition.run.engine as engine
+from attrition.run.store import Store
+
+Say = Callable[..., Any]
+Write = Callable[..., Path]
+
+
+def test_a_run_shows_r_metrics_words_and_time(results: Path, write_study: Write, say: Say) -> None:
+    said = say("run", write_study(), "--out", results, "--no-report")
+    assert said.code == 0
+    assert "VANILLA: F1 on each language after each stage" in said.out
+    assert "mine [red]" in said.out
+    assert "Final F1" in said.out
+    for part in ("data", "training", "evaluation", "other"):
+        assert f"{part} " in said.out
+    assert "100% lies there already" in said.err
+
+
+def test_a_report_again(results: Path, say: Say) -> None:
+    said = say("report", results)
+    assert said.code == 0
+    assert str(results / "report" / "index.html") in said.err
+    page = (results / "report" / "index.html").read_text(encoding="utf-8")
+    assert "mine [red]" in page
+
+
+def test_dry_run_trains_nothing(write_study: Write, say: Say, tmp_path: Path) -> None:
+    orders = [["en-US", "zh-CN"], ["zh-CN", "en-US"]]
+    said = say("run", write_study(methods=["VANILLA", "MONO"], orders=orders), "--dry-run")
+    assert said.code == 0
+    assert "tiny [bold]: 4 runs" in said.out
+    assert "8 stages, 4 to train: 4 are shared between runs." in said.out
+    for word in ("seconds", "of memory", "of disk"):
+        assert word in said.out
+    assert [path.name for path in tmp_path.iterdir()] == ["study.toml"]
+
+
+def test_dry_run_knows_what_is_there(results: Path, write_study: Write, say: Say) -> None:
+    assert f"4 of them lie in {results} already." in say("run", write_study(), "--out", results, "--dry-run").out
+
+
+def test_results_lie_under_the_studys_name(write_study: Write, say: Say, tmp_path: Path) -> None:
+    said = say("run", write_study(name="Grün & 研究", methods=["VANILLA"]), "--set", 'languages=["en-US"]', "--no-report")
+    assert said.code == 0
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["gr-n"]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (["training.epoch=3"], "unknown setting 'epoch'. Did you mean 'epochs'?"),
+        (["model.name=tiny:bart"], "Did you mean 'bert'?"),
+        (["model.name=tiny"], "has no source"),
+        (["model.name=hub:./nothing"], "hub:./nothing"),
+        (["corpus.path=x"], "corpus.path has no effect"),
+        (["corpus.sizes.disjoint=true"], "corpus.sizes.disjoint has no effect"),
+        (["corpus.name=columns"], "needs corpus.path"),
+        (["corpus.name=columns", "corpus.path=study.toml"], "is not a folder"),
+        (["corpus.name=massive", "corpus.path=nothing"], "three ways"),
+        (["corpus.name=massive", "corpus.path=study.toml"], "is not a tar"),
+        (["corpus.sizes.train=10000000"], "makes at most"),
+        (["corpus.sizes.dev=0"], "keeps the best weights"),
+        (['methods=[{method="SHARED LoRA", targets=["qery"]}]'], "Did you mean 'query'?"),
+        (['methods=[{method="SHARED LoRA", rank=100000000000}]'], "GB of memory"),
+        (["machine.device=meta"], "machine.device"),
+        (["nonsense"], "is not KEY=VALUE"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_study_that_cannot_run_says_why(
+    changes: list[str], message: str, write_study: Write, say: Say, tmp_path: Path
+) -> None:
+    said = say("run", write_study(), *(part for change in changes for part in ("--set", change)), "--out", tmp_path / "out")
+    assert said.code == 2
+    assert message in said.words
+    assert "Traceback" not in said.err
+    assert not (tmp_path / "out" / "study.toml").exists()
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"name": "x"}', b"\xff\xfe", b"name = 'x'\r\n"])
+def test_what_is_no_study(content: bytes, say: Say, tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_bytes(content)
+    said = say("run", tmp_path / "x.json")
+    assert said.code == 2
+    assert "x.json" in said.err
+
+
+def test_windows_line_ends(write_study: Write, say: Say) -> None:
+    path = write_study()
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes().replace(b"\n", b"\r\n"))
+    assert say("run", path, "--dry-run").code == 0
+
+
+def test_out_is_a_file(write_study: Write, say: Say) -> None:
+    path = write_study()
+    said = say("run", path, "--out", path)
+    assert (said.code, "a file is in the way" in said.err) == (2, True)
+
+
+def test_out_is_where_the_study_file_lies(write_study: Write, say: Say) -> None:
+    path = write_study()
+    before = path.read_bytes()
+    assert "would be written over" in say("run", path, "--out", ".").err
+    assert path.read_bytes() == before
+
+
+def test_out_is_another_studys(results: Path, write_study: Write, say: Say) -> None:
+    said = say("run", write_study(name="another"), "--out", results)
+    assert said.code == 2
+    assert "holds the results of the study 'tiny [bold]', not of 'another'" in said.words
+
+
+def test_a_changed_study_in_the_same_folder(write_study: Write, say: Say, tmp_path: Path) -> None:
+    path, out = write_study(methods=["VANILLA"]), tmp_path / "out"
+    assert say("run", path, "--out", out, "--no-report").code == 0
+    said = say("run", path, "--out", out, "--no-report", "--set", "training.head_learning_rate=0.02")
+    assert said.code == 0
+    assert "They were moved to" in said.words
+    assert (len(list(out.glob("runs/*"))), len(list(out.glob("earlier/*")))) == (1, 1)
+    # And back again: nothing is trained a second time.
+    said = say("run", path, "--out", out, "--no-report")
+    assert "100% lies there already" in said.err
+    assert len(Store(out).keys("stages")) == 4
+
+
+def test_an_interrupted_run_says_how_to_go_on(
+    write_study: Write, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    train, calls = engine.train_population, []
+
+    def stop_at_the_third(*arguments: Any, **named: Any) -> Any:
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return train(*arguments, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "train_population", stop_at_the_third)
+        said = say("run", write_study(), "--out", tmp_path / "out", "--no-report")
+    assert said.code == 130
+    assert "the same command goes on where this one stopped" in said.words
+    assert len(Store(tmp_path / "out").keys("stages")) == 2
+    said = say("run", tmp_path / "study.toml", "--out", tmp_path / "out", "--no-report")
+    assert (said.code, "50% lies there already" in said.err) == (0, True)
+
+
+# The demo
+
+
+def test_fresh_removes_results_and_nothing_else(write_study: Write, say: Say, tmp_path: Path) -> None:
+    write_study()
+    said = say("demo", "--fresh", "--out", tmp_path)
+    assert said.code == 2
+    assert "is not a results folder" in said.words
+    assert (tmp_path / "study.toml").exists()
+
+
+def test_forgetting_keeps_what_is_not_ours(write_study: Write, say: Say, tmp_path: Path) -> None:
+    from attrition.run.folder import forget
+
+    assert say("run", write_study(methods=["VANILLA"]), "--out", tmp_path / "out", "--no-report").code == 0
+    (tmp_path / "out" / "notes.txt").write_text("mine")
+    forget(tmp_path / "out")
+    assert {path.name for path in (tmp_path / "out").iterdir()} <= {"notes.txt", ".lock"}
+    forget(tmp_path / "nothing")
+
+
+# Export
+
+
+def test_export_of_an_adapter(results: Path, runs: dict[str, str], say: Say, tmp_path: Path) -> None:
+    pytest.importorskip("peft")
+    said = say("export", results, f"{runs['mine [red]']}:zh-CN", tmp_path / "adapter")
+    assert said.code == 0
+    config = json.loads((tmp_path / "adapter" / "adapter_config.json").read_text())
+    assert (config["peft_type"], config["r"], config["lora_alpha"]) == ("LORA", 32, 32)
+    stored = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
+    spec = json.loads((results / "runs" / runs["mine [red]"] / "spec.json").read_text())
+    trained = Store(results).load_tensors(spec["stages"][1]["key"])
+    name = "encoder.layer.0.attention.self.query.lora_A"
+    assert (stored[f"base_model.model.bert.{name}.weight"] == trained[name]).all()
+
+
+def test_export_of_a_whole_model(results: Path, runs: dict[str, str], say: Say, tmp_path: Path) -> None:
+    from transformers import AutoModelForTokenClassification
+
+    spec = json.loads((results / "runs" / runs["VANILLA"] / "spec.json").read_text())
+    key = spec["stages"][0]["key"]
+    assert say("export", results, key, tmp_path / "by-key").code == 0
+    assert say("export", results, f"{runs['VANILLA']}:en-US", tmp_path / "by-name").code == 0
+    by_key, by_name = (load_file(tmp_path / name / "model.safetensors") for name in ("by-key", "by-name"))
+    assert all((by_key[name] == by_name[name]).all() for name in by_key)
+    model = AutoModelForTokenClassification.from_pretrained(tmp_path / "by-key")
+    assert model.config.vocab_size == 355
+    assert len(model.config.id2label) == 2 * len(Store(results).about("stages", key)["labels"]) // 2
+
+
+@pytest.mark.parametrize(
+    ("stage", "message"),
+    [
+        ("nonsense", "There is no stage 'nonsense'"),
+        ("nonsense:en-US", "Unknown run 'nonsense'"),
+        ("{run}:en-UK", "Did you mean 'en-US'?"),
+        ("{run}:", "unknown language ''"),
+        (":", "Unknown run ''"),
+    ],
+)
+def test_export_of_what_is_not_there(
+    stage: str, message: str, results: Path, runs: dict[str, str], say: Say, tmp_path: Path
+) -> None:
+    said = say("export", results, stage.format(run=runs["VANILLA"]), tmp_path / "out")
+    assert said.code == 2
+    assert message in said.words
+    assert not (tmp_path / "out").exists()
+
+
+def test_export_writes_over_nothing(results: Path, runs: dict[str, str], say: Say, tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").touch()
+    said = say("export", results, f"{runs['VANILLA']}:en-US", tmp_path)
+    assert (said.code, "is there already" in said.words) == (2, True)
