@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Annotated
@@ -64,12 +65,17 @@ def run(
 
 def report(
     folder: Annotated[Path, typer.Argument(metavar="RUNS", help="A results folder that `attrition run` wrote.")],
+    beside: Annotated[
+        list[Path] | None,
+        typer.Option("--beside", metavar="RUNS", help="Show another study's runs too, as another model's (may be repeated)."),
+    ] = None,
 ) -> None:
     """Make the report of a results folder again; needs no model and no torch.
 
-    [dim]attrition report runs/massive-small[/]
+    [dim]attrition report runs/massive-small
+    attrition report runs/cuts-blanks --beside runs/cuts-graphemes[/]
     """
-    _report(folder)
+    _report(folder, beside or [])
 
 
 def _run(path: Path, folder: Path | None, changes: list[str], *, dry_run: bool = False, with_report: bool = True) -> None:
@@ -118,10 +124,10 @@ def _show(folder: Path) -> None:
     )
 
 
-def _report(folder: Path) -> None:
+def _report(folder: Path, beside: Sequence[Path] = ()) -> None:
     from attrition.cli.console import counting
     from attrition.report.page import make_report
 
     with counting("Drawing the report") as progress:
-        page = make_report(folder, progress=lambda done, total, what: progress(f"Drawing {what}", done, total))
+        page = make_report(folder, beside=beside, progress=lambda done, total, what: progress(f"Drawing {what}", done, total))
     tell(f"Report: [bold]{escape(str(page))}[/]")
