@@ -114,7 +114,7 @@ def compare_training(
         seed = len(losses[OURS])
 
         def timed() -> None:
-            (finished,) = ours.train(model, trains, [compact], [start], settings, seed=seed)
+            (finished,) = ours.train(model, trains, [compact], [start.clone], settings, seed=seed)
             losses[OURS].append(finished.history[-1].train_loss)
 
         return timed
@@ -131,7 +131,7 @@ def compare_training(
     )
     # The very first step, on the same batch from the same start: only dropout differs.
     first = np.arange(min(settings.batch_size, len(compact)))
-    (finished,) = ours.train(model, trains, [compact.select(first)], [start], settings)
+    (finished,) = ours.train(model, trains, [compact.select(first)], [start.clone], settings)
     back()
     single = bench.trainer(module, settings, train=[rows[row] for row in first], steps=1)
     first_loss = {OURS: finished.history[-1].train_loss, TRAINER: float(single.train().training_loss)}
@@ -150,7 +150,7 @@ def learned(bench: Bench) -> Tensor:
     """A learner that has seen enough to predict spans."""
     settings = dataclasses.replace(LEARN_SETTINGS, epochs=bench.plan.learn_epochs)
     start = bench.model.start(bench.lora, "benchmark")
-    return ours.train(bench.model, bench.lora, [bench.work.compact(bench.work.train)], [start], settings)[0].flat
+    return ours.train(bench.model, bench.lora, [bench.work.compact(bench.work.train)], [start.clone], settings)[0].flat
 
 
 def compare_evaluation(bench: Bench, flat_P: Tensor) -> dict[str, Any]:

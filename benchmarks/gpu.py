@@ -163,7 +163,7 @@ class Bench:
     def train_ours(self, trains: Trains, learners: int, count: int) -> common.Prepare:
         """A pass of a population."""
         sets = [self.utterances(count, seed) for seed in range(learners)]
-        starts = [self.model.start(trains, "gpu", number) for number in range(learners)]
+        starts = [self.model.start(trains, "gpu", number).clone for number in range(learners)]
 
         def prepare() -> Callable[[], object]:
             def timed() -> None:

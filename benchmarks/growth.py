@@ -117,7 +117,7 @@ def _training(rank: int, learners: int, size: Size) -> dict[str, Any]:
     work = load_workload(size.model, ("en-US", "de-DE"), size.num_train, 2, phrasebook=True)
     model, trains = build_model(work.pretrained, work.vocabulary, work.labels), LoRA(rank=rank)
     settings = TrainingSettings(epochs=1, keep="last")
-    starts = [model.start(trains, "growth", number) for number in range(learners)]
+    starts = [model.start(trains, "growth", number).clone for number in range(learners)]
     compact = work.compact(work.train)
     first = compact.select(np.arange(min(32, len(compact))))
     ours.train(model, trains, [first] * learners, starts, settings)  # warms up; not timed

@@ -10,6 +10,7 @@ import dataclasses
 import json
 import sys
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,7 @@ def run_side(side: str, folder: Path) -> dict[str, Any]:
         train = dataclasses.replace(train, ids=vocabulary.compact(train.ids).astype(np.int32))
         model = build_model(pretrained, vocabulary, labels)
         loaded = common.resident_memory()
-        (finished,) = ours.train(model, Full(), [train], [model.start(Full(), "benchmark")], settings)
+        (finished,) = ours.train(model, Full(), [train], [partial(model.start, Full(), "benchmark")], settings)
         loss = finished.history[-1].train_loss
     else:
         from transformers import AutoModelForTokenClassification, AutoTokenizer

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from torch import Tensor
@@ -21,7 +21,7 @@ def train(
     model: Model,
     trains: Trains,
     utterances: Sequence[Encoded],
-    starts: Sequence[Tensor],
+    starts: Sequence[Callable[[], Tensor]],
     settings: TrainingSettings,
     *,
     seed: int = 0,

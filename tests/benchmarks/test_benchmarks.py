@@ -6,6 +6,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -195,10 +196,10 @@ def _tiny() -> Any:
 def test_our_side_trains_every_learner(work: Workload) -> None:
     model, trains = build_model(work.pretrained, work.vocabulary, work.labels), LoRA(rank=2)
     compact = work.compact(work.train)
-    starts = [model.start(trains, number) for number in range(3)]
+    starts = [partial(model.start, trains, number) for number in range(3)]
     finished = ours.train(model, trains, [compact] * 3, starts, dataclasses.replace(cpu.LORA_SETTINGS, batch_size=8))
     assert sorted(each.task.name for each in finished) == ["0", "1", "2"]
-    assert all(not torch.equal(each.flat, each.task.start) for each in finished)
+    assert all(not torch.equal(each.flat, each.task.start()) for each in finished)
 
 
 def test_no_results_is_said(tmp_path: Path) -> None:

@@ -31,7 +31,7 @@ def run(tasks: Sequence[Task], model: Model, trains: Trains, **more: Any) -> dic
 
 
 def task(name: str, model: Model, trains: Trains, train: Encoded, dev: Encoded, settings: TrainingSettings) -> Task:
-    return Task(name, model.start(trains, name), train, dev, settings, (name,))
+    return Task(name, lambda: model.start(trains, name), train, dev, settings, (name,))
 
 
 def nothing(encoded: Encoded) -> Encoded:
@@ -62,7 +62,7 @@ def test_a_population_equals_its_members(kind: str, dropout: float, make_model: 
     assert list(together) == ["short", "middle", "long"], "in the order of finishing: after 2, 12 and 25 steps"
     for each in tasks:
         alone = run([each], model, trains)[each.name]
-        assert (alone.flat - each.start).abs().max() > 1e-3
+        assert (alone.flat - each.start()).abs().max() > 1e-3
         torch.testing.assert_close(together[each.name].flat, alone.flat, atol=2e-4, rtol=0)
         for ours, theirs in zip(together[each.name].history, alone.history, strict=True):
             assert ours.train_loss == pytest.approx(theirs.train_loss, abs=2e-5)
@@ -73,8 +73,10 @@ def test_a_population_equals_its_members(kind: str, dropout: float, make_model: 
 def test_dropout_matters_and_is_each_learners_own(make_model: Any, make_encoded: Any) -> None:
     model, encoded = make_model(), make_encoded(16)
     settings = dataclasses.replace(PLAIN, dropout=0.2)
-    start = model.start(LoRA(rank=4), "x")
-    tasks = [Task(name, start, encoded, nothing(encoded), settings, ("batches", name)) for name in ("a", "b")]
+    tasks = [
+        Task(name, lambda: model.start(LoRA(rank=4), "x"), encoded, nothing(encoded), settings, ("batches", name))
+        for name in ("a", "b")
+    ]
     together = run(tasks, model, LoRA(rank=4, dropout=0.2))
     assert (together["a"].flat - together["b"].flat).abs().max() > 1e-4
     without = run(tasks[:1], model, LoRA(rank=4, dropout=0.0))["a"]
@@ -198,7 +200,7 @@ def test_early_stopping_in_a_population(make_model: Any, make_encoded: Any) -> N
     ]
     together = run(tasks, model, trains)
     assert len(together["hopeless"].history) == 2
-    assert torch.equal(together["hopeless"].flat, tasks[0].start)
+    assert torch.equal(together["hopeless"].flat, tasks[0].start())
     assert len(together["steady"].history) == 5
     torch.testing.assert_close(together["steady"].flat, run(tasks[1:], model, trains)["steady"].flat, atol=2e-4, rtol=0)
 

@@ -40,7 +40,7 @@ def run(tasks: Sequence[Task], model: Model, trains: Trains, **more: Any) -> dic
 
 
 def task(name: str, model: Model, trains: Trains, train: Encoded, dev: Encoded, settings: TrainingSettings) -> Task:
-    return Task(name, model.start(trains, name), train, dev, settings, (name,))
+    return Task(name, lambda: model.start(trains, name), train, dev, settings, (name,))
 
 
 def nothing(encoded: Encoded) -> Encoded:
@@ -90,7 +90,7 @@ def test_full_equals_a_plain_loop_on_transformers(
     settings = dataclasses.replace(PLAIN, weight_decay=0.1, max_grad_norm=0.5)
     learner = task("a", model, Full(), encoded, nothing(encoded), settings)
     module = as_task_model(model)
-    start = model.layout(Full()).unpack(learner.start)
+    start = model.layout(Full()).unpack(learner.start())
     with torch.no_grad():
         module.classifier.weight.copy_(start[HEAD_WEIGHT])
         module.classifier.bias.copy_(start[HEAD_BIAS])
@@ -122,7 +122,7 @@ def test_lora_equals_a_plain_loop_on_peft(
     model, encoded = make_model(kind), make_encoded(40)
     trains = LoRA(rank=4, alpha=8, dropout=0.0)
     learner = task("a", model, trains, encoded, nothing(encoded), PLAIN)
-    start = model.layout(trains).unpack(learner.start)
+    start = model.layout(trains).unpack(learner.start())
     base = as_task_model(model)
     with torch.no_grad():
         base.classifier.weight.copy_(start[HEAD_WEIGHT])
@@ -175,7 +175,7 @@ def test_dropout_acts_where_transformers_has_it(
     learner = task("a", model, Full(), encoded, nothing(encoded), settings)
     module = as_task_model(model)
     module.set_attn_implementation("eager")
-    start = model.layout(Full()).unpack(learner.start)
+    start = model.layout(Full()).unpack(learner.start())
     start[HEAD_WEIGHT] *= 50  # a view: a head that says something, so that losses differ
     with torch.no_grad():
         module.classifier.weight.copy_(start[HEAD_WEIGHT])

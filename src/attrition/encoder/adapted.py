@@ -34,8 +34,14 @@ def adapted_linears(x_MNI: Tensor, mask_MNI: Tensor | None, scale_M: Tensor, lay
         scale_M: alpha / r of each learner.
         layers: weights, biases and factors.
     """
-    flat = [tensor for layer in layers for tensor in layer]
-    outputs: tuple[Tensor, ...] = _AdaptedLinears.apply(x_MNI, mask_MNI, scale_M, *flat)  # type: ignore[no-untyped-call]
+    inputs = [x_MNI, mask_MNI, scale_M, *(tensor for layer in layers for tensor in layer)]
+    device = x_MNI.device.type
+    if torch.is_autocast_enabled(device):
+        # Autocast does not reach products in place, so everything is cast here, once.
+        dtype = torch.get_autocast_dtype(device)
+        inputs = [None if tensor is None else tensor.to(dtype) for tensor in inputs]
+    with torch.autocast(device, enabled=False):
+        outputs: tuple[Tensor, ...] = _AdaptedLinears.apply(*inputs)  # type: ignore[no-untyped-call]
     return outputs
 
 

@@ -133,10 +133,13 @@ class _Pass:
 
     def linears(self, names: Sequence[str], x_MBLI: Tensor) -> list[Tensor]:
         """Layers that read the same input; those with factors share one dropout mask."""
-        plain = [name for name in names if self.adapter is None or name not in self.adapter.factors]
-        out = {name: F.linear(x_MBLI, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]) for name in plain}
-        if self.adapter is not None and len(plain) < len(names):
-            adapted = [name for name in names if name not in out]
+        adapted = [name for name in names if self.adapter is not None and name in self.adapter.factors]
+        out = {
+            name: F.linear(x_MBLI, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"])
+            for name in names
+            if name not in adapted
+        }
+        if self.adapter is not None and adapted:
             layers = [
                 Factored(self.weights[f"{name}.weight"], self.weights[f"{name}.bias"], *self.adapter.factors[name])
                 for name in adapted

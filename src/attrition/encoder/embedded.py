@@ -196,6 +196,7 @@ def load(name: str) -> Pretrained:
         else:
             floats = np.frombuffer(data, np.float32, entry.num_values, entry.offset)
             weights[target] = torch.from_numpy(floats.copy()).reshape(shape)
+    _forget(data)
     return Pretrained(
         name=f"embedded:{name}",
         config=BertConfig(
@@ -211,15 +212,23 @@ def load(name: str) -> Pretrained:
         ),
         tokenizer=Tokenizer.from_file(str(tokenizer_path)),
         weights=weights,
-        rows=_rows(blocks(directory["emb.word"], header.hidden), header.hidden),
+        rows=_rows(blocks(directory["emb.word"], header.hidden), header.hidden, data),
         fingerprint=model[2],
         tokenizer_fingerprint=tokenizer[2],
         note="multilingual-E5-small, 4-bit (Q4_0) weights dequantised to float32; its pooler is not in the file",
     )
 
 
-def _rows(stored: NDArray[np.uint8], width: int) -> Callable[[NDArray[np.int64]], Tensor]:
+def _forget(data: mmap.mmap) -> None:
+    """Give back the memory of pages read so far; they are read again if they are asked for."""
+    if hasattr(data, "madvise"):
+        data.madvise(mmap.MADV_DONTNEED)
+
+
+def _rows(stored: NDArray[np.uint8], width: int, data: mmap.mmap) -> Callable[[NDArray[np.int64]], Tensor]:
     def rows(ids: NDArray[np.int64]) -> Tensor:
-        return dequantise(stored[ids], width)
+        found = dequantise(stored[ids], width)
+        _forget(data)
+        return found
 
     return rows

@@ -159,7 +159,7 @@ class _Engine:
         def joined(split: Split) -> Encoded:
             return join([encoded[language, split] for language in job.languages])
 
-        return Task(job.key, self._start(job), joined("train"), joined("dev"), job.choice.training, job.seed)
+        return Task(job.key, lambda: self._start(job), joined("train"), joined("dev"), job.choice.training, job.seed)
 
     def _passes(self, job: Job) -> int:
         return job.choice.training.epochs * sum(len(self._prepared.encoded[language, "train"]) for language in job.languages)

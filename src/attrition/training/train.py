@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -37,10 +37,14 @@ from attrition.training.settings import TrainingSettings
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One learner's training: where it starts, what it reads, how; `seed` names its random streams."""
+    """One learner's training: where it starts, what it reads, how; `seed` names its random streams.
+
+    `start` makes the vector [P] to start from. It is called once, when training begins, and the vector is trained in place:
+    a whole encoder need not be in memory twice.
+    """
 
     name: str
-    start: Tensor
+    start: Callable[[], Tensor]
     train: Encoded
     dev: Encoded
     settings: TrainingSettings
@@ -169,6 +173,16 @@ def train_population(
             population.leave(done)
 
 
+def _stacked(starts: Sequence[Callable[[], Tensor]], size: int, device: torch.device) -> Tensor:
+    """The starting vectors of a population, [M, P]."""
+    if len(starts) == 1:
+        return starts[0]().to(device).unsqueeze(0)
+    flat_MP = torch.empty(len(starts), size, device=device)
+    for row, start in zip(flat_MP, starts, strict=True):
+        row.copy_(start())
+    return flat_MP
+
+
 class _Population:
     """The stacked parameters of the learners still training."""
 
@@ -176,7 +190,7 @@ class _Population:
         self.learners = learners
         self._model, self._trains, self._clock = model, trains, clock
         self._layout: Layout = model.layout(trains)
-        self._flat = torch.stack([learner.task.start for learner in learners]).to(model.device)
+        self._flat = _stacked([learner.task.start for learner in learners], self._layout.size, model.device)
         self._grads = torch.zeros_like(self._flat)
         self._optimizer = PopulationAdamW(
             self._flat, self._grads, self._layout, [learner.task.settings for learner in learners]
