@@ -176,7 +176,8 @@ def test_dropout_acts_where_transformers_has_it(
     module = as_task_model(model)
     module.set_attn_implementation("eager")
     start = model.layout(Full()).unpack(learner.start())
-    start[HEAD_WEIGHT] *= 50  # a view: a head that says something, so that losses differ
+    start[HEAD_WEIGHT] *= 50  # a head that says something, so that losses differ
+    learner = dataclasses.replace(learner, start=lambda: model.layout(Full()).pack(start))
     with torch.no_grad():
         module.classifier.weight.copy_(start[HEAD_WEIGHT])
         module.classifier.bias.copy_(start[HEAD_BIAS])
