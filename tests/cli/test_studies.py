@@ -156,6 +156,56 @@ def test_an_interrupted_run_says_how_to_go_on(
     assert (said.code, "50% lies there already" in said.err) == (0, True)
 
 
+# Packs
+
+
+def test_a_pack_runs_without_the_study_file(results: Path, write_study: Write, say: Say, tmp_path: Path) -> None:
+    path, pack = write_study(), tmp_path / "pack [1]"
+    said = say("prepare", path, pack)
+    assert said.code == 0
+    for words in ("utterances.safetensors.xz", "together", f"Packed: {pack}."):
+        assert words in said.out
+    path.unlink()
+    said = say("run", pack, "--out", tmp_path / "out", "--no-report")
+    assert said.code == 0
+    assert "VANILLA: F1 on each language after each stage" in said.out
+    there, here = (
+        {each.parent.name: each.read_bytes() for each in f.glob("runs/*/matrix.csv")} for f in (results, tmp_path / "out")
+    )
+    assert here == there
+    assert "4 of them lie in" in say("run", pack, "--out", results, "--dry-run").out
+
+
+def test_results_are_named_by_the_packed_study(write_study: Write, say: Say, tmp_path: Path) -> None:
+    say("prepare", write_study(), tmp_path / "pack", "--set", "name=another", "--set", 'methods=["VANILLA"]')
+    assert say("run", tmp_path / "pack", "--no-report").code == 0
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["another"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["run", "pack", "--set", "corpus.sizes.train=9"], "corpus.sizes.train was fixed when pack was packed"),
+        (["run", "pack", "--set", "training.epoch=9"], "Did you mean 'epochs'?"),
+        (["run", "pack", "--out", "pack"], "would be written over"),
+        (["run", "."], "is not a pack: it has no manifest.json"),
+        (["prepare", "study.toml", "pack"], "pack is there already"),
+        (["prepare", "study.toml", "new", "--set", "corpus.sizes.dev=0"], "keeps the best weights"),
+        (["prepare", "pack", "new"], "cannot be read"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_pack_that_cannot_be_made_or_run_says_why(
+    arguments: list[str], message: str, write_study: Write, say: Say, tmp_path: Path
+) -> None:
+    assert say("prepare", write_study(), "pack").code == 0
+    said = say(*arguments)
+    assert said.code == 2
+    assert message in said.words
+    assert "Traceback" not in said.err
+    assert {path.name for path in tmp_path.iterdir()} == {"study.toml", "pack"}
+
+
 # The demo
 
 

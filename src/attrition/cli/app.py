@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from attrition.cli import data, export, listing, numbers, studies
+from attrition.cli import data, export, listing, numbers, packs, studies
 from attrition.cli.console import tell
 from attrition.names import AttritionError
 
@@ -42,6 +42,7 @@ def root(
 
 app.command(name="demo")(studies.demo)
 app.command(name="run")(studies.run)
+app.command(name="prepare")(packs.prepare)
 app.command(name="report")(studies.report)
 app.command(name="list")(listing.list_names)
 app.command(name="languages")(listing.languages)

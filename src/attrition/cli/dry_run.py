@@ -16,10 +16,13 @@ from attrition.run.spec import Study
 from attrition.run.store import Store
 
 
-def show_plan(study: Study, folder: Path) -> None:
-    """Print runs, stages, sharing and an estimate of time, memory and disk; stages that lie in `folder` cost nothing."""
+def show_plan(study: Study, folder: Path, pack: Path | None = None) -> None:
+    """Print runs, stages, sharing and an estimate of time, memory and disk; stages that lie in `folder` cost nothing.
+
+    With `pack`, corpus and encoder are read from there.
+    """
     with TerminalWatcher() as watcher:
-        prepared = prepare(study, watcher, cache_folder())
+        prepared = prepare(study, watcher, cache_folder(), pack)
     plan = prepared.plan
     table = Table(
         title=f"{escape(study.name)}: {len(plan.runs)} runs",

@@ -43,6 +43,9 @@ class TerminalWatcher(Watcher):
     def encoded(self, language: str) -> None:
         self._bars.advance(self._encoding)
 
+    def packing(self, what: str, done: int, total: int) -> None:
+        self.reading(what, done, total)
+
     def planned(self, plan: StudyPlan, work: int, done: int) -> None:
         self._bars.update(self._encoding, visible=False)
         self._work, self._done, self._done_at_start = work, done, done

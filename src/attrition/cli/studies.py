@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from attrition.cli.console import out, tell
+
+if TYPE_CHECKING:
+    from attrition.run.spec import Study
 
 Changes = Annotated[
     list[str] | None,
@@ -46,7 +49,9 @@ def demo(
 
 
 def run(
-    study: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="A study file.")],
+    study: Annotated[
+        Path, typer.Argument(metavar="STUDY.toml", help="A study file, or a folder that `attrition prepare` made.")
+    ],
     folder: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for the results; by default runs/<study name>.")
     ] = None,
@@ -58,7 +63,8 @@ def run(
 
     [dim]attrition run studies/massive-small.toml
     attrition run studies/massive-small.toml --dry-run
-    attrition run studies/massive-small.toml --set corpus.sizes.train=500 --set 'methods=["VANILLA"]'[/]
+    attrition run studies/massive-small.toml --set corpus.sizes.train=500 --set 'methods=["VANILLA"]'
+    attrition run pack --out runs/packed[/]
     """
     _run(study, folder, changes or [], dry_run=dry_run, with_report=not no_report)
 
@@ -81,7 +87,8 @@ def report(
 def _run(path: Path, folder: Path | None, changes: list[str], *, dry_run: bool = False, with_report: bool = True) -> None:
     from attrition.run.spec import read_study
 
-    study = read_study(path, changes)
+    pack = path if path.is_dir() else None
+    study = read_study(path, changes) if pack is None else _open(pack, changes)
     # torch and transformers are slow to import: only after the study file is known to be right.
     from attrition.cli.progress import TerminalWatcher
     from attrition.run.engine import run_study
@@ -91,13 +98,19 @@ def _run(path: Path, folder: Path | None, changes: list[str], *, dry_run: bool =
     if dry_run:
         from attrition.cli.dry_run import show_plan
 
-        show_plan(study, folder)
+        show_plan(study, folder, pack)
         return
     with TerminalWatcher() as watcher:
-        run_study(study, folder, watcher)
+        run_study(study, folder, watcher, pack)
     _show(folder)
     if with_report:
         _report(folder)
+
+
+def _open(pack: Path, changes: list[str]) -> Study:
+    from attrition.run.pack import open_pack
+
+    return open_pack(pack, changes)
 
 
 def _show(folder: Path) -> None:

@@ -24,6 +24,7 @@ from attrition.names import AttritionError, unknown
 from attrition.streams import numpy_stream
 
 FORMAT = 2
+_TEXT = "utterance_ids"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,6 +179,25 @@ def content_key(encoded: Encoded) -> str:
     return digest.hexdigest()[:20]
 
 
+def text_to_codes(text: NDArray[np.str_]) -> NDArray[np.uint32]:
+    """Texts as UCS-4 code points, [len(text), longest]: text has no type in safetensors.
+
+    >>> text_to_codes(np.array(["a", "é1"])).tolist()
+    [[97, 0], [233, 49]]
+    """
+    return np.ascontiguousarray(text).view(np.uint32).reshape(len(text), text.itemsize // 4)
+
+
+def text_of_codes(codes: NDArray[np.generic]) -> NDArray[np.str_]:
+    """The opposite of `text_to_codes`.
+
+    >>> text_of_codes(text_to_codes(np.array(["a", "é1"]))).tolist()
+    ['a', 'é1']
+    """
+    kind = f"<U{codes.shape[1]}"
+    return np.ascontiguousarray(codes).view(kind).reshape(-1) if codes.size else np.zeros(len(codes), kind)
+
+
 def _ranks(ids: NDArray[np.str_], seed: int, split: Split) -> NDArray[np.uint64]:
     """A random number for each id, the same whatever else is drawn."""
     salt = int(numpy_stream("sample", seed, split).integers(2**63))
@@ -203,9 +223,7 @@ def _save(path: Path, encoded: Mapping[Split, Encoded]) -> None:
     arrays = {}
     for split, each in encoded.items():
         for name, array in each.arrays().items():
-            # Text has no type in safetensors: its UCS-4 code points do.
-            stored = array.view(np.uint32).reshape(len(array), array.itemsize // 4) if name == "utterance_ids" else array
-            arrays[f"{split}.{name}"] = np.ascontiguousarray(stored)
+            arrays[f"{split}.{name}"] = np.ascontiguousarray(text_to_codes(each.utterance_ids) if name == _TEXT else array)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -234,8 +252,4 @@ def _load(path: Path) -> dict[Split, Encoded] | None:
 
 def _restore(arrays: Mapping[str, NDArray[np.generic]], split: Split) -> Encoded:
     found = {field.name: arrays[f"{split}.{field.name}"] for field in dataclasses.fields(Encoded)}
-    codes = found["utterance_ids"]
-    found["utterance_ids"] = (
-        np.ascontiguousarray(codes).view(f"<U{codes.shape[1]}").reshape(-1) if codes.size else np.zeros(0, "<U1")
-    )
-    return Encoded(**found)  # type: ignore[arg-type]
+    return Encoded(**{**found, _TEXT: text_of_codes(found[_TEXT])})  # type: ignore[arg-type]

@@ -41,8 +41,14 @@ from attrition.training.train import Finished, Task, train_population
 VERSIONS = ("attrition", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "babel")
 
 
-def run_study(study: Study, folder: str | Path, watcher: Watcher | None = None) -> Path:
+def run_study(study: Study, folder: str | Path, watcher: Watcher | None = None, pack: Path | None = None) -> Path:
     """Run or resume a study in `folder`; stages that lie there already are not trained again.
+
+    Args:
+        study: as read from its file, or by `attrition.run.pack.open_pack`.
+        folder: for the results.
+        watcher: told how far the study is.
+        pack: where the study was packed, if corpus and encoder are to come from there.
 
     Raises:
         AttritionError: the study does not fit what is there, or another process is at work in the folder.
@@ -51,7 +57,7 @@ def run_study(study: Study, folder: str | Path, watcher: Watcher | None = None) 
     torch.set_num_threads(num_threads(study.machine.threads))
     with locked(folder):
         refuse_other_study(folder, study.name)
-        prepared = prepare(study, watcher, cache_folder())
+        prepared = prepare(study, watcher, cache_folder(), pack)
         refuse_too_large(prepared)
         write_whole(folder / "study.toml", tomli_w.dumps(resolved(study)))
         write_whole(folder / "environment.json", json.dumps(environment(prepared.device), indent=1) + "\n")

@@ -36,7 +36,11 @@ def export_stage(results: Path, stage: str, folder: Path) -> None:
     about = store.about("stages", key)
     tensors = {name: torch.from_numpy(np.array(array)) for name, array in store.load_tensors(key).items()}
     trains = _trains(about["trains"])
-    pretrained = load_pretrained(about["model"]["name"])
+    try:
+        pretrained = load_pretrained(about["model"]["name"])
+    except AttritionError as error:
+        # A run from a pack needs no encoder beside it; a model for others needs its tokeniser and its whole vocabulary.
+        raise AttritionError(f"An export takes the encoder that the stage was trained from, whole. {error}") from error
     if pretrained.fingerprint != about["model"]["fingerprint"]:
         raise AttritionError(f"The stage {key} was trained from another {pretrained.name!r} than the one that is here now.")
     # An adapter knows nothing of the vocabulary: one row of it will do.

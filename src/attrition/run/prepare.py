@@ -1,4 +1,4 @@
-"""Everything a study needs before its first step: corpus, encoder, encoded utterances, plan."""
+"""Everything a study needs before its first step: its materials cut to the vocabulary in use, and a plan."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from attrition.corpus.base import Corpus, Split
-from attrition.corpus.dataset import Dataset
-from attrition.corpus.encoded import Encoded
-from attrition.encoder.pretrained import Pretrained, load_pretrained
-from attrition.encoder.vocabulary import Vocabulary, used_vocabulary, whole_vocabulary
+from attrition.corpus.base import Split
+from attrition.corpus.encoded import Encoded, EncodingSettings
+from attrition.encoder.pretrained import Pretrained
+from attrition.encoder.vocabulary import Vocabulary
 from attrition.methods import Trains
 from attrition.names import AttritionError
-from attrition.run.corpora import open_corpus
+from attrition.run.materials import CorpusFacts, gather, refuse_missing_dev, vocabulary_of
+from attrition.run.pack import read_pack
 from attrition.run.spec import Study
 from attrition.run.study import StudyPlan, plan_study
 from attrition.run.watcher import Watcher
@@ -31,9 +31,10 @@ class Prepared:
     """A study ready to run. `encoded` holds ids of the model's (compact) vocabulary."""
 
     study: Study
-    corpus: Corpus
+    corpus: CorpusFacts
     pretrained: Pretrained
-    dataset: Dataset
+    encoding: EncodingSettings
+    labels: tuple[str, ...]
     vocabulary: Vocabulary
     encoded: Mapping[tuple[str, Split], Encoded]
     plan: StudyPlan
@@ -46,69 +47,39 @@ class Prepared:
     @cached_property
     def model(self) -> Model:
         """The encoder with its classes, on the device."""
-        return build_model(self.pretrained, self.vocabulary, self.dataset.labels, self.device)
+        return build_model(self.pretrained, self.vocabulary, self.labels, self.device)
 
 
-def prepare(study: Study, watcher: Watcher, cache: Path | None) -> Prepared:
-    """Open, load, encode and plan.
+def prepare(study: Study, watcher: Watcher, cache: Path | None, pack: Path | None = None) -> Prepared:
+    """Get a study's materials, and plan.
 
     Args:
         study: as read.
         watcher: told how far encoding is.
         cache: folder for encoded languages, or None.
+        pack: a pack of this study (see `attrition.run.pack`), to take the materials from instead of corpus and encoder.
 
     Raises:
         AttritionError: something that the study names is not there or does not fit.
     """
     device = choose_device(study.machine.device)  # the cheapest mistakes first
-    corpus = open_corpus(study, watcher.reading)
-    pretrained = load_pretrained(study.model.name)
-    longest = int(getattr(pretrained.config, "max_position_embeddings", 10**9)) - 2
-    encoding = dataclasses.replace(study.encoding, max_tokens=min(study.encoding.max_tokens, longest))
-    dataset = Dataset(
-        corpus=corpus,
-        languages=study.languages,
-        tokenizer=pretrained.tokenizer,
-        tokenizer_fingerprint=pretrained.tokenizer_fingerprint,
-        settings=encoding,
-        cuts=study.corpus.cuts,
-        sizes=study.corpus.sizes,
-        cache=cache,
-    )
-    watcher.encoding(len(study.languages))
-    whole = dataset.encode(watcher.encoded)
-    _check_dev(study, whole)
-    vocabulary = _vocabulary(study, pretrained, whole)
+    materials = gather(study, watcher, cache) if pack is None else read_pack(pack, watcher)
+    refuse_missing_dev(study, materials.encoded)
+    vocabulary = vocabulary_of(study, materials)
     return Prepared(
         study=study,
-        corpus=corpus,
-        pretrained=pretrained,
-        dataset=dataset,
+        corpus=materials.corpus,
+        pretrained=materials.pretrained,
+        encoding=materials.encoding,
+        labels=materials.labels,
         vocabulary=vocabulary,
         encoded={
-            place: dataclasses.replace(each, ids=vocabulary.compact(each.ids).astype(np.int32)) for place, each in whole.items()
+            place: dataclasses.replace(each, ids=vocabulary.compact(each.ids).astype(np.int32))
+            for place, each in materials.encoded.items()
         },
-        plan=plan_study(study, pretrained, dataset.labels, whole),
+        plan=plan_study(study, materials.pretrained, materials.labels, materials.encoded),
         device=device,
     )
-
-
-def _check_dev(study: Study, encoded: Mapping[tuple[str, Split], Encoded]) -> None:
-    empty = [language for language in study.languages if not len(encoded[language, "dev"])]
-    for choice in study.methods:
-        if empty and (choice.training.keep == "best" or choice.training.patience is not None):
-            raise AttritionError(
-                f"{choice.method.name} keeps the best weights or stops early by F1 on dev utterances, but {empty[0]} has none. "
-                'Set corpus.sizes.dev, or training.keep = "last" and no patience.'
-            )
-
-
-def _vocabulary(study: Study, pretrained: Pretrained, encoded: Mapping[tuple[str, Split], Encoded]) -> Vocabulary:
-    if not study.model.compact:
-        return whole_vocabulary(pretrained.vocabulary_size)
-    named = (getattr(pretrained.config, f"{name}_token_id", None) for name in ("pad", "bos", "eos", "unk"))
-    special = [token for token in named if isinstance(token, int)]
-    return used_vocabulary((each.ids for each in encoded.values()), special, pretrained.vocabulary_size)
 
 
 def choose_device(name: str) -> torch.device:

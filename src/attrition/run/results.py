@@ -182,10 +182,10 @@ def spec_json(run: RunPlan, prepared: Prepared, warnings: Sequence[str]) -> dict
             "licence": corpus.licence,
             "citation": corpus.citation,
             "fingerprint": corpus.fingerprint,
-            "cuts": {language: prepared.dataset.cut(language) for language in study.languages},
+            "cuts": dict(corpus.cuts),
         },
         "training": dataclasses.asdict(run.choice.training),
-        "encoding": dataclasses.asdict(prepared.dataset.settings),
+        "encoding": dataclasses.asdict(prepared.encoding),
         "sizes": dataclasses.asdict(study.corpus.sizes),
         "conventions": {"score": "micro F1 over spans, as seqeval (default mode)", "unmeasured": "NaN, an empty cell"},
         "parameters": _parameters(run, prepared),
@@ -199,7 +199,7 @@ def _parameters(run: RunPlan, prepared: Prepared) -> dict[str, int]:
     learners = len({stage.learner for stage in run.stages})
     sizes = {name: tensor.numel() for name, tensor in prepared.pretrained.weights.items()}
     encoder = sum(sizes.values()) + prepared.pretrained.vocabulary_size * prepared.pretrained.hidden_size
-    head = len(prepared.dataset.labels) * (prepared.pretrained.hidden_size + 1)
+    head = len(prepared.labels) * (prepared.pretrained.hidden_size + 1)
     model = prepared.shapes(run.method.trains)
     own = sum(int(np.prod(shape)) for shape in model.values()) if isinstance(run.method.trains, LoRA) else encoder + head
     return {"trainable": learners * own, "stored": learners * own + (encoder if isinstance(run.method.trains, LoRA) else 0)}
@@ -220,7 +220,7 @@ def write_run(
     warnings = warnings_of(run, R, stages)
     _json(target / "spec.json", spec_json(run, prepared, warnings))
     _parquet(target / "scores.parquet", score_rows(run, languages, evaluations, before))
-    slots = TagTable.of(prepared.dataset.labels).slot_names
+    slots = TagTable.of(prepared.labels).slot_names
     _parquet(target / "slots.parquet", slot_rows(run, languages, slots, evaluations, before))
     _json(target / "metrics.json", {name: None if np.isnan(value) else value for name, value in summary(R).items()})
     write_whole(target / "history.csv", history_csv(run, stages))

@@ -176,10 +176,10 @@ class Store:
         manifest = {"format": FORMAT, "key": key, "about": _plain(about), "files": files}
         (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1, allow_nan=False), encoding="utf-8")
         for path in temporary.iterdir():
-            _flush(path)
+            flush(path)
         shutil.rmtree(target, ignore_errors=True)
         temporary.replace(target)
-        _flush(target.parent)
+        flush(target.parent)
 
     def _manifest(self, kind: Kind, key: str) -> dict[str, Any]:
         folder = self.folder / kind / key
@@ -239,7 +239,7 @@ def _plain(value: Any) -> Any:
     return repr(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _flush(path: Path) -> None:
+def flush(path: Path) -> None:
     """Have a file's bytes, or a folder's names, reach the disk."""
     if path.is_dir() and os.name == "nt":
         return  # Windows flushes no folders

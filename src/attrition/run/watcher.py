@@ -18,6 +18,9 @@ class Watcher:
     def encoded(self, language: str) -> None:
         """A language has been encoded."""
 
+    def packing(self, what: str, done: int, total: int) -> None:
+        """A pack is being written."""
+
     def planned(self, plan: StudyPlan, work: int, done: int) -> None:
         """Training begins: `work` utterance-passes in all at most, of which `done` lie in the store already."""
 

@@ -1,0 +1,47 @@
+"""`attrition prepare`: a study and all that it needs in one folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from attrition.cli.console import out
+from attrition.cli.studies import Changes
+
+
+def prepare(
+    study: Annotated[Path, typer.Argument(metavar="STUDY.toml", help="A study file.")],
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder for the pack.")],
+    changes: Changes = None,
+) -> None:
+    """Pack all that a study needs into one small folder, for a machine without network; `attrition run OUT` runs from it.
+
+    The utterances are in it, encoded, and the encoder, with the sub-tokens that they use: results are the same to the last bit.
+
+    [dim]attrition prepare studies/massive-small.toml pack
+    attrition prepare studies/massive-small.toml pack --set machine.device=cuda
+    attrition run pack[/]
+    """
+    from attrition.run.spec import read_study
+
+    read = read_study(study, changes or [])
+    # torch and transformers are slow to import: only after the study file is known to be right.
+    from attrition.cli.progress import TerminalWatcher
+    from attrition.corpus.cache import cache_folder
+    from attrition.run.pack import write_pack
+
+    with TerminalWatcher() as watcher:
+        sizes = write_pack(read, folder, watcher, cache_folder())
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("File")
+    table.add_column("MB", justify="right")
+    for name, size in sizes.items():
+        table.add_row(escape(name), f"{size / 1e6:.2f}")
+    table.add_row("together", f"{sum(sizes.values()) / 1e6:.2f}", style="bold")
+    out.print(table)
+    where = escape(str(folder))
+    out.print(f"Packed: {where}. Copy it to any machine with attrition, and there: attrition run {where}", soft_wrap=True)

@@ -1,0 +1,118 @@
+"""What a study is made of: encoded utterances, an encoder, and what a result must say about where they come from."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from attrition.corpus.base import Corpus, Cut, Split
+from attrition.corpus.dataset import Dataset
+from attrition.corpus.encoded import Encoded, EncodingSettings
+from attrition.corpus.words import label_set
+from attrition.encoder.pretrained import Pretrained, load_pretrained
+from attrition.encoder.vocabulary import Vocabulary, used_vocabulary, whole_vocabulary
+from attrition.names import AttritionError
+from attrition.run.corpora import open_corpus
+from attrition.run.spec import Study
+from attrition.run.watcher import Watcher
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusFacts:
+    """A corpus without its utterances; `cuts` says for each language of the study how it was cut into words."""
+
+    name: str
+    revision: str
+    licence: str
+    citation: str
+    generated: bool
+    slots: tuple[str, ...]
+    fingerprint: str
+    cuts: Mapping[str, Cut]
+
+    @staticmethod
+    def of(corpus: Corpus, cuts: Mapping[str, Cut]) -> CorpusFacts:
+        """What a corpus says of itself."""
+        return CorpusFacts(
+            name=corpus.name,
+            revision=corpus.revision,
+            licence=corpus.licence,
+            citation=corpus.citation,
+            generated=corpus.generated,
+            slots=tuple(corpus.slots),
+            fingerprint=corpus.fingerprint,
+            cuts=cuts,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Materials:
+    """All that a study needs beside its settings; `encoded` holds ids of the model's whole vocabulary."""
+
+    corpus: CorpusFacts
+    pretrained: Pretrained
+    encoding: EncodingSettings
+    encoded: Mapping[tuple[str, Split], Encoded]
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The classes: all labels of the corpus's slots."""
+        return label_set(self.corpus.slots, self.encoding.scheme)
+
+
+def gather(study: Study, watcher: Watcher, cache: Path | None) -> Materials:
+    """Open the corpus, load the encoder and encode.
+
+    Args:
+        study: as read.
+        watcher: told how far reading and encoding are.
+        cache: folder for encoded languages, or None.
+
+    Raises:
+        AttritionError: something that the study names is not there or does not fit.
+    """
+    corpus = open_corpus(study, watcher.reading)
+    pretrained = load_pretrained(study.model.name)
+    longest = int(getattr(pretrained.config, "max_position_embeddings", 10**9)) - 2
+    encoding = dataclasses.replace(study.encoding, max_tokens=min(study.encoding.max_tokens, longest))
+    dataset = Dataset(
+        corpus=corpus,
+        languages=study.languages,
+        tokenizer=pretrained.tokenizer,
+        tokenizer_fingerprint=pretrained.tokenizer_fingerprint,
+        settings=encoding,
+        cuts=study.corpus.cuts,
+        sizes=study.corpus.sizes,
+        cache=cache,
+    )
+    watcher.encoding(len(study.languages))
+    encoded = dataset.encode(watcher.encoded)
+    facts = CorpusFacts.of(corpus, {language: dataset.cut(language) for language in study.languages})
+    return Materials(facts, pretrained, encoding, encoded)
+
+
+def refuse_missing_dev(study: Study, encoded: Mapping[tuple[str, Split], Encoded]) -> None:
+    """Say before the first step that a method looks at dev utterances which are not there.
+
+    Raises:
+        AttritionError: it does.
+    """
+    empty = [language for language in study.languages if not len(encoded[language, "dev"])]
+    for choice in study.methods:
+        if empty and (choice.training.keep == "best" or choice.training.patience is not None):
+            raise AttritionError(
+                f"{choice.method.name} keeps the best weights or stops early by F1 on dev utterances, but {empty[0]} has none. "
+                'Set corpus.sizes.dev, or training.keep = "last" and no patience.'
+            )
+
+
+def vocabulary_of(study: Study, materials: Materials) -> Vocabulary:
+    """The sub-tokens that the study looks up, or all of them where compaction is off."""
+    pretrained = materials.pretrained
+    if not study.model.compact:
+        return whole_vocabulary(pretrained.vocabulary_size)
+    named = (getattr(pretrained.config, f"{name}_token_id", None) for name in ("pad", "bos", "eos", "unk"))
+    special = [token for token in named if isinstance(token, int)]
+    return used_vocabulary((each.ids for each in materials.encoded.values()), special, pretrained.vocabulary_size)

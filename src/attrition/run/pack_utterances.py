@@ -1,0 +1,186 @@
+"""Encoded utterances as the fewest numbers that give them back, laid out so that a general compressor does well.
+
+- A language's sub-tokens are numbered among those that it uses, in the vocabulary's order (which is one of frequency for the
+  XLM-R family), and stored in the smallest integer type.
+- Where utterances and words begin is nearly always told by the sub-token: for each sub-token the more frequent answer is
+  stored once, and then only where it is wrong. Lengths of utterances and places of words follow.
+- Classes of sub-tokens follow from those of words. Utterance ids that several languages have in common are stored once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attrition.corpus.base import SPLITS, Split
+from attrition.corpus.dataset import content_key, text_of_codes, text_to_codes
+from attrition.corpus.encoded import UNSCORED, Encoded, join
+from attrition.encoder.vocabulary import Vocabulary
+from attrition.names import AttritionError
+
+Arrays = dict[str, NDArray[Any]]
+Places = Mapping[tuple[str, Split], Encoded]
+
+_NAMES = "utterance_ids"
+
+
+def pack_utterances(encoded: Places, languages: Sequence[str], vocabulary: Vocabulary) -> Arrays:
+    """The arrays that `unpack_utterances` turns back into the same utterances, bit for bit.
+
+    Shapes: L languages, V sub-tokens kept, P = 3 L parts (languages x splits), N sub-tokens, W words; N, W over all parts.
+
+    Args:
+        encoded: by language and split, with ids of the model's whole vocabulary.
+        languages: in the order in which they are to be stored.
+        vocabulary: holds all ids in use.
+
+    Raises:
+        AttritionError: a tokeniser left words whose places cannot be told from these arrays; no known one does.
+    """
+    places = _places(languages)
+    parts = [encoded[place] for place in places]
+    whole = join(parts)
+    ids_N = vocabulary.compact(whole.ids)
+    utterance_W = np.repeat(np.arange(len(whole)), np.diff(whole.word_offsets))
+    scored_W = whole.word_token >= 0
+    begins_N, holds_N = np.zeros((2, len(ids_N)), dtype=bool)
+    begins_N[whole.offsets[:-1][whole.lengths > 0]] = True
+    holds_N[(whole.word_token + whole.offsets[:-1][utterance_W])[scored_W]] = True
+    counts_P3 = np.array([(len(part), part.num_tokens, len(part.gold)) for part in parts], dtype=np.int64)
+    arrays = {
+        "counts": counts_P3,
+        "empty": np.flatnonzero(whole.lengths == 0),
+        "gold": _small(whole.gold),
+        "word_inside": np.packbits(whole.word_inside),
+        "unscored": np.flatnonzero(~scored_W),
+        "unscored.utterances": utterance_W[~scored_W],
+        **_pack_ids(ids_N, _tokens_of_languages(counts_P3), len(vocabulary)),
+        **_pack_flags("begins", begins_N, ids_N, len(vocabulary)),
+        **_pack_flags("holds_word", holds_N, ids_N, len(vocabulary)),
+        **_pack_names([part.utterance_ids for part in parts]),
+    }
+    again = unpack_utterances(arrays, languages, vocabulary)
+    for place, part in zip(places, parts, strict=True):
+        if content_key(again[place]) != content_key(part):
+            raise AttritionError(
+                f"The {place[1]} utterances of {place[0]} cannot be packed: their words do not follow each other in the "
+                "sub-tokens of this model. Run the study from its file instead."
+            )
+    return arrays
+
+
+def unpack_utterances(arrays: Mapping[str, NDArray[Any]], languages: Sequence[str], vocabulary: Vocabulary) -> Places:
+    """The utterances that were packed, with ids of the model's whole vocabulary."""
+    counts_P3 = arrays["counts"]
+    num_utterances, num_tokens, num_words = (int(each) for each in counts_P3.sum(axis=0))
+    size = len(vocabulary)
+    ids_N = _unpack_ids(arrays, _tokens_of_languages(counts_P3), size)
+    begins_N, holds_N = (_unpack_flags(name, arrays, ids_N, size) for name in ("begins", "holds_word"))
+    # Which utterance each sub-token is of, and so how long each is.
+    not_empty = np.delete(np.arange(num_utterances), arrays["empty"])
+    utterance_N = not_empty[np.cumsum(begins_N) - 1]
+    offsets = _offsets(np.bincount(utterance_N, minlength=num_utterances))
+    # Which sub-token each word is scored at: one after another, and the same again for a word inside.
+    inside_W = _bits(arrays["word_inside"], num_words)
+    scored_W = np.ones(num_words, dtype=bool)
+    scored_W[arrays["unscored"]] = False
+    held = np.flatnonzero(holds_N)
+    at = held[np.cumsum(~inside_W[scored_W]) - 1]
+    utterance_W = np.empty(num_words, dtype=np.int64)
+    utterance_W[scored_W], utterance_W[~scored_W] = utterance_N[at], arrays["unscored.utterances"]
+    word_token_W = np.full(num_words, -1, dtype=np.int32)
+    word_token_W[scored_W] = at - offsets[utterance_W[scored_W]]
+    gold_W = arrays["gold"].astype(np.int16)
+    labels_N = np.full(num_tokens, UNSCORED, dtype=np.int16)
+    labels_N[held] = gold_W[scored_W & ~inside_W]
+    whole = Encoded(
+        ids=vocabulary.kept[ids_N].astype(np.int32),
+        labels=labels_N,
+        offsets=offsets,
+        gold=gold_W,
+        word_token=word_token_W,
+        word_inside=inside_W,
+        word_offsets=_offsets(np.bincount(utterance_W, minlength=num_utterances)),
+        utterance_ids=np.zeros(num_utterances, dtype="<U1"),
+    )
+    ends = np.cumsum(counts_P3[:, 0])
+    names = _unpack_names(arrays)
+    return {
+        place: dataclasses.replace(whole.select(np.arange(end - count, end)), utterance_ids=each)
+        for place, end, count, each in zip(_places(languages), ends, counts_P3[:, 0], names, strict=True)
+    }
+
+
+def _places(languages: Sequence[str]) -> list[tuple[str, Split]]:
+    return [(language, split) for language in languages for split in SPLITS]
+
+
+def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+
+
+def _small(values: NDArray[np.integer]) -> NDArray[np.integer]:
+    """Numbers from 0 in the smallest type that holds them."""
+    return values.astype(np.min_scalar_type(int(values.max(initial=0))))
+
+
+def _bits(packed: NDArray[np.uint8], count: int) -> NDArray[np.bool_]:
+    return np.unpackbits(packed, count=count).astype(bool)
+
+
+def _tokens_of_languages(counts_P3: NDArray[np.int64]) -> list[slice]:
+    """The sub-tokens of each language, in the flat array of all parts."""
+    ends = np.cumsum(counts_P3[:, 1].reshape(-1, len(SPLITS)).sum(axis=1)).tolist()
+    return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+
+
+def _pack_ids(ids_N: NDArray[np.int64], languages: Iterable[slice], size: int) -> Arrays:
+    """Each language's ids, numbered among those that it uses."""
+    own_N = np.empty_like(ids_N)
+    used_LV = []
+    for tokens in languages:
+        used_V = np.zeros(size, dtype=bool)
+        used_V[ids_N[tokens]] = True
+        own_N[tokens] = (np.cumsum(used_V) - 1)[ids_N[tokens]]
+        used_LV.append(used_V)
+    # Sub-token by sub-token: which languages use one depends on its script.
+    return {"ids": _small(own_N), "used": np.packbits(np.transpose(used_LV))}
+
+
+def _unpack_ids(arrays: Mapping[str, NDArray[Any]], languages: Sequence[slice], size: int) -> NDArray[np.int64]:
+    used_VL = _bits(arrays["used"], size * len(languages)).reshape(size, len(languages))
+    ids_N = arrays["ids"].astype(np.int64)
+    for number, tokens in enumerate(languages):
+        ids_N[tokens] = np.flatnonzero(used_VL[:, number])[ids_N[tokens]]
+    return ids_N
+
+
+def _pack_flags(name: str, flags_N: NDArray[np.bool_], ids_N: NDArray[np.int64], size: int) -> Arrays:
+    """A yes or no for each sub-token's occurrence: the usual answer of each sub-token, and where it is the other one."""
+    usual_V = 2 * np.bincount(ids_N, weights=flags_N, minlength=size) > np.bincount(ids_N, minlength=size)
+    return {f"{name}.usual": np.packbits(usual_V), f"{name}.odd": np.packbits(flags_N ^ usual_V[ids_N])}
+
+
+def _unpack_flags(name: str, arrays: Mapping[str, NDArray[Any]], ids_N: NDArray[np.int64], size: int) -> NDArray[np.bool_]:
+    flags_N: NDArray[np.bool_] = _bits(arrays[f"{name}.usual"], size)[ids_N] ^ _bits(arrays[f"{name}.odd"], len(ids_N))
+    return flags_N
+
+
+def _pack_names(parts: Sequence[NDArray[np.str_]]) -> Arrays:
+    """Utterance ids, and for each part which of them are its own."""
+    arrays: Arrays = {}
+    number_of: dict[tuple[str, bytes], int] = {}
+    chosen = []
+    for names in parts:
+        number = number_of.setdefault((names.dtype.str, names.tobytes()), len(number_of))
+        arrays[f"{_NAMES}.{number}"] = text_to_codes(names)
+        chosen.append(number)
+    return {**arrays, _NAMES: np.array(chosen, dtype=np.int64)}
+
+
+def _unpack_names(arrays: Mapping[str, NDArray[Any]]) -> list[NDArray[np.str_]]:
+    return [text_of_codes(arrays[f"{_NAMES}.{number}"]) for number in arrays[_NAMES].tolist()]
