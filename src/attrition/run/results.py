@@ -15,9 +15,12 @@ import numpy as np
 import pandas as pd
 
 from attrition.corpus.cache import write_whole
+from attrition.encoder.lora import ALL_LINEAR
+from attrition.encoder.params import PAPER_TARGETS, account, config_from
 from attrition.matrix import RMatrix
-from attrition.methods import LoRA
+from attrition.methods import LoRA, Trains
 from attrition.metrics import summary
+from attrition.names import AttritionError
 from attrition.run.prepare import Prepared
 from attrition.run.store import StoredEvaluation, StoredHistory
 from attrition.run.study import RunPlan
@@ -195,14 +198,36 @@ def spec_json(run: RunPlan, prepared: Prepared, warnings: Sequence[str]) -> dict
 
 
 def _parameters(run: RunPlan, prepared: Prepared) -> dict[str, int]:
-    """Trainable and stored parameters of all learners, classifiers included, counted on the tensors themselves."""
+    """Parameters of all learners.
+
+    `trainable` and `stored` count as the paper's Table 1 does, with the encoder's pooler and without classifiers, wherever the
+    architecture is known to `encoder.params`; `trained` is what in fact was: classifiers too, and no pooler, which takes no
+    part in finding slots.
+    """
+    trains, pretrained = run.method.trains, prepared.pretrained
     learners = len({stage.learner for stage in run.stages})
-    sizes = {name: tensor.numel() for name, tensor in prepared.pretrained.weights.items()}
-    encoder = sum(sizes.values()) + prepared.pretrained.vocabulary_size * prepared.pretrained.hidden_size
-    head = len(prepared.labels) * (prepared.pretrained.hidden_size + 1)
-    model = prepared.shapes(run.method.trains)
-    own = sum(int(np.prod(shape)) for shape in model.values()) if isinstance(run.method.trains, LoRA) else encoder + head
-    return {"trainable": learners * own, "stored": learners * own + (encoder if isinstance(run.method.trains, LoRA) else 0)}
+    trained = learners * _trained(prepared, trains)
+    try:
+        config = config_from(pretrained.config.to_dict(), name=pretrained.name)
+    except AttritionError:
+        encoder = sum(tensor.numel() for tensor in pretrained.weights.values())
+        encoder += pretrained.vocabulary_size * pretrained.hidden_size
+        frozen = encoder if isinstance(trains, LoRA) else 0
+        return {"trainable": trained, "stored": trained + frozen, "trained": trained}
+    if isinstance(trains, LoRA):
+        targets = PAPER_TARGETS if ALL_LINEAR in trains.targets else trains.targets
+        counted = account(config, "lora", trains.rank, targets, num_learners=learners)
+    else:
+        counted = account(config, num_learners=learners)
+    return {"trainable": counted.trainable, "stored": counted.stored, "trained": trained}
+
+
+def _trained(prepared: Prepared, trains: Trains) -> int:
+    """Parameters that one learner trains, counted on its tensors; dropped sub-tokens count, as they could be trained."""
+    own = sum(math.prod(shape) for shape in prepared.shapes(trains).values())
+    if isinstance(trains, LoRA):
+        return own
+    return own + (prepared.pretrained.vocabulary_size - len(prepared.vocabulary)) * prepared.pretrained.hidden_size
 
 
 def write_run(
