@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from attrition.corpus.cache import write_whole
+from attrition.files import write_whole
 from attrition.methods import LoRA, Trains
 from attrition.run.prepare import num_threads
 from attrition.training.model import Model

@@ -22,7 +22,7 @@ from attrition.corpus.dataset import Dataset, Sizes
 from attrition.corpus.encoded import EncodingSettings
 from attrition.corpus.massive import Massive, find_massive
 from attrition.corpus.phrasebook import Phrasebook
-from attrition.encoder.pretrained import load_pretrained
+from attrition.encoder.sources import load_pretrained
 from benchmarks import common
 
 WARM_REPEATS = 3

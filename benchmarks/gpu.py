@@ -27,7 +27,8 @@ from attrition.corpus import release
 from attrition.corpus.encoded import UNSCORED, Encoded
 from attrition.corpus.words import label_set
 from attrition.encoder.params import load_config
-from attrition.encoder.pretrained import Pretrained, load_pretrained, split_embeddings
+from attrition.encoder.pretrained import Pretrained, split_embeddings
+from attrition.encoder.sources import load_pretrained
 from attrition.encoder.tiny import byte_tokenizer
 from attrition.encoder.vocabulary import Vocabulary
 from attrition.methods import Full, LoRA, Trains

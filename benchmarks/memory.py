@@ -18,7 +18,7 @@ import numpy as np
 
 from attrition.corpus.encoded import Encoded
 from attrition.encoder.hub import quiet_transformers
-from attrition.encoder.pretrained import load_pretrained
+from attrition.encoder.sources import load_pretrained
 from attrition.encoder.vocabulary import Vocabulary
 from attrition.methods import Full
 from attrition.training.model import build_model

@@ -14,7 +14,8 @@ from attrition.corpus.dataset import Dataset, Sizes
 from attrition.corpus.encoded import Encoded, EncodingSettings, join
 from attrition.corpus.massive import Massive, find_massive
 from attrition.corpus.phrasebook import Phrasebook
-from attrition.encoder.pretrained import Pretrained, load_pretrained
+from attrition.encoder.pretrained import Pretrained
+from attrition.encoder.sources import load_pretrained
 from attrition.encoder.vocabulary import Vocabulary, used_vocabulary
 from attrition.names import AttritionError
 from attrition.streams import numpy_stream

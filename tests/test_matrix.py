@@ -177,7 +177,7 @@ def test_files_that_cannot_be_read_or_written_are_sentences(tmp_path: Path) -> N
     with pytest.raises(MatrixError, match="not UTF-8 text"):
         RMatrix.from_csv(utf16)
     with pytest.raises(MatrixError, match="cannot be written"):
-        example().to_csv(tmp_path / "nowhere" / "R.csv")
+        example().to_csv(utf16 / "R.csv")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from attrition.files import write_whole
 from attrition.names import AttritionError, unknown
 
 if TYPE_CHECKING:
@@ -328,14 +328,8 @@ def _score(cell: str, where: str) -> float:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Writes under a temporary name and renames, so that no reader ever sees half a matrix."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    """Writes the whole file or leaves the old one."""
     try:
-        with temporary.open("w", encoding="utf-8", newline="") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        write_whole(path, text)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
         raise MatrixError(f"{path}: cannot be written: {error.strerror or error}.") from error

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from attrition.encoder.pretrained import load_pretrained
+from attrition.encoder.sources import load_pretrained
 from attrition.encoder.vocabulary import whole_vocabulary
 from attrition.methods import Full, LoRA
 from attrition.training.model import build_model

@@ -13,7 +13,7 @@ from attrition.corpus.base import SPLITS, Corpus, Split, Utterance
 from attrition.corpus.dataset import Dataset, Sizes, content_key
 from attrition.corpus.encoded import Encoded, EncodingSettings
 from attrition.corpus.phrasebook import Phrasebook
-from attrition.encoder.pretrained import load_pretrained
+from attrition.encoder.sources import load_pretrained
 from attrition.names import AttritionError
 
 LANGUAGES = ("en-US", "de-DE", "sw-KE")

@@ -13,9 +13,9 @@ import pytest
 
 from attrition.corpus import release
 from attrition.corpus.archive import Limits
-from attrition.corpus.cache import write_whole
 from attrition.corpus.massive import Massive, fetch, find_massive
 from attrition.corpus.massive_files import unpack_release
+from attrition.files import write_whole
 from attrition.names import AttritionError
 
 ROWS = """\

@@ -14,7 +14,8 @@ from attrition.encoder import embedded
 from attrition.encoder.batch import Part, assemble
 from attrition.encoder.bert import BertBackbone
 from attrition.encoder.embedded import Entry, Header, dequantise, read_directory
-from attrition.encoder.pretrained import WORD_EMBEDDINGS, Pretrained, load_pretrained
+from attrition.encoder.pretrained import WORD_EMBEDDINGS, Pretrained
+from attrition.encoder.sources import load_pretrained
 from attrition.names import AttritionError
 
 TEXTS = {

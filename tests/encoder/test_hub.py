@@ -19,7 +19,8 @@ from attrition.encoder import embedded
 from attrition.encoder.batch import Part, assemble
 from attrition.encoder.bert import BertBackbone
 from attrition.encoder.hub import quiet_transformers
-from attrition.encoder.pretrained import WORD_EMBEDDINGS, Pretrained, load_pretrained
+from attrition.encoder.pretrained import WORD_EMBEDDINGS, Pretrained
+from attrition.encoder.sources import load_pretrained
 from attrition.encoder.tiny import byte_tokenizer
 from attrition.encoder.vocabulary import whole_vocabulary
 from attrition.encoder.wrapped import WrappedBackbone

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from attrition.encoder import tiny
-from attrition.encoder.pretrained import WORD_EMBEDDINGS, fingerprint_of, list_models, load_pretrained
+from attrition.encoder.pretrained import WORD_EMBEDDINGS, fingerprint_of
+from attrition.encoder.sources import list_models, load_pretrained
 from attrition.names import AttritionError
 
 NAMES = ("bert", "xlm-roberta")

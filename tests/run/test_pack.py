@@ -30,7 +30,8 @@ from attrition.corpus.dataset import content_key
 from attrition.corpus.encoded import Encoded
 from attrition.corpus.massive import find_massive
 from attrition.encoder.embedded import dequantise
-from attrition.encoder.pretrained import WORD_EMBEDDINGS, Pretrained, load_pretrained
+from attrition.encoder.pretrained import WORD_EMBEDDINGS, Pretrained
+from attrition.encoder.sources import load_pretrained
 from attrition.encoder.tiny import byte_tokenizer
 from attrition.encoder.vocabulary import Vocabulary
 from attrition.languages import LANGUAGES

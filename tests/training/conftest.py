@@ -12,7 +12,7 @@ import torch
 from attrition.corpus.base import Slot, Utterance
 from attrition.corpus.encoded import Encoded, EncodingSettings, encode_utterances
 from attrition.corpus.words import label_set
-from attrition.encoder.pretrained import load_pretrained
+from attrition.encoder.sources import load_pretrained
 from attrition.encoder.vocabulary import whole_vocabulary
 from attrition.streams import numpy_stream
 from attrition.training.batches import epoch_batches

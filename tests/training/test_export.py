@@ -17,7 +17,8 @@ from torch.nn import functional
 from attrition.corpus.encoded import Encoded
 from attrition.encoder.batch import assemble
 from attrition.encoder.hub import quiet_transformers
-from attrition.encoder.pretrained import WORD_EMBEDDINGS, load_pretrained
+from attrition.encoder.pretrained import WORD_EMBEDDINGS
+from attrition.encoder.sources import load_pretrained
 from attrition.encoder.tiny import byte_tokenizer
 from attrition.encoder.vocabulary import used_vocabulary
 from attrition.methods import Full, LoRA, Trains

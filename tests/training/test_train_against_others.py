@@ -19,7 +19,8 @@ from attrition.encoder import lora
 from attrition.encoder.dropout import Dropout
 from attrition.encoder.hub import quiet_transformers
 from attrition.encoder.lora import encoder_attribute
-from attrition.encoder.pretrained import WORD_EMBEDDINGS, load_pretrained
+from attrition.encoder.pretrained import WORD_EMBEDDINGS
+from attrition.encoder.sources import load_pretrained
 from attrition.encoder.tiny import byte_tokenizer
 from attrition.encoder.vocabulary import whole_vocabulary
 from attrition.methods import Full, LoRA, Trains

@@ -1,0 +1,1 @@
+"""What R means: donors and receivers, groups, intervals, positions, words."""

@@ -113,7 +113,7 @@ def _open(name: str, path: Path | None) -> Any:
 def _tokenizer(model: str | None) -> tuple[Any, int | None]:
     if model is None:
         return None, None
-    from attrition.encoder.pretrained import load_pretrained
+    from attrition.encoder.sources import load_pretrained
 
     tokenizer = load_pretrained(model).tokenizer
     unknown = next((found for name in ("<unk>", "[UNK]") if (found := tokenizer.token_to_id(name)) is not None), None)

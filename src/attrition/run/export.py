@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from attrition.encoder.pretrained import load_pretrained
+from attrition.encoder.sources import load_pretrained
 from attrition.encoder.vocabulary import Vocabulary
 from attrition.methods import Full, LoRA, Trains
 from attrition.names import AttritionError, look_up, unknown

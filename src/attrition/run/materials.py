@@ -11,7 +11,8 @@ from attrition.corpus.base import Corpus, Cut, Split
 from attrition.corpus.dataset import Dataset
 from attrition.corpus.encoded import Encoded, EncodingSettings
 from attrition.corpus.words import label_set
-from attrition.encoder.pretrained import Pretrained, load_pretrained
+from attrition.encoder.pretrained import Pretrained
+from attrition.encoder.sources import load_pretrained
 from attrition.encoder.vocabulary import Vocabulary, used_vocabulary, whole_vocabulary
 from attrition.names import AttritionError
 from attrition.run.corpora import open_corpus

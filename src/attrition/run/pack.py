@@ -31,8 +31,8 @@ from numpy.typing import NDArray
 from safetensors.numpy import load, save
 from transformers import AutoConfig
 
-from attrition.corpus.cache import sha256_of
 from attrition.corpus.encoded import EncodingSettings
+from attrition.files import sha256_of
 from attrition.names import AttritionError
 from attrition.run.folder import is_results
 from attrition.run.materials import CorpusFacts, Materials, gather, refuse_missing_dev, vocabulary_of

@@ -14,9 +14,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from attrition.corpus.cache import write_whole
 from attrition.encoder.lora import ALL_LINEAR
 from attrition.encoder.params import PAPER_TARGETS, account, config_from
+from attrition.files import write_whole
 from attrition.matrix import RMatrix
 from attrition.methods import LoRA, Trains
 from attrition.metrics import summary

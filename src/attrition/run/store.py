@@ -25,7 +25,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 
-from attrition.corpus.cache import sha256_of
+from attrition.files import sha256_of
 from attrition.names import AttritionError
 from attrition.training.score import Counts
 from attrition.training.train import Epoch
