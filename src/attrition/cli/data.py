@@ -20,7 +20,7 @@ SHOWN_PROBLEMS = 20
 
 @app.command()
 def fetch() -> None:
-    """Download MASSIVE 1.1 from its official address into the cache (39 MB; CC BY 4.0).
+    """Download MASSIVE 1.1 from its official address into the cache (CC BY 4.0).
 
     [dim]attrition data fetch[/]
     """
