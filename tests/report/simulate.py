@@ -46,6 +46,7 @@ class FakeMethod:
 
 METHODS = {
     "MULTI": FakeMethod("MULTI", joint=True, ceiling=0.76),
+    "MULTI LoRA": FakeMethod("MULTI LoRA", rank=32, joint=True, ceiling=0.75),
     "VANILLA": FakeMethod("VANILLA", ceiling=0.76),
     "SHARED LoRA": FakeMethod("SHARED LoRA", rank=32, ceiling=0.73, takes=1.7),
     "NON-SHARED LoRA": FakeMethod("NON-SHARED LoRA", rank=32, shared_by="language", ceiling=0.72),

@@ -8,7 +8,8 @@ from typing import Literal
 import pytest
 
 from attrition.analysis.bootstrap import Interval
-from attrition.report.claims import Claim, Comparison, Evidence, Needs, methods_differ
+from attrition.report.claims import Claim, Comparison, Evidence, Needs
+from attrition.report.comparisons import methods_differ
 from attrition.report.paper_claims import CLAIMS, paper_claims
 from attrition.report.results import read_results
 
@@ -29,8 +30,8 @@ def comparison(
         num_languages=5,
         num_runs=2,
         expected=expected,
-        margin=1.0 if small else 0.0,
-        claims_small=small,
+        at_least=-math.inf if small else 0.0,
+        at_most=1.0 if small else math.inf,
     )
 
 
@@ -131,6 +132,24 @@ def test_both_cuts_into_words_are_compared_where_both_were_run(simulate: ModuleT
         )
     results = read_results(tmp_path / "0", beside=[tmp_path / "1"])
     assert len(results.series) == 2
-    (claim,) = [claim for claim in paper_claims(results) if claim.title == "They lose more under either cut into words"]
+    (claim,) = [
+        claim
+        for claim in paper_claims(results)
+        if claim.title == "Languages in non-Latin scripts lose more under either cut into words"
+    ]
     assert len(claim.found) == 2
     assert all(isinstance(found, Comparison) for found in claim.found)
+
+
+def test_a_method_without_orders_is_compared_with_every_order_of_another(simulate: ModuleType, tmp_path: Path) -> None:
+    """A joint run may record the languages of one of the orders; that does not make it a partner of that order alone."""
+    simulate.write_study(tmp_path, methods=("VANILLA",), num_orders=3, generated=False)
+    simulate.write_run(tmp_path, simulate.METHODS["MULTI"], "joint", simulate.PAPER_1.split()[:4], generated=False)
+    found = methods_differ(Evidence(read_results(tmp_path)), "MULTI", "VANILLA", "final")
+    assert isinstance(found, Comparison)
+    assert found.num_runs == 3
+
+
+def test_small_numbers_show_their_side_of_zero() -> None:
+    assert "−0.02 to +0.04" in Claim(title="", section="4", found=(comparison(-0.0002, 0.0004),)).words
+    assert " 0.0 points" in Claim(title="", section="4", found=(comparison(-0.01, 0.01),)).words

@@ -63,9 +63,9 @@ def test_two_models_stand_side_by_side(simulate: ModuleType, tmp_path: Path) -> 
     assert len({run.key for run in results.runs}) == 8
     figure = {figure.name: figure for figure in paper_figures(results)}["figure4"]
     lines = figure.variants[""]["lines"]
-    assert set(lines["model"]) == {"hub:xlm-roberta-base", "embedded:e5-small"}
+    assert set(lines["model"]) == {"xlm-roberta-base", "e5-small"}
     assert set(lines["series"]) == {"MULTI", "VANILLA", "SHARED LoRA · r = 32", "NON-SHARED LoRA · r = 32"}
-    assert vl_convert.vegalite_to_svg(figure.complete("")).count("embedded:e5-small") > 0
+    assert vl_convert.vegalite_to_svg(figure.complete("")).count("e5-small") > 0
 
 
 def test_equal_folder_names_of_two_studies_do_not_collide(simulate: ModuleType, tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def test_nothing_finished(tmp_path: Path) -> None:
         ("metrics.json", '{"cbt": "low"}', r"metrics\.json: 'cbt' is 'low'"),
         ("times.json", '{"data": null}', r"times\.json: 'data' is None, but should be a number"),
         ("history.csv", "stage,trained\n1,en-US\n", r"history\.csv: the column 'epoch' is missing"),
-        ("history.csv", "", r"history\.csv: not a table of epochs"),
+        ("history.csv", "", r"history\.csv: the column 'stage' is missing"),
     ],
 )
 def test_a_malformed_file_is_named(study: Path, tmp_path: Path, name: str, text: str, message: str) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import math
 
-from attrition.report.tables import Cell, Column, Number, Table, latex_text, mean_and_spread
+from attrition.report.tables import Cell, Column, Number, Table, mean_and_spread
 
 
 def table(*columns: Column, rows: tuple[tuple[Cell, ...], ...]) -> Table:
@@ -63,18 +63,6 @@ def test_csv_keeps_every_bit_and_leaves_the_undefined_empty() -> None:
     rows = (("a", Number(value=0.1 + 0.2, spread=0.5)), ("b", Number(value=math.nan)))
     shown = table(Column(title="Method"), Column(title="F1", times=100), rows=rows).to_csv()
     assert shown == "Method,F1,F1 sd\na,0.30000000000000004,0.5\nb,,\n"
-
-
-def test_latex_uses_booktabs_and_escapes() -> None:
-    shown = table(
-        Column(title="R_1"), Column(title="F1", better="high"), rows=(("50%", Number(value=1)), ("&", Number(value=-2)))
-    )
-    latex = shown.to_latex()
-    assert all(rule in latex for rule in (r"\toprule", r"\midrule", r"\bottomrule"))
-    assert r"50\% & \textbf{1.0} \\" in latex
-    assert r"\& & $-$2.0 \\" in latex
-    assert r"R\_1" in latex
-    assert latex_text("\\") == r"\textbackslash{}"
 
 
 def test_mean_and_spread() -> None:

@@ -46,7 +46,7 @@ def progress_lines(results: Results, labels: Mapping[Series, str]) -> pd.DataFra
                 lines.append(
                     {
                         "series": labels[series],
-                        "model": series.model,
+                        "model": results.models[series.model],
                         "step": step,
                         "f1": round(sum(measured) / len(measured), 2),
                         "low": round(min(measured), 2),
@@ -82,7 +82,8 @@ def _progress_chart(labels: Sequence[str], num_steps: int) -> Any:
     axis = alt.Axis(format="d", grid=False, tickMinStep=1, **ticks)
     x = alt.X("step:Q", title="languages learned", axis=axis, scale=alt.Scale(domain=[1, max(num_steps, 2)], nice=False))
     y = alt.Y("f1:Q", title="F1 (%)", scale=alt.Scale(zero=False))
-    legend = alt.Legend(orient="bottom", columns=2, title=None, symbolType="circle", symbolOpacity=1)
+    columns = alt.expr("width < 480 ? 1 : 2")  # side by side they would leave a phone's screen
+    legend = alt.Legend(orient="bottom", columns=columns, title=None, symbolType="circle", symbolOpacity=1, labelLimit=330)
     colour = alt.Color("series:N", scale=alt.Scale(domain=list(labels), range="category"), legend=legend)
     dash = alt.StrokeDash("joint:N", scale=alt.Scale(domain=[False, True], range=[[1, 0], [2, 4]]), legend=None)
     faint = faint_unless_chosen(chosen)

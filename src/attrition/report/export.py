@@ -9,6 +9,7 @@ from types import MappingProxyType
 import vl_convert
 
 from attrition.report.figures import Figure
+from attrition.report.latex import to_latex
 from attrition.report.tables import Table
 
 FIGURE_KINDS = ("png", "svg", "pdf")
@@ -41,7 +42,7 @@ def write_tables(tables: Sequence[Table], folder: Path) -> None:
     """Every table as Markdown, CSV and LaTeX."""
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables:
-        texts = {"md": table.to_markdown(), "csv": table.to_csv(), "tex": table.to_latex()}
+        texts = {"md": table.to_markdown(), "csv": table.to_csv(), "tex": to_latex(table)}
         assert texts.keys() == TABLE_KINDS.keys()
         for kind, text in texts.items():
             (folder / f"{table.name}.{kind}").write_text(text, encoding="utf-8")

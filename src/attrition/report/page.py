@@ -21,6 +21,8 @@ from attrition.report.curves import progress, time_spent, training_curves
 from attrition.report.export import FIGURE_KINDS, TABLE_KINDS, write_figures, write_tables
 from attrition.report.figures import Figure, plain
 from attrition.report.heat_maps import heat_maps, transfer_maps
+from attrition.report.labels import unbroken_locales
+from attrition.report.language_tables import language_tables
 from attrition.report.paper_claims import paper_claims
 from attrition.report.paper_figures import paper_figures, series_choices
 from attrition.report.paper_tables import paper_tables
@@ -114,7 +116,18 @@ def paper_chapters(results: Results) -> tuple[Chapter, ...]:
         undecided=_undecided(claims),
         files=(claims_table(claims),),
     )
-    return (beside, verdicts) if beside.tables or beside.figures else (verdicts,)
+    shown, files = language_tables(results)
+    languages = Chapter(
+        anchor="languages",
+        title="Languages",
+        text="Who gives and who takes. D[a, b] is the change of F1 on b when a is trained; a donor's strength is its mean "
+        "over b, a receiver's its mean over a. What a stage did to the languages learned before is also shown adjusted for its "
+        "position: late stages have more to forget.",
+        tables=shown,
+        files=files,
+    )
+    chapters = (languages, beside, verdicts)
+    return tuple(chapter for chapter in chapters if chapter.tables or chapter.figures or chapter is verdicts)
 
 
 def _undecided(claims: Sequence[Claim]) -> tuple[tuple[str, tuple[Claim, ...]], ...]:
@@ -130,6 +143,7 @@ def render(results: Results, figures: Sequence[Figure], tables: Sequence[Table],
     """The page as HTML; every text that comes from a study is escaped."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.globals["zip"] = zip
+    environment.filters["locales"] = unbroken_locales
     template = environment.from_string(_resource("page.html"))
     corpora = {run.series.corpus: run.spec.corpus for run in results.runs}
     shared, own = _settings(results.runs)

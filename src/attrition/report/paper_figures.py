@@ -190,7 +190,12 @@ def models_side_by_side(results: Results) -> Figure:
     kinds = {labels[series]: (series.method, series.rank) for series in results.series}
     chosen = alt.selection_point(name="chosen", fields=["series"], bind="legend")
     base = alt.Chart().encode(
-        x=alt.X("step:Q", title="languages learned", axis=alt.Axis(format="d", grid=False, tickMinStep=1)),
+        x=alt.X(
+            "step:Q",
+            title="languages learned",
+            axis=alt.Axis(format="d", grid=False, tickMinStep=1),
+            scale=alt.Scale(domain=[1, max(2, len(results.languages))], nice=False),
+        ),
         y=alt.Y("f1:Q", title="F1 (%)", scale=alt.Scale(zero=False)),
         color=alt.Color(
             "series:N",
@@ -213,7 +218,7 @@ def models_side_by_side(results: Results) -> Figure:
         name="figure4",
         title="Models side by side (Figure 4)",
         caption="Mean F1 over the languages learned, after each stage, a panel for each model; dotted: all languages at once.",
-        chart=panels.facet(column=alt.Column("model:N", title=None)),
+        chart=panels.facet(column=alt.Column("model:N", title=None, header=alt.Header(labelFontSize=13))),
         variants={"": {"lines": lines}},
         category=[kinds[label] for label in order],
         fits=False,

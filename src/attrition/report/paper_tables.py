@@ -125,9 +125,11 @@ def _side_by_side(
             rows.append((_row_name(results, kind, rank, runs), *(cell for mine in found for cell in (NOT_RUN, mine, NOT_RUN))))
     columns = [Column(title="Method")]
     for _, heading, _, better, digits in measures:
-        columns.append(Column(title=f"{heading}, paper", digits=digits, better=better))
-        columns.append(Column(title=f"{heading}, here", digits=digits, better=better))
-        columns.append(Column(title=f"{heading}, difference", digits=digits, signed=True))
+        columns += [
+            Column(title=f"{heading}, paper", group=heading, short="paper", digits=digits, better=better),
+            Column(title=f"{heading}, here", group=heading, short="here", digits=digits, better=better),
+            Column(title=f"{heading}, difference", group=heading, short="diff.", digits=digits, signed=True),
+        ]
     return Table(name=name, title=title, columns=tuple(columns), rows=tuple(rows), caption=caption)
 
 
@@ -162,6 +164,6 @@ def _mean(values: Sequence[float]) -> float:
 
 
 def _here(results: Results) -> str:
-    models = ", ".join(dict.fromkeys(run.spec.model.name for run in results.runs))
+    models = ", ".join(results.models.values())
     corpora = ", ".join(dict.fromkeys(run.series.corpus for run in results.runs))
     return f"Here: {models}, {len(results.languages)} languages of {corpora}: the difference is that of the whole set-up."

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -17,17 +17,18 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from attrition.matrix import RMatrix
 from attrition.metrics import summary
 from attrition.names import AttritionError
+from attrition.reading import is_text, parse_json, read_text
+from attrition.report.history import read_history
+from attrition.report.labels import short_models, telling_labels
 
 PARTS = ("data", "training", "evaluation", "other")
 """What the time of a run is divided into, in the order in which it is shown."""
-
-HISTORY_COLUMNS = ("stage", "trained", "epoch", "train_loss", "dev_f1", "seconds", "best")
 
 
 class _Part(BaseModel):
     """A piece of spec.json: unknown keys are kept, for the table of settings."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
 
 
 class Trains(_Part):
@@ -182,7 +183,14 @@ class Results:
     @cached_property
     def series_labels(self) -> Mapping[Series, str]:
         """A label for each series, as long as it must be to tell them apart."""
-        return dict(zip(self.series, _labels([_series_parts(series) for series in self.series]), strict=True))
+        return dict(
+            zip(self.series, telling_labels([_series_parts(series, self.models) for series in self.series]), strict=True)
+        )
+
+    @cached_property
+    def models(self) -> Mapping[str, str]:
+        """What each model is called."""
+        return short_models(run.spec.model.name for run in self.runs)
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -210,7 +218,7 @@ def read_results(folder: Path, beside: Sequence[Path] = ()) -> Results:
         name=runs[0].spec.study or folder.resolve().name,
         runs=runs,
         unfinished=tuple(unfinished),
-        study_toml=_text(study) if study.is_file() else "",
+        study_toml=read_text(study) if study.is_file() else "",
         environment=flat(_json(folder / "environment.json")) if (folder / "environment.json").is_file() else {},
     )
 
@@ -247,6 +255,9 @@ def _run_folders(folder: Path) -> tuple[list[Path], list[str]]:
             f"{folder} is no results folder: it has no folder 'runs'. Give the folder that `attrition run` wrote for a study."
         )
     folders = sorted(path for path in (folder / "runs").iterdir() if path.is_dir() and not path.name.startswith("."))
+    odd = next((path for path in folders if not (is_text(path.name) and path.name.isprintable())), None)
+    if odd is not None:
+        raise AttritionError(f"{str(odd)!r}: the name holds what cannot be printed. Rename the folder.")
     finished = [path for path in folders if (path / "matrix.csv").is_file()]
     unfinished = [path.name for path in folders if path not in finished]
     if not finished:
@@ -267,7 +278,7 @@ def _read_run(folder: Path, key: str) -> Run:
         settings=flat({name: value for name, value in raw.items() if name not in ("format", "warnings")}),
         matrix=matrix,
         metrics=_metrics(folder / "metrics.json", matrix),
-        history=_history(folder / "history.csv"),
+        history=read_history(folder / "history.csv"),
         times=_times(folder / "times.json"),
         transfer=RMatrix.from_csv(transfer) if transfer.is_file() else None,
     )
@@ -303,7 +314,7 @@ def _numbers(path: Path, *, allow_null: bool) -> dict[str, float | None]:
         if isinstance(value, dict | list):
             continue
         if isinstance(value, int | float) and not isinstance(value, bool):
-            numbers[name] = float(value)
+            numbers[name] = _finite(value, f"{path}: {name!r}")
         elif value is None and allow_null:
             numbers[name] = None
         else:
@@ -311,62 +322,32 @@ def _numbers(path: Path, *, allow_null: bool) -> dict[str, float | None]:
     return numbers
 
 
-def _history(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        return pd.DataFrame(columns=list(HISTORY_COLUMNS))
-    try:
-        frame = pd.read_csv(path, keep_default_na=True)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
-        raise AttritionError(f"{path}: not a table of epochs: {error}.") from error
-    missing = [name for name in HISTORY_COLUMNS if name not in frame.columns]
-    if missing:
-        raise AttritionError(f"{path}: the column {missing[0]!r} is missing; expected: {', '.join(HISTORY_COLUMNS)}.")
-    return frame
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise AttritionError(f"{path}: not UTF-8 text (byte {error.start}).") from error
-    except OSError as error:
-        raise AttritionError(f"{path}: cannot be read: {error.strerror or error}.") from error
+def _finite(value: float, where: str) -> float:
+    """The number, unless it is beyond what a float holds."""
+    if abs(value) > sys.float_info.max:
+        raise AttritionError(f"{where} is {str(value)[:40]}, but should be a finite number.")
+    return float(value)
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(_text(path))
-    except json.JSONDecodeError as error:
-        raise AttritionError(f"{path}, line {error.lineno}: not JSON: {error.msg}.") from error
-    if not isinstance(value, dict):
-        raise AttritionError(f"{path}: a JSON object is expected, not {type(value).__name__}.")
-    return value
+    return parse_json(read_text(path), str(path))
 
 
 # How runs are called
 
 
-def _series_parts(series: Series) -> tuple[str, ...]:
+def _series_parts(series: Series, models: Mapping[str, str]) -> tuple[str, ...]:
     rank = "" if series.rank is None else f"r = {series.rank}"
-    return (series.method, rank, series.model, series.corpus, series.cuts)
-
-
-def _labels(parts: Sequence[tuple[str, ...]]) -> list[str]:
-    """The first part of each, and of the others those that differ somewhere among things of the same first part.
-
-    A study's order or seed is left out where it tells nothing apart, so that labels stay short.
-    """
-    others = list(range(1, len(parts[0]))) if parts else []
-    names = {row[0] for row in parts}
-    telling = [i for i in others if any(len({row[i] for row in parts if row[0] == name}) > 1 for name in names)]
-    return [" · ".join([row[0], *(row[i] for i in telling if row[i])]) for row in parts]
+    return (series.method, rank, models[series.model], series.corpus, series.cuts)
 
 
 def _labelled(runs: Sequence[Run]) -> tuple[Run, ...]:
     """The runs sorted for reading (joint ones first, then by method, rank, model, order and seed), each with its label."""
     names = list(dict.fromkeys(run.spec.method.name for run in sorted(runs, key=_reading_order)))
     ordered = sorted(runs, key=lambda run: (names.index(run.spec.method.name), *_reading_order(run)))
-    labels = _labels([(*_series_parts(run.series), run.spec.order.name, f"seed {run.spec.seed}") for run in ordered])
+    models = short_models(run.spec.model.name for run in runs)
+    parts = [(*_series_parts(run.series, models), run.spec.order.name, f"seed {run.spec.seed}") for run in ordered]
+    labels = telling_labels(parts)
     return tuple(
         replace(run, label=label if labels.count(label) == 1 else f"{label} · {run.key}")
         for run, label in zip(ordered, labels, strict=True)

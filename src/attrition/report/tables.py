@@ -1,4 +1,4 @@
-"""Tables as values: what is best is decided once, and each format (page, Markdown, CSV, LaTeX) only writes it down."""
+"""Tables as values: what is best is decided once, and each format (page, Markdown, CSV; LaTeX: `latex`) only writes it down."""
 
 from __future__ import annotations
 
@@ -8,32 +8,13 @@ import io
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Literal
 
 UNDEFINED = "–"
 """What stands where a number is not defined or was not measured."""
 
 MINUS = "−"
-
-_LATEX = {
-    "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "&": r"\&",
-    "%": r"\%",
-    "$": r"\$",
-    "#": r"\#",
-    "_": r"\_",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    MINUS: "$-$",
-    UNDEFINED: "--",
-    "±": r"$\pm$",
-    "·": r"$\cdot$",
-    "↑": r"$\uparrow$",
-    "↓": r"$\downarrow$",
-    "×": r"$\times$",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,7 +33,8 @@ class Column:
     """A column: its title, how its numbers are printed, and which of them is best.
 
     `times` multiplies what is printed (100 for percent and points), never what the CSV holds; `signed` prints a plus too.
-    `better` is "high", "low", or None where no value is better than another; `help` explains the column.
+    `better` is "high", "low", or None where no value is better than another; `help` explains the column. Neighbours of one
+    `group` share a head where a format has room for two rows of heads; `short` is then their own.
     """
 
     title: str
@@ -61,11 +43,22 @@ class Column:
     signed: bool = False
     better: Literal["high", "low"] | None = None
     help: str = ""
+    group: str = ""
+    short: str = ""
 
     @property
     def head(self) -> str:
         """The title, with an arrow to the better side."""
-        return self.title + {"high": " ↑", "low": " ↓", None: ""}[self.better]
+        return self.title + self._arrow
+
+    @property
+    def short_head(self) -> str:
+        """What stands below the head of the group; all of the head where there is none."""
+        return f"{self.short}{self._arrow}" if self.group else self.head
+
+    @property
+    def _arrow(self) -> str:
+        return {"high": " ↑", "low": " ↓", None: ""}[self.better]
 
     def text(self, cell: Cell) -> str:
         """A cell as it is read.
@@ -124,6 +117,12 @@ class Table:
             return math.nan
         return max(values) if column.better == "high" else min(values)
 
+    def groups(self) -> list[tuple[str, int]]:
+        """The heads that columns share, each with the number of its columns; [] where no column stands in a group."""
+        if not any(column.group for column in self.columns):
+            return []
+        return [(group, len(list(members))) for group, members in groupby(self.columns, key=lambda column: column.group)]
+
     def texts(self) -> list[list[str]]:
         """All cells as they are read."""
         return [[column.text(cell) for column, cell in zip(self.columns, row, strict=True)] for row in self.rows]
@@ -167,27 +166,6 @@ class Table:
     def _has_spread(self, number: int) -> bool:
         return any(not math.isnan(cell.spread) for row in self.rows if isinstance(cell := row[number], Number))
 
-    def to_latex(self) -> str:
-        """The table in LaTeX (packages booktabs; the caption is the title), the best values bold."""
-        marked = self._marked(latex_text, lambda text: rf"\textbf{{{text}}}")
-        alignment = "".join("r" if numeric else "l" for numeric in self.is_numeric())
-        heads = " & ".join(latex_text(column.head) for column in self.columns)
-        lines = [
-            r"\begin{table}",
-            r"\centering",
-            rf"\caption{{{latex_text(self.title)}. {latex_text(self.caption)}}}".replace(". }", "}"),
-            rf"\label{{tab:{self.name}}}",
-            rf"\begin{{tabular}}{{{alignment}}}",
-            r"\toprule",
-            rf"{heads} \\",
-            r"\midrule",
-            *(" & ".join(cells) + r" \\" for cells in marked),
-            r"\bottomrule",
-            r"\end{tabular}",
-            r"\end{table}",
-        ]
-        return "\n".join(lines) + "\n"
-
     def _marked(self, escape: Callable[[str], str], mark: Callable[[str], str]) -> list[list[str]]:
         return [
             [mark(escape(text)) if best else escape(text) for text, best in zip(texts, bests, strict=True)]
@@ -205,15 +183,6 @@ def _markdown_text(text: str) -> str:
     for sign in "\\`*_[]|":
         escaped = escaped.replace(sign, f"\\{sign}")
     return escaped.replace("\n", " ")
-
-
-def latex_text(text: str) -> str:
-    r"""Text that LaTeX prints as it is.
-
-    >>> latex_text("50% of R_1")
-    '50\\% of R\\_1'
-    """
-    return "".join(_LATEX.get(sign, sign) for sign in text)
 
 
 def mean_and_spread(values: Sequence[float]) -> Number:

@@ -1,0 +1,45 @@
+"""How runs, models and languages are called where they are shown."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+from markupsafe import Markup, escape
+
+_LOCALE = re.compile(r"\b[a-z]{2,3}-[A-Z]{2}\b")
+
+
+def short_models(models: Iterable[str]) -> dict[str, str]:
+    """Models by their own names, without where they come from, as long as these tell them apart.
+
+    >>> short_models(["hub:intfloat/multilingual-e5-large-instruct", "embedded:e5-small"])
+    {'hub:intfloat/multilingual-e5-large-instruct': 'multilingual-e5-large-instruct', 'embedded:e5-small': 'e5-small'}
+    >>> short_models(["hub:a/bert", "hub:b/bert"])
+    {'hub:a/bert': 'hub:a/bert', 'hub:b/bert': 'hub:b/bert'}
+    """
+    names = {model: re.split(r"[:/\\]", model.rstrip("/\\"))[-1] or model for model in models}
+    return names if len(set(names.values())) == len(names) else {model: model for model in names}
+
+
+def telling_labels(parts: Sequence[tuple[str, ...]]) -> list[str]:
+    """The first part of each, and of the others those that differ somewhere among things of the same first part.
+
+    A study's order or seed is left out where it tells nothing apart, so that labels stay short.
+
+    >>> telling_labels([("LoRA", "r = 8", "bert"), ("LoRA", "r = 32", "bert"), ("MULTI", "", "bert")])
+    ['LoRA · r = 8', 'LoRA · r = 32', 'MULTI']
+    """
+    others = list(range(1, len(parts[0]))) if parts else []
+    names = {row[0] for row in parts}
+    telling = [i for i in others if any(len({row[i] for row in parts if row[0] == name}) > 1 for name in names)]
+    return [" · ".join([row[0], *(row[i] for i in telling if row[i])]) for row in parts]
+
+
+def unbroken_locales(text: str) -> Markup:
+    """Text for a page in which no line ends inside a locale; all that could be markup is escaped.
+
+    >>> str(unbroken_locales("<th-TH>"))
+    '&lt;<span class="locale">th-TH</span>&gt;'
+    """
+    return Markup(_LOCALE.sub(r'<span class="locale">\g<0></span>', str(escape(text))))

@@ -1,0 +1,156 @@
+"""Languages and groups of languages: who gives, who takes, and how sure that is, from the sequential runs of one method."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from types import MappingProxyType
+
+from attrition.analysis.groups import MEASURES, GroupEstimate, by_group
+from attrition.analysis.pairwise import DonorsAndReceivers, Ranked, donors_and_receivers
+from attrition.analysis.position import position_adjusted
+from attrition.languages import LANGUAGES, grouping
+from attrition.matrix import RMatrix
+from attrition.metrics import composition, receiver, shift_fixed, shift_growing
+from attrition.metrics.several import PerLanguage, languages_of
+from attrition.report.claims import Evidence
+from attrition.report.figures import language_name
+from attrition.report.results import Results
+from attrition.report.tables import Cell, Column, Number, Table
+
+SHOWN_GROUPINGS = MappingProxyType({"latin": "", "vitality": "vitality: "})
+"""Groupings of few groups, for the page, and what stands before the names of their groups."""
+
+GROUPINGS = MappingProxyType({**SHOWN_GROUPINGS, "script": "script: ", "family": "family: ", "branch": "branch: "})
+"""All groupings, for the file."""
+
+SHOWN_MEASURES = ("final", "change", "shift_fixed", "mft", "mbt")
+"""What the page shows of each group; the file has every measure."""
+
+
+def language_tables(results: Results) -> tuple[tuple[Table, ...], tuple[Table, ...]]:
+    """Tables to show (languages, groups) and tables for files only (every group, every pair); none without sequential runs."""
+    runs = Evidence(results).sequential()
+    if not runs or runs[0].matrix.num_stages < 2:
+        return (), ()
+    matrices = [run.matrix for run in runs]
+    series = results.series_labels[runs[0].series]
+    which = f"{series}, {len(runs)} run{'s' if len(runs) != 1 else ''} (orders and seeds)."
+    found = donors_and_receivers(matrices)
+    languages = _languages_table(matrices, found, which)
+    pairs = _pairs_table(found.pairs, which)
+    if not set(languages_of(matrices)) <= set(LANGUAGES):
+        return (languages,), (pairs,)
+    shown = _groups_table("groups", "Groups of languages", matrices, SHOWN_GROUPINGS, SHOWN_MEASURES, which)
+    every = _groups_table("groups-all", "Every group and measure", matrices, GROUPINGS, tuple(MEASURES), which)
+    return (languages, shown), (every, pairs)
+
+
+def _languages_table(matrices: Sequence[RMatrix], found: DonorsAndReceivers, which: str) -> Table:
+    """Each language as donor and receiver, with its rank, and what its stage changed; best donors first."""
+    receivers = receiver(matrices)
+    growing, fixed, composed = shift_growing(matrices), shift_fixed(matrices), composition(matrices)
+    adjusted = position_adjusted(matrices, scope="fixed")
+    places = {language: place for place, language in enumerate(adjusted.languages)}
+    rows: list[tuple[Cell, ...]] = []
+    unranked = [language for language in receivers.languages if language not in {entry.language for entry in found.donors}]
+    for language in [*(entry.language for entry in found.donors), *unranked]:
+        place = places[language]
+        rows.append(
+            (
+                language_name(language),
+                _rank(found.donors, language),
+                _value(found.donors, language),
+                _value(found.donors_learned, language),
+                _value(found.donors_unlearned, language),
+                _rank(found.receivers, language),
+                _value(found.receivers, language),
+                Number(value=growing[language]),
+                Number(value=fixed[language]),
+                Number(value=composed[language]),
+                Number(value=float(adjusted.adjusted_L[place]), spread=float(adjusted.standard_error_L[place])),
+                Number(value=float(adjusted.position_L[place])),
+            )
+        )
+    donors = "The mean change on the others when it is trained, mean over b of D[a, b]"
+    columns = (
+        Column(title="Language"),
+        Column(title="Donor, rank", group="Donor", short="rank", digits=0),
+        _points("Donor, all", "Donor", "all", f"{donors}."),
+        _points("Donor, learned", "Donor", "learned", f"{donors}, b learned before a."),
+        _points("Donor, to come", "Donor", "to come", f"{donors}, b not learned yet."),
+        Column(title="Receiver, rank", group="Receiver", short="rank", digits=0),
+        _points("Receiver, all", "Receiver", "all", "The mean change on it when others are trained, mean over a of D[a, b]."),
+        _points("Shift, growing", "Shift", "growing", "P_p - P_(p-1), its own score included."),
+        _points("Shift, fixed", "Shift", "fixed", "The change on the languages learned before."),
+        _points("Shift, composition", "Shift", "composition", "Growing minus fixed.", better=False),
+        _points("Shift, adjusted", "Shift", "adjusted", "Fixed, at the mean position, ± its standard error."),
+        Column(title="Position", digits=1, help="Its mean position in the orders."),
+    )
+    caption = f"{which} In points, a gain positive; ranks: 1 is best. {adjusted.statement}"
+    return Table(name="languages", title="Donors and receivers", columns=columns, rows=tuple(rows), caption=caption)
+
+
+def _points(title: str, group: str, short: str, text: str, *, better: bool = True) -> Column:
+    return Column(
+        title=title, group=group, short=short, times=100, signed=True, better="high" if better else None, digits=2, help=text
+    )
+
+
+def _rank(entries: Sequence[Ranked], language: str) -> Number:
+    return Number(value=next((float(entry.rank) for entry in entries if entry.language == language), math.nan))
+
+
+def _value(entries: Sequence[Ranked], language: str) -> Number:
+    return Number(value=next((entry.value for entry in entries if entry.language == language), math.nan))
+
+
+def _groups_table(
+    name: str,
+    title: str,
+    matrices: Sequence[RMatrix],
+    groupings: MappingProxyType[str, str],
+    measures: Sequence[str],
+    which: str,
+) -> Table:
+    """Each group and measure: the mean and its intervals over languages and over orders."""
+    rows: list[tuple[Cell, ...]] = []
+    for by, before in groupings.items():
+        estimates = by_group(matrices, grouping(by, languages_of(matrices)), measures=measures)
+        rows += [(before + estimate.group, *_group_row(estimate)) for estimate in estimates]
+    columns = [Column(title="Group"), Column(title="Measure"), Column(title="Languages", digits=0)]
+    columns.append(Column(title="Mean", times=100, digits=2))
+    for over in ("languages", "orders"):
+        columns += [
+            Column(title=f"95% over {over}, {end}", group=f"95% over {over}", short=end, times=100, digits=2)
+            for end in ("low", "high")
+        ]
+    caption = f"{which} In points; bootstrap intervals, – where there are fewer than two to draw from."
+    return Table(name=name, title=title, columns=tuple(columns), rows=tuple(rows), caption=caption)
+
+
+def _group_row(estimate: GroupEstimate) -> tuple[Cell, ...]:
+    intervals = (estimate.over_languages, estimate.over_orders)
+    return (
+        MEASURES[estimate.measure].title,
+        Number(value=estimate.num_languages),
+        Number(value=estimate.mean),
+        *(Number(value=value) for interval in intervals for value in (interval.low, interval.high)),
+    )
+
+
+def _pairs_table(pairs: PerLanguage, which: str) -> Table:
+    """D, a row for each pair with the number of orders behind it."""
+    rows: list[tuple[Cell, ...]] = [
+        (trained, changed, Number(value=float(pairs.values[a, b])), Number(value=float(pairs.counts[a, b])))
+        for a, trained in enumerate(pairs.languages)
+        for b, changed in enumerate(pairs.languages)
+        if a != b and pairs.counts[a, b]
+    ]
+    columns = (
+        Column(title="Trained (a)"),
+        Column(title="Changed (b)"),
+        Column(title="D[a, b]", times=100, digits=2, signed=True),
+        Column(title="Orders", digits=0),
+    )
+    return Table(name="pairs", title="Effects of pairs", columns=columns, rows=tuple(rows), caption=which)
