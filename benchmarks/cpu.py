@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from rich.table import Table
 from seqeval.metrics import f1_score
 from torch import Tensor
 
+from attrition.encoder.precision import Precision, choose_precision
 from attrition.methods import Full, LoRA, Trains
 from attrition.training.model import Model, build_model
 from attrition.training.predict import predict
@@ -31,8 +33,9 @@ from attrition.training.settings import TrainingSettings
 from benchmarks import baseline, common, memory, ours
 from benchmarks.workload import LANGUAGES, Workload, load_workload
 
-TRAINER, STRONGER = "trainer", "trainer_stronger"
-OURS = "ours"
+TRAINER, TRAINER_BFLOAT16, STRONGER = "trainer", "trainer_bfloat16", "trainer_stronger"
+THEIRS = (TRAINER, TRAINER_BFLOAT16, STRONGER)
+OURS, OURS_FLOAT32 = "ours", "ours_float32"
 SCORER_CALLS = 20
 
 LORA_SETTINGS = TrainingSettings(epochs=1, learning_rate=5e-4, head_learning_rate=5e-4, keep="last")
@@ -77,9 +80,15 @@ class Bench:
 
     plan: Plan
     work: Workload
-    model: Model
+    models: dict[str, Model]
     lora: LoRA
     folder: Path
+    precision: Precision
+
+    @property
+    def model(self) -> Model:
+        """As the program runs by default on this machine."""
+        return self.models[OURS]
 
     def trainer(self, module: torch.nn.Module, settings: TrainingSettings, **options: Any) -> Any:
         """A fresh Trainer over the sample's training utterances."""
@@ -102,7 +111,7 @@ def compare_training(
     if isinstance(trains, LoRA):
         module = baseline.with_lora(module, trains)
     _check_sizes(model, trains, baseline.trainable(module))
-    losses: dict[str, list[float]] = {OURS: [], TRAINER: [], STRONGER: []}
+    losses: dict[str, list[float]] = {side: [] for side in (*bench.models, *THEIRS)}
 
     def back() -> None:
         if isinstance(trains, LoRA):
@@ -110,31 +119,34 @@ def compare_training(
         else:
             baseline.set_full(module, work.pretrained, tensors)
 
-    def prepare_ours() -> Callable[[], object]:
-        seed = len(losses[OURS])
+    def prepare_ours(side: str) -> Callable[[], object]:
+        seed = len(losses[side])
 
         def timed() -> None:
-            (finished,) = ours.train(model, trains, [compact], [start.clone], settings, seed=seed)
-            losses[OURS].append(finished.history[-1].train_loss)
+            (finished,) = ours.train(bench.models[side], trains, [compact], [start.clone], settings, seed=seed)
+            losses[side].append(finished.history[-1].train_loss)
 
         return timed
 
     def prepare_theirs(name: str) -> Callable[[], object]:
         back()
-        trainer = bench.trainer(module, settings, train=rows, grouped=name == STRONGER)
+        trainer = bench.trainer(module, settings, train=rows, grouped=name == STRONGER, bf16=name == TRAINER_BFLOAT16)
         return lambda: losses[name].append(float(trainer.train().training_loss))
 
     seconds = common.interleave(
-        {OURS: prepare_ours, TRAINER: lambda: prepare_theirs(TRAINER), STRONGER: lambda: prepare_theirs(STRONGER)},
+        {side: partial(prepare_ours, side) for side in bench.models} | {side: partial(prepare_theirs, side) for side in THEIRS},
         bench.plan.repeats,
         between=between,
     )
-    # The very first step, on the same batch from the same start: only dropout differs.
+    # The very first step, on the same batch from the same start: only dropout and precision differ.
     first = np.arange(min(settings.batch_size, len(compact)))
-    (finished,) = ours.train(model, trains, [compact.select(first)], [start.clone], settings)
+    first_loss = {}
+    for side, each in bench.models.items():
+        (finished,) = ours.train(each, trains, [compact.select(first)], [start.clone], settings)
+        first_loss[side] = finished.history[-1].train_loss
     back()
     single = bench.trainer(module, settings, train=[rows[row] for row in first], steps=1)
-    first_loss = {OURS: finished.history[-1].train_loss, TRAINER: float(single.train().training_loss)}
+    first_loss[TRAINER] = float(single.train().training_loss)
     return {"seconds": seconds, "first_step_loss": first_loss, "mean_loss": losses}
 
 
@@ -170,17 +182,19 @@ def compare_evaluation(bench: Bench, flat_P: Tensor) -> dict[str, Any]:
     merged = merged.merge_and_unload()  # type: ignore[operator]
     f1: dict[str, float] = {}
 
-    def prepare_ours() -> Callable[[], object]:
+    def prepare_ours(side: str) -> Callable[[], object]:
         def timed() -> None:
-            counts = ours.evaluate(model, bench.lora, flat_P, tests)
+            counts = ours.evaluate(bench.models[side], bench.lora, flat_P, tests)
             per_language = [each.f1 for each in counts.values()]
             assert len(per_language) == len(tests)
-            f1[OURS] = _pooled_f1(counts)
+            f1[side] = _pooled_f1(counts)
 
         return timed
 
     def prepare_theirs(name: str) -> Callable[[], object]:
-        trainer = bench.trainer(merged if name == STRONGER else module, LORA_SETTINGS, train=rows, grouped=name == STRONGER)
+        stronger = name == STRONGER
+        model, rounds = merged if stronger else module, name == TRAINER_BFLOAT16
+        trainer = bench.trainer(model, LORA_SETTINGS, train=rows, grouped=stronger, bf16=rounds)
 
         def timed() -> None:
             f1[name] = trainer.predict(rows).metrics["test_f1"]
@@ -188,7 +202,7 @@ def compare_evaluation(bench: Bench, flat_P: Tensor) -> dict[str, Any]:
         return timed
 
     seconds = common.interleave(
-        {OURS: prepare_ours, TRAINER: lambda: prepare_theirs(TRAINER), STRONGER: lambda: prepare_theirs(STRONGER)},
+        {side: partial(prepare_ours, side) for side in bench.models} | {side: partial(prepare_theirs, side) for side in THEIRS},
         bench.plan.repeats,
     )
     return {"seconds": seconds, "f1": f1}
@@ -237,7 +251,7 @@ def compare_scorers(bench: Bench, flat_P: Tensor) -> dict[str, Any]:
 def compare_memory(bench: Bench, threads: int) -> dict[str, Any]:
     """What each side says of its own process."""
     start = bench.model.layout(Full()).unpack(bench.model.start(Full(), "benchmark"))
-    memory.write_job(bench.folder, bench.work, FULL_SETTINGS, threads, start)
+    memory.write_job(bench.folder, bench.work, FULL_SETTINGS, threads, start, bench.precision)
     return {side: common.in_process_of_its_own("memory", side, str(bench.folder)) for side in memory.SIDES}
 
 
@@ -245,11 +259,13 @@ def run(plan: Plan, threads: int | None = None) -> dict[str, Any]:
     """All comparisons; the keys of the result are described in `benchmarks/README.md`."""
     used = common.set_threads(threads)
     work = load_workload(plan.model, plan.languages, plan.num_train, plan.num_test, phrasebook=plan.phrasebook)
-    model = build_model(work.pretrained, work.vocabulary, work.labels)
+    parts_of_model = (work.pretrained, work.vocabulary, work.labels, "cpu")
+    precision = choose_precision("auto", torch.device("cpu"))
+    models = {OURS: build_model(*parts_of_model, precision), OURS_FLOAT32: build_model(*parts_of_model)}
     lora = LoRA(rank=plan.rank)
     products: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(plan, work, model, lora, Path(folder))
+        bench = Bench(plan, work, models, lora, Path(folder), precision)
         common.console.print("LoRA training ...")
         train_lora = compare_training(bench, lora, LORA_SETTINGS, lambda: products.append(common.product_rate()))
         common.console.print("evaluation and scorer ...")
@@ -260,7 +276,7 @@ def run(plan: Plan, threads: int | None = None) -> dict[str, Any]:
         common.console.print("memory ...")
         needed = compare_memory(bench, used) if plan.memory else None
     rate = statistics.median(products)
-    operations = common.operations_a_token(model, lora)[0] * work.train.num_tokens
+    operations = common.operations_a_token(models[OURS], lora)[0] * work.train.num_tokens
     fractions = {side: operations / statistics.median(spent) / rate for side, spent in train_lora["seconds"].items()}
     parts = {"train_lora": train_lora, "eval": evaluation, "train_full": train_full}
     counts = {"train_lora": plan.num_train, "train_full": plan.num_train, "eval": work.describe()["test_utterances"]}
@@ -271,6 +287,9 @@ def run(plan: Plan, threads: int | None = None) -> dict[str, Any]:
         "full_memory_ratio": None if needed is None else needed[OURS]["peak_bytes"] / needed[TRAINER]["peak_bytes"],
         "gemm_fraction": fractions[OURS],
         "gemm_fractions": fractions,
+        "precision": precision,
+        "float32_ratios": {name: _ratio(part["seconds"], TRAINER, OURS_FLOAT32) for name, part in parts.items()},
+        "bfloat16_ratios": {name: _ratio(part["seconds"], TRAINER_BFLOAT16) for name, part in parts.items()},
         "stronger_ratios": {name: _ratio(part["seconds"], STRONGER) for name, part in parts.items()},
         "utterances_a_second": {
             name: {side: counts[name] / statistics.median(spent) for side, spent in part["seconds"].items()}
@@ -281,7 +300,11 @@ def run(plan: Plan, threads: int | None = None) -> dict[str, Any]:
         "memory": needed,
         "comparable": {
             "first_step_loss_differs_by": max(_apart(part["first_step_loss"]) for part in (train_lora, train_full)),
+            "float32_first_step_loss_differs_by": max(
+                _apart(part["first_step_loss"], OURS_FLOAT32) for part in (train_lora, train_full)
+            ),
             "f1_differs_by": abs(evaluation["f1"][OURS] - evaluation["f1"][TRAINER]),
+            "float32_f1_differs_by": abs(evaluation["f1"][OURS_FLOAT32] - evaluation["f1"][TRAINER]),
         },
         "product_operations_a_second": {"median": rate, "all": products},
         "operations_a_subtoken": operations / work.train.num_tokens,
@@ -290,38 +313,34 @@ def run(plan: Plan, threads: int | None = None) -> dict[str, Any]:
     }
 
 
-def _ratio(seconds: dict[str, list[float]], theirs: str) -> float:
-    return common.ratio(seconds[OURS], seconds[theirs])
+def _ratio(seconds: dict[str, list[float]], theirs: str, ours_: str = OURS) -> float:
+    return common.ratio(seconds[ours_], seconds[theirs])
 
 
-def _apart(losses: dict[str, float]) -> float:
+def _apart(losses: dict[str, float], side: str = OURS) -> float:
     """How far two losses differ, as a share of theirs."""
-    return abs(losses[OURS] / losses[TRAINER] - 1)
+    return abs(losses[side] / losses[TRAINER] - 1)
 
 
 def show(result: dict[str, Any]) -> None:
     """Print a result as a table."""
-    table = Table(title=f"{result['workload']['model']} on {result['workload']['corpus']}, utterances a second (medians)")
-    for column in ("", "ours", "Trainer", "ratio", "by length", "ratio"):
+    work, sides = result["workload"], (OURS, OURS_FLOAT32, *THEIRS)
+    table = Table(title=f"{work['model']} on {work['corpus']}, utterances a second (medians); ours in {result['precision']}")
+    for column in ("", "ours", "float32", "Trainer", "bfloat16", "by length", "ratio"):
         table.add_column(column, justify="left" if not column else "right")
     for name, rates in result["utterances_a_second"].items():
-        ratios = result[f"{name}_ratio"], result["stronger_ratios"][name]
-        table.add_row(
-            name,
-            f"{rates[OURS]:.1f}",
-            f"{rates[TRAINER]:.1f}",
-            f"{ratios[0]:.2f}",
-            f"{rates[STRONGER]:.1f}",
-            f"{ratios[1]:.2f}",
-        )
+        table.add_row(name, *(f"{rates[side]:.1f}" for side in sides), f"{result[f'{name}_ratio']:.2f}")
     scorer = {side: 1000 * statistics.median(spent) for side, spent in result["scorer"]["seconds"].items()}
-    table.add_row("scorer, ms", f"{scorer[OURS]:.2f}", f"{scorer['seqeval']:.1f}", f"{result['scorer_ratio']:.0f}", "", "")
+    table.add_row("scorer, ms", f"{scorer[OURS]:.2f}", "", f"{scorer['seqeval']:.1f}", "", "", f"{result['scorer_ratio']:.0f}")
     if result["memory"]:
         peaks = {side: each["peak_bytes"] / 1e6 for side, each in result["memory"].items()}
-        table.add_row(
-            "full, peak MB", f"{peaks[OURS]:.0f}", f"{peaks[TRAINER]:.0f}", f"{result['full_memory_ratio']:.2f}", "", ""
-        )
+        peak = f"{peaks[OURS]:.0f}", "", f"{peaks[TRAINER]:.0f}", "", "", f"{result['full_memory_ratio']:.2f}"
+        table.add_row("full, peak MB", *peak)
     common.console.print(table)
+    for name, title in (("float32_ratios", "Both in float32"), ("bfloat16_ratios", "Both in bfloat16"),
+                        ("stronger_ratios", "By default against Trainer by length")):  # fmt: skip
+        ratios = ", ".join(f"{part} {ratio:.2f}" for part, ratio in result[name].items())
+        common.console.print(f"{title}: {ratios}.")
     fractions, rate = result["gemm_fractions"], result["product_operations_a_second"]["median"]
     common.console.print(
         f"Of this machine's {rate / 1e9:.0f} GFLOP/s of matrix products LoRA training reaches {fractions[OURS]:.2f}, "

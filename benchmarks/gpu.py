@@ -8,12 +8,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import inspect
 import statistics
 import sys
 import tempfile
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +25,7 @@ from attrition.corpus import release
 from attrition.corpus.encoded import UNSCORED, Encoded
 from attrition.corpus.words import label_set
 from attrition.encoder.params import load_config
+from attrition.encoder.precision import Precision
 from attrition.encoder.pretrained import Pretrained, split_embeddings
 from attrition.encoder.sources import load_pretrained
 from attrition.encoder.tiny import byte_tokenizer
@@ -126,15 +125,6 @@ def random_utterances(count: int, vocabulary: Vocabulary, num_labels: int, seed:
     )
 
 
-def mixed_precision(model_maker: Callable[..., Model], device: torch.device) -> tuple[dict[str, Any], str]:
-    """How our side is told to use bf16: by the model's own setting where there is one, else by autocast around it."""
-    if device.type != "cuda":
-        return {}, "float32"
-    if "precision" in inspect.signature(model_maker).parameters:
-        return {"precision": "bf16"}, "bf16 by the model's setting"
-    return {}, "bf16 by autocast around the loop"
-
-
 @dataclass(frozen=True, eq=False)
 class Bench:
     """Everything that a measurement needs."""
@@ -145,7 +135,6 @@ class Bench:
     vocabulary: Vocabulary
     labels: tuple[str, ...]
     model: Model
-    around: bool
     folder: Path
 
     @property
@@ -157,10 +146,6 @@ class Bench:
         """Random ones, with compact ids."""
         return random_utterances(count, self.vocabulary, len(self.labels), seed)
 
-    def precision(self) -> AbstractContextManager[Any]:
-        """What our side runs inside."""
-        return torch.autocast("cuda", dtype=torch.bfloat16) if self.around else nullcontext()
-
     def train_ours(self, trains: Trains, learners: int, count: int) -> common.Prepare:
         """A pass of a population."""
         sets = [self.utterances(count, seed) for seed in range(learners)]
@@ -168,8 +153,7 @@ class Bench:
 
         def prepare() -> Callable[[], object]:
             def timed() -> None:
-                with self.precision():
-                    ours.train(self.model, trains, sets, starts, SETTINGS)
+                ours.train(self.model, trains, sets, starts, SETTINGS)
 
             return timed
 
@@ -218,18 +202,16 @@ def run(plan: Plan, device: torch.device) -> dict[str, Any]:
     kept = np.unique(np.linspace(0, pretrained.vocabulary_size - 1, KEPT).astype(np.int64))
     vocabulary = Vocabulary(kept, pretrained.vocabulary_size)
     labels = label_set(release.SLOTS, "bio")
-    options, precision = mixed_precision(build_model, device)
-    model = build_model(pretrained, vocabulary, labels, device, **options)
+    precision: Precision = "bfloat16" if device.type == "cuda" else "float32"
+    model = build_model(pretrained, vocabulary, labels, device, precision)
     with tempfile.TemporaryDirectory() as folder:
-        around = device.type == "cuda" and not options
-        bench = Bench(plan, device, pretrained, vocabulary, labels, model, around, Path(folder))
+        bench = Bench(plan, device, pretrained, vocabulary, labels, model, Path(folder))
         lora, test = bench.lora, bench.utterances(plan.num_test, seed=999)
         flat_P, evaluated, test_rows = model.start(lora, "gpu"), bench.theirs(lora), bench.rows(test)
 
         def evaluate_ours() -> Callable[[], object]:
             def timed() -> None:
-                with bench.precision():
-                    ours.evaluate(model, lora, flat_P, {"test": test})
+                ours.evaluate(model, lora, flat_P, {"test": test})
 
             return timed
 

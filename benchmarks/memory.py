@@ -29,7 +29,9 @@ from benchmarks.workload import Workload
 SIDES = ("ours", "trainer")
 
 
-def write_job(folder: Path, work: Workload, settings: TrainingSettings, threads: int, start: Mapping[str, Any]) -> None:
+def write_job(
+    folder: Path, work: Workload, settings: TrainingSettings, threads: int, start: Mapping[str, Any], precision: str = "float32"
+) -> None:
     """Write what both processes read: the utterances with ids of the whole vocabulary, and the model as a checkpoint.
 
     Args:
@@ -38,11 +40,13 @@ def write_job(folder: Path, work: Workload, settings: TrainingSettings, threads:
         settings: of the training.
         threads: for both.
         start: the classifier's tensors by name.
+        precision: of our side's products.
     """
     from benchmarks import baseline
 
     np.savez(folder / "train.npz", **work.train.arrays(), kept=work.vocabulary.kept)  # type: ignore[arg-type]
-    job = {"model": work.pretrained.name, "labels": work.labels, "threads": threads, "settings": dataclasses.asdict(settings)}
+    job: dict[str, Any] = {"model": work.pretrained.name, "labels": work.labels, "threads": threads, "precision": precision}
+    job["settings"] = dataclasses.asdict(settings)
     (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
     module: Any = baseline.classifier(work.pretrained, work.labels)
     baseline.set_full(module, work.pretrained, start)
@@ -64,7 +68,7 @@ def run_side(side: str, folder: Path) -> dict[str, Any]:
         pretrained = load_pretrained(job["model"])
         vocabulary = Vocabulary(kept, pretrained.vocabulary_size)
         train = dataclasses.replace(train, ids=vocabulary.compact(train.ids).astype(np.int32))
-        model = build_model(pretrained, vocabulary, labels)
+        model = build_model(pretrained, vocabulary, labels, precision=job["precision"])
         loaded = common.resident_memory()
         (finished,) = ours.train(model, Full(), [train], [partial(model.start, Full(), "benchmark")], settings)
         loss = finished.history[-1].train_loss

@@ -38,25 +38,32 @@ def rows(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
 
 
 def _cpu(result: Result) -> str:
+    sides = ("ours", "ours_float32", "trainer", "trainer_bfloat16", "trainer_stronger")
     body = []
     for name, rates in result["utterances_a_second"].items():
-        ratios = [f"{result[f'{name}_ratio']:.2f}", f"{result['stronger_ratios'][name]:.2f}"]
         seconds = result[name]["seconds"]
-        ours, plain, stronger = (
-            f"{rates[side]:.1f} ({_spread(seconds[side])})" for side in ("ours", "trainer", "trainer_stronger")
-        )
-        body.append([name, ours, plain, ratios[0], stronger, ratios[1]])
+        body.append([name, *(f"{rates[side]:.1f} ({_spread(seconds[side])})" for side in sides)])
+    header = [
+        "utterances/s, median (slowest to fastest pass)", f"ours ({result['precision']})", "ours, float32", "Trainer",
+        "Trainer, bfloat16", "Trainer by length",
+    ]  # fmt: skip
     scorer = {side: f"{1000 * statistics.median(spent):.2f} ms" for side, spent in result["scorer"]["seconds"].items()}
-    body.append(["scorer alone", scorer["ours"], scorer["seqeval"], f"{result['scorer_ratio']:.0f}", "", ""])
+    body.append(["scorer alone", scorer["ours"], "", f"seqeval {scorer['seqeval']}", "", ""])
+    ratios = []
+    for name in result["utterances_a_second"]:
+        others = (result[kind][name] for kind in ("float32_ratios", "bfloat16_ratios", "stronger_ratios"))
+        ratios.append([name, *(f"{ratio:.2f}" for ratio in (result[f"{name}_ratio"], *others))])
+    ratios.append(["scorer alone", f"{result['scorer_ratio']:.0f}", "", "", ""])
     if result["memory"]:
         peak = {side: f"{each['peak_bytes'] / 1e6:,.0f} MB" for side, each in result["memory"].items()}
-        body.append(["full, peak memory", peak["ours"], peak["trainer"], f"{result['full_memory_ratio']:.2f}", "", ""])
-    header = ["utterances/s, median (slowest to fastest pass)", "ours", "Trainer", "ratio", "Trainer by length", "ratio"]
+        body.append(["full, peak memory", peak["ours"], "", peak["trainer"], "", ""])
+        ratios.append(["full, peak memory", f"{result['full_memory_ratio']:.2f}", "", "", ""])
+    titles = ["ratio to", "Trainer (both by default)", "both in float32", "both in bfloat16", "Trainer by length, float32"]
     rate = result["product_operations_a_second"]["median"] / 1e9
     shares = ", ".join(f"{side} {share:.2f}" for side, share in result["gemm_fractions"].items())
     work = result["workload"]
     return (
-        f"{rows(header, body)}\n\n{work['model']} on {work['corpus']} ({', '.join(work['languages'])}). Share of the machine's "
+        f"{rows(header, body)}\n\n{rows(titles, ratios)}\n\n{work['model']} on {work['corpus']} ({', '.join(work['languages'])}). Share of the machine's "
         f"matrix-product rate ({rate:,.0f} GFLOP/s) in LoRA training: {shares}."
     )
 

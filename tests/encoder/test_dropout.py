@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
+from scipy import stats
 from torch import Tensor
 
-from attrition.encoder.dropout import LEVELS, Dropout, draw_mask
+from attrition.encoder.dropout import LEVELS, Dropout, MaskStream, draw_mask, scale_of
 
 
-def stream(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
+def stream(seed: int) -> MaskStream:
+    return MaskStream("masks", seed)
 
 
 def on_hidden(x: Tensor, seeds: list[int], extents: list[tuple[int, int]]) -> Tensor:
@@ -24,7 +25,7 @@ def test_a_learner_draws_the_same_masks_alone_padded_and_in_a_population() -> No
     assert 0 < (alone == 0).sum() < alone.numel()
     assert torch.equal(padded[0, :2, :3], alone[0])
     assert torch.equal(population[1, :2, :3], alone[0])
-    assert (padded[0, 2:] == 1).all(), "padding is left alone"
+    assert (padded[0, 2:] > 0).all(), "no stream is drawn from for padding"
 
 
 def test_the_stream_stands_at_the_same_place_afterwards() -> None:
@@ -37,9 +38,17 @@ def test_the_stream_stands_at_the_same_place_afterwards() -> None:
     assert torch.equal(firsts[0], firsts[1])
 
 
+def test_a_residual_is_added_to_what_is_kept() -> None:
+    x, residual = torch.randn(1, 2, 3, 8), torch.randn(1, 2, 3, 8)
+    plain = Dropout([stream(7)], [(2, 3)], hidden=0.3).on_hidden(x)
+    assert torch.allclose(Dropout([stream(7)], [(2, 3)], hidden=0.3).on_hidden(x, residual), residual + plain)
+    assert torch.equal(Dropout([stream(7)], [(2, 3)]).on_hidden(x, residual), residual + x)
+
+
 def test_attention_masks_in_a_population() -> None:
-    alone = Dropout([stream(3)], [(2, 3)], attention=0.3).on_attention(torch.ones(1, 2, 4, 3, 3))
-    both = Dropout([stream(4), stream(3)], [(1, 5), (2, 3)], attention=0.3).on_attention(torch.ones(2, 2, 4, 5, 5))
+    alone = Dropout([stream(3)], [(2, 3)], attention=0.3).attention_mask(3, 1, 2, 4)
+    both = Dropout([stream(4), stream(3)], [(1, 5), (2, 3)], attention=0.3).attention_mask(5, 2, 2, 4)
+    assert alone.unique().tolist() == [0.0, pytest.approx(scale_of(0.3))]
     assert torch.equal(both[1, :, :, :3, :3], alone[0])
 
 
@@ -50,38 +59,45 @@ def test_word_masks_in_a_population() -> None:
 
 
 def test_zero_probabilities_return_the_very_tensor_and_draw_nothing() -> None:
-    generator = stream(0)
-    before = generator.get_state()
-    dropout = Dropout([generator], [(2, 3)])
+    used = stream(0)
+    dropout = Dropout([used], [(2, 3)])
     x = torch.randn(1, 2, 3, 8)
-    attention = torch.randn(1, 2, 4, 3, 3)
     assert dropout.on_hidden(x) is x
-    assert dropout.on_adapter(x) is x
+    assert dropout.adapter_mask(x, torch.float32) is None
+    assert dropout.adapter_scale == 1
     assert dropout.on_words(x[0], [2]).shape == x[0].shape
-    assert dropout.on_attention(attention) is attention
-    assert torch.equal(generator.get_state(), before)
+    assert torch.equal(used.draw(8), stream(0).draw(8))
+
+
+def test_every_value_of_a_draw_is_as_likely() -> None:
+    """A chi-squared test of the highest and of the lowest eight bits."""
+    drawn = stream(1).draw(1_000_000).int()
+    for bits in ((drawn >> 8) & 255, drawn & 255):
+        assert stats.chisquare(torch.bincount(bits, minlength=256).numpy()).pvalue > 1e-4
 
 
 @pytest.mark.parametrize("probability", [0.05, 0.1, 0.5, 0.9])
 def test_share_and_expectation(probability: float) -> None:
     count = 1_000_000
-    mask = draw_mask((count,), probability, stream(0), torch.empty(0))
+    mask = draw_mask((count,), probability, stream(0), torch.float32)
     # Five standard deviations of a binomial share.
     bound = 5 * (probability * (1 - probability) / count) ** 0.5
     assert abs(float((mask == 0).float().mean()) - probability) < bound + 1 / LEVELS
-    assert abs(float(mask.double().mean()) - 1) < bound / (1 - probability) + 1e-6
+    assert abs(float(mask.double().mean()) * scale_of(probability) - 1) < bound / (1 - probability) + 1e-6
 
 
 def test_the_probability_is_rounded_and_the_scale_with_it() -> None:
     """0.1 is 6554 / 65536 = 0.100006; the scale 65536 / (65536 - 6554)."""
-    mask = draw_mask((1000,), 0.1, stream(0), torch.empty(0, dtype=torch.float64))
-    assert set(mask.tolist()) == {0.0, 65536 / 58982}
-    nothing_dropped = draw_mask((1000,), 1e-6, stream(0), torch.empty(0))
+    mask = draw_mask((1000,), 0.1, stream(0), torch.float64)
+    assert set(mask.tolist()) == {0.0, 1.0}
+    assert scale_of(0.1) == 65536 / 58982
+    nothing_dropped = draw_mask((1000,), 1e-6, stream(0), torch.float32)
     assert set(nothing_dropped.tolist()) == {1.0}
+    assert scale_of(1e-6) == 1
 
 
 @pytest.mark.parametrize("shape", [(1,), (3,), (4,), (5, 7), (0, 3)])
 def test_shapes_that_are_no_multiple_of_four(shape: tuple[int, ...]) -> None:
-    mask = draw_mask(shape, 0.5, stream(0), torch.empty(0, dtype=torch.bfloat16))
+    mask = draw_mask(shape, 0.5, stream(0), torch.bfloat16)
     assert mask.shape == shape
     assert mask.dtype == torch.bfloat16

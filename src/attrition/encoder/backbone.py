@@ -39,6 +39,10 @@ class Backbone(Protocol):
         """
         ...
 
+    def rounded(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights that will not be trained, in whatever precision spares a pass the rounding."""
+        ...
+
 
 def at_words(hidden_MBLH: Tensor, words_MW: Tensor) -> Tensor:
     """The hidden states at the scored sub-tokens: [M, B, L, H] and [M, W] to [M, W, H]."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -85,9 +85,17 @@ def assemble(parts: Sequence[Part], device: torch.device | str = "cpu") -> Batch
         words_MW[learner, : len(words)] = words
         labels_MW[learner, : len(words)] = flat[words]
     return Batch(
-        ids_MBL=torch.from_numpy(ids_MBL).to(device),
-        mask_MBL=None if mask_MBL.all() else torch.from_numpy(mask_MBL).to(device),
-        words_MW=torch.from_numpy(words_MW).to(device),
-        labels_MW=torch.from_numpy(labels_MW).to(device),
+        ids_MBL=_sent(ids_MBL, device),
+        mask_MBL=None if mask_MBL.all() else _sent(mask_MBL, device),
+        words_MW=_sent(words_MW, device),
+        labels_MW=_sent(labels_MW, device),
         lengths=tuple(part.lengths for part in parts),
     )
+
+
+def _sent(array: NDArray[Any], device: torch.device | str) -> Tensor:
+    """An array on the device; on its way to a GPU nobody waits for it."""
+    tensor = torch.from_numpy(array)
+    if torch.device(device).type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)

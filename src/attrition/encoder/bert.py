@@ -9,7 +9,6 @@ Shape letters: M learners, B utterances, L sub-tokens, N = B * L, H hidden width
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,10 +18,12 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from attrition.encoder.adapted import Factored, adapted_linears
+from attrition.encoder.attention import attend
 from attrition.encoder.backbone import at_words
 from attrition.encoder.batch import Batch
 from attrition.encoder.dropout import Dropout
 from attrition.encoder.lora import Adapter
+from attrition.encoder.precision import DTYPES, Precision
 from attrition.encoder.pretrained import WORD_EMBEDDINGS
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu}
@@ -45,6 +46,7 @@ class BertBackbone:
     """The encoder of one configuration. Holds no weights."""
 
     config: Any
+    precision: Precision = "float32"
     populations: bool = True
 
     @property
@@ -75,15 +77,17 @@ class BertBackbone:
         self, batch: Batch, weights: Mapping[str, Tensor], adapter: Adapter | None = None, dropout: Dropout | None = None
     ) -> Tensor:
         """Hidden states of the scored sub-tokens, [M, W, H]; see `Backbone`."""
-        pass_ = _Pass(self.config, weights, adapter, dropout)
+        pass_ = _Pass(self.config, DTYPES[self.precision], weights, adapter, dropout)
         x_MBLH = pass_.embed(batch.ids_MBL, self.first_position)
-        bias = None
-        if batch.mask_MBL is not None:
-            lowest = torch.finfo(x_MBLH.dtype).min
-            bias = torch.zeros_like(batch.mask_MBL, dtype=x_MBLH.dtype).masked_fill_(~batch.mask_MBL, lowest)[:, :, None, None]
         for layer in range(self.config.num_hidden_layers):
-            x_MBLH = pass_.layer(f"encoder.layer.{layer}.", x_MBLH, bias)
+            x_MBLH = pass_.layer(f"encoder.layer.{layer}.", x_MBLH, batch.mask_MBL)
         return at_words(x_MBLH, batch.words_MW)
+
+    def rounded(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The same weights with those of linear layers in the precision of products, so that no pass need round them."""
+        dtype = DTYPES[self.precision]
+        ours = {f"{name}.{part}" for name in self.linears for part in ("weight", "bias")}
+        return {name: tensor.to(dtype) if name in ours else tensor for name, tensor in weights.items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +95,7 @@ class _Pass:
     """One pass: the weights and what changes them."""
 
     config: Any
+    dtype: torch.dtype
     weights: Mapping[str, Tensor]
     adapter: Adapter | None
     dropout: Dropout | None
@@ -100,33 +105,17 @@ class _Pass:
         positions = self.weights["embeddings.position_embeddings.weight"][first_position : first_position + longest]
         x_MBLH = F.embedding(ids_MBL, self.weights[WORD_EMBEDDINGS])
         x_MBLH = x_MBLH + (positions + self.weights["embeddings.token_type_embeddings.weight"][0])
-        return self.hidden_dropout(self.norm("embeddings.LayerNorm", x_MBLH))
+        x_MBLH = self.norm("embeddings.LayerNorm", x_MBLH)
+        return x_MBLH if self.dropout is None else self.dropout.on_hidden(x_MBLH)
 
-    def layer(self, prefix: str, x_MBLH: Tensor, bias: Tensor | None) -> Tensor:
-        attended = self.attend(f"{prefix}attention.self.", x_MBLH, bias)
-        out = self.hidden_dropout(self.linear(f"{prefix}attention.output.dense", attended))
-        x_MBLH = self.norm(f"{prefix}attention.output.LayerNorm", out + x_MBLH)
+    def layer(self, prefix: str, x_MBLH: Tensor, mask_MBL: Tensor | None) -> Tensor:
+        query, key, value = self.linears([f"{prefix}attention.self.{part}" for part in _ATTENTION], x_MBLH)
+        mixed = attend(query, key, value, self.config.num_attention_heads, mask_MBL, self.dropout)
+        out = self.linear(f"{prefix}attention.output.dense", mixed)
+        x_MBLH = self.norm(f"{prefix}attention.output.LayerNorm", self.dropped(out, x_MBLH))
         wide = _ACTIVATIONS[self.config.hidden_act](self.linear(f"{prefix}intermediate.dense", x_MBLH))
-        out = self.hidden_dropout(self.linear(f"{prefix}output.dense", wide))
-        return self.norm(f"{prefix}output.LayerNorm", out + x_MBLH)
-
-    def attend(self, prefix: str, x_MBLH: Tensor, bias: Tensor | None) -> Tensor:
-        num_learners, count, longest, width = x_MBLH.shape
-        heads = self.config.num_attention_heads
-
-        def split(y_MBLH: Tensor) -> Tensor:
-            return y_MBLH.view(num_learners, count, longest, heads, width // heads).transpose(2, 3)
-
-        query, key, value = (split(out) for out in self.linears([f"{prefix}{part}" for part in _ATTENTION], x_MBLH))
-        if self.dropout is None or self.dropout.attention <= 0:
-            flat = [part.flatten(0, 1) for part in (query, key, value)]
-            mask = None if bias is None else bias.flatten(0, 1)
-            mixed = F.scaled_dot_product_attention(flat[0], flat[1], flat[2], attn_mask=mask).view_as(query)
-        else:
-            scores = query @ key.transpose(-1, -2) / math.sqrt(width // heads)
-            chances = torch.softmax(scores if bias is None else scores + bias, dim=-1)
-            mixed = self.dropout.on_attention(chances) @ value
-        return mixed.transpose(2, 3).reshape(num_learners, count, longest, width)
+        out = self.linear(f"{prefix}output.dense", wide)
+        return self.norm(f"{prefix}output.LayerNorm", self.dropped(out, x_MBLH))
 
     def linear(self, name: str, x_MBLI: Tensor) -> Tensor:
         return self.linears([name], x_MBLI)[0]
@@ -134,8 +123,9 @@ class _Pass:
     def linears(self, names: Sequence[str], x_MBLI: Tensor) -> list[Tensor]:
         """Layers that read the same input; those with factors share one dropout mask."""
         adapted = [name for name in names if self.adapter is not None and name in self.adapter.factors]
+        x_MBLI = x_MBLI.to(self.dtype)
         out = {
-            name: F.linear(x_MBLI, self.weights[f"{name}.weight"], self.weights[f"{name}.bias"])
+            name: F.linear(x_MBLI, *(self.weights[f"{name}.{part}"].to(self.dtype) for part in ("weight", "bias")))
             for name in names
             if name not in adapted
         }
@@ -144,9 +134,11 @@ class _Pass:
                 Factored(self.weights[f"{name}.weight"], self.weights[f"{name}.bias"], *self.adapter.factors[name])
                 for name in adapted
             ]
-            mask = None if self.dropout is None else self.dropout.adapter_mask(x_MBLI)
-            x_MNI = x_MBLI.flatten(1, 2)
-            results = adapted_linears(x_MNI, None if mask is None else mask.flatten(1, 2), self.adapter.scale_M, layers)
+            mask, scale_M = None, self.adapter.scale_M
+            if self.dropout is not None:
+                mask, scale_M = self.dropout.adapter_mask(x_MBLI, self.dtype), scale_M * self.dropout.adapter_scale
+            mask_MNI = None if mask is None else mask.flatten(1, 2)
+            results = adapted_linears(x_MBLI.flatten(1, 2), mask_MNI, scale_M, layers, self.dtype)
             out |= {name: result.unflatten(1, x_MBLI.shape[1:3]) for name, result in zip(adapted, results, strict=True)}
         return [out[name] for name in names]
 
@@ -155,5 +147,6 @@ class _Pass:
             x, (x.shape[-1],), self.weights[f"{name}.weight"], self.weights[f"{name}.bias"], self.config.layer_norm_eps
         )
 
-    def hidden_dropout(self, x: Tensor) -> Tensor:
-        return x if self.dropout is None else self.dropout.on_hidden(x)
+    def dropped(self, out: Tensor, residual: Tensor) -> Tensor:
+        """The residual stream after a block: what enters is in the precision of products, what leaves in float32."""
+        return residual + out if self.dropout is None else self.dropout.on_hidden(out, residual)

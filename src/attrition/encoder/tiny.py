@@ -49,7 +49,7 @@ def load(name: str) -> Pretrained:
     config = make_config(vocab_size=tokenizer.get_vocab_size(), **_SIZES)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = AutoModel.from_config(config, add_pooling_layer=False)
+        model = AutoModel.from_config(config, trust_remote_code=False, add_pooling_layer=False)
     weights = {key: tensor.detach().clone() for key, tensor in model.state_dict().items() if not key.endswith("position_ids")}
     rest, rows = split_embeddings(weights)
     return Pretrained(

@@ -14,6 +14,7 @@ from attrition.encoder.backbone import at_words
 from attrition.encoder.batch import Batch
 from attrition.encoder.dropout import Dropout, draw_mask
 from attrition.encoder.lora import Adapter
+from attrition.encoder.precision import DTYPES, Precision
 
 
 class WrappedBackbone:
@@ -25,8 +26,9 @@ class WrappedBackbone:
 
     populations = False
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: nn.Module, precision: Precision = "float32") -> None:
         self._module = module
+        self._precision = precision
         self._adapter: Adapter | None = None
         self._dropout: Dropout | None = None
         self._linears: dict[str, tuple[int, int]] = {}
@@ -53,11 +55,17 @@ class WrappedBackbone:
         assert batch.num_learners == 1, "this architecture takes one learner at a time"
         ids_BL = batch.ids_MBL[0]
         mask_BL = torch.ones_like(ids_BL) if batch.mask_MBL is None else batch.mask_MBL[0].long()
-        with self._mode(adapter, dropout):
+        rounds = self._precision != "float32"
+        cast = torch.autocast(ids_BL.device.type, DTYPES[self._precision], enabled=rounds)
+        with self._mode(adapter, dropout), cast:
             output = functional_call(
                 self._module, dict(weights), (), {"input_ids": ids_BL, "attention_mask": mask_BL}, strict=False
             )
-        return at_words(output.last_hidden_state.unsqueeze(0), batch.words_MW)
+        return at_words(output.last_hidden_state.float().unsqueeze(0), batch.words_MW)
+
+    def rounded(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The weights as they are: autocast rounds them."""
+        return dict(weights)
 
     @contextmanager
     def _mode(self, adapter: Adapter | None, dropout: Dropout | None) -> Iterator[None]:
@@ -69,7 +77,7 @@ class WrappedBackbone:
                 yield
             else:
                 with torch.random.fork_rng(devices=[]):
-                    torch.manual_seed(int(torch.randint(2**62, (), generator=dropout.streams[0])))
+                    torch.manual_seed(dropout.streams[0].seed())
                     yield
         finally:
             self._adapter = self._dropout = None
@@ -82,7 +90,8 @@ class WrappedBackbone:
             dropout = self._dropout
             if dropout is not None and dropout.adapter > 0:
                 # Not every linear layer reads utterances: DeBERTa's also read its table of relative positions.
-                x_MBLI = x_MBLI * draw_mask(tuple(x_MBLI.shape), dropout.adapter, dropout.streams[0], x_MBLI)
+                mask = draw_mask(tuple(x_MBLI.shape), dropout.adapter, dropout.streams[0], x_MBLI.dtype)
+                x_MBLI = x_MBLI * mask.mul_(dropout.adapter_scale)
             return output + self._adapter.delta(name, x_MBLI.flatten(1, -2)).view_as(output)
 
         return add_delta

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from transformers import AutoModel
 from attrition.encoder import bert, lora
 from attrition.encoder.backbone import Backbone
 from attrition.encoder.bert import BertBackbone
+from attrition.encoder.precision import Precision
 from attrition.encoder.pretrained import WORD_EMBEDDINGS, Pretrained
 from attrition.encoder.vocabulary import Vocabulary
 from attrition.encoder.wrapped import WrappedBackbone
@@ -26,7 +28,7 @@ HEAD_STANDARD_DEVIATION = 0.02
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """A whole model for evaluation: the encoder's weights by name, and the classifier's [C, H] and [C]."""
+    """A whole model for evaluation: the encoder's weights by name, ready for its products, the classifier's [C, H], [C]."""
 
     encoder: Mapping[str, Tensor]
     head_weight: Tensor
@@ -50,6 +52,11 @@ class Model:
     device: torch.device
     dropout: float
     attention_dropout: float
+
+    @cached_property
+    def frozen(self) -> Mapping[str, Tensor]:
+        """`base` as LoRA reads it: linear layers in the precision of products."""
+        return self.backbone.rounded(self.base)
 
     def shapes(self, trains: Trains) -> dict[str, tuple[int, ...]]:
         """Name and shape of every parameter that a learner trains."""
@@ -81,14 +88,18 @@ class Model:
         tensors = self.layout(trains).unpack(flat_P)
         head_weight, head_bias = tensors.pop(HEAD_WEIGHT), tensors.pop(HEAD_BIAS)
         if isinstance(trains, LoRA):
-            return Weights(lora.merged(self.base, tensors, trains.scale), head_weight, head_bias)
-        return Weights(tensors, head_weight, head_bias)
+            tensors = lora.merged(self.base, tensors, trains.scale)
+        return Weights(self.backbone.rounded(tensors), head_weight, head_bias)
 
 
 def build_model(
-    pretrained: Pretrained, vocabulary: Vocabulary, labels: tuple[str, ...], device: torch.device | str = "cpu"
+    pretrained: Pretrained,
+    vocabulary: Vocabulary,
+    labels: tuple[str, ...],
+    device: torch.device | str = "cpu",
+    precision: Precision = "float32",
 ) -> Model:
-    """The model of a study.
+    """The model of a study; `precision` is that of its matrix products.
 
     Architectures of the BERT family run as our own function of their weights, all others as their `transformers` module.
     """
@@ -96,9 +107,9 @@ def build_model(
     base[WORD_EMBEDDINGS] = pretrained.rows(vocabulary.kept).float().to(device)
     config = pretrained.config
     if bert.supports(config):
-        backbone: Backbone = BertBackbone(config)
+        backbone: Backbone = BertBackbone(config, precision)
     else:
-        backbone = WrappedBackbone(_module(config, vocabulary).to(device))
+        backbone = WrappedBackbone(_module(config, vocabulary).to(device), precision)
     return Model(
         pretrained=pretrained,
         backbone=backbone,

@@ -15,7 +15,7 @@ from attrition.training.batches import budget_batches, part
 from attrition.training.model import Model, Weights
 from attrition.training.score import Counts, count_spans, word_predictions
 
-TOKENS_A_BATCH = 2048
+TOKENS_A_BATCH = 1024
 
 
 @torch.inference_mode()

@@ -66,6 +66,26 @@ class Counts:
         """F1 over all utterances."""
         return self.scores[2]
 
+    def f1_error(self, drawn_from: int | None = None) -> float:
+        """Standard error of F1 as an estimate of what it is over all utterances that these were drawn from.
+
+        F1 = sum 2 tp / sum (2 tp + fp + fn) is a ratio of sums over U utterances; its error is that of a ratio estimator
+        (Cochran 1977, Sampling Techniques, equation 6.9): sqrt(U * var(d)) / sum (2 tp + fp + fn) with d = 2 tp - F1 (2 tp +
+        fp + fn), times sqrt(1 - U / drawn_from) where all utterances are that many. Not below 0; NaN for fewer than two
+        utterances and where nothing was to be found or was found.
+
+        >>> half = Counts(np.array([1, 0]), np.array([0, 1]), np.array([0, 1]), np.zeros((1, 3), int))
+        >>> half.f1, round(half.f1_error(), 4), half.f1_error(drawn_from=2)
+        (0.5, 0.5, 0.0)
+        """
+        tp, fp, fn = (each.astype(np.int64) for each in (self.tp, self.fp, self.fn))
+        size = 2 * tp + fp + fn
+        if len(tp) < 2 or not size.sum():
+            return float("nan")
+        deviations = 2 * tp - self.f1 * size
+        left = 1.0 if drawn_from is None else max(0.0, 1 - len(tp) / drawn_from)
+        return float(np.sqrt(len(tp) * deviations.var(ddof=1) * left) / size.sum())
+
 
 def precision_recall_f1(tp: int, fp: int, fn: int) -> tuple[float, float, float]:
     """Precision tp / (tp + fp), recall tp / (tp + fn) and their harmonic mean; 0 where a denominator is 0, as in seqeval.
