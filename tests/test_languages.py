@@ -181,5 +181,19 @@ def test_a_grouping_that_is_nowhere_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match=r"Unknown grouping 'scripts'\. Did you mean 'script'\?"):
         grouping("scripts")
     (tmp_path / "b.csv").write_bytes(b"\xff\xfe\xff")
-    with pytest.raises(AttritionError, match="cannot be read"):
+    with pytest.raises(AttritionError, match="not UTF-8 text"):
         grouping("b.csv", folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("mine.csv", "locale,group\nde-DE," + "x" * 200_000, r"mine\.csv is not valid CSV: field larger than field limit"),
+        ("mine.toml", "de-DE = " + "9" * 5_000, r"mine\.toml is not valid TOML: Exceeds the limit"),
+        ("mine.toml", "de-DE = " + "[" * 50_000, r"mine\.toml is not valid TOML"),
+    ],
+)
+def test_a_grouping_file_that_no_reader_takes(name: str, text: str, said: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(AttritionError, match=said):
+        grouping(name, folder=tmp_path)

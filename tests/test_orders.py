@@ -230,3 +230,24 @@ def test_validate() -> None:
         validate(["de-DE"], ["de-DE", "en-US"])
     with pytest.raises(AttritionError, match="positions 1 and 2"):
         order("random:1", ["de-DE", "de-DE"])
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("balanced:1000000000000:1", r"at most 10,000, not 1,000,000,000,000"),
+        (f"random:{'9' * 5_000}", r"SEED is '999.* of at most 40 digits"),
+        (f"balanced:{'9' * 5_000}:1", r"N is '999.* of at most 40 digits"),
+        (f"file:{'x' * 5_000}", "File name too long"),
+        ("file:a\0b", "cannot name a file: embedded null byte"),
+    ],
+)
+def test_an_order_that_would_take_all_memory_or_no_file_can_be(name: str, said: str) -> None:
+    with pytest.raises(AttritionError, match=said):
+        order(name, ["de-DE", "en-US"])
+
+
+def test_a_remark_goes_on_to_the_end_of_its_line_and_no_other(tmp_path: Path) -> None:
+    path = tmp_path / "mine.txt"
+    path.write_text("# one\u2028en-US\x0bsw-KE\x85fr-FR\nde-DE\n", encoding="utf-8")
+    assert order("file:mine.txt", folder=tmp_path) == ("de-DE",)

@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Literal, get_args
 
 from attrition.names import AttritionError, UnknownNameError, look_up, nearest
+from attrition.reading import read_text
 
 Vitality = Literal["Low", "Mid", "High"]
 VITALITIES: tuple[Vitality, ...] = get_args(Vitality)
@@ -249,13 +250,13 @@ def _own_groups(by: str | Path | Mapping[str, str], folder: Path) -> tuple[str, 
 
 def _read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise AttritionError(
-            f"There is no grouping file {str(path)!r}. Give a file that exists, or one of: {', '.join(GROUPINGS)}."
-        ) from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise AttritionError(f"The grouping file {str(path)!r} cannot be read: {error}.") from error
+        return read_text(path)
+    except AttritionError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise AttritionError(
+                f"There is no grouping file {str(path)!r}. Give a file that exists, or one of: {', '.join(GROUPINGS)}."
+            ) from None
+        raise AttritionError(f"The grouping file {error}") from error
 
 
 def _place_in(source: str, text: str, locale: str) -> str:
@@ -270,11 +271,18 @@ def _place_in(source: str, text: str, locale: str) -> str:
 def _groups_of_toml(text: str, source: str) -> dict[str, str]:
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # also a number of more digits than Python reads
         raise AttritionError(f'{source} is not valid TOML: {error}. Each line should read like: de-DE = "west".') from error
 
 
 def _groups_of_csv(text: str, source: str) -> dict[str, str]:
+    try:
+        return _groups_of_rows(text, source)
+    except csv.Error as error:
+        raise AttritionError(f"{source} is not valid CSV: {error}. Each line should read like: de-DE,west") from error
+
+
+def _groups_of_rows(text: str, source: str) -> dict[str, str]:
     rows = csv.reader(io.StringIO(text))
     header = [name.strip() for name in next(rows, [])]
     if header != ["locale", "group"]:

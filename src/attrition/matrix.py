@@ -9,6 +9,7 @@ import csv
 import io
 import math
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,6 +22,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from attrition.files import write_whole
 from attrition.names import AttritionError, unknown
+from attrition.reading import read_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,13 +171,10 @@ class RMatrix:
         Raises:
             AttritionError: the file cannot be read or is malformed; the message names file and line.
         """
-        path = Path(path)
         try:
-            text = path.read_text(encoding="utf-8-sig")
-        except UnicodeDecodeError as error:
-            raise MatrixError(f"{path}: not UTF-8 text (byte {error.start}). Save it as CSV in UTF-8.") from error
-        except OSError as error:
-            raise MatrixError(f"{path}: cannot be read: {error.strerror or error}.") from error
+            text = read_text(Path(path), advice="Save it as CSV in UTF-8.")
+        except AttritionError as error:
+            raise MatrixError(str(error)) from error
         return cls.parse(text, where=str(path))
 
     @classmethod
@@ -242,6 +241,8 @@ def _check_languages(languages: Sequence[str], where: str = "languages") -> None
             raise MatrixError(f"{where}: the name of language {position} is empty. Every column needs one.")
         if language != language.strip() or JOINED_BY in language:
             raise MatrixError(f"{where}: {language!r} cannot name a language: leave out '{JOINED_BY}' and blanks around it.")
+        if any(unicodedata.category(character) == "Cc" for character in language):
+            raise MatrixError(f"{where}: {language!r} cannot name a language: it holds a control character. Take it out.")
         if language in languages[: position - 1]:
             raise MatrixError(f"{where}: {language!r} names two columns. Every language has one column; remove the other.")
 

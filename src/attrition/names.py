@@ -13,8 +13,18 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
+LONGEST_MESSAGE = 2_000
+
+
 class AttritionError(ValueError):
-    """A mistake in what a user gave: its message is all that the user is shown."""
+    """A mistake in what a user gave: its message is all that the user is shown.
+
+    What was given is quoted in it, and may be a megabyte: a message of more than LONGEST_MESSAGE characters loses its middle.
+    """
+
+    def __init__(self, message: str) -> None:
+        half = LONGEST_MESSAGE // 2
+        super().__init__(message if len(message) <= LONGEST_MESSAGE else f"{message[:half]} [...] {message[-half:]}")
 
 
 class UnknownNameError(AttritionError):

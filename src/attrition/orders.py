@@ -23,9 +23,15 @@ import numpy as np
 
 from attrition.languages import LANGUAGES, SOURCES, VITALITIES, Value, by_locale, grouping, not_a_locale
 from attrition.names import AttritionError, look_up, unknown
+from attrition.reading import read_text
 
 Order = tuple[str, ...]
 """Locales in the order in which they are learned, each once."""
+
+MOST_ORDERS = 10_000
+"""The largest balanced set: all of it is made to give one of its orders."""
+
+_MOST_DIGITS = 40  # more than any seed needs, fewer than Python refuses to read
 
 IndexOrder = tuple[int, ...]
 """The same with numbers 0...n-1 for languages."""
@@ -223,7 +229,7 @@ def balanced_set(size: int, languages: Sequence[str], *, seed: int | None = None
     Source: E. J. Williams (1949), Experimental designs balanced for the estimation of residual effects of treatments.
 
     Args:
-        size: N, at least 1.
+        size: N, from 1 to MOST_ORDERS.
         languages: their sequence does not matter.
         seed: which language takes which place in the design; by default in the order of their locales.
 
@@ -234,8 +240,8 @@ def balanced_set(size: int, languages: Sequence[str], *, seed: int | None = None
     b c a d
     d a c b
     """
-    if size < 1:
-        raise AttritionError(f"A balanced set has at least 1 order, not {size}.")
+    if not 1 <= size <= MOST_ORDERS:
+        raise AttritionError(f"A balanced set has at least 1 order and at most {MOST_ORDERS:,}, not {size:,}.")
     locales = validate(sorted(languages) if seed is None else shuffled(seed, languages))
     return tuple(tuple(locales[index] for index in row) for row in _balanced(len(locales), size))
 
@@ -289,11 +295,11 @@ def read_order(path: Path, languages: Sequence[str] | None = None, *, source: st
     """
     source = source or str(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        raise AttritionError(f"There is no order file {str(path)!r}. Give one that exists.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise AttritionError(f"The order file {str(path)!r} cannot be read: {error}.") from error
+        text = read_text(path)
+    except AttritionError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            raise AttritionError(f"There is no order file {str(path)!r}. Give one that exists.") from None
+        raise AttritionError(f"The order file {error}") from error
     known = {*LANGUAGES, *(languages or ())}
     line_of: dict[str, int] = {}
     for number, locale in _words(text):
@@ -309,7 +315,7 @@ def read_order(path: Path, languages: Sequence[str] | None = None, *, source: st
 
 def _words(text: str) -> Iterator[tuple[int, str]]:
     """Every word of an order file with the number of its line."""
-    for number, line in enumerate(text.splitlines(), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):  # only what every editor counts as a line
         for word in line.partition("#")[0].replace(",", " ").split():
             yield number, word
 
@@ -350,8 +356,11 @@ def _generate_balanced(name: str, arguments: list[str], languages: Order, _folde
 
 
 def _number(text: str, name: str, what: str) -> int:
-    if not (text.isascii() and text.isdigit()):
-        raise AttritionError(f"Order {name!r}: {what} is {text!r}, but it must be a whole number that is not negative.")
+    if not (text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS):
+        raise AttritionError(
+            f"Order {name[:80]!r}: {what} is {text[:80]!r}, but it must be a whole number that is not negative, of at most "
+            f"{_MOST_DIGITS} digits."
+        )
     return int(text)
 
 

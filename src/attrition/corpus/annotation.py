@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
+
+import regex
 
 from attrition.corpus.base import Slot
 from attrition.names import AttritionError
@@ -17,6 +20,8 @@ zero-width joiners (Persian, Malayalam, Khmer...): they are neither cut at nor s
 """
 
 _NONE: tuple[Slot, ...] = ()
+_VISIBLE = regex.compile(r"[^\p{Cc}\p{Cf}\p{Z}]")
+_HIDDEN = regex.compile(r"[\p{Cc}\p{Cf}]")
 _WORD = re.compile(r"[^ \t]+")
 # No class here can run over a bracket, so a failed match stops at the next one: linear time even for hostile rows.
 _SLOT = re.compile(r"\[([^\s\[\]]+) : ([^\[\]]*)\]")
@@ -55,6 +60,50 @@ def annotate(text: str, annotation: str, *, blanks_may_differ: bool = False) -> 
     if not blanks_may_differ:
         raise _differs(plain, text)
     return _aligned(plain, slots, text)
+
+
+def refuse_hidden(text: str, slots: Iterable[Slot]) -> None:
+    """Refuse an utterance, or a slot of it, in which nothing can be seen: only blanks and zero-width or control characters.
+
+    Beside what can be seen such characters are content: fa-IR, kn-IN, km-KH and others need them.
+
+    Raises:
+        AttritionError: the utterance or slot and its code points.
+
+    >>> refuse_hidden("wake \\u200b", [Slot(5, 6, "time")])
+    Traceback (most recent call last):
+    attrition.names.AttritionError: slot 'time' holds nothing that can be seen (U+200B). Give it its words, or take it out.
+    """
+    if not _VISIBLE.search(text):
+        raise AttritionError(
+            f"the utterance holds nothing that can be seen ({_points(text)}). Give it its text, or take it out."
+        )
+    for slot in slots:
+        if not _VISIBLE.search(text, slot.start, slot.end):
+            points = _points(text[slot.start : slot.end])
+            raise AttritionError(
+                f"slot {slot.name!r} holds nothing that can be seen ({points}). Give it its words, or take it out."
+            )
+
+
+def refuse_hidden_in_name(name: str) -> None:
+    """Refuse the name of a slot that holds a zero-width or control character: it would look like another.
+
+    Raises:
+        AttritionError: the name and the character.
+
+    >>> refuse_hidden_in_name("ti\\u200bme")
+    Traceback (most recent call last):
+    attrition.names.AttritionError: the slot name 'ti\\u200bme' holds U+200B, which cannot be seen. Take it out.
+    """
+    if hidden := _HIDDEN.search(name):
+        raise AttritionError(f"the slot name {name!r} holds {_points(hidden[0])}, which cannot be seen. Take it out.")
+
+
+def _points(text: str) -> str:
+    """The code points of a text, each once."""
+    found = list(dict.fromkeys(f"U+{ord(character):04X}" for character in text))
+    return ", ".join(found[:4]) + (", ..." if len(found) > 4 else "")
 
 
 def _without_brackets(annotation: str) -> tuple[str, tuple[Slot, ...]]:

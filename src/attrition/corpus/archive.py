@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import lzma
 import tarfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import IO
+from typing import IO, cast
 
+from attrition.corpus.bounded import BoundedReader, Bounds
 from attrition.corpus.cache import Progress
 from attrition.names import AttritionError
 
@@ -19,11 +18,17 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """How much an archive may hold before it is refused: bytes a file, bytes in all, number of members."""
+    """How much an archive may hold before it is refused.
+
+    Bytes a file, bytes in all, times its own compressed size (beyond 64 MB), number of members, bytes of one member's headers.
+    MASSIVE is 16 (gzip) to 22 (xz) times its archive, with headers of 512 bytes.
+    """
 
     file_bytes: int = 100_000_000
     total_bytes: int = 4_000_000_000
+    ratio: int = 100
     members: int = 10_000
+    header_bytes: int = 65_536
 
 
 @dataclass(frozen=True)
@@ -61,12 +66,14 @@ def unpack(
     limits = limits or Limits()
     written: dict[str, Unpacked] = {}
     archive_bytes = archive.stat().st_size
-    total_bytes = 0
-    with archive.open("rb") as file:
+    number = total_bytes = 0
+    with BoundedReader(archive, Bounds(limits.total_bytes, limits.ratio)) as reader:
+        reader.allow(limits.header_bytes)
         try:
-            with tarfile.open(fileobj=file, mode="r|*") as tar:
-                for number, member in enumerate(tar, start=1):
-                    total_bytes += member.size
+            # Not "r|": that would read a header of any size into memory before anyone could refuse it.
+            with tarfile.TarFile(fileobj=cast(IO[bytes], reader)) as tar:
+                while member := tar.next():
+                    number, total_bytes = number + 1, total_bytes + member.size
                     _refuse_too_much(archive, member, number, total_bytes, limits)
                     _refuse_unsafe(archive, member)
                     name = choose(PurePosixPath(member.name)) if member.isreg() else None
@@ -79,10 +86,15 @@ def unpack(
                         assert Path(name).name == name, name
                         content = tar.extractfile(member)
                         assert content is not None, member.name
+                        reader.allow(None)
                         written[name] = _write(content, target / name, archive, member)
                     if progress is not None:
-                        progress(f"unpacking {archive.name}", min(file.tell(), archive_bytes), archive_bytes)
-        except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError) as error:
+                        progress(f"unpacking {archive.name}", min(reader.compressed_position, archive_bytes), archive_bytes)
+                    reader.allow(limits.header_bytes)
+            _refuse_more(archive, reader)
+        except AttritionError:
+            raise
+        except (tarfile.TarError, EOFError, ValueError) as error:  # ValueError: what tarfile makes of some misformed headers
             raise AttritionError(
                 f"{archive} is not a tar this program can read, or it is damaged ({error}). "
                 "It reads plain tars and those compressed with gzip, bzip2 or xz: download or pack it again."
@@ -104,8 +116,21 @@ def _write(content: IO[bytes], path: Path, archive: Path, member: tarfile.TarInf
     return Unpacked(size, digest.hexdigest())
 
 
+def _refuse_more(archive: Path, reader: BoundedReader) -> None:
+    """Refuse an archive that does not end with zeros: where a header is damaged, `tarfile` ends as if nothing came after it."""
+    reader.allow(None)
+    rest = reader.last_read
+    whole = len(rest) == tarfile.BLOCKSIZE
+    while whole and rest:
+        whole, rest = not rest.strip(b"\0"), reader.read(_CHUNK_BYTES)
+    if not whole:
+        raise AttritionError(f"{archive} is damaged: it ends without its end mark, or goes on after it. Download it again.")
+
+
 def _refuse_too_much(archive: Path, member: tarfile.TarInfo, number: int, total_bytes: int, limits: Limits) -> None:
     too_much = None
+    if member.size < 0:
+        raise AttritionError(f"{archive} is damaged: {member.name!r} has {member.size:,} bytes. Download or pack it again.")
     if member.size > limits.file_bytes:
         too_much = f"{member.name!r} unpacks to {member.size:,} bytes; at most {limits.file_bytes:,} are read from one file"
     elif total_bytes > limits.total_bytes:

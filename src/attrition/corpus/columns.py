@@ -9,11 +9,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import get_args
 
+from attrition.corpus.annotation import refuse_hidden_in_name
 from attrition.corpus.base import SPLITS, Cut, Split, Utterance
 from attrition.corpus.columns_rows import conll_utterances, jsonl_utterances
 from attrition.corpus.rows import in_place, refuse
 from attrition.files import sha256_of
 from attrition.names import AttritionError, look_up, unknown
+from attrition.reading import is_text, is_there
 
 _READERS = {".conll": conll_utterances, ".tsv": conll_utterances, ".jsonl": jsonl_utterances}
 _LAYOUT = (
@@ -119,6 +121,7 @@ class Columns:
                         f"id {utterance.id!r} was used in line {first} already. Give each row an id of its own."
                     )
                 for slot in utterance.slots:
+                    refuse_hidden_in_name(slot.name)
                     if self.inventory is not None and slot.name not in self.inventory:
                         raise unknown(slot.name, self.inventory, kind="slot")
             except AttritionError as error:
@@ -148,12 +151,14 @@ class Columns:
 
 def _find(folder: Path) -> dict[tuple[str, Split], Path]:
     """The file of each language and split, by both ways of naming files."""
-    if not folder.is_dir():
+    if not (is_there(folder) and folder.is_dir()):
         raise AttritionError(f"{str(folder)!r} is not a folder. Give the folder that holds the files. {_LAYOUT}")
     found: dict[tuple[str, Split], Path] = {}
     for path in sorted((*folder.glob("[!.]*.*"), *folder.glob("[!.]*/[!.]*.*"))):
         if path.suffix not in _READERS or not path.is_file():
             continue
+        if not is_text(str(path.relative_to(folder))):
+            raise AttritionError(f"{str(path)!r}: the name is not UTF-8. Rename the file or its folder.")
         if path.parent == folder:
             language, _, name = path.stem.rpartition(".")
             if not language:

@@ -31,7 +31,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from attrition.corpus.annotation import BLANKS, Ranges, word_ranges
+from attrition.corpus.annotation import BLANKS, Ranges, refuse_hidden, word_ranges
 from attrition.corpus.base import Slot, Split, Utterance
 from attrition.corpus.rows import in_place, json_object, massive_utterance, refuse, text_field, text_lines
 from attrition.names import AttritionError
@@ -158,6 +158,7 @@ def _of_words(name: str, intent: str, text: str | None, words: Sequence[str], ta
         text = " ".join(words)
     ranges = _locate(words, text)
     slots = tuple(Slot(ranges[first][0], ranges[end - 1][1], slot) for first, end, slot in tag_spans(tags))
+    refuse_hidden(text, slots)
     return Utterance(name, intent, text, ranges, slots)
 
 
@@ -207,7 +208,9 @@ def _of_row(row: Mapping[str, Any], name: str) -> Utterance:
     words_in_text = word_ranges(text)
     if not words_in_text:
         raise AttritionError("the text is empty. Give the row its text, or take it out.")
-    return Utterance(name, intent, text, words_in_text, _slots(row["slots"], text))
+    slots = _slots(row["slots"], text)
+    refuse_hidden(text, slots)
+    return Utterance(name, intent, text, words_in_text, slots)
 
 
 def _texts(row: Mapping[str, Any], name: str) -> list[str]:

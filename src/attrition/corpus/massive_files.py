@@ -21,6 +21,7 @@ from attrition.corpus.archive import Limits, unpack
 from attrition.corpus.cache import Progress, cache_folder
 from attrition.files import sha256_of, write_whole
 from attrition.names import AttritionError
+from attrition.reading import is_there, parse_json, read_text
 
 _ROWS_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.jsonl")
 _LEGAL_FILES = frozenset({"LICENSE", "NOTICE.md", "CITATION.md", "CHANGELOG.md"})
@@ -41,7 +42,7 @@ def find_massive(path: Path | str | None = None) -> Path:
     for what, given in (("corpus.path", path), ("ATTRITION_MASSIVE", os.environ.get("ATTRITION_MASSIVE"))):
         if given:
             named = Path(given).expanduser()
-            if not named.exists():
+            if not is_there(named):
                 raise AttritionError(f"MASSIVE 1.1 is not at {str(named)!r}, which {what} names. {THREE_WAYS}")
             return named
     fetched = _fetched_archive(cache_folder())
@@ -116,10 +117,10 @@ def source_of(path: Path) -> Path:
     Raises:
         AttritionError: `path` does not exist, or holds neither.
     """
+    if not is_there(path):
+        raise AttritionError(f"MASSIVE 1.1 is not at {str(path)!r}. {THREE_WAYS}")
     if path.is_file():
         return path
-    if not path.exists():
-        raise AttritionError(f"MASSIVE 1.1 is not at {str(path)!r}. {THREE_WAYS}")
     found = _rows_folder_at(path) or _archive_in(path)
     if found is None:
         raise AttritionError(f"{path} holds no <locale>.jsonl, neither itself nor in data or 1.1/data. {THREE_WAYS}")
@@ -228,7 +229,6 @@ def _record_of(archive: Path) -> Path:
 def _remembered(path: Path) -> dict[str, Any]:
     """What a JSON file of the cache holds; nothing when it is missing or damaged, so that it is made again."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return parse_json(read_text(path), str(path))
+    except AttritionError:
         return {}
-    return content if isinstance(content, dict) else {}

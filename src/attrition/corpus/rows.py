@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 
-from attrition.corpus.annotation import annotate
+from attrition.corpus.annotation import annotate, refuse_hidden
 from attrition.corpus.base import SPLITS, Split, Utterance
 from attrition.names import AttritionError, unknown
+from attrition.reading import JSON, is_text
 
-_MARK = b"\xef\xbb\xbf"  # what some editors put before UTF-8
+_MARK = codecs.BOM_UTF8  # what some editors put before UTF-8
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ class Row(NamedTuple):
 
 
 def text_lines(data: bytes, file: str, on_problem: OnProblem = refuse) -> Iterator[tuple[int, str]]:
-    """The lines of a UTF-8 file, numbered from 1; one that is not UTF-8 is a problem.
+    """The lines of a UTF-8 file, numbered from 1; one that is not UTF-8, or holds U+0000, is a problem.
 
     Only U+000A ends a line (and U+000D before it is dropped): other line separators of Unicode may be part of an utterance.
     A byte-order mark at the start is skipped.
@@ -64,27 +67,40 @@ def text_lines(data: bytes, file: str, on_problem: OnProblem = refuse) -> Iterat
     >>> list(text_lines(b"eins\\r\\nzwei", "mine.conll"))
     [(1, 'eins'), (2, 'zwei')]
     """
+    if data.startswith(_UTF16):
+        on_problem(Problem(file, 1, "the file is UTF-16, not UTF-8. Save it as UTF-8."))
+        return
     lines = data.removeprefix(_MARK).split(b"\n")
     if lines and not lines[-1]:
         lines.pop()
     for number, line in enumerate(lines, start=1):
         try:
-            yield number, line.removesuffix(b"\r").decode("utf-8")
+            text = line.removesuffix(b"\r").decode("utf-8")
         except UnicodeDecodeError as error:
             byte = f"byte 0x{line[error.start]:02x} at {error.start + 1}"
             on_problem(Problem(file, number, f"the line is not UTF-8 ({byte}). Save the file as UTF-8."))
+            continue
+        if "\0" in text:
+            on_problem(Problem(file, number, "the line holds U+0000. Is the file UTF-16, or no text? Save it as UTF-8."))
+        elif text.startswith("\ufeff"):
+            message = "the line begins with a byte-order mark, as where files were joined. Take the mark out."
+            on_problem(Problem(file, number, message))
+        else:
+            yield number, text
 
 
 def json_object(line: str) -> dict[str, Any]:
     """The JSON object that a line holds.
 
     Raises:
-        AttritionError: it holds something else, or text that cannot be written as UTF-8.
+        AttritionError: it holds something else, a key twice, NaN, or text that cannot be written as UTF-8.
     """
     try:
-        row = json.loads(line)
-        if "\\ud" in line or "\\uD" in line:
-            json.dumps(row, ensure_ascii=False).encode("utf-8")  # half a surrogate pair is no text
+        row = JSON.decode(line)
+        if ("\\ud" in line or "\\uD" in line) and not is_text(json.dumps(row, ensure_ascii=False)):
+            raise ValueError("half a surrogate pair is no text")
+        if "\\u0000" in line:
+            raise ValueError("U+0000 is no text")
     except (ValueError, RecursionError) as error:
         reason = "it is empty" if not line.strip() else str(error)
         raise AttritionError(f"the row is not a JSON object in UTF-8 ({reason}). Correct the row, or take it out.") from error
@@ -168,6 +184,7 @@ def massive_utterance(
     words, spans = annotate(text, text_field(row, "annot_utt"), blanks_may_differ=blanks_may_differ)
     if not words:
         raise AttritionError("the utterance is empty. Give it its text, or take the row out.")
+    refuse_hidden(text, spans)
     intent = text_field(row, "intent")
     if intents is not None and intent not in intents:
         raise unknown(intent, intents, kind="intent")

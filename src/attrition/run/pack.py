@@ -28,12 +28,15 @@ from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
+from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from transformers import AutoConfig
 
+from attrition.corpus.bounded import BoundedReader, Bounds
 from attrition.corpus.encoded import EncodingSettings
 from attrition.files import sha256_of
 from attrition.names import AttritionError
+from attrition.reading import parse_json, read_text
 from attrition.run.folder import is_results
 from attrition.run.materials import CorpusFacts, Materials, gather, refuse_missing_dev, vocabulary_of
 from attrition.run.pack_encoder import about_encoder, kept_vocabulary, pack_embeddings, pack_layers, unpack_encoder
@@ -41,6 +44,7 @@ from attrition.run.pack_study import STUDY_FILE, pack_study, read_packed_study
 from attrition.run.pack_utterances import pack_utterances, unpack_utterances
 from attrition.run.spec import Study
 from attrition.run.store import flush
+from attrition.run.tables import as_dataclass
 from attrition.run.watcher import Watcher
 
 FORMAT = 1
@@ -48,6 +52,7 @@ MANIFEST = "manifest.json"
 
 _FACTS, _CONFIG = "facts.json", "config.json"
 _COMPRESSED = ("embeddings", "layers", "utterances")
+_BOUNDS = Bounds(total_bytes=16_000_000_000)
 _AT_ONCE = 8 << 20
 """Bytes compressed as one piece: the window of xz's default, so that pieces lose little and go side by side."""
 
@@ -110,19 +115,40 @@ def read_pack(folder: Path, watcher: Watcher) -> Materials:
         AttritionError: the pack is damaged or from a newer version.
     """
     _check(folder)
-    facts = json.loads((folder / _FACTS).read_text(encoding="utf-8"))
+    facts = parse_json(read_text(folder / _FACTS), str(folder / _FACTS))
     arrays: dict[str, dict[str, NDArray[Any]]] = {}
     for done, name in enumerate(_COMPRESSED):
         watcher.reading(f"Unpacking {name}", done, len(_COMPRESSED))
-        with lzma.open(folder / _file(name)) as file:
-            arrays[name] = load(file.read())
+        arrays[name] = _arrays(folder / _file(name))
+    try:
+        return _materials(folder, facts, arrays)
+    except AttritionError:
+        raise
+    # A pack is anybody's: checksums say that it was copied whole, not that its parts fit together.
+    except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
+        raise AttritionError(f"{folder}: the parts of the pack do not fit together ({error}). Pack the study again.") from error
+
+
+def _materials(folder: Path, facts: Mapping[str, Any], arrays: Mapping[str, Mapping[str, NDArray[Any]]]) -> Materials:
     config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    corpus = CorpusFacts(**{**facts["corpus"], "slots": tuple(facts["corpus"]["slots"])})
+    corpus: CorpusFacts = as_dataclass(facts["corpus"], CorpusFacts, f"{folder / _FACTS}: corpus")
+    encoding: EncodingSettings = as_dataclass(facts["encoding"], EncodingSettings, f"{folder / _FACTS}: encoding")
     pretrained = unpack_encoder(arrays["embeddings"], arrays["layers"], config, facts["encoder"])
     vocabulary = kept_vocabulary(arrays["embeddings"], pretrained.vocabulary_size)
     languages = list(corpus.cuts)  # all of the study's, in its order
     encoded = unpack_utterances(arrays["utterances"], languages, vocabulary)
-    return Materials(corpus, pretrained, EncodingSettings(**facts["encoding"]), encoded)
+    return Materials(corpus, pretrained, encoding, encoded)
+
+
+def _arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """The arrays of one compressed file, which may not be a bomb."""
+    with BoundedReader(path, _BOUNDS) as file:
+        data = file.read()
+    try:
+        arrays: dict[str, NDArray[Any]] = load(data)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise AttritionError(f"{path} holds no safetensors ({error}). Pack the study again.") from error
+    return arrays
 
 
 def _refuse_existing(folder: Path) -> None:
@@ -184,9 +210,9 @@ def _check(folder: Path) -> None:
             f"{folder} is not a pack: it has no {MANIFEST}. " + (hint or "`attrition prepare STUDY.toml OUT` makes one.")
         )
     try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = parse_json(read_text(path), str(path))
         newer, files = manifest["format"] > FORMAT, dict(manifest["files"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise AttritionError(f"{path} is damaged. Copy the pack again.") from error
     if newer:
         raise AttritionError(
@@ -196,8 +222,14 @@ def _check(folder: Path) -> None:
     needed = (STUDY_FILE, _FACTS, _CONFIG, *map(_file, _COMPRESSED))
     for name in [*files, *(name for name in needed if name not in files)]:
         try:
-            whole = sha256_of(folder / name) == files[name]["sha256"]
-        except (OSError, KeyError, TypeError):
+            whole = _lies_in(folder, name) and sha256_of(folder / name) == files[name]["sha256"]
+        except (OSError, KeyError, TypeError, ValueError):
             whole = False
         if not whole:
             raise AttritionError(f"{folder / name} is missing or damaged. Copy the pack again.")
+
+
+def _lies_in(folder: Path, name: str) -> bool:
+    """Whether a manifest's name is that of a plain file in or under the folder: a stranger's could name any device."""
+    inside = not Path(name).is_absolute() and ".." not in Path(name).parts
+    return inside and (folder / name).is_file() and (folder / name).resolve().is_relative_to(folder.resolve())

@@ -68,6 +68,8 @@ def unpack_encoder(
 
 def kept_vocabulary(embeddings: Mapping[str, NDArray[Any]], full_size: int) -> Vocabulary:
     """The sub-tokens whose embeddings were packed."""
+    if not 0 < full_size <= 8 * embeddings["kept"].size:
+        raise AttritionError(f"The pack is not of a vocabulary of {full_size:,} sub-tokens. Pack the study again.")
     return Vocabulary(np.flatnonzero(np.unpackbits(embeddings["kept"], count=full_size)), full_size)
 
 

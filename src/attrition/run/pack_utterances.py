@@ -76,6 +76,7 @@ def pack_utterances(encoded: Places, languages: Sequence[str], vocabulary: Vocab
 def unpack_utterances(arrays: Mapping[str, NDArray[Any]], languages: Sequence[str], vocabulary: Vocabulary) -> Places:
     """The utterances that were packed, with ids of the model's whole vocabulary."""
     counts_P3 = arrays["counts"]
+    _refuse_misfit(arrays, counts_P3, num_parts=len(_places(languages)))
     num_utterances, num_tokens, num_words = (int(each) for each in counts_P3.sum(axis=0))
     size = len(vocabulary)
     ids_N = _unpack_ids(arrays, _tokens_of_languages(counts_P3), size)
@@ -128,7 +129,18 @@ def _small(values: NDArray[np.integer]) -> NDArray[np.integer]:
     return values.astype(np.min_scalar_type(int(values.max(initial=0))))
 
 
+def _refuse_misfit(arrays: Mapping[str, NDArray[Any]], counts_P3: NDArray[np.int64], *, num_parts: int) -> None:
+    """Refuse counts that the arrays do not bear out, before anything as large as they say is made."""
+    utterances, tokens, words = zip(*counts_P3.tolist(), strict=True)
+    names = [len(arrays[f"{_NAMES}.{number}"]) for number in arrays[_NAMES].tolist()]
+    fits = counts_P3.shape == (num_parts, 3) and counts_P3.min(initial=0) >= 0 and list(utterances) == names
+    if not fits or (sum(tokens), sum(words)) != (len(arrays["ids"]), len(arrays["gold"])):
+        raise AttritionError("The utterances of the pack are not as many as it says. Pack the study again.")
+
+
 def _bits(packed: NDArray[np.uint8], count: int) -> NDArray[np.bool_]:
+    if not 0 <= count <= 8 * packed.size:
+        raise AttritionError(f"The pack holds {8 * packed.size:,} of {count:,} marks. Pack the study again.")
     return np.unpackbits(packed, count=count).astype(bool)
 
 

@@ -79,7 +79,7 @@ def _save_checkpoint(folder: Path, model: Model, encoder: dict[str, Tensor], hea
     config.label2id = {label: index for index, label in enumerate(model.labels)}
     prefix = encoder_attribute(config)
     with torch.random.fork_rng(devices=[]), quiet_transformers():
-        module = AutoModelForTokenClassification.from_config(config)
+        module = AutoModelForTokenClassification.from_config(config, trust_remote_code=False)
     state = {f"{prefix}.{name}": tensor for name, tensor in encoder.items()}
     state["classifier.weight"], state["classifier.bias"] = head
     expected = {name for name, tensor in module.state_dict().items() if tensor.is_floating_point()}

@@ -1,0 +1,60 @@
+"""Damaged results folders: every file read as what it says, or refused by its name; what was read can be shown."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from random import Random
+from types import ModuleType
+
+import pytest
+
+from attrition.metrics import summary
+from attrition.report import page
+from attrition.report.latex import to_latex
+from attrition.report.results import read_results
+from attrition.report.terminal import terminal_matrix, terminal_metrics
+
+Hunt = Callable[[Callable[[Random], None], int, int], None]
+SHOWN = 40  # one of so many that were read is drawn as a page, which takes longer than reading
+
+
+RUN_FILES = ["spec.json", "matrix.csv", "transfer.csv", "metrics.json", "times.json", "history.csv"]
+
+
+@pytest.mark.parametrize("name", [*RUN_FILES, "study.toml", "environment.json"])
+def test_results_folders(
+    name: str, hunt: Hunt, mutate: ModuleType, simulate: ModuleType, refusal: Callable[..., None], tmp_path: Path
+) -> None:
+    study = simulate.write_study(tmp_path / "study", num_languages=3, methods=("MULTI", "VANILLA", "NON-SHARED LoRA"))
+    run = next((study / "runs").glob("non-shared*"))
+    (run / "metrics.json").write_text('{"cbt": -0.25, "cft": null, "final_mean": 0.5, "by_group": {"x": 1}}')
+    path = run / name if (run / name).is_file() else study / name
+    content = path.read_bytes()
+    shown = 0
+
+    def attempt(random: Random) -> None:
+        nonlocal shown
+        path.write_bytes(mutate.mutated(content, random))
+        try:
+            results = read_results(study)
+        except ValueError as error:
+            refusal(error, str(path))
+            return
+        assert len(results.runs) == 3
+        damaged = next(each for each in results.runs if each.key == run.name)
+        if name == "history.csv":
+            lines = [line for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
+            assert len(damaged.history) >= len(lines) - 1 - sum('"' in line for line in lines)
+        summary(damaged.matrix)
+        terminal_matrix(damaged.matrix, width=100)
+        terminal_metrics(results.runs)
+        if random.randrange(SHOWN) == 0 or not shown:
+            shown += 1
+            figures, tables = page.standard_figures(results), page.standard_tables(results)
+            text = page.render(results, figures, tables, page.paper_chapters(results))
+            text.encode()
+            for table in tables:
+                assert (table.to_markdown() + to_latex(table) + table.to_csv()).encode()
+
+    hunt(attempt, 12, 400)
