@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from attrition.names import AttritionError
+
+_ADVICE = {
+    errno.ENOSPC: "Make room on that disk",
+    errno.EDQUOT: "Make room within your quota",
+    errno.EFBIG: "Write to a file system that takes larger files",
+    errno.EROFS: "Choose a folder that you may write to (--out)",
+    errno.EACCES: "Choose a folder that you may write to (--out)",
+    errno.EPERM: "Choose a folder that you may write to (--out)",
+    errno.EIO: "Check that disk",
+}
+
+
+class UnwrittenError(AttritionError):
+    """A file that the disk did not take."""
 
 
 def sha256_of(path: Path) -> str:
@@ -14,22 +33,63 @@ def sha256_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write `text` as UTF-8 so that `path` holds either its old content or all of the new.
+def write_whole(path: Path, content: str | bytes) -> None:
+    """Write bytes, or text as UTF-8, so that `path` holds either its old content or all of the new.
 
     Missing folders are made. The bytes go to a temporary neighbour, reach the disk, and then take the name.
 
     Raises:
-        OSError: the folder cannot be written to; the old content is then untouched.
+        OSError: the folder cannot be written to, or is full; the error names the file, whose old content is untouched.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    with naming(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content.encode() if isinstance(content, str) else content)
+                file.flush()
+                os.fsync(file.fileno())
+            Path(temporary).replace(path)
+        except OSError:
+            with suppress(OSError):
+                Path(temporary).unlink()
+            raise
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Have a system's error say which file it is about, where the system itself only knows a descriptor.
+
+    Raises:
+        OSError: with `filename`.
+    """
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except OSError:
-        Path(temporary).unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        if error.filename is None and error.errno is not None:
+            raise OSError(error.errno, error.strerror or str(error), str(path)) from error
         raise
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Results are written inside: what the disk does not take becomes a sentence that says how to go on.
+
+    Raises:
+        UnwrittenError: a file could not be written; what lay there before is as it was.
+
+    >>> with writing(Path("results")):
+    ...     raise OSError(errno.ENOSPC, "No space left on device", "results/runs/a/matrix.csv")
+    Traceback (most recent call last):
+    attrition.files.UnwrittenError: results/runs/a/matrix.csv cannot be written: No space left on device. Make room on that
+    disk, then give the same command again: finished stages are kept.
+    """
+    try:
+        yield
+    except OSError as error:
+        named = error.filename if error.filename is not None else folder
+        advice = _ADVICE.get(error.errno or 0, "See to it")
+        raise UnwrittenError(
+            f"{named} cannot be written: {error.strerror or error}. {advice}, then give the same command again: "
+            "finished stages are kept."
+        ) from error

@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import os
 import shutil
+import socket
 import tomllib
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from attrition.files import write_whole
 from attrition.names import AttritionError
+from attrition.run.spec import Study, read_study
 
 EARLIER = "earlier"
 """Where finished runs go that a changed study no longer has."""
 
-_OURS = ("runs", EARLIER, "stages", "evaluations", "report", "environment.json", "study.toml", ".lock")
+_OURS = ("runs", EARLIER, "stages", "evaluations", "checkpoints", "report", "environment.json", "study.toml", ".lock")
+_HOLDER = ".holder.json"
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
     """Work in a folder alone; it is made if missing.
 
+    The system takes the lock back when a process ends in whatever way, so that one left by a dead process does not exist. Who
+    holds it lies beside it, for the message to others.
+
     Raises:
-        AttritionError: it is no folder, cannot be written to, or another process is at work in it.
+        AttritionError: it is no folder, cannot be written to, takes no locks, or another process is at work in it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -36,14 +47,31 @@ def locked(folder: Path) -> Iterator[None]:
         lock.acquire(timeout=0.2)
     except Timeout as error:
         raise AttritionError(
-            f"Another process is running a study in {folder}. Wait for it, or choose another --out."
+            f"Another process is running a study in {folder}{_holder(folder)}. Wait for it, or choose another --out."
         ) from error
+    except NotImplementedError as error:
+        raise AttritionError(f"The file system of {folder} takes no locks. Choose an --out on a local disk.") from error
     except OSError as error:
         raise AttritionError(f"{folder} cannot be written to ({error.strerror or error}). Choose another --out.") from error
+    holder = folder / _HOLDER
     try:
+        with suppress(OSError):  # only for a message: a full disk is told of where it matters
+            since = datetime.now(UTC).isoformat(timespec="seconds")
+            write_whole(holder, json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}) + "\n")
         yield
     finally:
+        with suppress(OSError):
+            holder.unlink(missing_ok=True)
         lock.release()
+
+
+def _holder(folder: Path) -> str:
+    """Who is at work in a folder, as the end of a sentence; nothing where it cannot be told."""
+    try:
+        told = json.loads((folder / _HOLDER).read_text(encoding="utf-8"))
+        return f" (process {told['pid']} on {told['host']}, since {told['since']})"
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def is_results(folder: Path) -> bool:
@@ -67,6 +95,17 @@ def refuse_other_study(folder: Path, name: str) -> None:
         there = tomllib.loads(path.read_text(encoding="utf-8")).get("name", name)
     if there != name:
         raise AttritionError(f"{folder} holds the results of the study {there!r}, not of {name!r}. Choose another --out.")
+
+
+def in_precision_of(folder: Path, study: Study) -> Study:
+    """The study as it is to go on in a folder: a `model.precision` of "auto" is the one that its stages were made in."""
+    if study.model.precision != "auto":
+        return study
+    try:
+        precision = read_study(folder / "study.toml").model.precision
+    except AttritionError:  # none yet, or damaged: it is written anew
+        return study
+    return dataclasses.replace(study, model=dataclasses.replace(study.model, precision=precision))
 
 
 def put_aside(folder: Path, current: Collection[str]) -> list[str]:

@@ -1,0 +1,190 @@
+"""The numbers of a finished run computed again from the stored counts, and compared with its files to the last digit."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pyarrow.lib import ArrowException
+
+from attrition.matrix import RMatrix
+from attrition.methods import Method, Stage
+from attrition.names import AttritionError
+from attrition.run.keys import run_key
+from attrition.run.results import RunTables
+from attrition.run.spec import MethodChoice
+from attrition.run.store import DamagedError, Store
+from attrition.run.study import RunPlan
+from attrition.training.score import TagTable
+from attrition.training.settings import TrainingSettings
+
+_UNREADABLE = (OSError, ValueError, KeyError, TypeError, NotImplementedError, ArrowException)
+"""What reading a damaged table may raise."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A file of a run that does not say what the counts say."""
+
+    file: Path
+    what: str
+
+
+def recount(store: Store, folder: Path) -> list[Difference]:
+    """What in a run's folder differs from the stored counts and histories; nothing when all is well.
+
+    Args:
+        store: of the results folder.
+        folder: of the run; only read.
+
+    Raises:
+        DamagedError: a stage or an evaluation that the run needs is missing or damaged.
+        AttritionError: it cannot be told which evaluation is the run's, or one is of a newer format.
+    """
+    try:
+        spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
+        run, keys = _plan(spec), [str(stage["key"]) for stage in spec["stages"]]
+        decides = run_key(run.method.name, run.order_name, run.order, run.seed, keys)
+        languages = _columns(spec, folder, run.order)
+    except _UNREADABLE as error:
+        return [Difference(folder / "spec.json", f"is missing or damaged ({type(error).__name__}: {error})")]
+    if decides != folder.name:
+        return [Difference(folder / "spec.json", f"describes the run {decides}, not that of its folder")]
+    evaluations = [
+        store.load_evaluation(stage.get("evaluation") or _only_evaluation(store, key, languages))
+        for stage, key in zip(spec["stages"], keys, strict=True)
+    ]
+    before = None
+    if run.method.shared_by == "all":
+        before = store.load_evaluation(spec.get("before") or _only_evaluation(store, keys[0], languages, before=True))
+    slots = TagTable.of(store.about("stages", keys[0])["labels"]).slot_names
+    tables = RunTables.of(run, languages, slots, [store.load_history(key) for key in keys], evaluations, before)
+    return _differences(tables, folder)
+
+
+def _plan(spec: Mapping[str, Any]) -> RunPlan:
+    """As much of a run's plan as its tables are computed from."""
+    method = Method(name=spec["name"], shared_by=spec["method"]["shared_by"], joint=spec["method"]["joint"])
+    order = tuple(spec["order"]["languages"])
+    learner_of = None if "learner" in spec["stages"][0] else method.learner_of(order)  # older ones do not name it
+    stages = tuple(
+        Stage(index, learner_of[each["languages"][0]] if learner_of else each["learner"], tuple(each["languages"]), None, ())
+        for index, each in enumerate(spec["stages"])
+    )
+    choice = MethodChoice(method=method, training=TrainingSettings())
+    return RunPlan(spec["run"], choice, spec["order"]["name"], order, spec["seed"], stages, ())
+
+
+def _columns(spec: Mapping[str, Any], folder: Path, order: tuple[str, ...]) -> tuple[str, ...]:
+    """The study's languages in its own sequence; of older runs only their table knows it."""
+    if "languages" in spec:
+        return tuple(spec["languages"])
+    found = RMatrix.from_csv(folder / "matrix.csv").languages
+    return found if sorted(found) == sorted(order) else order
+
+
+def _only_evaluation(store: Store, stage: str, languages: tuple[str, ...], *, before: bool = False) -> str:
+    """The evaluation of a stage on these languages, for runs that do not name it."""
+    found = []
+    for key in store.keys("evaluations"):
+        about = store.about("evaluations", key)
+        is_its = (about.get("stage"), about.get("before")) == (stage, before)
+        if is_its and set(languages) <= set(store.load_evaluation(key).counts):
+            found.append(key)
+    if not found:
+        raise DamagedError(f"{store.folder / 'evaluations'}: the counts of the stage {stage} are missing.")
+    if len(found) > 1:
+        raise AttritionError(f"The stage {stage} was scored on several test sets, and the run does not say which are its own.")
+    return found[0]
+
+
+def _differences(tables: RunTables, folder: Path) -> list[Difference]:
+    found = [
+        ("matrix.csv", _in_matrix(tables.matrix, folder / "matrix.csv")),
+        ("transfer.csv", _in_matrix(tables.transfer, folder / "transfer.csv")),
+        ("scores.parquet", _in_frame(tables.scores, folder / "scores.parquet")),
+        ("slots.parquet", _in_frame(tables.slots, folder / "slots.parquet")),
+        ("metrics.json", _in_numbers(tables.metrics, folder / "metrics.json")),
+        ("times.json", _in_numbers(tables.times, folder / "times.json")),
+        ("history.csv", _in_text(tables.history, folder / "history.csv")),
+    ]
+    return [Difference(folder / name, what) for name, what in found if what]
+
+
+def _in_text(expected: str, path: Path) -> str | None:
+    try:
+        there = path.read_bytes()
+    except OSError as error:
+        return _missing(error)
+    if there == expected.encode():
+        return None
+    lines = zip(expected.splitlines(), there.decode(errors="replace").splitlines(), strict=False)
+    differing = next((number for number, (left, right) in enumerate(lines, start=1) if left != right), None)
+    return f"line {differing} differs from what is stored" if differing else "has more or fewer lines than what is stored"
+
+
+def _in_matrix(expected: RMatrix | None, path: Path) -> str | None:
+    if expected is None:
+        return "is there, but the run has none" if path.exists() else None
+    if not (what := _in_text(expected.to_csv(), path)) or not path.is_file():
+        return what
+    try:
+        found = RMatrix.from_csv(path)
+    except AttritionError as error:
+        return f"is damaged ({str(error).removeprefix(f'{path}, ').removeprefix(f'{path}: ').rstrip('.')})"
+    if (found.languages, found.trained) == (expected.languages, expected.trained):
+        same_SL = (found.scores_SL == expected.scores_SL) | (np.isnan(found.scores_SL) & np.isnan(expected.scores_SL))
+        for stage, language in np.argwhere(~same_SL):
+            there, counted = found.scores_SL[stage, language], expected.scores_SL[stage, language]
+            place = f"after {expected.order[stage]} on {expected.languages[language]}"
+            return f"says {there!s} {place}, the counts give {counted!s}"
+    return what
+
+
+def _in_numbers(expected: Mapping[str, float | None], path: Path) -> str | None:
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        return _missing(error)
+    except (OSError, ValueError):
+        return "is damaged"
+    if not isinstance(there, dict) or set(there) != set(expected):
+        return "names other numbers than there are"
+    for name, value in expected.items():
+        if there[name] != value or isinstance(there[name], bool):
+            return f"says {name} = {there[name]!r}, the counts give {value!r}"
+    return None
+
+
+def _in_frame(expected: pd.DataFrame, path: Path) -> str | None:
+    try:
+        there = path.read_bytes()
+    except OSError as error:
+        return _missing(error)
+    buffer = io.BytesIO()
+    expected.to_parquet(buffer, index=False)
+    if there == buffer.getvalue():
+        return None
+    try:  # another version of the library writes other bytes
+        found = pd.read_parquet(io.BytesIO(there))
+    except _UNREADABLE:
+        return "is damaged"
+    if list(found.columns) != list(expected.columns) or len(found) != len(expected):
+        return "has other rows or columns than the counts give"
+    for name in expected.columns:
+        differing = np.flatnonzero((found[name] != expected[name]).to_numpy())
+        if differing.size:
+            row = int(differing[0])
+            values = f"says {found[name].iloc[row]!s}, the counts give {expected[name].iloc[row]!s}"
+            return f"row {row + 1}, column {name}: {values}"
+    return None
+
+
+def _missing(error: OSError) -> str:
+    return f"cannot be read ({error.strerror or error})"
