@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install demo demo-short test lint types check bench clean
+.PHONY: install demo demo-short test lint types check torture bench clean
 
 install: $(INSTALLED)
 
@@ -13,6 +13,8 @@ $(INSTALLED): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --upgrade "pip>=24"
 	$(BIN)/python -m pip install --quiet -c constraints.txt "torch==2.13.0"
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[dev]"
+# Published metrics that ours are tested against: plain functions that need nothing of what the package depends on.
+	$(BIN)/python -m pip install --quiet --no-deps --ignore-requires-python "renate==0.5.2"
 	touch $@
 
 demo: install
@@ -33,6 +35,10 @@ test: install
 
 # What runs before anything lands.
 check: lint types test demo-short
+
+# Hundreds of killed processes, thousands of spoiled files; about ten minutes. See docs/reliability.md.
+torture: install
+	ATTRITION_TORTURE=1 $(BIN)/python -m pytest $(wildcard tests/torture tests/fuzz)
 
 # Ours against Hugging Face Trainer + PEFT + seqeval; about ten minutes on an idle machine. See benchmarks/README.md.
 bench: install

@@ -63,7 +63,8 @@ def _cpu(result: Result) -> str:
     shares = ", ".join(f"{side} {share:.2f}" for side, share in result["gemm_fractions"].items())
     work = result["workload"]
     return (
-        f"{rows(header, body)}\n\n{rows(titles, ratios)}\n\n{work['model']} on {work['corpus']} ({', '.join(work['languages'])}). Share of the machine's "
+        f"{rows(header, body)}\n\n{rows(titles, ratios)}\n\n"
+        f"{work['model']} on {work['corpus']} ({', '.join(work['languages'])}). Share of the machine's "
         f"matrix-product rate ({rate:,.0f} GFLOP/s) in LoRA training: {shares}."
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 from safetensors.numpy import load_file
 
 import attrition.run.engine as engine
+from attrition.cli.progress import TerminalWatcher
 from attrition.run.store import Store
 
 Say = Callable[..., Any]
@@ -154,6 +156,22 @@ def test_an_interrupted_run_says_how_to_go_on(
     assert len(Store(tmp_path / "out").keys("stages")) == 2
     said = say("run", tmp_path / "study.toml", "--out", tmp_path / "out", "--no-report")
     assert (said.code, "50% lies there already" in said.err) == (0, True)
+
+
+def test_ctrl_c_in_training_says_what_is_kept(
+    write_study: Write, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between two steps, with a checkpoint; the command then goes on in the midst of the stage."""
+    with monkeypatch.context() as patch:
+        patch.setattr(TerminalWatcher, "trained", lambda *_: signal.raise_signal(signal.SIGINT))
+        said = say("run", write_study(methods=["VANILLA"]), "--out", tmp_path / "out", "--no-report")
+    assert said.code == 130
+    assert said.words.endswith(
+        "Stopped. Kept: 0 of 2 stages, and what was in training as it stood. The same command goes on from there."
+    )
+    said = say("run", tmp_path / "study.toml", "--out", tmp_path / "out", "--no-report")
+    assert said.code == 0
+    assert "VANILLA: en-US goes on after step 1." in said.words
 
 
 # Packs

@@ -21,10 +21,13 @@ from attrition.matrix import RMatrix
 from attrition.methods import METHODS
 from attrition.metrics import summary
 from attrition.names import AttritionError
+from attrition.report.page import make_report
 from attrition.run.engine import decay_left, run_study
 from attrition.run.prepare import Prepared
+from attrition.run.results import warnings_of
 from attrition.run.spec import Study, read_study, resolved
-from attrition.run.store import Store
+from attrition.run.store import Store, StoredHistory
+from attrition.training import train as training
 from attrition.training.settings import TrainingSettings
 from attrition.training.train import Task
 
@@ -85,7 +88,9 @@ def test_the_study_is_kept_with_every_default(whole: tuple[Path, Any], all_metho
 
 def test_the_environment_names_what_is_allowed_and_no_more(whole: tuple[Path, Any]) -> None:
     found = json.loads((whole[0] / "environment.json").read_text())
-    assert set(found) == {"python", "versions", "platform", "device", "threads"}
+    assert set(found) == {
+        "python", "versions", "revision", "platform", "instructions", "device", "cuda", "threads", "deterministic"
+    }  # fmt: skip
     assert found["versions"]["torch"] == torch.__version__
     assert (found["device"], found["threads"]) == ("cpu", 1)
 
@@ -292,7 +297,7 @@ def test_a_damaged_evaluation_is_made_again(finished: Any, run_notes: Run, matri
 def test_a_newer_stage_stops_everything(finished: Any, run_notes: Run) -> None:
     study, folder, _, notes = finished
     path = folder / "stages" / key_of(notes, "VANILLA", EN) / "manifest.json"
-    path.write_text(path.read_text().replace('"format": 1', '"format": 2'))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99, "seal": "as that version makes it"}))
     with pytest.raises(AttritionError, match="newer version"):
         run_notes(study, folder)
     assert path.exists()
@@ -443,19 +448,55 @@ def test_a_model_that_finds_nothing_is_said_loudly(make_study: Make, run_notes: 
     scores = matrix(tmp_path, "VANILLA", "as-listed").own_L
     expected = [each for each, score in zip(LANGUAGES, scores, strict=True) if score == 0]
     assert expected
-    (warning,) = notes.warnings
+    warning, still = notes.warnings
+    assert "was no better after training on" in still
     assert warning.startswith(f"VANILLA (as-listed, seed 0): F1 is 0 right after training on {', '.join(expected)}.")
     spec = json.loads(next(tmp_path.glob("runs/*/spec.json")).read_text())
-    assert spec["warnings"] == [warning]
+    assert spec["warnings"] == [warning, still]
 
 
-def test_a_diverged_training_is_stored_and_said(make_study: Make, run_notes: Run, tmp_path: Path) -> None:
-    study = make_study("training.learning_rate=10", "training.max_grad_norm=0", "training.head_learning_rate=10",
-                       "training.epsilon=1e-30", "training.epochs=3", "training.full.beta2=0.0")  # fmt: skip
-    notes = run_notes(study, tmp_path)
-    assert run_notes(study, tmp_path).trained_stages == []
-    diverged = any(not math.isfinite(epoch.train_loss) for epoch in notes.epochs)
-    assert any("loss was no number" in each for each in notes.warnings) == diverged
+def test_a_diverged_training_is_stored_and_said(
+    make_study: Make, run_notes: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The second language's weights become infinite in its second epoch: those of the first are kept, and the third goes on."""
+    step = training._Population.step
+
+    def breaking(self: Any) -> int:
+        count = step(self)
+        if (self.learners[0].task.seed[1:], self.learners[0].step) == (((EN,), (DE,)), 4):
+            self._flat[:] = torch.inf
+        return count
+
+    study = make_study()
+    with monkeypatch.context() as patch:
+        patch.setattr(training._Population, "step", breaking)
+        notes = run_notes(study, tmp_path)
+    assert any(each.startswith("VANILLA: de-DE: the loss was no number in epoch 2.") for each in notes.warnings)
+    of_run = "training on de-DE was broken off, since the loss was no number in epoch 2. The weights of epoch 1 were kept."
+    assert any(of_run in each for each in notes.warnings)
+    spec = json.loads(next(tmp_path.glob("runs/*/spec.json")).read_text())
+    assert any(of_run in each for each in spec["warnings"])
+    key = key_of(notes, "VANILLA", EN, DE)
+    stored = Store(tmp_path).load_history(key)
+    assert (stored.diverged, stored.kept_epoch, len(stored.history)) == ("the loss was no number in epoch 2", 1, 2)
+    assert all(np.isfinite(array).all() for array in Store(tmp_path).load_tensors(key).values())
+    assert len(Store(tmp_path).load_history(key_of(notes, "VANILLA", EN, DE, ZH)).history) == 2
+    again = run_notes(study, tmp_path)
+    assert again.trained_stages == []
+    assert any(of_run in each for each in again.warnings), "also when nothing is trained"
+    page = make_report(tmp_path).read_text(encoding="utf-8")
+    assert of_run in page
+
+
+def test_what_training_did_not_better_is_said(make_study: Make, prepared_of: Callable[[Study], Prepared]) -> None:
+    """Before: 10, 20, 0. Chinese falls from 5 to 4 in its own stage and German stays at 20; English rises, from 10 to 30."""
+    run = prepared_of(make_study()).plan.runs[0]
+    stages = [StoredHistory((), 1, {})] * 3
+    R = RMatrix.sequential(LANGUAGES, [[0.3, 0.2, 0.01], [0.3, 0.2, 0.05], [0.3, 0.2, 0.04]], [0.1, 0.2, 0.0])
+    (warning,) = warnings_of(run, R, stages)
+    assert warning.startswith("VANILLA (as-listed, seed 0): F1 was no better after training on de-DE, zh-CN than before it.")
+    rising = RMatrix.sequential(LANGUAGES, [[0.3, 0.2, 0.01], [0.3, 0.21, 0.05], [0.3, 0.2, 0.06]])
+    assert warnings_of(run, rising, stages) == [], "what was not measured before is no reason to warn"
 
 
 def test_what_early_stopping_saves_is_told(make_study: Make, run_notes: Run, tmp_path: Path) -> None:

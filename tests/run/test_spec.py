@@ -139,12 +139,12 @@ def write(folder: Path, content: bytes | str) -> Path:
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(AttritionError, match=r"nothing\.toml: cannot be read \(No such file"):
+    with pytest.raises(AttritionError, match=r"nothing\.toml: cannot be read: No such file"):
         read_study(tmp_path / "nothing.toml")
 
 
 def test_a_folder(tmp_path: Path) -> None:
-    with pytest.raises(AttritionError, match=r"cannot be read \(Is a directory\)"):
+    with pytest.raises(AttritionError, match=r"cannot be read: Is a directory"):
         read_study(tmp_path)
 
 
@@ -155,8 +155,8 @@ def test_a_folder(tmp_path: Path) -> None:
         (b'{"name": "tiny"}', r"study\.toml: not TOML: .*line 1"),
         (b'name = "ti\xffny"', r"study\.toml: not UTF-8 text \(byte 10\)"),
         (b"", r"study\.toml: 'name' is missing"),
-        (b"\x00\x01", r"study\.toml: not TOML"),
-        (b"a = " + b"[" * 100_000, r"study\.toml: not TOML"),
+        (b"\x00\x01", r"study\.toml, line 1: the character U\+0000"),
+        (b"a = " + b"[" * 100_000, r"study\.toml: nested deeper"),
         (b'name = "a"\nname = "b"', r"study\.toml: not TOML"),
     ],
     ids=["open-quote", "json", "latin-1", "empty", "binary", "deep", "twice"],

@@ -70,8 +70,8 @@ def step_losses(model: Model, trains: Trains, only: Task, monkeypatch: pytest.Mo
     losses: list[float] = []
     original = training._Population._losses
 
-    def noting(self: Any, batch: Any) -> Tensor:
-        losses_M = original(self, batch)
+    def noting(self: Any, batch: Any, counts: Any) -> Tensor:
+        losses_M = original(self, batch, counts)
         losses.append(float(losses_M[0].detach()))
         return losses_M
 
@@ -156,11 +156,11 @@ def test_lora_equals_a_plain_loop_on_peft(
 class Halving(Dropout):
     """Halves what it is given, so that where dropout acts can be compared without its masks."""
 
-    def on_hidden(self, x_MBLH: Tensor) -> Tensor:
-        return x_MBLH * 0.5
+    def on_hidden(self, x_MBLH: Tensor, residual_MBLH: Tensor | None = None) -> Tensor:
+        return x_MBLH * 0.5 if residual_MBLH is None else residual_MBLH + x_MBLH * 0.5
 
-    def on_attention(self, p_MBHLL: Tensor) -> Tensor:
-        return p_MBHLL * 0.5
+    def attention_mask(self, longest: int, num_learners: int, count: int, heads: int) -> Tensor:
+        return torch.full((num_learners, count, heads, longest, longest), 0.5)
 
     def on_words(self, x_MWH: Tensor, counts: Sequence[int]) -> Tensor:
         return x_MWH * 0.5

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from attrition.cli import data, export, listing, numbers, packs, studies
+from attrition.cli import data, export, listing, numbers, packs, studies, verify
 from attrition.cli.console import tell
 from attrition.names import AttritionError
 
@@ -44,6 +44,7 @@ app.command(name="demo")(studies.demo)
 app.command(name="run")(studies.run)
 app.command(name="prepare")(packs.prepare)
 app.command(name="report")(studies.report)
+app.command(name="verify")(verify.verify)
 app.command(name="list")(listing.list_names)
 app.command(name="languages")(listing.languages)
 app.command(name="metrics")(numbers.metrics)

@@ -66,8 +66,8 @@ def show_plan(study: Study, folder: Path, pack: Path | None = None) -> None:
         f"{cost.disk_bytes / 1e9:.1f} GB of disk."
     )
     out.print(
-        f"The time assumes {EFFICIENCY:.0%} of the matrix-product rate just measured "
-        f"({cost.operations_a_second / 1e9:,.0f} billion operations a second), and that no learner stops early.",
+        f"Matrix products in {prepared.precision}. The time assumes {EFFICIENCY[prepared.precision]:.0%} of the float32 rate "
+        f"just measured ({cost.operations_a_second / 1e9:,.0f} billion operations a second), and that no learner stops early.",
         style="dim",
     )
 

@@ -60,6 +60,10 @@ class TerminalWatcher(Watcher):
         self._label = job.label
         self._bars.update(self._training, description=escape(f"Training {job.label}"))
 
+    def resumed(self, job: Job, step: int) -> None:
+        err.print(f"{escape(job.label)} goes on after step {step:,}.", style="dim")
+        self.started(job)
+
     def scoring(self, label: str) -> None:
         self._bars.update(self._training, description=escape(f"Scoring {label}"))
 
@@ -84,6 +88,9 @@ class TerminalWatcher(Watcher):
 
     def run_finished(self, run: RunPlan) -> None:
         self._last_line = time.monotonic()
+
+    def noted(self, message: str) -> None:
+        err.print(escape(message), style="dim")
 
     def warned(self, message: str) -> None:
         tell(f"[bold yellow]Warning:[/] {escape(message)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
@@ -93,6 +94,7 @@ def _run(path: Path, folder: Path | None, changes: list[str], *, dry_run: bool =
     from attrition.cli.progress import TerminalWatcher
     from attrition.run.engine import run_study
     from attrition.run.keys import slug
+    from attrition.run.stop import Stopped
 
     folder = folder or Path("runs") / slug(study.name)
     if dry_run:
@@ -100,8 +102,12 @@ def _run(path: Path, folder: Path | None, changes: list[str], *, dry_run: bool =
 
         show_plan(study, folder, pack)
         return
-    with TerminalWatcher() as watcher:
-        run_study(study, folder, watcher, pack)
+    try:
+        with TerminalWatcher() as watcher:
+            run_study(study, folder, watcher, pack)
+    except Stopped as stopped:
+        tell(f"\n[bold]Stopped.[/] {escape(stopped.kept)}")
+        sys.exit(stopped.exit_code)
     _show(folder)
     if with_report:
         _report(folder)

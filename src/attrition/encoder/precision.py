@@ -8,6 +8,8 @@ Kalamkar et al. 2019). "auto" measures which is faster here.
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import torch
@@ -20,6 +22,8 @@ DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": to
 
 WORTH = 1.5
 """How many times as fast products in bfloat16 must be to be chosen: the rest of a pass is no faster."""
+
+TURNS = 20
 
 
 def choose_precision(choice: PrecisionChoice, device: torch.device) -> Precision:
@@ -36,20 +40,29 @@ def choose_precision(choice: PrecisionChoice, device: torch.device) -> Precision
 def bfloat16_gain(device: torch.device) -> float:
     """How many times as fast a linear layer of an encoder is in bfloat16 on this machine, its input's rounding included.
 
-    The best of several turns of each: processors with bfloat16 units gain three times and more, others lose.
+    Processors with bfloat16 units gain three times and more, others lose. The best of many turns of each, in turn and by one
+    thread: several would wait for each other on a busy machine, and the answer has to be the same on a busy one.
     """
-    x, weight = torch.ones(512, 768, device=device), torch.ones(768, 768, device=device)
+    x, weight = torch.ones(384, 512, device=device), torch.ones(512, 512, device=device)
     rounded = weight.bfloat16()
-    return _best(x, weight, device) / _best(x, rounded, device)
+    with torch.inference_mode(), _one_thread():
+        spent = [(_seconds(x, weight), _seconds(x, rounded)) for _ in range(TURNS)]
+    return min(exact for exact, _ in spent) / min(cheap for _, cheap in spent)
 
 
-def _best(x: Tensor, weight: Tensor, device: torch.device, turns: int = 8) -> float:
-    spent = []
-    with torch.inference_mode():
-        for _ in range(turns):
-            began = time.perf_counter()
-            F.linear(x.to(weight.dtype), weight)
-            if device.type == "cuda":
-                torch.cuda.synchronize(device)
-            spent.append(time.perf_counter() - began)
-    return min(spent)
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _seconds(x: Tensor, weight: Tensor) -> float:
+    began = time.perf_counter()
+    F.linear(x.to(weight.dtype), weight)
+    if x.is_cuda:
+        torch.cuda.synchronize(x.device)
+    return time.perf_counter() - began

@@ -5,45 +5,42 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import platform
-import sys
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import tomli_w
 import torch
 from torch import Tensor
 
 from attrition.corpus.base import Split
 from attrition.corpus.cache import cache_folder
-from attrition.corpus.dataset import content_key
 from attrition.corpus.encoded import Encoded, join
-from attrition.encoder.pretrained import WORD_EMBEDDINGS
-from attrition.files import write_whole
+from attrition.files import write_whole, writing
 from attrition.methods import Full, LoRA, Trains
 from attrition.names import AttritionError
+from attrition.run.checkpoints import CheckpointKeeper, Resumable, find_resumable, population_key, states_of
+from attrition.run.environment import deterministic, environment
 from attrition.run.estimate import refuse_too_large
-from attrition.run.folder import EARLIER, locked, put_aside, refuse_other_study
-from attrition.run.keys import key_of
+from attrition.run.folder import EARLIER, in_precision_of, locked, put_aside, refuse_other_study
+from attrition.run.keys import evaluation_key
 from attrition.run.prepare import Prepared, num_threads, prepare
+from attrition.run.restore import restored
 from attrition.run.results import write_run
 from attrition.run.spec import Study, resolved
+from attrition.run.stop import Stopped, StopRequests
 from attrition.run.store import KEPT, DamagedError, Store, StoredEvaluation, StoredHistory, numpy_tensors
 from attrition.run.study import Job, RunPlan
 from attrition.run.watcher import Watcher
-from attrition.training.clock import Clock
+from attrition.training.clock import Clock, Shares
 from attrition.training.model import Model
 from attrition.training.predict import evaluate_each
 from attrition.training.train import Finished, Task, train_population
 
-VERSIONS = ("attrition", "torch", "transformers", "tokenizers", "safetensors", "numpy", "pandas", "babel")
-
 
 def run_study(study: Study, folder: str | Path, watcher: Watcher | None = None, pack: Path | None = None) -> Path:
     """Run or resume a study in `folder`; stages that lie there already are not trained again.
+
+    In the main thread, ctrl-C or SIGTERM stop it between two steps; a second one stops it at once.
 
     Args:
         study: as read from its file, or by `attrition.run.pack.open_pack`.
@@ -53,17 +50,25 @@ def run_study(study: Study, folder: str | Path, watcher: Watcher | None = None, 
 
     Raises:
         AttritionError: the study does not fit what is there, or another process is at work in the folder.
+        Stopped: it was asked to stop, and did (a `KeyboardInterrupt`).
     """
     watcher, folder = watcher or Watcher(), Path(folder)
     torch.set_num_threads(num_threads(study.machine.threads))
-    with locked(folder):
+    with locked(folder), deterministic(study.machine.deterministic):
         refuse_other_study(folder, study.name)
-        prepared = prepare(study, watcher, cache_folder(), pack)
+        prepared = prepare(in_precision_of(folder, study), watcher, cache_folder(), pack)
+        if study.model.precision == "auto" and prepared.study.model.precision != "float32":
+            watcher.noted(
+                f'Matrix products in {prepared.study.model.precision}, which this machine is faster at; the rest in float32. '
+                'model.precision = "float32" switches this off.'
+            )
         refuse_too_large(prepared)
-        write_whole(folder / "study.toml", tomli_w.dumps(resolved(study)))
-        write_whole(folder / "environment.json", json.dumps(environment(prepared.device), indent=1) + "\n")
         try:
-            _Engine(prepared, Store(folder), watcher).run()
+            with writing(folder), StopRequests() as requests:
+                # In this sequence: a study.toml alone would be taken for the user's own.
+                write_whole(folder / "environment.json", json.dumps(environment(prepared.device), indent=1) + "\n")
+                write_whole(folder / "study.toml", tomli_w.dumps(resolved(prepared.study)))
+                _Engine(prepared, Store(folder), watcher, requests).run()
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise AttritionError(
                 "There is not enough memory for this study. Lower machine.population, training.batch_size or the rank; "
@@ -72,36 +77,29 @@ def run_study(study: Study, folder: str | Path, watcher: Watcher | None = None, 
     return folder
 
 
-def environment(device: torch.device) -> dict[str, Any]:
-    """Versions and machine, by a list of allowed names: nothing else of the environment is recorded."""
-    versions = {}
-    for name in VERSIONS:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            versions[name] = "not installed"
-    return {
-        "python": sys.version.split()[0],
-        "versions": versions,
-        "platform": f"{platform.system()} {platform.machine()}",
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
-        "threads": torch.get_num_threads(),
-    }
-
-
 class _Engine:
     """One study at work."""
 
-    def __init__(self, prepared: Prepared, store: Store, watcher: Watcher) -> None:
-        self._prepared, self._store, self._watcher = prepared, store, watcher
+    def __init__(self, prepared: Prepared, store: Store, watcher: Watcher, requests: StopRequests) -> None:
+        self._prepared, self._store, self._watcher, self._requests = prepared, store, watcher, requests
         self._study = prepared.study
         self._model: Model = prepared.model
         self._tests: dict[str, Encoded] = {language: prepared.encoded[language, "test"] for language in self._study.languages}
-        self._test_keys = {language: content_key(encoded) for language, encoded in self._tests.items()}
+        self._made_with = environment(prepared.device)
         self._written: set[str] = set()
 
     def run(self) -> None:
-        """Train, score and write until every run is complete."""
+        """Train, score and write until every run is complete.
+
+        Raises:
+            Stopped: that was asked for.
+        """
+        try:
+            self._run()
+        except Stopped as stopped:
+            raise Stopped(stopped.number, self._kept()) from None
+
+    def _run(self) -> None:
         jobs = self._prepared.plan.jobs
         self._store.clean()
         self._discard_damaged()
@@ -110,20 +108,25 @@ class _Engine:
                 f"{len(aside)} runs in {self._store.folder} are not of this study as it is now. They were moved to "
                 f"{self._store.folder / EARLIER}; their stages are kept."
             )
+        begun = find_resumable(self._store, jobs, self._model, self._most, self._watcher.warned)
         pending = {key: job for key, job in jobs.items() if not self._store.has("stages", key)}
         work = sum(self._passes(job) for job in jobs.values())
-        self._watcher.planned(self._prepared.plan, work, work - sum(self._passes(job) for job in pending.values()))
+        left = sum(self._passes(job) for job in pending.values()) - sum(self._done(each, pending) for each in begun)
+        self._watcher.planned(self._prepared.plan, work, work - left)
         self._write_complete_runs()
         while pending:
             ready = [job for job in pending.values() if job.parent not in pending]
             assert ready, "stages wait for each other"
-            for finished, seconds in self._train(self._population(ready)):
+            for finished, shares in self._train(begun.pop() if begun else self._population(ready), pending):
                 job = jobs[finished.task.name]
-                self._save(job, finished, seconds)
+                if job.key not in pending:
+                    continue  # it was stored after the last checkpoint, and the others needed it beside them
+                self._save(job, finished, shares.take())
                 del pending[job.key]
                 self._watcher.finished(job, self._passes(job) - len(finished.history) * len(finished.task.train))
                 self._evaluation(job.key, job)
                 self._write_complete_runs()
+                shares.take()  # nobody's: it was not spent on training
 
     def _discard_damaged(self) -> None:
         for job in self._prepared.plan.jobs.values():
@@ -134,31 +137,48 @@ class _Engine:
     def _population(self, ready: Sequence[Job]) -> list[Job]:
         """The ready jobs that are trained together next: those like the first, up to what the machine's setting allows."""
         first = ready[0]
-        size = self._study.machine.population
-        if not isinstance(first.choice.method.trains, LoRA) or not self._model.backbone.populations:
-            size = 1
         alike = [
             job
             for job in ready
             if job.choice.method.trains == first.choice.method.trains and self._dropout(job) == self._dropout(first)
         ]
-        return alike[:size]
+        return alike[: self._most(first)]
+
+    def _most(self, job: Job) -> int:
+        """How many learners may train beside each other, a job like this among them."""
+        together = isinstance(job.choice.method.trains, LoRA) and self._model.backbone.populations
+        return self._study.machine.population if together else 1
 
     @staticmethod
     def _dropout(job: Job) -> float | None:
         return job.choice.training.dropout
 
-    def _train(self, jobs: Sequence[Job]) -> Iterator[tuple[Finished, dict[str, float]]]:
-        """Train jobs side by side; each comes with its share of the seconds spent so far."""
-        for job in jobs:
-            self._watcher.started(job)
-        tasks = [self._task(job) for job in jobs]
+    def _train(self, begun: Resumable | Sequence[Job], pending: Mapping[str, Job]) -> Iterator[tuple[Finished, Shares]]:
+        """Train jobs side by side from their beginning, or from a checkpoint; each comes with the seconds spent."""
+        if isinstance(begun, Resumable):
+            population, learners = begun.population, begun.learners
+            checkpoint = self._store.load_checkpoint(begun.key)
+            states, earlier, number = states_of(checkpoint), checkpoint.seconds, begun.number
+            for job, step in zip(learners, begun.steps, strict=True):
+                if job.key in pending:
+                    self._watcher.resumed(job, step)
+        else:
+            population = learners = tuple(begun)
+            states, earlier, number = (), {}, 0
+            for job in learners:
+                self._watcher.started(job)
+        trains = learners[0].choice.method.trains
+        key = population_key([job.key for job in population], self._model, trains)
         clock = Clock()
-        counted: dict[str, float] = {}
-        for finished in train_population(tasks, self._model, jobs[0].choice.method.trains, clock, self._watcher):
-            seconds = clock.seconds()
-            yield finished, {purpose: value - counted.get(purpose, 0.0) for purpose, value in seconds.items()}
-            counted = clock.seconds()
+        shares = Shares(clock, earlier)
+        seconds = self._study.machine.checkpoint_seconds
+        keeper = CheckpointKeeper(
+            self._store, population, key, None if seconds == "none" else seconds, shares, self._requests, number=number
+        )
+        tasks = [self._task(job) for job in learners]
+        for finished in train_population(tasks, self._model, trains, clock, self._watcher, keeper, states):
+            yield finished, shares
+        keeper.forget()
 
     def _task(self, job: Job) -> Task:
         encoded = self._prepared.encoded
@@ -171,22 +191,24 @@ class _Engine:
     def _passes(self, job: Job) -> int:
         return job.choice.training.epochs * sum(len(self._prepared.encoded[language, "train"]) for language in job.languages)
 
+    def _done(self, begun: Resumable, pending: Mapping[str, Job]) -> int:
+        """Utterances that the pending ones of a checkpoint have read."""
+        steps = zip(begun.learners, begun.steps, strict=True)
+        return sum(self._task(job).utterances_after(step) for job, step in steps if job.key in pending)
+
+    def _kept(self) -> str:
+        jobs = self._prepared.plan.jobs
+        stored = sum(self._store.has("stages", key) for key in jobs)
+        begun = ", and what was in training as it stood" if self._store.checkpoints() else ""
+        return f"Kept: {stored} of {len(jobs)} stages{begun}. The same command goes on from there."
+
     def _start(self, job: Job) -> Tensor:
         """The vector a job starts from: its parent's, or a fresh one."""
         trains = job.choice.method.trains
         return self._model.start(trains, *job.seed) if job.parent is None else self._restore(trains, job.parent)
 
     def _restore(self, trains: Trains, key: str) -> Tensor:
-        """A stored learner's vector in this study's vocabulary: rows that it never looked up are the base's, decayed."""
-        stored = self._store.load_tensors(key)
-        tensors = {name: torch.from_numpy(np.array(array)) for name, array in stored.items() if name != KEPT}
-        if isinstance(trains, Full):
-            table = self._model.base[WORD_EMBEDDINGS].cpu() * self._store.load_history(key).decay
-            mine, theirs = self._prepared.vocabulary.kept, stored[KEPT]
-            _, here, there = np.intersect1d(mine, theirs, assume_unique=True, return_indices=True)
-            table[torch.from_numpy(here)] = tensors[WORD_EMBEDDINGS][torch.from_numpy(there)]
-            tensors[WORD_EMBEDDINGS] = table
-        return self._model.layout(trains).pack(tensors)
+        return restored(self._store, self._model, trains, key)
 
     def _save(self, job: Job, finished: Finished, seconds: Mapping[str, float]) -> None:
         trains = job.choice.method.trains
@@ -203,13 +225,16 @@ class _Engine:
             "parent": job.parent,
             "model": {"name": self._model.pretrained.name, "fingerprint": self._model.pretrained.fingerprint},
             "labels": self._model.labels,
+            "made_with": self._made_with,
         }
-        history = StoredHistory(finished.history, finished.kept_epoch, seconds, decay)
+        if finished.diverged:
+            self._watcher.warned(f"{job.label}: {finished.diverged}. Its training ends here; what else is in training goes on.")
+        history = StoredHistory(finished.history, finished.kept_epoch, seconds, decay, finished.diverged)
         self._store.save_stage(job.key, about, tensors, history)
 
     def _evaluation(self, name: str, job: Job, *, before: bool = False) -> StoredEvaluation:
         """The scores of a stage's model on all test sets, from the store or made now."""
-        key = key_of({"of": name, "before": before, "tests": self._test_keys})
+        key = evaluation_key(name, self._prepared.test_keys, before=before)
         if self._store.has("evaluations", key):
             try:
                 return self._store.load_evaluation(key)
@@ -220,9 +245,12 @@ class _Engine:
         flat = self._model.start(trains, *job.seed) if before else self._restore(trains, job.key)
         clock = Clock()
         with clock.measure("evaluation"):
-            counts = evaluate_each(self._model, self._model.weights(trains, flat.to(self._model.device)), self._tests)
+            weights = self._model.weights(trains, flat.to(self._model.device))
+            with self._requests.at_once():
+                counts = evaluate_each(self._model, weights, self._tests)
         evaluation = StoredEvaluation(counts, clock.seconds()["evaluation"])
-        self._store.save_evaluation(key, {"stage": name, "before": before}, evaluation)
+        about = {"stage": name, "before": before, "tests": self._prepared.test_keys, "made_with": self._made_with}
+        self._store.save_evaluation(key, about, evaluation)
         return evaluation
 
     def _write_complete_runs(self) -> None:
@@ -237,7 +265,8 @@ class _Engine:
         if run.method.shared_by == "all":
             first = run.jobs[0]
             before = self._evaluation(first.key, first, before=True)
-        for warning in write_run(self._store.folder, run, self._prepared, histories, evaluations, before):
+        made_with = [self._store.about("stages", job.key).get("made_with", {}) for job in run.jobs]
+        for warning in write_run(self._store.folder, run, self._prepared, histories, evaluations, before, made_with):
             self._watcher.warned(warning)
         self._written.add(run.key)
         self._watcher.run_finished(run)

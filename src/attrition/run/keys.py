@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 FORMAT = 1
@@ -20,6 +20,27 @@ def key_of(decides: Mapping[str, Any]) -> str:
     """
     text = json.dumps({"format": FORMAT, **decides}, sort_keys=True, ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]
+
+
+def evaluation_key(stage: str, tests: Mapping[str, str], *, before: bool = False) -> str:
+    """The name of what a stage's model scores on test sets, or the model `before` that stage.
+
+    Args:
+        stage: its key.
+        tests: `attrition.corpus.dataset.content_key` of each language's test utterances.
+        before: whether it is the untrained model that this stage began with.
+    """
+    return key_of({"of": stage, "before": before, "tests": tests})
+
+
+def run_key(method: str, order_name: str, order: Sequence[str], seed: int, stages: Sequence[str]) -> str:
+    """The name of a run: for people, and with the beginning of a hash of its stages, languages and method.
+
+    >>> run_key("SHARED LoRA", "as-listed", ["en-US"], 0, ["0123456789abcdef"])
+    'shared-lora--as-listed--s0--cb38e87d'
+    """
+    decides = {"jobs": list(stages), "languages": list(order), "method": method}
+    return f"{slug(method)}--{slug(order_name)}--s{seed}--{key_of(decides)[:8]}"
 
 
 def slug(text: str) -> str:

@@ -13,7 +13,9 @@ import numpy as np
 import torch
 
 from attrition.corpus.base import Split
+from attrition.corpus.dataset import content_key
 from attrition.corpus.encoded import Encoded, EncodingSettings
+from attrition.encoder.precision import Precision, choose_precision
 from attrition.encoder.pretrained import Pretrained
 from attrition.encoder.vocabulary import Vocabulary
 from attrition.methods import Trains
@@ -28,7 +30,7 @@ from attrition.training.model import Model, build_model
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """A study ready to run. `encoded` holds ids of the model's (compact) vocabulary."""
+    """A study ready to run: its `model.precision` is chosen, `encoded` holds ids of the model's (compact) vocabulary."""
 
     study: Study
     corpus: CorpusFacts
@@ -45,9 +47,20 @@ class Prepared:
         return self.model.shapes(trains)
 
     @cached_property
+    def test_keys(self) -> dict[str, str]:
+        """What names each language's test utterances."""
+        return {language: content_key(self.encoded[language, "test"]) for language in self.study.languages}
+
+    @property
+    def precision(self) -> Precision:
+        """That of matrix products, as chosen."""
+        assert self.study.model.precision != "auto"
+        return self.study.model.precision
+
+    @cached_property
     def model(self) -> Model:
         """The encoder with its classes, on the device."""
-        return build_model(self.pretrained, self.vocabulary, self.labels, self.device)
+        return build_model(self.pretrained, self.vocabulary, self.labels, self.device, self.precision)
 
 
 def prepare(study: Study, watcher: Watcher, cache: Path | None, pack: Path | None = None) -> Prepared:
@@ -63,11 +76,12 @@ def prepare(study: Study, watcher: Watcher, cache: Path | None, pack: Path | Non
         AttritionError: something that the study names is not there or does not fit.
     """
     device = choose_device(study.machine.device)  # the cheapest mistakes first
+    precision = choose_precision(study.model.precision, device)
     materials = gather(study, watcher, cache) if pack is None else read_pack(pack, watcher)
     refuse_missing_dev(study, materials.encoded)
     vocabulary = vocabulary_of(study, materials)
     return Prepared(
-        study=study,
+        study=dataclasses.replace(study, model=dataclasses.replace(study.model, precision=precision)),
         corpus=materials.corpus,
         pretrained=materials.pretrained,
         encoding=materials.encoding,
@@ -77,7 +91,7 @@ def prepare(study: Study, watcher: Watcher, cache: Path | None, pack: Path | Non
             place: dataclasses.replace(each, ids=vocabulary.compact(each.ids).astype(np.int32))
             for place, each in materials.encoded.items()
         },
-        plan=plan_study(study, materials.pretrained, materials.labels, materials.encoded),
+        plan=plan_study(study, materials.pretrained, materials.labels, materials.encoded, precision),
         device=device,
     )
 

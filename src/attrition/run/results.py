@@ -8,6 +8,7 @@ import io
 import json
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +20,10 @@ from attrition.encoder.params import PAPER_TARGETS, account, config_from
 from attrition.files import write_whole
 from attrition.matrix import RMatrix
 from attrition.methods import LoRA, Trains
-from attrition.metrics import summary
+from attrition.metrics import Conventions, summary
 from attrition.names import AttritionError
+from attrition.run.environment import in_words
+from attrition.run.keys import evaluation_key
 from attrition.run.prepare import Prepared
 from attrition.run.store import StoredEvaluation, StoredHistory
 from attrition.run.study import RunPlan
@@ -42,7 +45,7 @@ def r_matrix(
         evaluations: per stage the counts of its model on all languages.
         before: those of the model before training, when all languages share one.
     """
-    learner_of = run.method.learner_of(run.order)
+    learner_of = {language: stage.learner for stage in run.stages for language in stage.languages}
     rows: list[list[float]] = []
     latest: dict[str, StoredEvaluation] = {}
     for stage, evaluation in zip(run.stages, evaluations, strict=True):
@@ -134,30 +137,47 @@ def times(stages: Sequence[StoredHistory], evaluations: Sequence[StoredEvaluatio
 def warnings_of(run: RunPlan, R: RMatrix, stages: Sequence[StoredHistory]) -> list[str]:
     """What a reader must know before believing the numbers."""
     name = f"{run.method.name} ({run.order_name}, seed {run.seed})"
-    never = [
-        language
-        for row, languages in enumerate(R.trained)
-        for language in languages
-        if R.scores_SL[row, R.languages.index(language)] == 0
-    ]
-    diverged = [
-        "+".join(stage.languages)
-        for stage, stored in zip(run.stages, stages, strict=True)
-        if not all(math.isfinite(epoch.train_loss) for epoch in stored.history)
-    ]
+    never, no_better = _learned_nothing(R)
     found = []
     if never:
         found.append(
             f"{name}: F1 is 0 right after training on {', '.join(never)}. The model predicts no slot right: "
             "try a larger head_learning_rate, more epochs or more utterances."
         )
-    if diverged:
-        found.append(f"{name}: the loss was no number in training on {', '.join(diverged)}. Try a smaller learning_rate.")
+    if no_better:
+        found.append(
+            f"{name}: F1 was no better after training on {', '.join(no_better)} than before it. Nothing was learned there that "
+            "the test utterances show: try more epochs or another learning_rate."
+        )
+    for stage, stored in zip(run.stages, stages, strict=True):
+        if stored.diverged:
+            kept = f"of epoch {stored.kept_epoch}" if stored.kept_epoch else "that it began with"
+            found.append(
+                f"{name}: training on {'+'.join(stage.languages)} was broken off, since {stored.diverged}. The weights {kept} "
+                "were kept. Try a smaller learning_rate."
+            )
     return found
 
 
-def spec_json(run: RunPlan, prepared: Prepared, warnings: Sequence[str]) -> dict[str, Any]:
-    """Everything that decides the numbers of a run, for people and programs."""
+def _learned_nothing(R: RMatrix) -> tuple[list[str], list[str]]:
+    """The languages with an F1 of 0 after their own stage, and those whose F1 was there before and did not rise."""
+    never, no_better = [], []
+    for row, languages in enumerate(R.trained):
+        before_L = R.scores_SL[row - 1] if row else R.before_L
+        for language in languages:
+            column = R.languages.index(language)
+            after = R.scores_SL[row, column]
+            if after == 0:
+                never.append(language)
+            elif before_L is not None and after <= before_L[column]:
+                no_better.append(language)
+    return never, no_better
+
+
+def spec_json(
+    run: RunPlan, prepared: Prepared, warnings: Sequence[str], made_with: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """Everything that decides the numbers of a run, for people and programs; `made_with` the environment of each stage."""
     study, corpus, method = prepared.study, prepared.corpus, run.method
     return {
         "format": FORMAT,
@@ -170,12 +190,14 @@ def spec_json(run: RunPlan, prepared: Prepared, warnings: Sequence[str]) -> dict
             "shared_by": method.shared_by,
             "joint": method.joint,
         },
+        "languages": list(study.languages),
         "order": {"name": run.order_name, "languages": list(run.order)},
         "seed": run.seed,
         "model": {
             "name": prepared.pretrained.name,
             "fingerprint": prepared.pretrained.fingerprint,
             "note": prepared.pretrained.note,
+            "precision": prepared.precision,
             "vocabulary": {"used": len(prepared.vocabulary), "whole": prepared.vocabulary.full_size},
         },
         "corpus": {
@@ -190,9 +212,23 @@ def spec_json(run: RunPlan, prepared: Prepared, warnings: Sequence[str]) -> dict
         "training": dataclasses.asdict(run.choice.training),
         "encoding": dataclasses.asdict(prepared.encoding),
         "sizes": dataclasses.asdict(study.corpus.sizes),
-        "conventions": {"score": "micro F1 over spans, as seqeval (default mode)", "unmeasured": "NaN, an empty cell"},
+        "conventions": {
+            "score": "micro F1 over spans, as seqeval (default mode)",
+            "unmeasured": "NaN, an empty cell",
+            **Conventions().as_dict(),
+        },
         "parameters": _parameters(run, prepared),
-        "stages": [{"key": job.key, "languages": list(job.languages)} for job in run.jobs],
+        "stages": [
+            {
+                "key": job.key,
+                "languages": list(job.languages),
+                "learner": stage.learner,
+                "evaluation": evaluation_key(job.key, prepared.test_keys),
+            }
+            for stage, job in zip(run.stages, run.jobs, strict=True)
+        ],
+        "before": evaluation_key(run.jobs[0].key, prepared.test_keys, before=True) if run.method.shared_by == "all" else None,
+        "made_with": sorted({in_words(each) if each else "unknown" for each in made_with}),
         "warnings": list(warnings),
     }
 
@@ -230,6 +266,49 @@ def _trained(prepared: Prepared, trains: Trains) -> int:
     return own + (prepared.pretrained.vocabulary_size - len(prepared.vocabulary)) * prepared.pretrained.hidden_size
 
 
+@dataclass(frozen=True, eq=False)
+class RunTables:
+    """All numbers of a run, as its files hold them: computed from the stored counts and histories and from nothing else."""
+
+    matrix: RMatrix
+    transfer: RMatrix | None
+    scores: pd.DataFrame
+    slots: pd.DataFrame
+    metrics: Mapping[str, float | None]
+    history: str
+    times: Mapping[str, float]
+
+    @staticmethod
+    def of(
+        run: RunPlan,
+        languages: Sequence[str],
+        slots: Sequence[str],
+        stages: Sequence[StoredHistory],
+        evaluations: Sequence[StoredEvaluation],
+        before: StoredEvaluation | None,
+    ) -> RunTables:
+        """The tables of a run.
+
+        Args:
+            run: its stages and method.
+            languages: the columns.
+            slots: their names, in the order of `Counts.by_slot`.
+            stages: how each was trained.
+            evaluations: what each scored.
+            before: what the model before training scored, when all languages share one.
+        """
+        R = r_matrix(run, languages, evaluations, before)
+        return RunTables(
+            matrix=R,
+            transfer=transfer_matrix(run, languages, evaluations),
+            scores=score_rows(run, languages, evaluations, before),
+            slots=slot_rows(run, languages, slots, evaluations, before),
+            metrics={name: None if np.isnan(value) else value for name, value in summary(R).items()},
+            history=history_csv(run, stages),
+            times=times(stages, evaluations),
+        )
+
+
 def write_run(
     folder: Path,
     run: RunPlan,
@@ -237,23 +316,25 @@ def write_run(
     stages: Sequence[StoredHistory],
     evaluations: Sequence[StoredEvaluation],
     before: StoredEvaluation | None,
+    made_with: Sequence[Mapping[str, Any]],
 ) -> list[str]:
-    """Write a finished run's files, `matrix.csv` last, and return the warnings."""
+    """Write a finished run's files, `matrix.csv` last, and return the warnings.
+
+    Raises:
+        OSError: the disk does not take one of them; each file is then as it was, or whole.
+    """
     target = folder / "runs" / run.key
-    languages = prepared.study.languages
-    R = r_matrix(run, languages, evaluations, before)
-    warnings = warnings_of(run, R, stages)
-    _json(target / "spec.json", spec_json(run, prepared, warnings))
-    _parquet(target / "scores.parquet", score_rows(run, languages, evaluations, before))
-    slots = TagTable.of(prepared.labels).slot_names
-    _parquet(target / "slots.parquet", slot_rows(run, languages, slots, evaluations, before))
-    _json(target / "metrics.json", {name: None if np.isnan(value) else value for name, value in summary(R).items()})
-    write_whole(target / "history.csv", history_csv(run, stages))
-    _json(target / "times.json", times(stages, evaluations))
-    transfer = transfer_matrix(run, languages, evaluations)
-    if transfer is not None:
-        transfer.to_csv(target / "transfer.csv")
-    R.to_csv(target / "matrix.csv")
+    tables = RunTables.of(run, prepared.study.languages, TagTable.of(prepared.labels).slot_names, stages, evaluations, before)
+    warnings = warnings_of(run, tables.matrix, stages)
+    _json(target / "spec.json", spec_json(run, prepared, warnings, made_with))
+    _parquet(target / "scores.parquet", tables.scores)
+    _parquet(target / "slots.parquet", tables.slots)
+    _json(target / "metrics.json", tables.metrics)
+    write_whole(target / "history.csv", tables.history)
+    _json(target / "times.json", tables.times)
+    if tables.transfer is not None:
+        write_whole(target / "transfer.csv", tables.transfer.to_csv())
+    write_whole(target / "matrix.csv", tables.matrix.to_csv())
     return warnings
 
 
@@ -262,6 +343,6 @@ def _json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def _parquet(path: Path, frame: pd.DataFrame) -> None:
-    temporary = path.with_name(f".{path.name}.tmp")
-    frame.to_parquet(temporary, index=False)
-    temporary.replace(path)
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    write_whole(path, buffer.getvalue())

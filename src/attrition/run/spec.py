@@ -15,12 +15,14 @@ from typing import Any, Literal
 from attrition.corpus.base import Cut
 from attrition.corpus.dataset import Sizes
 from attrition.corpus.encoded import EncodingSettings
+from attrition.encoder.precision import PrecisionChoice
 from attrition.languages import LANGUAGES, not_a_locale
 from attrition.matrix import JOINED_BY
 from attrition.methods import METHODS, Full, LoRA, Method, method
 from attrition.methods.method import renamed_for_rank
 from attrition.names import AttritionError
 from attrition.orders import order, validate
+from attrition.reading import is_there, parse_toml, read_text, refuse_depth
 from attrition.run.tables import as_dataclass, as_list, as_table, as_value, fields_of, known_keys, names_of, plain
 from attrition.training.settings import TrainingSettings
 
@@ -41,10 +43,16 @@ class CorpusSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:
-    """The encoder; `compact` keeps only the sub-tokens in use (the numbers are the same, bit for bit)."""
+    """The encoder.
+
+    `compact` keeps only the sub-tokens in use (the numbers are the same, bit for bit). `precision` is that of matrix products:
+    "float32", "bfloat16", or "auto" for bfloat16 where this machine is measured to gain by it; stages in one are not taken for
+    stages in the other.
+    """
 
     name: str = "embedded:e5-small"
     compact: bool = True
+    precision: PrecisionChoice = "auto"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,18 +60,26 @@ class MachineSettings:
     """How the work is done; nothing here decides a number beyond rounding.
 
     `device` is "auto", "cpu" or "cuda"; `threads` is that of CPU work (all cores by default); `population` is how many
-    learners at most train side by side.
+    learners at most train side by side. With `deterministic` torch takes only algorithms that give the same bits every time,
+    and stops where it has none: slower on a GPU, where sums are otherwise added up in whatever sequence threads finish; on a
+    CPU the bits are the same without it. `checkpoint_seconds` is how much work an interruption may cost at most: so often the
+    training under way is written to disk (but never for more than a fiftieth of the time); "none" for not at all.
     """
 
     device: str = "auto"
     threads: int | None = None
     population: int = 1
+    deterministic: bool = False
+    checkpoint_seconds: float | Literal["none"] = 60.0
 
     def __post_init__(self) -> None:
         if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
             raise AttritionError(f"machine.threads = {self.threads} is not allowed: give a number from 1 to {MOST_THREADS}.")
         if self.population < 1:
             raise AttritionError(f"machine.population = {self.population} is not allowed: give a whole number of at least 1.")
+        if self.checkpoint_seconds != "none" and self.checkpoint_seconds < 0:
+            given = f"machine.checkpoint_seconds = {self.checkpoint_seconds:g}"
+            raise AttritionError(f'{given} is not allowed: give a number of at least 0, or "none".')
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,15 +123,11 @@ def read_study(path: str | Path, changes: Sequence[str] = ()) -> Study:
     """
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise AttritionError(f"{path}: cannot be read ({error.strerror or error}). Give the path of a study file.") from error
-    except UnicodeDecodeError as error:
-        raise AttritionError(f"{path}: not UTF-8 text (byte {error.start}). Save it as UTF-8.") from error
-    try:
-        raw = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise AttritionError(f"{path}: not TOML: {error}.") from error
+        text = read_text(path)
+    except AttritionError as error:
+        hint = " Give the path of a study file." if isinstance(error.__cause__, OSError) else ""
+        raise AttritionError(f"{error}{hint}") from error
+    raw = parse_toml(text, str(path))
     for change in changes:
         apply_change(raw, change)
     return build_study(raw, where=str(path), folder=path.resolve().parent)
@@ -142,8 +154,9 @@ def apply_change(raw: dict[str, Any], change: str) -> None:
             raise AttritionError(f"--set {change!r}: {part!r} is not a table in this study.")
     try:
         table[parts[-1]] = tomllib.loads(f"value = {value}")["value"]
-    except (tomllib.TOMLDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # also a number of more digits than Python reads
         table[parts[-1]] = value.strip()
+    refuse_depth(raw, f"--set {change[:80]!r}")
 
 
 def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) -> Study:
@@ -262,7 +275,7 @@ def _method(given: Mapping[str, Any], where: str, folder: Path) -> Method:
     if not changes.get("name", "x").strip():
         raise AttritionError(f"{where}.name is empty. Leave it out for the method's own name.")
     grouping = Path(changes.get("shared_by", ""))
-    if grouping.suffix in (".toml", ".csv") and not grouping.exists() and (folder / grouping).exists():
+    if grouping.suffix in (".toml", ".csv") and not is_there(grouping) and is_there(folder / grouping):
         changes["shared_by"] = str(folder / grouping)
     lora = {key: given[key] for key in _LORA_KEYS if key in given}
     if isinstance(base.trains, Full) and lora:

@@ -2,19 +2,24 @@
 
     stages/<key>/             what a training left: weights.safetensors, history.json
     evaluations/<key>/        what a model scored: counts.safetensors
+    checkpoints/<key>/        learners between two steps; see `attrition.run.checkpoints`
 
-A folder is written under a temporary name; its `manifest.json`, written last, lists every file with its SHA-256; then the
-folder takes its name in one step. What has no manifest, or does not match it, does not count.
+A folder is written under a temporary name; its `manifest.json`, written last, lists every file with its SHA-256 and ends with
+its own (the seal); then the folder takes its name in one step. What has no manifest, or does not match it, does not count.
+Format 1 had no seal, and is read.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import math
 import os
+import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -25,16 +30,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 
-from attrition.files import sha256_of
+from attrition.files import naming, sha256_of, writing
 from attrition.names import AttritionError
 from attrition.training.score import Counts
 from attrition.training.train import Epoch
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 KEPT = "vocabulary.kept"
 """Beside the weights of full training: the sub-token of each row of the word embeddings."""
-Kind = Literal["stages", "evaluations"]
+Kind = Literal["stages", "evaluations", "checkpoints"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
@@ -43,12 +48,14 @@ class StoredHistory:
     """How a stage was trained: its epochs, the one kept, seconds by purpose.
 
     `decay` is what decoupled weight decay has left of a word embedding that was never looked up, since before the first stage.
+    `diverged` says what became infinite or no number in training, and when; it is empty where nothing did.
     """
 
     history: tuple[Epoch, ...]
     kept_epoch: int
     seconds: Mapping[str, float]
     decay: float = 1.0
+    diverged: str = ""
 
 
 Tensors = Mapping[str, NDArray[Any]]
@@ -62,9 +69,23 @@ class StoredEvaluation:
     seconds: float
 
 
+@dataclass(frozen=True, eq=False)
+class Checkpoint:
+    """Learners in training: their tensors by name, and all else as JSON has it."""
+
+    tensors: Tensors
+    details: Mapping[str, Any]
+
+    @property
+    def seconds(self) -> Mapping[str, float]:
+        """Spent by purpose, and not yet counted for any stored stage."""
+        seconds: Mapping[str, float] = self.details["seconds"]
+        return seconds
+
+
 @dataclass(frozen=True)
 class Store:
-    """The stages and evaluations of a results folder."""
+    """The stages, evaluations and checkpoints of a results folder."""
 
     folder: Path
 
@@ -99,7 +120,8 @@ class Store:
         for kind in KINDS:
             for path in (self.folder / kind).glob(".*.tmp"):
                 shutil.rmtree(path, ignore_errors=True)
-        for path in (self.folder / "runs").glob("[!.]*/.*"):
+        own = (".study.toml.*", ".environment.json.*", "..holder.json.*")
+        for path in (*(self.folder / "runs").glob("[!.]*/.*"), *(path for name in own for path in self.folder.glob(name))):
             if path.is_file():
                 path.unlink()
 
@@ -118,12 +140,12 @@ class Store:
 
     def load_history(self, key: str) -> StoredHistory:
         """How a stage was trained; its weights are neither read nor checked. See `load_tensors` for errors."""
-        details = json.loads((self._checked("stages", key, "history.json") / "history.json").read_text(encoding="utf-8"))
-        epochs = (
-            Epoch(each["epoch"], *(float(each[name]) for name in ("train_loss", "dev_f1", "seconds")))
-            for each in details["history"]
-        )
-        return StoredHistory(tuple(epochs), details["kept_epoch"], details["seconds"], details["decay"])
+        path = self._checked("stages", key, "history.json") / "history.json"
+        with _fitting(path):
+            details = json.loads(path.read_text(encoding="utf-8"))
+            epochs, seconds = epochs_of(details["history"]), {name: float(each) for name, each in details["seconds"].items()}
+            diverged = details.get("diverged", "")  # which the first results did not have
+            return StoredHistory(epochs, int(details["kept_epoch"]), seconds, float(details["decay"]), diverged)
 
     def save_evaluation(self, key: str, about: Mapping[str, Any], evaluation: StoredEvaluation) -> None:
         """Write the counts of one model on several test sets."""
@@ -138,17 +160,45 @@ class Store:
         folder = self._checked("evaluations", key)
         arrays = _read_arrays(folder / "counts.safetensors")
         counts = {}
-        for name in arrays:
-            language, _, part = name.rpartition(".")
-            if part == "utterances":
-                tp, fp, fn = arrays[name].T
-                counts[language] = Counts(tp, fp, fn, arrays[f"{language}.slots"])
-        details = json.loads((folder / "details.json").read_text(encoding="utf-8"))
-        return StoredEvaluation(counts, details["seconds"])
+        with _fitting(folder):
+            for name in arrays:
+                language, _, part = name.rpartition(".")
+                if part == "utterances":
+                    tp, fp, fn = _whole_numbers(arrays[name]).T
+                    counts[language] = Counts(tp, fp, fn, _whole_numbers(arrays[f"{language}.slots"]))
+            details = json.loads((folder / "details.json").read_text(encoding="utf-8"))
+            return StoredEvaluation(counts, float(details["seconds"]))
+
+    def save_checkpoint(self, key: str, about: Mapping[str, Any], tensors: Tensors, details: Mapping[str, Any]) -> None:
+        """Write learners in training."""
+        self._save("checkpoints", key, about, {"state.safetensors": tensors}, {"state.json": details})
+
+    def load_checkpoint(self, key: str) -> Checkpoint:
+        """Read learners in training; see `load_tensors` for errors."""
+        tensors = _read_arrays(self._checked("checkpoints", key) / "state.safetensors")
+        return Checkpoint(tensors, self.checkpoint_details(key))
+
+    def checkpoint_details(self, key: str) -> Mapping[str, Any]:
+        """All of a checkpoint but its tensors, which are neither read nor checked. See `load_tensors` for errors."""
+        folder = self._checked("checkpoints", key, "state.json")
+        details: Mapping[str, Any] = json.loads((folder / "state.json").read_text(encoding="utf-8"))
+        return details
+
+    def checkpoints(self) -> tuple[str, ...]:
+        """The names of all checkpoints, whole or not, sorted."""
+        folder = self.folder / "checkpoints"
+        return tuple(sorted(path.name for path in folder.glob("[!.]*"))) if folder.is_dir() else ()
 
     def discard(self, kind: Kind, key: str) -> None:
-        """Remove a damaged folder, so that it is made again."""
-        shutil.rmtree(self.folder / kind / key, ignore_errors=True)
+        """Remove a folder, in one step: it is not left half there."""
+        target = self.folder / kind / key
+        if target.exists():
+            aside = target.with_name(f".{key}.{os.getpid()}.old.tmp")
+            target.replace(aside)
+            shutil.rmtree(aside, ignore_errors=True)
+        if kind == "checkpoints":
+            with suppress(OSError):  # others are left
+                target.parent.rmdir()
 
     def _save(
         self,
@@ -161,32 +211,27 @@ class Store:
         target = self.folder / kind / key
         temporary = target.with_name(f".{key}.{os.getpid()}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
-        for name, tensors in arrays.items():
-            try:
-                save_file({each: np.ascontiguousarray(array) for each, array in tensors.items()}, temporary / name)
-            except SafetensorError as error:  # also a full disk
-                raise AttritionError(f"{temporary / name} cannot be written ({error}). Is there room?") from error
-        for name, table in details.items():
-            (temporary / name).write_text(json.dumps(_plain(table), indent=1, allow_nan=False), encoding="utf-8")
-        files = {
-            name: {"sha256": sha256_of(temporary / name), "bytes": (temporary / name).stat().st_size}
-            for name in [*arrays, *details]
-        }
-        manifest = {"format": FORMAT, "key": key, "about": _plain(about), "files": files}
-        (temporary / MANIFEST).write_text(json.dumps(manifest, indent=1, allow_nan=False), encoding="utf-8")
-        for path in temporary.iterdir():
-            flush(path)
-        shutil.rmtree(target, ignore_errors=True)
-        temporary.replace(target)
-        flush(target.parent)
+        try:
+            with writing(target):
+                _write(temporary, key, about, arrays, details)
+                self.discard(kind, key)
+                temporary.replace(target)
+                flush(target.parent)
+        except AttritionError:
+            shutil.rmtree(temporary, ignore_errors=True)  # a full disk needs the room
+            raise
 
     def _manifest(self, kind: Kind, key: str) -> dict[str, Any]:
         folder = self.folder / kind / key
         try:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
             newer, whole = manifest["format"] > FORMAT, manifest["key"] == key and isinstance(manifest["about"], dict)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            if newer:  # or one of ours, the digit changed by a fault of the disk
+                newer = manifest.get("seal") != _seal({**manifest, "format": FORMAT})
+                whole = whole and newer
+            elif manifest["format"] > 1 or "seal" in manifest:
+                whole = whole and manifest["seal"] == _seal(manifest)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise DamagedError(f"{folder / MANIFEST} is missing or damaged.") from error
         if newer:
             raise AttritionError(
@@ -194,7 +239,7 @@ class Store:
                 f"reads up to {FORMAT}). Install the newer one, or choose another folder for results."
             )
         if not whole:
-            raise DamagedError(f"{folder / MANIFEST} does not belong to this folder.")
+            raise DamagedError(f"{folder / MANIFEST} is damaged, or does not belong to this folder.")
         return dict(manifest)
 
     def _checked(self, kind: Kind, key: str, only: str | None = None) -> Path:
@@ -213,14 +258,85 @@ class DamagedError(AttritionError):
     """A stored file that is not what its manifest says."""
 
 
+def epochs_of(stored: Sequence[Mapping[str, Any]]) -> tuple[Epoch, ...]:
+    """A history from JSON, which has but words for what is no number."""
+    return tuple(
+        Epoch(each["epoch"], float(each["train_loss"]), float(each["dev_f1"]), float(each["seconds"])) for each in stored
+    )
+
+
 def numpy_tensors(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
     """Tensors as arrays, for storing."""
     return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
 
 
+def _write(
+    folder: Path,
+    key: str,
+    about: Mapping[str, Any],
+    arrays: Mapping[str, Mapping[str, NDArray[Any]]],
+    details: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Write a new folder with its manifest, and have all of it reach the disk.
+
+    Raises:
+        OSError: the disk does not take it.
+    """
+    folder.mkdir(parents=True)
+    for name, tensors in arrays.items():
+        try:
+            save_file({each: np.ascontiguousarray(array) for each, array in tensors.items()}, folder / name)
+        except SafetensorError as error:  # tells only in words what the system said
+            said = re.search(r"os error (\d+)", str(error))
+            number = int(said[1]) if said else 0
+            raise OSError(number, os.strerror(number) if said else str(error), str(folder / name)) from error
+    for name, table in details.items():
+        _write_json(folder / name, table)
+    files = {
+        name: {"sha256": sha256_of(folder / name), "bytes": (folder / name).stat().st_size} for name in [*arrays, *details]
+    }
+    manifest = _plain({"format": FORMAT, "key": key, "about": about, "files": files})
+    _write_json(folder / MANIFEST, {**manifest, "seal": _seal(manifest)})
+    for path in (*folder.iterdir(), folder):
+        flush(path)
+
+
+def _write_json(path: Path, table: Mapping[str, Any]) -> None:
+    with naming(path):
+        path.write_text(json.dumps(_plain(table), indent=1, allow_nan=False), encoding="utf-8")
+
+
+def _seal(manifest: Mapping[str, Any]) -> str:
+    """The SHA-256 of what a manifest says, whatever the sequence of its keys."""
+    said = {name: value for name, value in manifest.items() if name != "seal"}
+    return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
+
+
 def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
-    with safe_open(path, framework="numpy") as file:
+    with _fitting(path), safe_open(path, framework="numpy") as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+
+
+def _whole_numbers(counts: NDArray[Any]) -> NDArray[Any]:
+    """True and false positives and false negatives, if that is what the array [number, 3] can be."""
+    if counts.ndim != 2 or counts.shape[1] != 3 or counts.dtype.kind not in "iu" or counts.min(initial=0) < 0:
+        raise ValueError(f"{counts.dtype} {list(counts.shape)} are no counts")
+    return counts
+
+
+@contextmanager
+def _fitting(path: Path) -> Iterator[None]:
+    """Name what does not fit although its checksum does: results are anybody's, and a checksum is quickly made.
+
+    Raises:
+        DamagedError: what is done inside fails.
+    """
+    try:
+        yield
+    except AttritionError:
+        raise
+    except (ArithmeticError, AttributeError, LookupError, RecursionError, SafetensorError, TypeError, ValueError) as error:
+        raise DamagedError(f"{path} is not what it should be ({error}).") from error
 
 
 def _is_as(path: Path, expected: Any) -> bool:
@@ -245,6 +361,7 @@ def flush(path: Path) -> None:
         return  # Windows flushes no folders
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
-        os.fsync(descriptor)
+        with naming(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -10,9 +10,10 @@ from typing import Any
 from attrition.corpus.base import Split
 from attrition.corpus.dataset import content_key
 from attrition.corpus.encoded import Encoded
+from attrition.encoder.precision import Precision
 from attrition.encoder.pretrained import Pretrained
 from attrition.methods import LoRA, Method, Stage, Trains, plan
-from attrition.run.keys import key_of, slug
+from attrition.run.keys import key_of, run_key
 from attrition.run.spec import MethodChoice, Study, resolve_orders
 from attrition.streams import Part
 
@@ -71,7 +72,11 @@ class StudyPlan:
 
 
 def plan_study(
-    study: Study, pretrained: Pretrained, labels: Sequence[str], encoded: Mapping[tuple[str, Split], Encoded]
+    study: Study,
+    pretrained: Pretrained,
+    labels: Sequence[str],
+    encoded: Mapping[tuple[str, Split], Encoded],
+    precision: Precision = "float32",
 ) -> StudyPlan:
     """Expand a study; stages that several runs have in common get one key.
 
@@ -80,10 +85,13 @@ def plan_study(
         pretrained: its encoder.
         labels: the classes.
         encoded: its utterances, by language and split.
+        precision: of matrix products, which shows in the numbers.
     """
     data = {place: content_key(each) for place, each in encoded.items() if place[1] in ("train", "dev")}
     # How utterances were encoded shows in `data`, and only as far as it matters.
-    common = {"model": pretrained.fingerprint, "labels": list(labels)}
+    common: dict[str, Any] = {"model": pretrained.fingerprint, "labels": list(labels)}
+    if precision != "float32":
+        common["precision"] = precision
     runs: list[RunPlan] = []
     jobs: dict[str, Job] = {}
     for choice in study.methods:
@@ -98,8 +106,7 @@ def plan_study(
                     made.append(_job(stage, choice, seed, parent, common, data))
                 jobs |= {job.key: job for job in made}
                 order_name = "joint" if choice.method.joint else name
-                decides = {"jobs": [job.key for job in made], "languages": sequence, "method": choice.method.name}
-                key = f"{slug(choice.method.name)}--{slug(order_name)}--s{seed}--{key_of(decides)[:8]}"
+                key = run_key(choice.method.name, order_name, sequence, seed, [job.key for job in made])
                 runs.append(RunPlan(key, choice, order_name, sequence, seed, stages, tuple(made)))
     return StudyPlan(tuple(runs), jobs)
 

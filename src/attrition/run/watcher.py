@@ -27,6 +27,9 @@ class Watcher:
     def started(self, job: Job) -> None:
         """A stage begins."""
 
+    def resumed(self, job: Job, step: int) -> None:
+        """A stage goes on from its checkpoint, `step` steps after its beginning."""
+
     def trained(self, num_utterances: int) -> None:
         """One step was made."""
 
@@ -41,6 +44,9 @@ class Watcher:
 
     def run_finished(self, run: RunPlan) -> None:
         """All stages of a run are there, and its results are written."""
+
+    def noted(self, message: str) -> None:
+        """Something that a person may like to know."""
 
     def warned(self, message: str) -> None:
         """Something that a person must know."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
@@ -44,3 +44,33 @@ class Clock:
         total = self.now() - self._began
         spent: dict[str, float] = dict(self._spent.items())
         return {**spent, "other": max(0.0, total - sum(spent.values()))}
+
+
+class Shares:
+    """Seconds by purpose, dealt out: each share is what was spent since the one before it.
+
+    >>> ticks = iter([0.0, 3.0, 5.0])
+    >>> shares = Shares(Clock(now=lambda: next(ticks)), {"training": 1.0})
+    >>> shares.so_far()
+    {'data': 0.0, 'training': 1.0, 'evaluation': 0.0, 'other': 3.0}
+    >>> shares.take()["other"]
+    5.0
+    """
+
+    def __init__(self, clock: Clock, earlier: Mapping[str, float]) -> None:
+        """Shares of a clock; `earlier` was spent before it was made, and belongs to the first one."""
+        self._clock = clock
+        self._dealt = {purpose: -seconds for purpose, seconds in earlier.items()}
+
+    def so_far(self) -> dict[str, float]:
+        """What the next share is by now."""
+        return self._since(self._clock.seconds())
+
+    def take(self) -> dict[str, float]:
+        """The next share."""
+        spent = self._clock.seconds()
+        share, self._dealt = self._since(spent), spent
+        return share
+
+    def _since(self, spent: Mapping[str, float]) -> dict[str, float]:
+        return {purpose: seconds - self._dealt.get(purpose, 0.0) for purpose, seconds in spent.items()}

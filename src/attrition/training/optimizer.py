@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from attrition.training.layout import Group, Layout
 from attrition.training.settings import TrainingSettings
+
+
+class Moments(NamedTuple):
+    """AdamW's running means for one group of one learner's parameters: of the gradient, and of its square."""
+
+    first: Tensor
+    second: Tensor
 
 
 class PopulationAdamW:
@@ -48,6 +56,22 @@ class PopulationAdamW:
                     smaller._adamw.state[after] = self._adamw.state[before]
         return smaller
 
+    def moments(self, row: int) -> tuple[Moments, ...]:
+        """The moments of the learner at `row`, group by group; empty before its first step. They are not copied."""
+        states = [self._adamw.state.get(parameter) for parameter in self._parameters[row]]
+        return tuple(Moments(state["exp_avg"], state["exp_avg_sq"]) for state in states if state)
+
+    def restore(self, row: int, moments: Sequence[Moments], num_steps: int) -> None:
+        """Give the learner at `row` the moments that it had after `num_steps` steps; they are copied."""
+        if not moments:
+            return
+        for parameter, (first, second) in zip(self._parameters[row], moments, strict=True):
+            self._adamw.state[parameter] = {
+                "step": torch.tensor(float(num_steps), device=parameter.device),
+                "exp_avg": torch.empty_like(parameter.detach()).copy_(first),
+                "exp_avg_sq": torch.empty_like(parameter.detach()).copy_(second),
+            }
+
     def _rows(self, flat_P: Tensor, grads_P: Tensor) -> list[Tensor]:
         rows = []
         for group in self._layout.groups:
@@ -72,7 +96,11 @@ class PopulationAdamW:
 
 def clip(grads_MP: Tensor, limits_M: Sequence[float]) -> None:
     """Scale each learner's gradient down to its limit, in place, as `torch.nn.utils.clip_grad_norm_`; 0 means no limit."""
-    norms = torch.linalg.vector_norm(grads_MP, dim=1)
-    for row, (norm, limit) in enumerate(zip(norms.tolist(), limits_M, strict=True)):
+    norms_M = torch.linalg.vector_norm(grads_MP, dim=1)
+    if grads_MP.is_cuda:  # looking at the norms would have the processor wait for the GPU at every step
+        limits = torch.tensor([limit if limit > 0 else torch.inf for limit in limits_M]).to(grads_MP.device, non_blocking=True)
+        grads_MP.mul_((limits / (norms_M + 1e-6)).clamp_(max=1).unsqueeze(1))
+        return
+    for row, (norm, limit) in enumerate(zip(norms_M.tolist(), limits_M, strict=True)):
         if limit > 0 and norm > limit:
             grads_MP[row].mul_(limit / (norm + 1e-6))

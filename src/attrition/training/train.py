@@ -10,69 +10,27 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from attrition.corpus.encoded import Encoded
 from attrition.encoder import lora
 from attrition.encoder.batch import Batch, assemble
 from attrition.encoder.dropout import Dropout
 from attrition.methods import LoRA, Trains
 from attrition.names import AttritionError
-from attrition.streams import Part, numpy_stream, torch_stream
-from attrition.training.batches import epoch_batches, part
+from attrition.training.batches import part
 from attrition.training.clock import Clock
 from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT, Layout
+from attrition.training.learner import Epoch as Epoch
+from attrition.training.learner import Finished as Finished
+from attrition.training.learner import Learner, LearnerState
+from attrition.training.learner import Task as Task
 from attrition.training.model import Model
 from attrition.training.optimizer import PopulationAdamW, clip
 from attrition.training.predict import evaluate
-from attrition.training.settings import TrainingSettings
-
-
-@dataclass(frozen=True, eq=False)
-class Task:
-    """One learner's training: where it starts, what it reads, how; `seed` names its random streams.
-
-    `start` makes the vector [P] to start from. It is called once, when training begins, and the vector is trained in place:
-    a whole encoder need not be in memory twice.
-    """
-
-    name: str
-    start: Callable[[], Tensor]
-    train: Encoded
-    dev: Encoded
-    settings: TrainingSettings
-    seed: tuple[Part, ...]
-
-    @property
-    def steps_an_epoch(self) -> int:
-        """Batches in an epoch."""
-        return -(-len(self.train) // self.settings.batch_size)
-
-
-class Epoch(NamedTuple):
-    """What happened in one epoch of one learner; `dev_f1` is NaN when nothing was evaluated."""
-
-    epoch: int
-    train_loss: float
-    dev_f1: float
-    seconds: float
-
-
-@dataclass(frozen=True, eq=False)
-class Finished:
-    """A trained learner: its vector [P], its history, the epoch whose weights were kept (counted from 1)."""
-
-    task: Task
-    flat: Tensor
-    history: tuple[Epoch, ...]
-    kept_epoch: int
 
 
 class Watcher(Protocol):
@@ -82,50 +40,24 @@ class Watcher(Protocol):
     def epoch_ended(self, task: Task, epoch: Epoch) -> None: ...
 
 
-@dataclass(eq=False)
-class _Learner:
-    """The state of one learner between steps."""
+class Keeper(Protocol):
+    """Is asked between any two steps whether it wants to keep the state of the population; may end the training by raising."""
 
-    task: Task
-    step: int = 0
-    epoch: int = 0
-    batches: list[NDArray[np.int64]] = field(default_factory=list)
-    masks: torch.Generator | None = None
-    losses: list[Tensor] = field(default_factory=list)
-    history: list[Epoch] = field(default_factory=list)
-    best_f1: float = -1.0
-    best_epoch: int = 0
-    best_flat: Tensor | None = None
-    epoch_began: float = 0.0
+    def wants_state(self, *, leaving: bool) -> bool:
+        """Whether to be given the state now; `leaving` when a learner is about to leave others behind."""
 
-    @property
-    def total_steps(self) -> int:
-        return self.task.steps_an_epoch * self.task.settings.epochs
-
-    def begin_epoch(self, device: torch.device, seconds: float) -> None:
-        name = (*self.task.seed, self.epoch)
-        stream = numpy_stream("batches", *name)
-        self.batches = epoch_batches(self.task.train.lengths, self.task.settings.batch_size, stream)[::-1]
-        self.masks = torch_stream("masks", *name, device=device)
-        self.losses = []
-        self.epoch_began = seconds
-
-    def is_better(self, dev_f1: float) -> bool:
-        """Whether these weights are to be kept: the best so far, or simply the latest (also where nothing is evaluated)."""
-        return self.task.settings.keep == "last" or math.isnan(dev_f1) or dev_f1 > self.best_f1
-
-    def is_finished(self) -> bool:
-        settings = self.task.settings
-        if self.epoch >= settings.epochs:
-            return True
-        scores = [epoch.dev_f1 for epoch in self.history]
-        if settings.patience is None or math.isnan(scores[-1]):
-            return False
-        return self.epoch - (scores.index(max(scores)) + 1) >= settings.patience
+    def keep(self, learners: Sequence[LearnerState]) -> None:
+        """The state of all learners; the tensors may be those in training and must be used before this returns."""
 
 
 def train_population(
-    tasks: Sequence[Task], model: Model, trains: Trains, clock: Clock, watcher: Watcher | None = None
+    tasks: Sequence[Task],
+    model: Model,
+    trains: Trains,
+    clock: Clock,
+    watcher: Watcher | None = None,
+    keeper: Keeper | None = None,
+    states: Sequence[LearnerState] = (),
 ) -> Iterator[Finished]:
     """Train learners side by side and yield each as it finishes.
 
@@ -135,6 +67,9 @@ def train_population(
         trains: what all of these learners train.
         clock: told how long data, training and evaluation took.
         watcher: told of every step and epoch.
+        keeper: given the state of all learners when it wants to have it.
+        states: of each task, as a keeper was given them, to go on from there; the numbers are those of a training that was
+            never interrupted, bit for bit, if the population is the same. A learner that had finished is yielded again.
 
     Raises:
         AttritionError: `training.dropout` is given for an architecture whose dropout is part of its own module.
@@ -148,29 +83,29 @@ def train_population(
             f"training.dropout = {given} has no effect on {model.pretrained.name!r}: its architecture takes dropout from its "
             f"own configuration ({model.dropout:g}). Leave training.dropout out, or set it to 0 to switch dropout off."
         )
-    population = _Population([_Learner(task) for task in tasks], model, trains, clock)
-    for learner in population.learners:
-        learner.begin_epoch(model.device, clock.now())
+    population = _Population([Learner(task) for task in tasks], model, trains, clock, states)
     while population.learners:
-        num_utterances = population.step()
-        if watcher:
-            watcher.trained(num_utterances)
-        done = []
-        for row, learner in enumerate(population.learners):
-            if not learner.batches:
-                population.end_epoch(row)
-                if watcher:
-                    watcher.epoch_ended(learner.task, learner.history[-1])
-                if learner.is_finished():
-                    done.append(row)
-                else:
-                    learner.begin_epoch(model.device, clock.now())
-        for row in done:
-            learner = population.learners[row]
-            assert learner.best_flat is not None
-            yield Finished(learner.task, learner.best_flat, tuple(learner.history), learner.best_epoch)
-        if done:
-            population.leave(done)
+        # Between any two of these moves the population is whole, and may be kept.
+        read = [row for row, learner in enumerate(population.learners) if not learner.batches]
+        ended = [row for row in read if population.learners[row].has_read_all()]
+        leaving = bool(read) and not ended
+        if keeper and keeper.wants_state(leaving=leaving and len(read) < len(population.learners)):
+            keeper.keep(population.states())
+        if ended:
+            learner = population.learners[ended[0]]
+            population.end_epoch(ended[0])
+            if watcher:
+                watcher.epoch_ended(learner.task, learner.history[-1])
+            if not learner.is_finished():
+                learner.begin_epoch(model.device, clock.now())
+        elif leaving:
+            for row in read:
+                yield population.learners[row].finished()
+            population.leave(read)
+        else:
+            num_utterances = population.step()
+            if watcher:
+                watcher.trained(num_utterances)
 
 
 def _stacked(starts: Sequence[Callable[[], Tensor]], size: int, device: torch.device) -> Tensor:
@@ -186,16 +121,38 @@ def _stacked(starts: Sequence[Callable[[], Tensor]], size: int, device: torch.de
 class _Population:
     """The stacked parameters of the learners still training."""
 
-    def __init__(self, learners: list[_Learner], model: Model, trains: Trains, clock: Clock) -> None:
+    def __init__(
+        self, learners: list[Learner], model: Model, trains: Trains, clock: Clock, states: Sequence[LearnerState]
+    ) -> None:
         self.learners = learners
         self._model, self._trains, self._clock = model, trains, clock
         self._layout: Layout = model.layout(trains)
-        self._flat = _stacked([learner.task.start for learner in learners], self._layout.size, model.device)
+        if states:
+            self._flat = torch.empty(len(states), self._layout.size, device=model.device)
+            for flat_P, state in zip(self._flat, states, strict=True):
+                flat_P.copy_(state.flat_P)
+        else:
+            self._flat = _stacked([learner.task.start for learner in learners], self._layout.size, model.device)
         self._grads = torch.zeros_like(self._flat)
         self._optimizer = PopulationAdamW(
             self._flat, self._grads, self._layout, [learner.task.settings for learner in learners]
         )
         self._leaves = self._make_leaves()
+        now = clock.now()
+        if not states:
+            for learner in learners:
+                learner.begin_epoch(model.device, now)
+        for row, state in enumerate(states):
+            learners[row].go_on(state, model.device, now)
+            self._optimizer.restore(row, state.moments, state.step)
+
+    def states(self) -> tuple[LearnerState, ...]:
+        """Where every learner stands."""
+        now = self._clock.now()
+        return tuple(
+            learner.state(flat_P.detach(), self._optimizer.moments(row), now)
+            for row, (learner, flat_P) in enumerate(zip(self.learners, self._flat, strict=True))
+        )
 
     def _make_leaves(self) -> dict[str, Tensor]:
         """The tensors that autograd sees: views of the matrix, their gradients views of the other."""
@@ -216,7 +173,7 @@ class _Population:
             batch = assemble(parts, self._model.device)
         with self._clock.measure("training"):
             self._grads.zero_()
-            losses_M = self._losses(batch)
+            losses_M = self._losses(batch, [int((each.labels >= 0).sum()) for each in parts])
             with warnings.catch_warnings():
                 # A population's tensors are views of one matrix; autograd remarks on their strides and adds rightly.
                 warnings.filterwarnings("ignore", "grad and param do not obey the gradient layout contract")
@@ -228,19 +185,19 @@ class _Population:
                 learner.step += 1
         return sum(len(row) for row in rows)
 
-    def _losses(self, batch: Batch) -> Tensor:
-        """Mean cross-entropy over the scored sub-tokens of each learner, [M]."""
+    def _losses(self, batch: Batch, counts: Sequence[int]) -> Tensor:
+        """Mean cross-entropy over the scored sub-tokens of each learner, of which there are `counts`, [M]."""
         dropout = self._dropout(batch)
         head_weight, head_bias = self._leaves[HEAD_WEIGHT], self._leaves[HEAD_BIAS]
         encoder = {name: leaf for name, leaf in self._leaves.items() if name not in (HEAD_WEIGHT, HEAD_BIAS)}
         if isinstance(self._trains, LoRA):
             scales = torch.full((len(self.learners),), self._trains.scale, device=self._model.device)
-            hidden_MWH = self._model.backbone.encode(batch, self._model.base, lora.stacked(encoder, scales), dropout)
+            hidden_MWH = self._model.backbone.encode(batch, self._model.frozen, lora.stacked(encoder, scales), dropout)
         else:
             hidden_MWH = self._model.backbone.encode(batch, encoder, None, dropout)
         counts_M = (batch.labels_MW >= 0).sum(1)
         if dropout is not None:
-            hidden_MWH = dropout.on_words(hidden_MWH, counts_M.tolist())
+            hidden_MWH = dropout.on_words(hidden_MWH, counts)
         logits_MWC = torch.baddbmm(head_bias.unsqueeze(1), hidden_MWH, head_weight.transpose(1, 2))
         losses_MW = F.cross_entropy(logits_MWC.flatten(0, 1), batch.labels_MW.flatten(), ignore_index=-1, reduction="none")
         return losses_MW.view_as(batch.labels_MW).sum(1) / counts_M.clamp(min=1)
@@ -256,20 +213,28 @@ class _Population:
         return Dropout(streams, batch.extents, hidden=hidden, attention=attention, adapter=adapter)
 
     def end_epoch(self, row: int) -> None:
-        """Score the learner on its dev utterances and remember its weights if they are to be kept."""
+        """Score the learner on its dev utterances and remember its weights if they are to be kept.
+
+        What is no number is looked for here and not at each step, for which a GPU would have to wait.
+        """
         learner = self.learners[row]
         learner.epoch += 1
         flat = self._flat[row].detach()
-        dev_f1 = float("nan")
-        if len(learner.task.dev):
+        train_loss, dev_f1 = float(torch.stack(learner.losses).mean()), float("nan")
+        if not math.isfinite(train_loss):
+            learner.diverged = f"the loss was no number in epoch {learner.epoch}"
+        elif not torch.isfinite(flat).all():
+            learner.diverged = f"a weight was no number after epoch {learner.epoch}"
+        elif len(learner.task.dev):
             with self._clock.measure("evaluation"):
                 dev_f1 = evaluate(self._model, self._model.weights(self._trains, flat), learner.task.dev).f1
-        train_loss = float(torch.stack(learner.losses).mean())
         seconds = self._clock.now() - learner.epoch_began
-        learner.history.append(Epoch(learner.epoch, train_loss, dev_f1, seconds))
-        if learner.is_better(dev_f1) or learner.best_flat is None:
+        learner.end_epoch(Epoch(learner.epoch, train_loss, dev_f1, seconds))
+        if not learner.diverged and (learner.is_better(dev_f1) or learner.best_flat is None):
             learner.best_f1, learner.best_epoch = dev_f1, learner.epoch
             learner.best_flat = flat.cpu().clone()
+        elif learner.best_flat is None:
+            learner.best_flat = learner.task.start().cpu()
 
     def leave(self, rows: Sequence[int]) -> None:
         """Drop the learners at `rows`; the others go on with their moments and step counts."""

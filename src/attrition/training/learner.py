@@ -1,0 +1,196 @@
+"""One learner: what it is to do, where it stands between two steps, and what it has become."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from attrition.corpus.encoded import Encoded
+from attrition.encoder.dropout import MaskStream
+from attrition.streams import Part, numpy_stream
+from attrition.training.batches import epoch_batches
+from attrition.training.optimizer import Moments
+from attrition.training.settings import TrainingSettings
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """One learner's training: where it starts, what it reads, how; `seed` names its random streams.
+
+    `start` makes the vector [P] to start from, which is then trained in place: a whole encoder need not be in memory twice.
+    It is called when training begins, and again only if not even the first epoch left numbers.
+    """
+
+    name: str
+    start: Callable[[], Tensor]
+    train: Encoded
+    dev: Encoded
+    settings: TrainingSettings
+    seed: tuple[Part, ...]
+
+    @property
+    def steps_an_epoch(self) -> int:
+        """Batches in an epoch."""
+        return -(-len(self.train) // self.settings.batch_size)
+
+    def utterances_after(self, step: int) -> int:
+        """Utterances read in the first `step` steps; of all batches of an epoch, the last is counted as the short one."""
+        epochs, steps = divmod(step, self.steps_an_epoch)
+        return epochs * len(self.train) + min(steps * self.settings.batch_size, len(self.train))
+
+
+class Epoch(NamedTuple):
+    """What happened in one epoch of one learner; `dev_f1` is NaN when nothing was evaluated."""
+
+    epoch: int
+    train_loss: float
+    dev_f1: float
+    seconds: float
+
+
+@dataclass(frozen=True, eq=False)
+class Finished:
+    """A trained learner: its vector [P], its history, the epoch whose weights were kept (counted from 1; 0: the start).
+
+    `diverged` says what became infinite or no number, and when; it is empty where nothing did.
+    """
+
+    task: Task
+    flat: Tensor
+    history: tuple[Epoch, ...]
+    kept_epoch: int
+    diverged: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class LearnerState:
+    """A learner between two steps: all that is needed to go on as if it had never stopped.
+
+    Its batches follow from its seed and epoch. On a CPU the tensors are those being trained, not copies: use them at once.
+
+    Attributes:
+        name: of its task.
+        step: steps made, since the beginning; also AdamW's count.
+        epoch: epochs ended.
+        history, best_f1, best_epoch, diverged: what they have been so far.
+        seconds: spent in the epoch under way.
+        losses_N: float32, the loss of each step of the epoch under way.
+        masks: where its stream of dropout masks stands; empty where none is at work.
+        flat_P: the parameters.
+        best_P: the parameters of the best epoch; None before there is one.
+        moments: AdamW's two for each group of parameters; empty before the first step.
+    """
+
+    name: str
+    step: int
+    epoch: int
+    history: tuple[Epoch, ...]
+    best_f1: float
+    best_epoch: int
+    diverged: str
+    seconds: float
+    losses_N: Tensor
+    masks: Tensor
+    flat_P: Tensor
+    best_P: Tensor | None
+    moments: tuple[Moments, ...]
+
+
+@dataclass(eq=False)
+class Learner:
+    """A learner at work."""
+
+    task: Task
+    step: int = 0
+    epoch: int = 0
+    batches: list[NDArray[np.int64]] = field(default_factory=list)
+    masks: MaskStream | None = None
+    losses: list[Tensor] = field(default_factory=list)
+    history: list[Epoch] = field(default_factory=list)
+    best_f1: float = -1.0
+    best_epoch: int = 0
+    best_flat: Tensor | None = None
+    epoch_began: float = 0.0
+    diverged: str = ""
+
+    @property
+    def total_steps(self) -> int:
+        """Steps if it does not stop early."""
+        return self.task.steps_an_epoch * self.task.settings.epochs
+
+    def begin_epoch(self, device: torch.device, seconds: float) -> None:
+        """Draw the batches of the next epoch; `seconds` is the time now."""
+        name = (*self.task.seed, self.epoch)
+        stream = numpy_stream("batches", *name)
+        self.batches = epoch_batches(self.task.train.lengths, self.task.settings.batch_size, stream)[::-1]
+        self.masks = MaskStream("masks", *name, device=device)
+        self.losses = []
+        self.epoch_began = seconds
+
+    def go_on(self, state: LearnerState, device: torch.device, seconds: float) -> None:
+        """Be where `state` was; the parameters and moments are the population's to take over."""
+        assert state.name == self.task.name, "another learner's state"
+        self.step, self.epoch, self.history = state.step, state.epoch, list(state.history)
+        self.best_f1, self.best_epoch, self.best_flat = state.best_f1, state.best_epoch, state.best_P
+        self.diverged = state.diverged
+        if self.is_finished():
+            return
+        self.begin_epoch(device, seconds - state.seconds)
+        left = (self.epoch + 1) * self.task.steps_an_epoch - self.step
+        self.batches = self.batches[:left]
+        self.losses = list(state.losses_N.to(device).unbind())
+        assert self.masks is not None
+        self.masks.set_state(state.masks)
+
+    def state(self, flat_P: Tensor, moments: tuple[Moments, ...], seconds: float) -> LearnerState:
+        """Where it stands, with its parameters and moments from the population; `seconds` is the time now."""
+        return LearnerState(
+            name=self.task.name,
+            step=self.step,
+            epoch=self.epoch,
+            history=tuple(self.history),
+            best_f1=self.best_f1,
+            best_epoch=self.best_epoch,
+            diverged=self.diverged,
+            seconds=seconds - self.epoch_began,
+            losses_N=torch.stack(self.losses).cpu() if self.losses else torch.zeros(0),
+            masks=torch.zeros(0, dtype=torch.uint8) if self.masks is None else self.masks.state(),
+            flat_P=flat_P,
+            best_P=self.best_flat,
+            moments=moments,
+        )
+
+    def end_epoch(self, epoch: Epoch) -> None:
+        """Note an epoch; what belonged to it alone is gone."""
+        self.history.append(epoch)
+        self.losses, self.masks = [], None
+
+    def is_better(self, dev_f1: float) -> bool:
+        """Whether these weights are to be kept: the best so far, or simply the latest (also where nothing is evaluated)."""
+        return self.task.settings.keep == "last" or math.isnan(dev_f1) or dev_f1 > self.best_f1
+
+    def has_read_all(self) -> bool:
+        """Whether all steps of the epoch under way are made."""
+        return self.step == (self.epoch + 1) * self.task.steps_an_epoch
+
+    def is_finished(self) -> bool:
+        """Whether it has learned enough, or cannot learn any more."""
+        settings = self.task.settings
+        if self.diverged or self.epoch >= settings.epochs:
+            return True
+        scores = [epoch.dev_f1 for epoch in self.history]
+        if settings.patience is None or not scores or math.isnan(scores[-1]):
+            return False
+        return self.epoch - (scores.index(max(scores)) + 1) >= settings.patience
+
+    def finished(self) -> Finished:
+        """What it has become."""
+        assert self.best_flat is not None
+        return Finished(self.task, self.best_flat, tuple(self.history), self.best_epoch, self.diverged)
