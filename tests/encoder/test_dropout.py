@@ -7,6 +7,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
+from attrition.encoder.batch import Extent
 from attrition.encoder.dropout import LEVELS, Dropout, MaskStream, draw_mask, scale_of
 
 
@@ -14,58 +15,58 @@ def stream(seed: int) -> MaskStream:
     return MaskStream("masks", seed)
 
 
-def on_hidden(x: Tensor, seeds: list[int], extents: list[tuple[int, int]]) -> Tensor:
-    return Dropout([stream(seed) for seed in seeds], extents, hidden=0.3).on_hidden(x)
+def on_hidden(x_MNH: Tensor, seeds: list[int], tokens: list[int]) -> Tensor:
+    extents = [Extent(count, 1, count) for count in tokens]
+    return Dropout([stream(seed) for seed in seeds], extents, hidden=0.3).on_hidden(x_MNH)
 
 
-def test_a_learner_draws_the_same_masks_alone_padded_and_in_a_population() -> None:
-    alone = on_hidden(torch.ones(1, 2, 3, 8), [7], [(2, 3)])
-    padded = on_hidden(torch.ones(1, 4, 5, 8), [7], [(2, 3)])
-    population = on_hidden(torch.ones(3, 4, 5, 8), [1, 7, 2], [(4, 2), (2, 3), (1, 5)])
+def test_a_learner_draws_the_same_masks_alone_and_in_a_population() -> None:
+    alone = on_hidden(torch.ones(1, 6, 8), [7], [6])
+    population = on_hidden(torch.ones(3, 8, 8), [1, 7, 2], [8, 6, 5])
     assert 0 < (alone == 0).sum() < alone.numel()
-    assert torch.equal(padded[0, :2, :3], alone[0])
-    assert torch.equal(population[1, :2, :3], alone[0])
-    assert (padded[0, 2:] > 0).all(), "no stream is drawn from for padding"
+    assert torch.equal(population[1, :6], alone[0])
+    assert (population[1, 6:] > 0).all(), "no stream is drawn from for padding"
 
 
 def test_the_stream_stands_at_the_same_place_afterwards() -> None:
     """A second mask is the same too: padding has drawn nothing."""
-    firsts = []
-    for shape in ((1, 2, 3, 8), (1, 6, 7, 8)):
-        dropout = Dropout([stream(7)], [(2, 3)], hidden=0.3)
-        dropout.on_hidden(torch.ones(shape))
-        firsts.append(dropout.on_hidden(torch.ones(shape))[0, :2, :3])
-    assert torch.equal(firsts[0], firsts[1])
+    seconds = []
+    for width in (6, 9):
+        dropout = Dropout([stream(7)], [Extent(6, 2, 3)], hidden=0.3)
+        dropout.on_hidden(torch.ones(1, width, 8))
+        seconds.append(dropout.on_hidden(torch.ones(1, width, 8))[0, :6])
+    assert torch.equal(seconds[0], seconds[1])
 
 
 def test_a_residual_is_added_to_what_is_kept() -> None:
-    x, residual = torch.randn(1, 2, 3, 8), torch.randn(1, 2, 3, 8)
-    plain = Dropout([stream(7)], [(2, 3)], hidden=0.3).on_hidden(x)
-    assert torch.allclose(Dropout([stream(7)], [(2, 3)], hidden=0.3).on_hidden(x, residual), residual + plain)
-    assert torch.equal(Dropout([stream(7)], [(2, 3)]).on_hidden(x, residual), residual + x)
+    x, residual, extents = torch.randn(1, 6, 8), torch.randn(1, 6, 8), [Extent(6, 2, 3)]
+    plain = Dropout([stream(7)], extents, hidden=0.3).on_hidden(x)
+    assert torch.allclose(Dropout([stream(7)], extents, hidden=0.3).on_hidden(x, residual), residual + plain)
+    assert torch.equal(Dropout([stream(7)], extents).on_hidden(x, residual), residual + x)
 
 
 def test_attention_masks_in_a_population() -> None:
-    alone = Dropout([stream(3)], [(2, 3)], attention=0.3).attention_mask(3, 1, 2, 4)
-    both = Dropout([stream(4), stream(3)], [(1, 5), (2, 3)], attention=0.3).attention_mask(5, 2, 2, 4)
+    own, other = Extent(6, 2, 3), Extent(5, 1, 5)
+    alone = Dropout([stream(3)], [own], attention=0.3).attention_mask((1, 2, 3), 4)
+    both = Dropout([stream(4), stream(3)], [other, own], attention=0.3).attention_mask((2, 2, 5), 4)
     assert alone.unique().tolist() == [0.0, pytest.approx(scale_of(0.3))]
     assert torch.equal(both[1, :, :, :3, :3], alone[0])
 
 
 def test_word_masks_in_a_population() -> None:
-    alone = Dropout([stream(3)], [(1, 1)], hidden=0.3).on_words(torch.ones(1, 2, 8), [2])
-    both = Dropout([stream(4), stream(3)], [(1, 1), (1, 1)], hidden=0.3).on_words(torch.ones(2, 5, 8), [5, 2])
+    alone = Dropout([stream(3)], [Extent(1, 1, 1)], hidden=0.3).on_words(torch.ones(1, 2, 8), [2])
+    both = Dropout([stream(4), stream(3)], [Extent(1, 1, 1)] * 2, hidden=0.3).on_words(torch.ones(2, 5, 8), [5, 2])
     assert torch.equal(both[1, :2], alone[0])
 
 
 def test_zero_probabilities_return_the_very_tensor_and_draw_nothing() -> None:
     used = stream(0)
-    dropout = Dropout([used], [(2, 3)])
-    x = torch.randn(1, 2, 3, 8)
+    dropout = Dropout([used], [Extent(6, 2, 3)])
+    x = torch.randn(1, 6, 8)
     assert dropout.on_hidden(x) is x
     assert dropout.adapter_mask(x, torch.float32) is None
     assert dropout.adapter_scale == 1
-    assert dropout.on_words(x[0], [2]).shape == x[0].shape
+    assert dropout.on_words(x, [6]) is x
     assert torch.equal(used.draw(8), stream(0).draw(8))
 
 

@@ -44,10 +44,8 @@ class Backbone(Protocol):
         ...
 
 
-def at_words(hidden_MBLH: Tensor, words_MW: Tensor) -> Tensor:
-    """The hidden states at the scored sub-tokens: [M, B, L, H] and [M, W] to [M, W, H]."""
-    num_learners, _, _, width = hidden_MBLH.shape
-    flat_MNH = hidden_MBLH.reshape(num_learners, -1, width)
-    if num_learners == 1:
-        return flat_MNH[0].index_select(0, words_MW[0]).unsqueeze(0)
-    return flat_MNH.gather(1, words_MW.unsqueeze(-1).expand(-1, -1, width))
+def at_words(hidden_MNH: Tensor, words_MW: Tensor) -> Tensor:
+    """The hidden states at the scored sub-tokens: [M, N, H] and [M, W] to [M, W, H]."""
+    if len(hidden_MNH) == 1:
+        return hidden_MNH[0].index_select(0, words_MW[0]).unsqueeze(0)
+    return hidden_MNH.gather(1, words_MW.unsqueeze(-1).expand(-1, -1, hidden_MNH.shape[-1]))

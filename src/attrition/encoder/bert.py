@@ -1,10 +1,10 @@
 """The BERT family (BERT, RoBERTa, XLM-R) as one function of its weights, for a population of learners at once.
 
 Post-layer-norm transformer (Vaswani et al. 2017; Devlin et al. 2019): equal to `transformers`' own modules, which are the
-oracle in the tests. Linear layers see [M, B * L, in], so one product serves the whole population, and LoRA's factors are one
-batched product more.
+oracle in the tests. Linear layers see [M, N, in], all sub-tokens of a batch without padding, so one product serves the whole
+population, and LoRA's factors are one batched product more.
 
-Shape letters: M learners, B utterances, L sub-tokens, N = B * L, H hidden width, D width of a head.
+Shape letters: M learners, N sub-tokens of a learner, H hidden width.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from attrition.encoder.adapted import Factored, adapted_linears
 from attrition.encoder.attention import attend
 from attrition.encoder.backbone import at_words
-from attrition.encoder.batch import Batch
+from attrition.encoder.batch import Batch, Grid
 from attrition.encoder.dropout import Dropout
 from attrition.encoder.lora import Adapter
 from attrition.encoder.precision import DTYPES, Precision
@@ -78,10 +78,10 @@ class BertBackbone:
     ) -> Tensor:
         """Hidden states of the scored sub-tokens, [M, W, H]; see `Backbone`."""
         pass_ = _Pass(self.config, DTYPES[self.precision], weights, adapter, dropout)
-        x_MBLH = pass_.embed(batch.ids_MBL, self.first_position)
+        x_MNH = pass_.embed(batch.ids_MN, batch.positions_MN + self.first_position)
         for layer in range(self.config.num_hidden_layers):
-            x_MBLH = pass_.layer(f"encoder.layer.{layer}.", x_MBLH, batch.mask_MBL)
-        return at_words(x_MBLH, batch.words_MW)
+            x_MNH = pass_.layer(f"encoder.layer.{layer}.", x_MNH, batch.grid)
+        return at_words(x_MNH, batch.words_MW)
 
     def rounded(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The same weights with those of linear layers in the precision of products, so that no pass need round them."""
@@ -100,32 +100,32 @@ class _Pass:
     adapter: Adapter | None
     dropout: Dropout | None
 
-    def embed(self, ids_MBL: Tensor, first_position: int) -> Tensor:
-        longest = ids_MBL.shape[-1]
-        positions = self.weights["embeddings.position_embeddings.weight"][first_position : first_position + longest]
-        x_MBLH = F.embedding(ids_MBL, self.weights[WORD_EMBEDDINGS])
-        x_MBLH = x_MBLH + (positions + self.weights["embeddings.token_type_embeddings.weight"][0])
-        x_MBLH = self.norm("embeddings.LayerNorm", x_MBLH)
-        return x_MBLH if self.dropout is None else self.dropout.on_hidden(x_MBLH)
+    def embed(self, ids_MN: Tensor, positions_MN: Tensor) -> Tensor:
+        x_MNH = F.embedding(ids_MN, self.weights[WORD_EMBEDDINGS])
+        places = (
+            self.weights["embeddings.position_embeddings.weight"] + self.weights["embeddings.token_type_embeddings.weight"][0]
+        )
+        x_MNH = self.norm("embeddings.LayerNorm", x_MNH + F.embedding(positions_MN, places))
+        return x_MNH if self.dropout is None else self.dropout.on_hidden(x_MNH)
 
-    def layer(self, prefix: str, x_MBLH: Tensor, mask_MBL: Tensor | None) -> Tensor:
-        query, key, value = self.linears([f"{prefix}attention.self.{part}" for part in _ATTENTION], x_MBLH)
-        mixed = attend(query, key, value, self.config.num_attention_heads, mask_MBL, self.dropout)
+    def layer(self, prefix: str, x_MNH: Tensor, grid: Grid) -> Tensor:
+        query, key, value = self.linears([f"{prefix}attention.self.{part}" for part in _ATTENTION], x_MNH)
+        mixed = attend(query, key, value, self.config.num_attention_heads, grid, self.dropout)
         out = self.linear(f"{prefix}attention.output.dense", mixed)
-        x_MBLH = self.norm(f"{prefix}attention.output.LayerNorm", self.dropped(out, x_MBLH))
-        wide = _ACTIVATIONS[self.config.hidden_act](self.linear(f"{prefix}intermediate.dense", x_MBLH))
+        x_MNH = self.norm(f"{prefix}attention.output.LayerNorm", self.dropped(out, x_MNH))
+        wide = _ACTIVATIONS[self.config.hidden_act](self.linear(f"{prefix}intermediate.dense", x_MNH))
         out = self.linear(f"{prefix}output.dense", wide)
-        return self.norm(f"{prefix}output.LayerNorm", self.dropped(out, x_MBLH))
+        return self.norm(f"{prefix}output.LayerNorm", self.dropped(out, x_MNH))
 
-    def linear(self, name: str, x_MBLI: Tensor) -> Tensor:
-        return self.linears([name], x_MBLI)[0]
+    def linear(self, name: str, x_MNI: Tensor) -> Tensor:
+        return self.linears([name], x_MNI)[0]
 
-    def linears(self, names: Sequence[str], x_MBLI: Tensor) -> list[Tensor]:
+    def linears(self, names: Sequence[str], x_MNI: Tensor) -> list[Tensor]:
         """Layers that read the same input; those with factors share one dropout mask."""
         adapted = [name for name in names if self.adapter is not None and name in self.adapter.factors]
-        x_MBLI = x_MBLI.to(self.dtype)
+        x_MNI = x_MNI.to(self.dtype)
         out = {
-            name: F.linear(x_MBLI, *(self.weights[f"{name}.{part}"].to(self.dtype) for part in ("weight", "bias")))
+            name: F.linear(x_MNI, *(self.weights[f"{name}.{part}"].to(self.dtype) for part in ("weight", "bias")))
             for name in names
             if name not in adapted
         }
@@ -136,10 +136,8 @@ class _Pass:
             ]
             mask, scale_M = None, self.adapter.scale_M
             if self.dropout is not None:
-                mask, scale_M = self.dropout.adapter_mask(x_MBLI, self.dtype), scale_M * self.dropout.adapter_scale
-            mask_MNI = None if mask is None else mask.flatten(1, 2)
-            results = adapted_linears(x_MBLI.flatten(1, 2), mask_MNI, scale_M, layers, self.dtype)
-            out |= {name: result.unflatten(1, x_MBLI.shape[1:3]) for name, result in zip(adapted, results, strict=True)}
+                mask, scale_M = self.dropout.adapter_mask(x_MNI, self.dtype), scale_M * self.dropout.adapter_scale
+            out |= dict(zip(adapted, adapted_linears(x_MNI, mask, scale_M, layers, self.dtype), strict=True))
         return [out[name] for name in names]
 
     def norm(self, name: str, x: Tensor) -> Tensor:

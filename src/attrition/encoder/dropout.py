@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from attrition.encoder.batch import Extent
 from attrition.streams import Part, seed_of, torch_stream
 
 LEVELS = 1 << 16
@@ -74,60 +75,65 @@ class MaskStream:
 
 @dataclass(frozen=True, eq=False)
 class Dropout:
-    """Streams and probabilities for one pass through an encoder; `extents` are those of the batch.
+    """Streams and probabilities for one pass through an encoder; `extents` are those of the batch, one for each stream.
 
     `hidden` applies to embeddings and to the outputs of attention, feed-forward and before the head, `attention` to
     attention probabilities, `adapter` to the inputs of LoRA factors.
     """
 
     streams: Sequence[MaskStream]
-    extents: Sequence[tuple[int, int]]
+    extents: Sequence[Extent]
     hidden: float = 0.0
     attention: float = 0.0
     adapter: float = 0.0
 
-    def on_hidden(self, x_MBLH: Tensor, residual_MBLH: Tensor | None = None) -> Tensor:
+    def on_hidden(self, x_MNH: Tensor, residual_MNH: Tensor | None = None) -> Tensor:
         """Drop hidden states, and add the residual."""
         if self.hidden <= 0:
-            return x_MBLH if residual_MBLH is None else residual_MBLH + x_MBLH
-        blocks = [(count, longest, x_MBLH.shape[-1]) for count, longest in self.extents]
-        mask = self._masks(x_MBLH, blocks, self.hidden, torch.float32)
-        if residual_MBLH is None:
-            return x_MBLH * mask.mul_(scale_of(self.hidden))
-        return torch.addcmul(residual_MBLH, x_MBLH.to(residual_MBLH.dtype), mask, value=scale_of(self.hidden))
+            return x_MNH if residual_MNH is None else residual_MNH + x_MNH
+        mask = self._masks(tuple(x_MNH.shape), self._rows(x_MNH), self.hidden, torch.float32)
+        if residual_MNH is None:
+            return x_MNH * mask.mul_(scale_of(self.hidden))
+        return torch.addcmul(residual_MNH, x_MNH.to(residual_MNH.dtype), mask, value=scale_of(self.hidden))
 
-    def adapter_mask(self, x_MBLH: Tensor, dtype: torch.dtype) -> Tensor | None:
+    def adapter_mask(self, x_MNH: Tensor, dtype: torch.dtype) -> Tensor | None:
         """The mask of the input of LoRA factors, one for all layers that read it; None where nothing is dropped.
 
         It holds 0 and 1, which every precision can: what is kept is to be multiplied by `adapter_scale`.
         """
         if self.adapter <= 0:
             return None
-        return self._masks(x_MBLH, [(count, longest, x_MBLH.shape[-1]) for count, longest in self.extents], self.adapter, dtype)
+        return self._masks(tuple(x_MNH.shape), self._rows(x_MNH), self.adapter, dtype)
 
     @property
     def adapter_scale(self) -> float:
         """What the masked input of LoRA factors is to be multiplied by."""
         return scale_of(self.adapter) if self.adapter > 0 else 1.0
 
-    def attention_mask(self, longest: int, num_learners: int, count: int, heads: int) -> Tensor:
-        """What attention probabilities are multiplied by, [M, B, heads, L, L]."""
-        like = torch.empty(num_learners, count, heads, longest, longest, device="meta")
-        blocks = [(own_count, heads, own_longest, own_longest) for own_count, own_longest in self.extents]
-        return self._masks(like, blocks, self.attention, torch.float32).mul_(scale_of(self.attention))
+    def attention_mask(self, grid: tuple[int, int, int], heads: int) -> Tensor:
+        """What attention probabilities are multiplied by, [M, B, heads, L, L], with M, B and L from `grid`."""
+        num_learners, count, longest = grid
+        blocks = [(own.utterances, heads, own.longest, own.longest) for own in self.extents]
+        shape = (num_learners, count, heads, longest, longest)
+        return self._masks(shape, blocks, self.attention, torch.float32).mul_(scale_of(self.attention))
 
     def on_words(self, x_MWH: Tensor, counts: Sequence[int]) -> Tensor:
         """Drop hidden states of scored sub-tokens, of which learner m has `counts[m]`."""
         if self.hidden <= 0:
             return x_MWH
         blocks = [(count, x_MWH.shape[-1]) for count in counts]
-        return x_MWH * self._masks(x_MWH, blocks, self.hidden, x_MWH.dtype).mul_(scale_of(self.hidden))
+        return x_MWH * self._masks(tuple(x_MWH.shape), blocks, self.hidden, x_MWH.dtype).mul_(scale_of(self.hidden))
 
-    def _masks(self, x: Tensor, blocks: Sequence[tuple[int, ...]], probability: float, dtype: torch.dtype) -> Tensor:
-        """Masks shaped like `x`, each learner's drawn for its own extent only: padding must not move its stream."""
-        if len(blocks) == 1 and blocks[0] == tuple(x.shape[1:]):
+    def _rows(self, x_MNH: Tensor) -> list[tuple[int, ...]]:
+        return [(own.tokens, x_MNH.shape[-1]) for own in self.extents]
+
+    def _masks(
+        self, shape: tuple[int, ...], blocks: Sequence[tuple[int, ...]], probability: float, dtype: torch.dtype
+    ) -> Tensor:
+        """Masks of a shape, each learner's drawn for its own extent only: who is beside it must not move its stream."""
+        if len(blocks) == 1 and blocks[0] == shape[1:]:
             return draw_mask(blocks[0], probability, self.streams[0], dtype).unsqueeze(0)
-        masks = torch.ones(x.shape, dtype=dtype, device=self.streams[0].device)
+        masks = torch.ones(shape, dtype=dtype, device=self.streams[0].device)
         for mask, block, stream in zip(masks, blocks, self.streams, strict=True):
             mask[tuple(slice(size) for size in block)] = draw_mask(block, probability, stream, dtype)
         return masks

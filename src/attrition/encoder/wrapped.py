@@ -53,15 +53,17 @@ class WrappedBackbone:
     ) -> Tensor:
         """Hidden states of the scored sub-tokens, [1, W, H]; see `Backbone`."""
         assert batch.num_learners == 1, "this architecture takes one learner at a time"
-        ids_BL = batch.ids_MBL[0]
-        mask_BL = torch.ones_like(ids_BL) if batch.mask_MBL is None else batch.mask_MBL[0].long()
+        ids_BL = batch.grid.spread(batch.ids_MN.unsqueeze(-1), clean=True).squeeze(-1)
+        mask_MBL = batch.grid.mask_MBL()
+        mask_BL = torch.ones_like(ids_BL) if mask_MBL is None else mask_MBL[0].long()
         rounds = self._precision != "float32"
         cast = torch.autocast(ids_BL.device.type, DTYPES[self._precision], enabled=rounds)
         with self._mode(adapter, dropout), cast:
             output = functional_call(
                 self._module, dict(weights), (), {"input_ids": ids_BL, "attention_mask": mask_BL}, strict=False
             )
-        return at_words(output.last_hidden_state.float().unsqueeze(0), batch.words_MW)
+        hidden_CH = output.last_hidden_state.float().flatten(0, 1)
+        return at_words(batch.grid.gather(hidden_CH), batch.words_MW)
 
     def rounded(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The weights as they are: autocast rounds them."""
