@@ -29,10 +29,10 @@ def train(
 ) -> list[Finished]:
     """Train one learner on each set of utterances, side by side, without dev utterances."""
     tasks = [
-        Task(str(number), start, each, each.select(np.arange(0)), settings, ("benchmark", seed, number))
+        Task(str(number), trains, start, each, each.select(np.arange(0)), settings, ("benchmark", seed, number))
         for number, (each, start) in enumerate(zip(utterances, starts, strict=True))
     ]
-    return list(train_population(tasks, model, trains, clock or Clock()))
+    return list(train_population(tasks, model, clock or Clock()))
 
 
 def evaluate(model: Model, trains: Trains, flat_P: Tensor, tests: Mapping[str, Encoded]) -> dict[str, Counts]:

@@ -6,6 +6,7 @@ import csv
 import io
 import re
 import tomllib
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from importlib import resources
@@ -223,6 +224,8 @@ def grouping(
             raise not_a_locale(locale, known, where=place)
         if not isinstance(group, str) or not group.strip():
             raise AttritionError(f"{place}: the group of {locale!r} is {group!r}, but it must be a text that is not empty.")
+        if any(unicodedata.category(character) == "Cc" for character in group):
+            raise AttritionError(f"{place}: the group of {locale!r}, {group!r}, holds a control character. Take it out.")
     missing = [locale for locale in languages or () if locale not in groups]
     if missing:
         raise AttritionError(f"{source}: no group for {', '.join(missing)}. Give every language of the study one.")

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from attrition.analysis.bootstrap import draws_BU
-from attrition.analysis.groups import MEASURES, by_group, group_difference
+from attrition.analysis.groups import MEASURES, by_group, by_group_json, group_difference
 from attrition.matrix import RMatrix
 from attrition.metrics import donor, final_mean, mbt, receiver, shift_fixed
 from attrition.names import AttritionError, UnknownNameError
@@ -110,3 +112,17 @@ def test_languages_never_trained_need_no_group() -> None:
     R = RMatrix(np.array([[0.5, 0.25]]), ("a", "x"), (("a",),))
     (only,) = by_group(R, {"a": "Latn"}, measures=["final"])
     assert only.mean == 0.5
+
+
+def test_as_json_it_says_the_same() -> None:
+    matrices = orders(3)
+    found = by_group_json(matrices, SCRIPTS)
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    assert list(found) == ["Latn", "Thai"]
+    for each in by_group(matrices, SCRIPTS):
+        entry = found[each.group][each.measure]
+        assert entry["mean"] == each.mean
+        assert entry["over_languages"] == [each.over_languages.low, each.over_languages.high]
+        assert entry["over_orders"] == [each.over_orders.low, each.over_orders.high]
+    lone = by_group_json(matrices[0], dict(zip("abcd", "abcd", strict=True)))["a"]["final"]
+    assert (lone["over_languages"], lone["over_orders"]) == ([None, None], [None, None])

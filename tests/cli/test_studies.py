@@ -49,6 +49,13 @@ def test_dry_run_trains_nothing(write_study: Write, say: Say, tmp_path: Path) ->
     assert [path.name for path in tmp_path.iterdir()] == ["study.toml"]
 
 
+def test_dry_run_says_how_many_train_side_by_side(write_study: Write, say: Say) -> None:
+    path = write_study(methods=["NON-SHARED LoRA"])
+    assert "Learners train one at a time: on a CPU several are no faster" in say("run", path, "--dry-run").out
+    asked = say("run", path, "--dry-run", "--set", "machine.population=9").out
+    assert "Up to 2 learners train side by side (machine.population = 9)." in asked
+
+
 def test_dry_run_knows_what_is_there(results: Path, write_study: Write, say: Say) -> None:
     assert f"4 of them lie in {results} already." in say("run", write_study(), "--out", results, "--dry-run").out
 

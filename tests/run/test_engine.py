@@ -18,7 +18,7 @@ from filelock import FileLock
 import attrition.run.engine as engine
 from attrition.encoder.pretrained import WORD_EMBEDDINGS
 from attrition.matrix import RMatrix
-from attrition.methods import METHODS
+from attrition.methods import METHODS, Full
 from attrition.metrics import summary
 from attrition.names import AttritionError
 from attrition.report.page import make_report
@@ -141,7 +141,7 @@ def test_a_learner_for_each_script(whole: tuple[Path, Any]) -> None:
 def test_scores_are_the_cells_and_their_counts(whole: tuple[Path, Any]) -> None:
     folder = run_folder(whole[0], "VANILLA")
     scores, R = pd.read_parquet(folder / "scores.parquet"), RMatrix.from_csv(folder / "matrix.csv")
-    columns = "stage trained language f1 precision recall tp fp fn num_utterances"
+    columns = "stage trained language f1 precision recall tp fp fn num_utterances f1_error"
     assert list(scores.columns) == columns.split()
     assert len(scores) == 4 * 3
     for row in scores.itertuples():
@@ -387,7 +387,7 @@ def test_a_further_language_with_weight_decay(make_study: Make, run_notes: Run, 
 
 def test_what_decay_leaves() -> None:
     settings = TrainingSettings(epochs=2, batch_size=1, learning_rate=0.1, weight_decay=0.5, schedule="constant", warmup=0)
-    task = Task("t", torch.zeros(1), [0, 1, 2], [], settings, ())  # type: ignore[arg-type]
+    task = Task("t", Full(), torch.zeros(1), [0, 1, 2], [], settings, ())  # type: ignore[arg-type]
     assert decay_left(task, 1) == pytest.approx(0.95**3)
     assert decay_left(task, 2) == pytest.approx(0.95**6)
 

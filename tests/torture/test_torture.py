@@ -126,4 +126,4 @@ def test_what_was_said(tortured: Path) -> None:
     """Interruptions are no damage, and nobody is warned of them."""
     for folder in rounds(tortured):
         warned = {" ".join(line[1:]) for process in diary(folder) for line in process if line[0] == "warned"}
-        assert {each for each in warned if "F1 is 0" not in each and "not better" not in each} == set()
+        assert {each for each in warned if "F1 is 0" not in each and "no better" not in each} == set()

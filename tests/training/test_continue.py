@@ -69,7 +69,7 @@ Trained = tuple[Recorder, list[dict[str, float]], dict[str, Finished]]
 
 
 def trained(
-    tasks: Sequence[Task], model: Model, trains: Trains, monkeypatch: pytest.MonkeyPatch, states: Sequence[LearnerState] = ()
+    tasks: Sequence[Task], model: Model, monkeypatch: pytest.MonkeyPatch, states: Sequence[LearnerState] = ()
 ) -> Trained:
     """Train, and note every state, every learning rate, and what came of it."""
     recorder, rates = Recorder(), []
@@ -81,18 +81,18 @@ def trained(
 
     with monkeypatch.context() as patch:
         patch.setattr(PopulationAdamW, "step", noting)
-        done = {each.task.name: each for each in train_population(tasks, model, trains, Clock(), None, recorder, states)}
+        done = {each.task.name: each for each in train_population(tasks, model, Clock(), None, recorder, states)}
     return recorder, rates, done  # type: ignore[return-value]
 
 
-def check_every_state(tasks: Sequence[Task], model: Model, trains: Trains, monkeypatch: pytest.MonkeyPatch) -> Trained:
+def check_every_state(tasks: Sequence[Task], model: Model, monkeypatch: pytest.MonkeyPatch) -> Trained:
     """Go on from each kept state in turn: all that follows must be as it was."""
     by_name = {task.name: task for task in tasks}
-    whole, rates, done = trained(tasks, model, trains, monkeypatch)
+    whole, rates, done = trained(tasks, model, monkeypatch)
     expected = [[essence(state) for state in states] for states in whole.kept]
     assert len(expected) > 6
     for at, states in enumerate(whole.kept):
-        again, rates_again, done_again = trained([by_name[each.name] for each in states], model, trains, monkeypatch, states)
+        again, rates_again, done_again = trained([by_name[each.name] for each in states], model, monkeypatch, states)
         assert [[essence(state) for state in each] for each in again.kept] == expected[at:]
         assert rates_again == rates[len(rates) - len(rates_again) :]
         assert again.leaving == whole.leaving[at:]
@@ -106,13 +106,13 @@ def check_every_state(tasks: Sequence[Task], model: Model, trains: Trains, monke
 
 
 def make_task(name: str, model: Model, trains: Trains, train: Any, dev: Any, **settings: Any) -> Task:
-    return Task(name, lambda: model.start(trains, name), train, dev, dataclasses.replace(PLAIN, **settings), (name,))
+    return Task(name, trains, lambda: model.start(trains, name), train, dev, dataclasses.replace(PLAIN, **settings), (name,))
 
 
 def test_full_training(make_model: Any, make_encoded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model = make_model()
     task = make_task("a", model, Full(), make_encoded(10), make_encoded(4, 1), weight_decay=0.1)
-    _, rates, done = check_every_state([task], model, Full(), monkeypatch)
+    _, rates, done = check_every_state([task], model, monkeypatch)
     assert len(rates) == 3 * 3
     assert len(done["a"].history) == 3
 
@@ -120,15 +120,16 @@ def test_full_training(make_model: Any, make_encoded: Any, monkeypatch: pytest.M
 def test_a_population_whose_members_leave_at_different_times(
     make_model: Any, make_encoded: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two, three and five steps an epoch: mid-epoch for one is the end of an epoch for another."""
-    model, trains = make_model(), LoRA(rank=2, dropout=0.1)
-    dev = make_encoded(4, 9)
+    """Two, three and five steps an epoch: mid-epoch for one is the end of an epoch for another. Three ranks, the largest leaves
+    first."""
+    model, dev = make_model(), make_encoded(4, 9)
+    lora = {rank: LoRA(rank=rank, dropout=0.1) for rank in (2, 3, 5)}
     tasks = [
-        make_task("long", model, trains, make_encoded(18, 1), dev, keep="last"),
-        make_task("short", model, trains, make_encoded(7, 2), dev, epochs=2, learning_rate=1e-3),
-        make_task("middle", model, trains, make_encoded(11, 3), dev.select(torch.zeros(0, dtype=torch.int64).numpy())),
+        make_task("long", model, lora[2], make_encoded(18, 1), dev, keep="last"),
+        make_task("short", model, lora[5], make_encoded(7, 2), dev, epochs=2, learning_rate=1e-3),
+        make_task("middle", model, lora[3], make_encoded(11, 3), dev.select(torch.zeros(0, dtype=torch.int64).numpy())),
     ]
-    whole, _, done = check_every_state(tasks, model, trains, monkeypatch)
+    whole, _, done = check_every_state(tasks, model, monkeypatch)
     assert list(done) == ["short", "middle", "long"]
     assert whole.leaving.count(True) == 2, "the last one leaves nobody behind"
     sizes = [len(states) for states in whole.kept]
@@ -150,14 +151,14 @@ def test_early_stopping_decides_the_same(
 
     end_epoch = training._Population.end_epoch
 
-    def noting(self: Any, row: int) -> None:
+    def noting(self: Any, row: int) -> Any:
         now[:] = [self.learners[row].epoch + 1]
-        end_epoch(self, row)
+        return end_epoch(self, row)
 
     monkeypatch.setattr(training._Population, "end_epoch", noting)
     monkeypatch.setattr(training, "evaluate", lambda *_: Score(scores[now[0]]))
     task = make_task("a", model, trains, encoded, encoded, epochs=6, patience=2)
-    _, rates, done = check_every_state([task], model, trains, monkeypatch)
+    _, rates, done = check_every_state([task], model, monkeypatch)
     assert (len(rates), len(done["a"].history), done["a"].kept_epoch) == (2 * 4, 4, 2)
 
 
@@ -169,8 +170,8 @@ def test_another_population_would_round_otherwise(make_model: Any, make_encoded:
     model, trains = make_model(), LoRA(rank=4, dropout=0.1)
     dev = make_encoded(4, 9)
     tasks = [make_task(name, model, trains, make_encoded(n, n), dev) for name, n in (("a", 5), ("b", 40), ("c", 13))]
-    together = trained(tasks, model, trains, monkeypatch)[2]["a"].flat
-    alone = trained(tasks[:1], model, trains, monkeypatch)[2]["a"].flat
+    together = trained(tasks, model, monkeypatch)[2]["a"].flat
+    alone = trained(tasks[:1], model, monkeypatch)[2]["a"].flat
     torch.testing.assert_close(together, alone, atol=2e-4, rtol=0)
     assert not torch.equal(together, alone)
 
@@ -178,9 +179,9 @@ def test_another_population_would_round_otherwise(make_model: Any, make_encoded:
 def test_the_states_of_others_are_our_own_mistake(make_model: Any, make_encoded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model, encoded = make_model(), make_encoded(8)
     task = make_task("a", model, Full(), encoded, encoded, epochs=1)
-    recorder, _, _ = trained([task], model, Full(), monkeypatch)
+    recorder, _, _ = trained([task], model, monkeypatch)
     with pytest.raises(AssertionError, match="another learner"):
-        trained([dataclasses.replace(task, name="b")], model, Full(), monkeypatch, recorder.kept[1])
+        trained([dataclasses.replace(task, name="b")], model, monkeypatch, recorder.kept[1])
 
 
 # --- Numbers that went wrong
@@ -194,7 +195,7 @@ def test_a_learner_that_diverges_leaves_and_the_others_do_not_notice(
     model, trains = make_model(), LoRA(rank=2, dropout=0.1)
     dev = make_encoded(4, 9)
     tasks = [make_task(name, model, trains, make_encoded(8, n), dev, epochs=4) for n, name in enumerate("abc")]
-    healthy = trained(tasks, model, trains, monkeypatch)
+    healthy = trained(tasks, model, monkeypatch)
     step = training._Population.step
     last = 4 if what == "weight" else 3  # two steps an epoch: after the last one no loss shows it
 
@@ -206,7 +207,7 @@ def test_a_learner_that_diverges_leaves_and_the_others_do_not_notice(
         return count
 
     monkeypatch.setattr(training._Population, "step", breaking)
-    whole, _, done = check_every_state(tasks, model, trains, monkeypatch)
+    whole, _, done = check_every_state(tasks, model, monkeypatch)
     assert list(done) == ["b", "a", "c"]
     said = "the loss was no number in epoch 2" if what == "loss" else "a weight was no number after epoch 2"
     assert (done["b"].diverged, done["b"].kept_epoch, len(done["b"].history)) == (said, 1, 2)
@@ -238,7 +239,7 @@ def test_what_diverges_at_once_keeps_its_start(make_model: Any, make_encoded: An
         return count
 
     monkeypatch.setattr(training._Population, "step", breaking)
-    finished = trained([task], model, Full(), monkeypatch)[2]["a"]
+    finished = trained([task], model, monkeypatch)[2]["a"]
     assert (finished.kept_epoch, len(finished.history)) == (0, 1)
     assert "epoch 1" in finished.diverged
     assert torch.equal(finished.flat, task.start())

@@ -143,8 +143,8 @@ def test_dropped_rows_decay_in_closed_form(make_model: Any, make_encoded: Any) -
 
     def train(of: Model, utterances: Encoded) -> Tensor:
         none = utterances.select(np.zeros(0, np.int64))
-        task = Task("a", lambda: of.start(Full(), 0), utterances, none, settings, ("a",))
-        return next(iter(train_population([task], of, Full(), Clock()))).flat
+        task = Task("a", Full(), lambda: of.start(Full(), 0), utterances, none, settings, ("a",))
+        return next(iter(train_population([task], of, Clock()))).flat
 
     expected = whole.layout(Full()).unpack(train(whole, encoded))[WORD_EMBEDDINGS]
     kept = model.layout(Full()).unpack(train(model, compact))[WORD_EMBEDDINGS]

@@ -56,7 +56,7 @@ def test_equals_torch_with_a_learner_leaving() -> None:
     for step in range(20):
         if step == 10:
             flat_MP, grads_MP = flat_MP[[0, 2]].clone(), torch.zeros(2, LAYOUT.size)
-            optimizer = optimizer.keep([0, 2], flat_MP, grads_MP)
+            optimizer = optimizer.keep([0, 2], flat_MP, grads_MP, LAYOUT)
             references = [references[0], references[2]]
         grads_MP.copy_(torch.randn_like(grads_MP))
         rates = [1.0 / (step + 1 + row) for row in range(len(references))]
@@ -72,7 +72,7 @@ def test_leaving_before_the_first_step() -> None:
     flat_MP = torch.randn(2, LAYOUT.size)
     kept, grads = flat_MP[1:].clone(), torch.randn(1, LAYOUT.size)
     reference = Reference(kept[0], SETTINGS[1])
-    optimizer = PopulationAdamW(flat_MP, torch.zeros_like(flat_MP), LAYOUT, SETTINGS[:2]).keep([1], kept, grads)
+    optimizer = PopulationAdamW(flat_MP, torch.zeros_like(flat_MP), LAYOUT, SETTINGS[:2]).keep([1], kept, grads, LAYOUT)
     reference.step(grads[0], 1.0)
     optimizer.step([1.0])
     torch.testing.assert_close(kept[0], reference.flat(), atol=1e-6, rtol=1e-6)

@@ -26,12 +26,12 @@ KINDS = ("bert", "xlm-roberta")
 PLAIN = TrainingSettings(epochs=4, batch_size=8, learning_rate=1e-3, dropout=0.0, keep="last")
 
 
-def run(tasks: Sequence[Task], model: Model, trains: Trains, **more: Any) -> dict[str, Finished]:
-    return {finished.task.name: finished for finished in train_population(tasks, model, trains, Clock(), **more)}
+def run(tasks: Sequence[Task], model: Model, **more: Any) -> dict[str, Finished]:
+    return {finished.task.name: finished for finished in train_population(tasks, model, Clock(), **more)}
 
 
 def task(name: str, model: Model, trains: Trains, train: Encoded, dev: Encoded, settings: TrainingSettings) -> Task:
-    return Task(name, lambda: model.start(trains, name), train, dev, settings, (name,))
+    return Task(name, trains, lambda: model.start(trains, name), train, dev, settings, (name,))
 
 
 def nothing(encoded: Encoded) -> Encoded:
@@ -58,10 +58,10 @@ def test_a_population_equals_its_members(kind: str, dropout: float, make_model: 
     }
     dev = make_encoded(6, 99)
     tasks = [task(name, model, trains, make_encoded(n, seed), dev, s) for seed, (name, (n, s)) in enumerate(plan.items())]
-    together = run(tasks, model, trains)
+    together = run(tasks, model)
     assert list(together) == ["short", "middle", "long"], "in the order of finishing: after 2, 12 and 25 steps"
     for each in tasks:
-        alone = run([each], model, trains)[each.name]
+        alone = run([each], model)[each.name]
         assert (alone.flat - each.start()).abs().max() > 1e-3
         torch.testing.assert_close(together[each.name].flat, alone.flat, atol=2e-4, rtol=0)
         for ours, theirs in zip(together[each.name].history, alone.history, strict=True):
@@ -73,13 +73,14 @@ def test_a_population_equals_its_members(kind: str, dropout: float, make_model: 
 def test_dropout_matters_and_is_each_learners_own(make_model: Any, make_encoded: Any) -> None:
     model, encoded = make_model(), make_encoded(16)
     settings = dataclasses.replace(PLAIN, dropout=0.2)
+    trains = LoRA(rank=4, dropout=0.2)
     tasks = [
-        Task(name, lambda: model.start(LoRA(rank=4), "x"), encoded, nothing(encoded), settings, ("batches", name))
+        Task(name, trains, lambda: model.start(trains, "x"), encoded, nothing(encoded), settings, ("batches", name))
         for name in ("a", "b")
     ]
-    together = run(tasks, model, LoRA(rank=4, dropout=0.2))
+    together = run(tasks, model)
     assert (together["a"].flat - together["b"].flat).abs().max() > 1e-4
-    without = run(tasks[:1], model, LoRA(rank=4, dropout=0.0))["a"]
+    without = run([dataclasses.replace(tasks[0], trains=LoRA(rank=4, dropout=0.0))], model)["a"]
     assert (together["a"].flat - without.flat).abs().max() > 1e-4
 
 
@@ -90,7 +91,7 @@ def test_twice_the_same_bits(trains: Trains, make_model: Any, make_encoded: Any)
     finished = []
     for global_seed in (1, 2):
         torch.manual_seed(global_seed)
-        finished.append(run([task("a", model, trains, encoded, encoded, settings)], model, trains)["a"])
+        finished.append(run([task("a", model, trains, encoded, encoded, settings)], model)["a"])
     assert torch.equal(finished[0].flat, finished[1].flat)
     assert [e._replace(seconds=0) for e in finished[0].history] == [e._replace(seconds=0) for e in finished[1].history]
 
@@ -102,9 +103,9 @@ def test_learners_that_cannot_share_a_base_are_our_own_mistake(make_model: Any, 
             task(str(i), model, trains, encoded, encoded, dataclasses.replace(PLAIN, dropout=d)) for i, d in enumerate(dropouts)
         ]
         with pytest.raises(AssertionError, match="share"):
-            run(tasks, model, trains)
+            run(tasks, model)
     with pytest.raises(AssertionError, match="empty"):
-        run([], model, Full())
+        run([], model)
 
 
 # --- learning, stopping, keeping
@@ -114,7 +115,7 @@ def test_learners_that_cannot_share_a_base_are_our_own_mistake(make_model: Any, 
 def test_it_learns(trains: Trains, make_model: Any, make_encoded: Any) -> None:
     model, encoded, dev = make_model(), make_encoded(96, 0), make_encoded(30, 1)
     settings = TrainingSettings(epochs=16, batch_size=8, learning_rate=5e-3, dropout=0.0)
-    finished = run([task("a", model, trains, encoded, dev, settings)], model, trains)["a"]
+    finished = run([task("a", model, trains, encoded, dev, settings)], model)["a"]
     losses = [epoch.train_loss for epoch in finished.history]
     assert losses[-1] < losses[0] / 10
     scores = [epoch.dev_f1 for epoch in finished.history]
@@ -128,7 +129,7 @@ def test_a_fresh_learner_has_the_loss_of_a_uniform_guess(make_model: Any, make_e
     """Of five classes with logits of about 0: ln 5 = 1.609."""
     model, encoded = make_model(), make_encoded(8)
     settings = dataclasses.replace(PLAIN, epochs=1, batch_size=8)
-    finished = run([task("a", model, Full(), encoded, nothing(encoded), settings)], model, Full())["a"]
+    finished = run([task("a", model, Full(), encoded, nothing(encoded), settings)], model)["a"]
     assert finished.history[0].train_loss == pytest.approx(math.log(5), abs=0.05)
 
 
@@ -162,21 +163,21 @@ def test_early_stopping_and_the_epoch_kept(
     settings = dataclasses.replace(PLAIN, epochs=6, patience=patience, keep="best", schedule="constant", warmup=0.0)
     learner = task("a", model, Full(), encoded, encoded, settings)
     scripted(monkeypatch, scores)
-    finished = run([learner], model, Full())["a"]
+    finished = run([learner], model)["a"]
     assert [epoch.dev_f1 for epoch in finished.history] == list(scores[:num_epochs])
     assert [epoch.epoch for epoch in finished.history] == list(range(1, num_epochs + 1))
     assert finished.kept_epoch == kept
     # With a constant rate the weights of epoch n are those of a training of n epochs.
     shorter = dataclasses.replace(learner, settings=dataclasses.replace(settings, epochs=kept, keep="last", patience=None))
     scripted(monkeypatch, scores)
-    assert torch.equal(finished.flat, run([shorter], model, Full())["a"].flat)
+    assert torch.equal(finished.flat, run([shorter], model)["a"].flat)
 
 
 @pytest.mark.parametrize("keep", ["best", "last"])
 def test_without_dev_utterances_the_last_weights_are_kept(keep: Any, make_model: Any, make_encoded: Any) -> None:
     model, encoded = make_model(), make_encoded(8)
     settings = dataclasses.replace(PLAIN, epochs=3, keep=keep, patience=1)
-    finished = run([task("a", model, Full(), encoded, nothing(encoded), settings)], model, Full())["a"]
+    finished = run([task("a", model, Full(), encoded, nothing(encoded), settings)], model)["a"]
     assert all(math.isnan(epoch.dev_f1) for epoch in finished.history)
     assert (len(finished.history), finished.kept_epoch) == (3, 3), "nothing is measured, so nothing stops it"
 
@@ -185,7 +186,7 @@ def test_keep_last(make_model: Any, make_encoded: Any, monkeypatch: pytest.Monke
     model, encoded = make_model(), make_encoded(8)
     scripted(monkeypatch, (0.9, 0.1, 0.2))
     settings = dataclasses.replace(PLAIN, epochs=3, keep="last")
-    finished = run([task("a", model, Full(), encoded, encoded, settings)], model, Full())["a"]
+    finished = run([task("a", model, Full(), encoded, encoded, settings)], model)["a"]
     assert finished.kept_epoch == 3
 
 
@@ -198,11 +199,11 @@ def test_early_stopping_in_a_population(make_model: Any, make_encoded: Any) -> N
         task("hopeless", model, trains, make_encoded(8, 1), dev, hopeless),
         task("steady", model, trains, make_encoded(16, 2), dev, dataclasses.replace(PLAIN, epochs=5)),
     ]
-    together = run(tasks, model, trains)
+    together = run(tasks, model)
     assert len(together["hopeless"].history) == 2
     assert torch.equal(together["hopeless"].flat, tasks[0].start())
     assert len(together["steady"].history) == 5
-    torch.testing.assert_close(together["steady"].flat, run(tasks[1:], model, trains)["steady"].flat, atol=2e-4, rtol=0)
+    torch.testing.assert_close(together["steady"].flat, run(tasks[1:], model)["steady"].flat, atol=2e-4, rtol=0)
 
 
 def test_what_a_watcher_is_told_and_the_clock_measures(make_model: Any, make_encoded: Any) -> None:
@@ -221,7 +222,7 @@ def test_what_a_watcher_is_told_and_the_clock_measures(make_model: Any, make_enc
         task(name, model, trains, make_encoded(n, n), make_encoded(3), dataclasses.replace(PLAIN, epochs=2))
         for name, n in (("a", 10), ("b", 5))
     ]
-    list(train_population(tasks, model, trains, clock, Notes()))
+    list(train_population(tasks, model, clock, Notes()))
     assert sum(seen) == 2 * (10 + 5)
     assert ended == [("b", 1), ("a", 1), ("b", 2), ("a", 2)]
     assert all(clock.seconds()[purpose] > 0 for purpose in ("data", "training", "evaluation"))
@@ -231,7 +232,7 @@ def test_nothing_given_is_changed(make_model: Any, make_encoded: Any) -> None:
     model, encoded = make_model(), make_encoded(8)
     base = {name: tensor.clone() for name, tensor in model.base.items()}
     for trains in (Full(), LoRA(rank=2)):
-        run([task("a", model, trains, encoded, encoded, PLAIN)], model, trains)
+        run([task("a", model, trains, encoded, encoded, PLAIN)], model)
     assert all(torch.equal(model.base[name], base[name]) for name in base)
 
 
@@ -240,8 +241,8 @@ def test_a_cut_vocabulary_trains_to_the_same_numbers(make_model: Any, make_encod
     vocabulary = used_vocabulary([encoded.ids], special=[0, 1, 2, 3], full_size=whole.pretrained.vocabulary_size)
     cut = build_model(whole.pretrained, vocabulary, whole.labels)
     compact = dataclasses.replace(encoded, ids=vocabulary.compact(encoded.ids).astype("int32"))
-    first = run([task("a", whole, Full(), encoded, encoded, PLAIN)], whole, Full())["a"]
-    second = run([task("a", cut, Full(), compact, compact, PLAIN)], cut, Full())["a"]
+    first = run([task("a", whole, Full(), encoded, encoded, PLAIN)], whole)["a"]
+    second = run([task("a", cut, Full(), compact, compact, PLAIN)], cut)["a"]
     assert len(second.flat) < len(first.flat)
     kept = torch.from_numpy(vocabulary.kept)
     of_whole, of_cut = whole.layout(Full()).unpack(first.flat), cut.layout(Full()).unpack(second.flat)

@@ -36,12 +36,12 @@ KINDS = ("bert", "xlm-roberta")
 PLAIN = TrainingSettings(epochs=4, batch_size=8, learning_rate=1e-3, dropout=0.0, keep="last")
 
 
-def run(tasks: Sequence[Task], model: Model, trains: Trains, **more: Any) -> dict[str, Finished]:
-    return {finished.task.name: finished for finished in train_population(tasks, model, trains, Clock(), **more)}
+def run(tasks: Sequence[Task], model: Model, **more: Any) -> dict[str, Finished]:
+    return {finished.task.name: finished for finished in train_population(tasks, model, Clock(), **more)}
 
 
 def task(name: str, model: Model, trains: Trains, train: Encoded, dev: Encoded, settings: TrainingSettings) -> Task:
-    return Task(name, lambda: model.start(trains, name), train, dev, settings, (name,))
+    return Task(name, trains, lambda: model.start(trains, name), train, dev, settings, (name,))
 
 
 def nothing(encoded: Encoded) -> Encoded:
@@ -65,18 +65,20 @@ def as_task_model(model: Model) -> Any:
     return module.train()
 
 
-def step_losses(model: Model, trains: Trains, only: Task, monkeypatch: pytest.MonkeyPatch) -> tuple[Finished, list[float]]:
-    """Train one learner and note each step's loss."""
+def step_losses(
+    model: Model, first: Task, monkeypatch: pytest.MonkeyPatch, beside: Sequence[Task] = ()
+) -> tuple[Finished, list[float]]:
+    """Train a learner, alone or with others beside it, and note each of its steps' loss."""
     losses: list[float] = []
     original = training._Population._losses
 
-    def noting(self: Any, batch: Any, counts: Any) -> Tensor:
-        losses_M = original(self, batch, counts)
+    def noting(self: Any, *arguments: Any) -> Tensor:
+        losses_M = original(self, *arguments)
         losses.append(float(losses_M[0].detach()))
         return losses_M
 
     monkeypatch.setattr(training._Population, "_losses", noting)
-    return run([only], model, trains)[only.name], losses
+    return run([first, *beside], model)[first.name], losses
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -95,7 +97,7 @@ def test_full_equals_a_plain_loop_on_transformers(
     with torch.no_grad():
         module.classifier.weight.copy_(start[HEAD_WEIGHT])
         module.classifier.bias.copy_(start[HEAD_BIAS])
-    finished, ours = step_losses(model, Full(), learner, monkeypatch)
+    finished, ours = step_losses(model, learner, monkeypatch)
     theirs = plain_loop(module, encoded, settings, ("a",))
     assert len(ours) == len(theirs) == 20
     torch.testing.assert_close(torch.tensor(ours), torch.tensor(theirs), atol=2e-5, rtol=0)
@@ -114,11 +116,13 @@ def test_full_equals_a_plain_loop_on_transformers(
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft asks transformers for it
+@pytest.mark.parametrize("ranks_beside", [(), (2, 8)], ids=["alone", "between ranks 2 and 8"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_lora_equals_a_plain_loop_on_peft(
-    kind: str, make_model: Any, make_encoded: Any, plain_loop: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """20 steps from the same factors. Float32: losses within 2e-5, factors and head within 2e-4."""
+    kind: str, ranks_beside: Sequence[int],
+    make_model: Any, make_encoded: Any, plain_loop: Any, monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """20 steps of rank 4 from the same factors. Float32: losses within 2e-5, factors and head within 2e-4."""
     peft = pytest.importorskip("peft")
     model, encoded = make_model(kind), make_encoded(40)
     trains = LoRA(rank=4, alpha=8, dropout=0.0)
@@ -140,7 +144,11 @@ def test_lora_equals_a_plain_loop_on_peft(
     with torch.no_grad():
         for name, parameter in factors.items():
             parameter.copy_(start[name])
-    finished, ours = step_losses(model, trains, learner, monkeypatch)
+    beside = [
+        task(f"r{rank}", model, LoRA(rank=rank, dropout=0.0), make_encoded(36, rank), nothing(encoded), PLAIN)
+        for rank in ranks_beside
+    ]
+    finished, ours = step_losses(model, learner, monkeypatch, beside)
     theirs = plain_loop(module, encoded, PLAIN, ("a",))
     assert len(ours) == len(theirs) == 20
     torch.testing.assert_close(torch.tensor(ours), torch.tensor(theirs), atol=2e-5, rtol=0)
@@ -156,10 +164,11 @@ def test_lora_equals_a_plain_loop_on_peft(
 class Halving(Dropout):
     """Halves what it is given, so that where dropout acts can be compared without its masks."""
 
-    def on_hidden(self, x_MBLH: Tensor, residual_MBLH: Tensor | None = None) -> Tensor:
-        return x_MBLH * 0.5 if residual_MBLH is None else residual_MBLH + x_MBLH * 0.5
+    def on_hidden(self, x_MNH: Tensor, residual_MNH: Tensor | None = None) -> Tensor:
+        return x_MNH * 0.5 if residual_MNH is None else residual_MNH + x_MNH * 0.5
 
-    def attention_mask(self, longest: int, num_learners: int, count: int, heads: int) -> Tensor:
+    def attention_mask(self, grid: tuple[int, int, int], heads: int) -> Tensor:
+        num_learners, count, longest = grid
         return torch.full((num_learners, count, heads, longest, longest), 0.5)
 
     def on_words(self, x_MWH: Tensor, counts: Sequence[int]) -> Tensor:
@@ -183,11 +192,11 @@ def test_dropout_acts_where_transformers_has_it(
         module.classifier.weight.copy_(start[HEAD_WEIGHT])
         module.classifier.bias.copy_(start[HEAD_BIAS])
     monkeypatch.setattr(training, "Dropout", Halving)
-    _, ours = step_losses(model, Full(), learner, monkeypatch)
+    _, ours = step_losses(model, learner, monkeypatch)
     monkeypatch.setattr(torch.nn.functional, "dropout", lambda x, *_, **__: x * 0.5)
     theirs = plain_loop(module, encoded, settings, ("a",))
     torch.testing.assert_close(torch.tensor(ours), torch.tensor(theirs), atol=2e-5, rtol=0)
-    undropped_losses = step_losses(model, Full(), dataclasses.replace(learner, settings=PLAIN), monkeypatch)[1]
+    undropped_losses = step_losses(model, dataclasses.replace(learner, settings=PLAIN), monkeypatch)[1]
     assert abs(undropped_losses[0] - ours[0]) > 0.1
 
 
@@ -213,7 +222,7 @@ def electra(tmp_path: Path, make_model: Any) -> Model:
 def test_a_wrapped_encoder_learns_and_repeats_itself(trains: Trains, electra: Model, make_encoded: Any) -> None:
     encoded = make_encoded(48)
     settings = TrainingSettings(epochs=4, batch_size=8, learning_rate=5e-3)
-    finished = [run([task("a", electra, trains, encoded, encoded, settings)], electra, trains)["a"] for _ in range(2)]
+    finished = [run([task("a", electra, trains, encoded, encoded, settings)], electra)["a"] for _ in range(2)]
     assert torch.equal(finished[0].flat, finished[1].flat)
     assert finished[0].history[-1].train_loss < finished[0].history[0].train_loss / 1.5
 
@@ -225,9 +234,7 @@ def test_a_dropout_that_would_have_no_effect_is_refused(electra: Model, make_enc
         return TrainingSettings(epochs=3, dropout=dropout)
 
     with pytest.raises(AttritionError, match=r"training\.dropout = 0\.3 has no effect on 'hub:.*own configuration \(0\.1\)"):
-        run([task("a", electra, Full(), encoded, encoded, settings(0.3))], electra, Full())
-    flats = {
-        d: run([task("a", electra, Full(), encoded, encoded, settings(d))], electra, Full())["a"].flat for d in (None, 0.1, 0.0)
-    }
+        run([task("a", electra, Full(), encoded, encoded, settings(0.3))], electra)
+    flats = {d: run([task("a", electra, Full(), encoded, encoded, settings(d))], electra)["a"].flat for d in (None, 0.1, 0.0)}
     assert torch.equal(flats[None], flats[0.1])
     assert not torch.equal(flats[None], flats[0.0])

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from attrition.metrics.by_group import members
 from attrition.metrics.donors import effects_LL
 from attrition.metrics.hops import mbt_LH, mft_LH
 from attrition.metrics.means import mean_measured
+from attrition.metrics.result import nulls_for_nan
 from attrition.metrics.several import Floats, Matrices, as_orders, languages_of, per_order
 from attrition.metrics.shift import shift_fixed_L, shift_growing_L
 from attrition.names import look_up
@@ -160,12 +162,35 @@ def group_difference(
     return _estimate(f"{first} - {second}", measure, difference, len(values_OL), level)
 
 
+def trained_of(matrices: Matrices) -> tuple[str, ...]:
+    """The languages that some order trained, in the sequence of the columns."""
+    orders = as_orders(matrices)
+    trained = {language for R in orders for stage in R.trained for language in stage}
+    return tuple(language for language in languages_of(orders) if language in trained)
+
+
+def by_group_json(matrices: Matrices, groups: Mapping[str, str], *, num_resamples: int = 1000, seed: int = 0) -> dict[str, Any]:
+    """`by_group` as JSON holds it: group, then measure; None for what is undefined.
+
+    >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
+    >>> by_group_json(R, {"a": "Latn", "b": "Thai", "c": "Latn"})["Thai"]["final"]
+    {'mean': 0.5, 'num_languages': 1, 'over_languages': [None, None], 'over_orders': [None, None]}
+    """
+    found: dict[str, Any] = {}
+    for each in by_group(matrices, groups, num_resamples=num_resamples, seed=seed):
+        found.setdefault(each.group, {})[each.measure] = {
+            "mean": each.mean,
+            "num_languages": each.num_languages,
+            "over_languages": [each.over_languages.low, each.over_languages.high],
+            "over_orders": [each.over_orders.low, each.over_orders.high],
+        }
+    whole: dict[str, Any] = nulls_for_nan(found)
+    return whole
+
+
 def _members(matrices: Matrices, groups: Mapping[str, str]) -> dict[str, NDArray[np.int64]]:
     """Per group the places of its trained languages among all columns."""
-    orders = as_orders(matrices)
-    languages = languages_of(orders)
-    trained = {language for R in orders for stage in R.trained for language in stage}
-    inside = members([language for language in languages if language in trained], groups)
+    languages, inside = languages_of(as_orders(matrices)), members(trained_of(matrices), groups)
     return {name: np.array([languages.index(language) for language in of_it]) for name, of_it in inside.items()}
 
 

@@ -12,6 +12,7 @@ from attrition.cli.progress import TerminalWatcher
 from attrition.corpus.cache import cache_folder
 from attrition.run.estimate import EFFICIENCY, estimate
 from attrition.run.prepare import prepare
+from attrition.run.side_by_side import in_words
 from attrition.run.spec import Study
 from attrition.run.store import Store
 
@@ -51,7 +52,8 @@ def show_plan(study: Study, folder: Path, pack: Path | None = None) -> None:
     out.print(
         f"{plan.num_stages} stages, {len(plan.jobs)} to train: {plan.num_stages - len(plan.jobs)} are shared between runs."
     )
-    stored = frozenset(Store(folder).keys("stages")) & plan.jobs.keys()
+    store = Store(folder)
+    stored, scored = frozenset(store.keys("stages")) & plan.jobs.keys(), frozenset(store.keys("evaluations"))
     if stored:
         out.print(f"{len(stored)} of them lie in {escape(str(folder))} already.", soft_wrap=True)
     languages = study.languages
@@ -60,7 +62,10 @@ def show_plan(study: Study, folder: Path, pack: Path | None = None) -> None:
         f"{len(languages)} languages, {train:,} training utterances in all; {len(prepared.vocabulary):,} of "
         f"{prepared.vocabulary.full_size:,} sub-tokens in use."
     )
-    cost = estimate(prepared, stored)
+    out.print(prepared.scored_on.statement)
+    if said := in_words(prepared):
+        out.print(said, soft_wrap=True, highlight=False)
+    cost = estimate(prepared, stored, scored)
     out.print(
         f"About [bold]{_duration(cost.seconds)}[/] on this machine, {cost.memory_bytes / 1e9:.1f} GB of memory for parameters, "
         f"{cost.disk_bytes / 1e9:.1f} GB of disk."

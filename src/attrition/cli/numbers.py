@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -13,6 +13,25 @@ from rich.table import Table
 
 from attrition.cli.console import out
 from attrition.names import AttritionError
+
+if TYPE_CHECKING:
+    from attrition.matrix import RMatrix
+
+
+Groupings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--group",
+        metavar="FILE",
+        help='Compare groups of languages: CSV with the header locale,group, TOML lines de-DE = "west", or a known grouping, '
+        "as script (may be repeated).",
+    ),
+]
+
+_OF_GROUPS = (
+    "groups holds means over a group's languages of each one's mean over files, with 95% bootstrap intervals over languages "
+    "and over files; there shifts are gains, and mft and mbt changes of P, means over hops, whatever the settings."
+)
 
 
 def metrics(
@@ -23,6 +42,7 @@ def metrics(
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A convention, as cbt=literal (may be repeated).")
     ] = None,
+    groupings: Groupings = None,
 ) -> None:
     """Every metric of anyone's matrices: CFT, CBT, MFT, MBT, donors and receivers.
 
@@ -30,8 +50,10 @@ def metrics(
     scores from 0 to 1, an empty cell where nothing was measured. Several files are several orders.
 
     [dim]attrition metrics runs/massive-small/runs/*/matrix.csv
-    attrition metrics order1.csv order2.csv --json --set cbt=literal[/]
+    attrition metrics order1.csv order2.csv --json --set cbt=literal
+    attrition metrics order1.csv order2.csv --group typology.csv[/]
     """
+    from attrition.matrix import RMatrix
     from attrition.metrics import metrics_json
 
     conventions = {}
@@ -41,12 +63,49 @@ def metrics(
             raise AttritionError(f"--set {each!r} is not KEY=VALUE. Write for example --set cbt=literal")
         conventions[key.strip()] = value.strip()
     result = metrics_json(files, settings=conventions)
+    if groupings:
+        matrices = [RMatrix.from_csv(path) for path in files]
+        result["groups"] = {by: _by_group(matrices, by) for by in groupings}
+        result["conventions"]["statements"].append(_OF_GROUPS)
     if as_json:
         typer.echo(json.dumps(result, indent=1, ensure_ascii=False, allow_nan=False))
         return
     _show_matrices(result)
     if len(result["shift_growing"]) > 1:
         _show_languages(result)
+    for by, groups in result.get("groups", {}).items():
+        _show_groups(by, groups)
+
+
+def _by_group(matrices: list[RMatrix], by: str) -> dict[str, Any]:
+    from attrition.analysis.groups import by_group_json, trained_of
+    from attrition.languages import grouping
+
+    return by_group_json(matrices, grouping(by, trained_of(matrices)))
+
+
+def _show_groups(by: str, groups: dict[str, Any]) -> None:
+    from attrition.analysis.groups import MEASURES
+
+    title = f"By {escape(by)}: mean [95% over languages] [95% over orders]"
+    table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
+    table.add_column("Group")
+    table.add_column("", justify="right")
+    shown = ("final", "shift_growing", "shift_fixed", "mft", "mbt")
+    for name in shown:
+        table.add_column(MEASURES[name].title)
+    for group, measures in groups.items():
+        cells = [
+            " ".join((_number(each["mean"]), *map(_interval, (each["over_languages"], each["over_orders"]))))
+            for each in (measures[name] for name in shown)
+        ]
+        table.add_row(escape(group), str(max(measures[name]["num_languages"] for name in shown)), *cells)
+    out.print(table)
+
+
+def _interval(ends: list[float | None]) -> str:
+    low, high = ends
+    return escape(f"[{_number(low)} {_number(high)}]") if low is not None else "–"
 
 
 def _show_matrices(result: dict[str, Any]) -> None:

@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 
 from attrition.cli.console import out, tell
+from attrition.cli.numbers import Groupings
 
 if TYPE_CHECKING:
     from attrition.run.spec import Study
@@ -76,13 +77,15 @@ def report(
         list[Path] | None,
         typer.Option("--beside", metavar="RUNS", help="Show another study's runs too, as another model's (may be repeated)."),
     ] = None,
+    groupings: Groupings = None,
 ) -> None:
     """Make the report of a results folder again; needs no model and no torch.
 
     [dim]attrition report runs/massive-small
-    attrition report runs/cuts-blanks --beside runs/cuts-graphemes[/]
+    attrition report runs/cuts-blanks --beside runs/cuts-graphemes
+    attrition report runs/massive-small --group typology.csv[/]
     """
-    _report(folder, beside or [])
+    _report(folder, beside or [], groupings or [])
 
 
 def _run(path: Path, folder: Path | None, changes: list[str], *, dry_run: bool = False, with_report: bool = True) -> None:
@@ -143,10 +146,15 @@ def _show(folder: Path) -> None:
     )
 
 
-def _report(folder: Path, beside: Sequence[Path] = ()) -> None:
+def _report(folder: Path, beside: Sequence[Path] = (), groupings: Sequence[str] = ()) -> None:
     from attrition.cli.console import counting
     from attrition.report.page import make_report
 
     with counting("Drawing the report") as progress:
-        page = make_report(folder, beside=beside, progress=lambda done, total, what: progress(f"Drawing {what}", done, total))
+        page = make_report(
+            folder,
+            beside=beside,
+            groupings=groupings,
+            progress=lambda done, total, what: progress(f"Drawing {what}", done, total),
+        )
     tell(f"Report: [bold]{escape(str(page))}[/]")

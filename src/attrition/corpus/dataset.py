@@ -121,7 +121,7 @@ class Dataset:
         available = len(whole)
         if size is None and not disjoint:
             return np.arange(available)
-        ranks = _ranks(whole.utterance_ids, self.sizes.seed, split)
+        rank = ranks(whole.utterance_ids, int(numpy_stream("sample", self.sizes.seed, split).integers(2**63)))
         if disjoint:
             # Every language takes the ids whose rank falls to it, so that no id is drawn twice.
             place = sorted(self.languages).index(language)
@@ -136,7 +136,7 @@ class Dataset:
                 f"corpus.sizes.{split} = {size}, but {language} has only {len(mine)} {split} utterances{divided}. "
                 "Ask for fewer."
             )
-        chosen = mine[np.argsort(ranks[mine], kind="stable")[:size]]
+        chosen = mine[np.argsort(rank[mine], kind="stable")[:size]]
         return np.sort(chosen)
 
     def _language(self, language: str) -> dict[Split, Encoded]:
@@ -198,9 +198,8 @@ def text_of_codes(codes: NDArray[np.generic]) -> NDArray[np.str_]:
     return np.ascontiguousarray(codes).view(kind).reshape(-1) if codes.size else np.zeros(len(codes), kind)
 
 
-def _ranks(ids: NDArray[np.str_], seed: int, split: Split) -> NDArray[np.uint64]:
-    """A random number for each id, the same whatever else is drawn."""
-    salt = int(numpy_stream("sample", seed, split).integers(2**63))
+def ranks(ids: NDArray[np.str_], salt: int) -> NDArray[np.uint64]:
+    """A random number for each id, the same whatever else is drawn: the ids of lowest rank are a random sample."""
     return np.array([_hash(f"{salt}:{name}") for name in ids], dtype=np.uint64)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 from types import MappingProxyType
 
-from attrition.analysis.groups import MEASURES, GroupEstimate, by_group
+from attrition.analysis.groups import MEASURES, GroupEstimate, by_group, trained_of
 from attrition.analysis.pairwise import DonorsAndReceivers, Ranked, donors_and_receivers
 from attrition.analysis.position import position_adjusted
 from attrition.languages import LANGUAGES, grouping
@@ -23,6 +24,20 @@ SHOWN_GROUPINGS = MappingProxyType({"latin": "", "vitality": "vitality: "})
 
 GROUPINGS = MappingProxyType({**SHOWN_GROUPINGS, "script": "script: ", "family": "family: ", "branch": "branch: "})
 """All groupings, for the file."""
+
+GROUPING_MEASURES = ("final", "change", "shift_growing", "shift_fixed", "mft", "mbt")
+"""What is shown of each group of a grouping that was asked for."""
+
+_GROUP_COLUMNS = (
+    *(Column(title="Group"), Column(title="Measure"), Column(title="Languages", digits=0)),
+    Column(title="Mean", times=100, digits=2),
+    *(
+        Column(title=f"95% over {over}, {end}", group=f"95% over {over}", short=end, times=100, digits=2)
+        for over in ("languages", "orders")
+        for end in ("low", "high")
+    ),
+)
+_GROUP_CAPTION = "In points; bootstrap intervals, – where there are fewer than two to draw from."
 
 SHOWN_MEASURES = ("final", "change", "shift_fixed", "mft", "mbt")
 """What the page shows of each group; the file has every measure."""
@@ -44,6 +59,27 @@ def language_tables(results: Results) -> tuple[tuple[Table, ...], tuple[Table, .
     shown = _groups_table("groups", "Groups of languages", matrices, SHOWN_GROUPINGS, SHOWN_MEASURES, which)
     every = _groups_table("groups-all", "Every group and measure", matrices, GROUPINGS, tuple(MEASURES), which)
     return (languages, shown), (every, pairs)
+
+
+def grouping_tables(results: Results, groupings: Sequence[str]) -> tuple[Table, ...]:
+    """For each grouping, a name or a user's own file, a table: every method, group and measure that is defined.
+
+    Raises:
+        AttritionError: a grouping is unknown or cannot be read, or leaves out a language that was trained.
+    """
+    return tuple(_grouping_table(results, by, number) for number, by in enumerate(groupings, start=1))
+
+
+def _grouping_table(results: Results, by: str, number: int) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for series, runs in results.series.items():
+        matrices = [run.matrix for run in runs]
+        estimates = by_group(matrices, grouping(by, trained_of(matrices)), measures=GROUPING_MEASURES)
+        label = results.series_labels[series]
+        rows += [(label, each.group, *_group_row(each)) for each in estimates if not math.isnan(each.mean)]
+    columns = (Column(title="Method"), *_GROUP_COLUMNS)
+    caption = f"Every language's mean over orders and seeds, and the mean of these over a group. {_GROUP_CAPTION}"
+    return Table(name=f"groups-{number}", title=f"By {Path(by).name}", columns=columns, rows=tuple(rows), caption=caption)
 
 
 def _languages_table(matrices: Sequence[RMatrix], found: DonorsAndReceivers, which: str) -> Table:
@@ -118,15 +154,8 @@ def _groups_table(
     for by, before in groupings.items():
         estimates = by_group(matrices, grouping(by, languages_of(matrices)), measures=measures)
         rows += [(before + estimate.group, *_group_row(estimate)) for estimate in estimates]
-    columns = [Column(title="Group"), Column(title="Measure"), Column(title="Languages", digits=0)]
-    columns.append(Column(title="Mean", times=100, digits=2))
-    for over in ("languages", "orders"):
-        columns += [
-            Column(title=f"95% over {over}, {end}", group=f"95% over {over}", short=end, times=100, digits=2)
-            for end in ("low", "high")
-        ]
-    caption = f"{which} In points; bootstrap intervals, – where there are fewer than two to draw from."
-    return Table(name=name, title=title, columns=tuple(columns), rows=tuple(rows), caption=caption)
+    caption = f"{which} {_GROUP_CAPTION}"
+    return Table(name=name, title=title, columns=_GROUP_COLUMNS, rows=tuple(rows), caption=caption)
 
 
 def _group_row(estimate: GroupEstimate) -> tuple[Cell, ...]:

@@ -22,7 +22,7 @@ from attrition.report.export import FIGURE_KINDS, TABLE_KINDS, write_figures, wr
 from attrition.report.figures import Figure, plain
 from attrition.report.heat_maps import heat_maps, transfer_maps
 from attrition.report.labels import unbroken_locales
-from attrition.report.language_tables import language_tables
+from attrition.report.language_tables import grouping_tables, language_tables
 from attrition.report.paper_claims import paper_claims
 from attrition.report.paper_figures import paper_figures, series_choices
 from attrition.report.paper_tables import paper_tables
@@ -52,7 +52,9 @@ class Chapter:
     files: tuple[Table, ...] = ()
 
 
-def make_report(folder: Path, *, beside: Sequence[Path] = (), progress: Progress | None = None) -> Path:
+def make_report(
+    folder: Path, *, beside: Sequence[Path] = (), groupings: Sequence[str] = (), progress: Progress | None = None
+) -> Path:
     """Writes `<folder>/report/`: index.html, figures/ and tables/; returns the path of the page.
 
     The page needs nothing but itself: it opens without a network, and the folder may be moved.
@@ -60,15 +62,16 @@ def make_report(folder: Path, *, beside: Sequence[Path] = (), progress: Progress
     Args:
         folder: a study's results folder, as `attrition run` writes it.
         beside: results folders whose runs are shown beside this study's, such as those of another model.
+        groupings: what else languages are to be compared by, each as `attrition.languages.grouping` takes it.
         progress: called before each file with (done, total, name).
 
     Raises:
-        AttritionError: there is no finished run, a result file is malformed, or the report cannot be written.
+        AttritionError: there is no finished run, a result file or grouping is malformed, or the report cannot be written.
     """
     results = read_results(folder, beside)
     figures = standard_figures(results)
     tables = standard_tables(results)
-    chapters = paper_chapters(results)
+    chapters = paper_chapters(results, groupings)
     report = folder / "report"
     page = render(results, figures, tables, chapters)
     try:
@@ -93,8 +96,13 @@ def standard_tables(results: Results) -> tuple[Table, ...]:
     return (metrics_by_series(results), *by_run, times_table(results))
 
 
-def paper_chapters(results: Results) -> tuple[Chapter, ...]:
-    """This study beside the paper: its claims, its tables, its figures; whatever the study has the runs for."""
+def paper_chapters(results: Results, groupings: Sequence[str] = ()) -> tuple[Chapter, ...]:
+    """This study beside the paper: its claims, its tables, its figures; whatever the study has the runs for.
+
+    Args:
+        results: of the study.
+        groupings: what else languages are to be compared by.
+    """
     beside = Chapter(
         anchor="paper",
         title="Beside the paper",
@@ -123,7 +131,7 @@ def paper_chapters(results: Results) -> tuple[Chapter, ...]:
         text="Who gives and who takes. D[a, b] is the change of F1 on b when a is trained; a donor's strength is its mean "
         "over b, a receiver's its mean over a. What a stage did to the languages learned before is also shown adjusted for its "
         "position: late stages have more to forget.",
-        tables=shown,
+        tables=(*shown, *grouping_tables(results, groupings)),
         files=files,
     )
     chapters = (languages, beside, verdicts)
@@ -161,6 +169,7 @@ def render(results: Results, figures: Sequence[Figure], tables: Sequence[Table],
         warnings=_warnings(results),
         contents=_contents(figures, chapters),
         words=_words(results.runs),
+        scored=_scored(results.runs),
         runs=results.runs,
         first_run=_first_run(results.runs).key,
         figures={figure.name: figure for figure in figures},
@@ -261,6 +270,20 @@ def _words(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
     for run in runs:
         said.setdefault(tuple(run_words(run)), []).append(run.label)
     return [("; ".join(labels), list(sentences)) for sentences, labels in said.items()]
+
+
+def _scored(runs: Sequence[Run]) -> list[str]:
+    """What was scored and how far the scores are to be trusted, once for all runs of which the same is to be said."""
+    errors: dict[tuple[str, str], list[float]] = {}
+    for run in runs:
+        about = run.spec.scored
+        errors.setdefault((about.statement, about.stands_for), []).extend([] if about.f1_error is None else [about.f1_error])
+    said = "As an estimate for {}, each cell has a standard error of at most {:.2f} points of F1."
+    return [
+        f"{statement} {said.format(stands_for, 100 * max(found)) if found and stands_for else ''}".strip()
+        for (statement, stands_for), found in errors.items()
+        if statement
+    ]
 
 
 def _facts(results: Results) -> list[tuple[str, str]]:

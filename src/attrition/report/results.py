@@ -98,6 +98,14 @@ class CorpusSpec(_Part):
     cuts: dict[str, str] = {}
 
 
+class ScoredSpec(_Part):
+    """What a run was scored on, in sentences; the largest standard error of a cell, and what it is an estimate for."""
+
+    statement: str = ""
+    f1_error: float | None = None
+    stands_for: str = ""
+
+
 class Spec(_Part):
     """Everything that decides a run's numbers, as its spec.json says it."""
 
@@ -113,6 +121,7 @@ class Spec(_Part):
     training: dict[str, Any] = {}
     encoding: dict[str, Any] = {}
     parameters: dict[str, float] = {}
+    scored: ScoredSpec = ScoredSpec()
     warnings: tuple[str, ...] = ()
 
 
@@ -275,7 +284,7 @@ def _read_run(folder: Path, key: str) -> Run:
         folder=folder,
         key=key,
         spec=_spec(raw, folder / "spec.json"),
-        settings=flat({name: value for name, value in raw.items() if name not in ("format", "warnings")}),
+        settings=flat({name: value for name, value in raw.items() if name not in ("format", "scored", "warnings")}),
         matrix=matrix,
         metrics=_metrics(folder / "metrics.json", matrix),
         history=read_history(folder / "history.csv"),

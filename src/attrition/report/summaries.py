@@ -16,7 +16,8 @@ ALIASES = {"average_accuracy": "final_mean", "bwt": "cbt"}
 """Metrics that the literature knows by a second name; they share a column where they are equal."""
 
 IN_POINTS = (
-    "In points, that is F1 × 100; an arrow shows the better side; – is undefined: a joint run learns everything at once."
+    "In points, that is F1 × 100; an arrow shows the better side; – is undefined, as a joint run learns everything at once, "
+    "or was not measured."
 )
 
 

@@ -5,7 +5,7 @@
 A checkpoint belongs to a whole population and not to a learner, although a learner's streams and batches are its own: one
 matrix product over several learners is rounded otherwise than one over others. Only the same learners side by side give the
 same bits as an uninterrupted training. So a population also goes on with a member whose stage is stored already, if it was in
-the checkpoint, until the step at which that member left.
+the checkpoint, until the step at which that member left. Where memory ran out and some of its members wait, that is kept too.
 
 A new checkpoint is whole before the one before it is removed.
 """
@@ -13,6 +13,7 @@ A new checkpoint is whole before the one before it is removed.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +34,7 @@ from attrition.training.optimizer import Moments
 SHARE = 0.02
 """Of the time of a run, checkpoints that are only due to the clock take this much at most."""
 
-_PLAIN = ("name", "step", "epoch", "best_f1", "best_epoch", "diverged", "seconds")
+_PLAIN = ("name", "step", "epoch", "best_f1", "best_epoch", "diverged", "seconds", "turn", "pieces", "shortage")
 
 
 def population_key(jobs: Sequence[str], model: Model, trains: Any) -> str:
@@ -148,6 +149,9 @@ def _state(checkpoint: Checkpoint, row: int, details: Mapping[str, Any]) -> Lear
         flat_P=tensors["flat"],
         best_P=tensors.get("best"),
         moments=tuple(Moments(tensors[f"first.{at}"], tensors[f"second.{at}"]) for at in range(details["num_moments"])),
+        turn=details.get("turn", 0),  # the first checkpoints know of no shortage
+        pieces=details.get("pieces", 1),
+        shortage=details.get("shortage", ""),
     )
 
 
@@ -167,7 +171,7 @@ class Resumable:
 
 
 def find_resumable(
-    store: Store, jobs: Mapping[str, Job], model: Model, most: Callable[[Job], int], warned: Callable[[str], None]
+    store: Store, jobs: Mapping[str, Job], model: Model, most: int | None, warned: Callable[[str], None]
 ) -> list[Resumable]:
     """The newest whole checkpoint of every population that is still to be trained; all others are removed.
 
@@ -175,7 +179,7 @@ def find_resumable(
         store: where they lie.
         jobs: all of the study.
         model: of the study.
-        most: how many learners may train beside a job.
+        most: how many learners may train side by side; None where the machine decides.
         warned: told of each that is damaged, or that does not fit the study as it is now.
 
     Raises:
@@ -206,11 +210,12 @@ def _fitting(
     key: str,
     jobs: Mapping[str, Job],
     model: Model,
-    most: Callable[[Job], int],
+    most: int | None,
     warned: Callable[[str], None],
 ) -> Resumable | None:
     about = store.about("checkpoints", key)
     names, members = about["learners"], about["population"]
+    details = store.checkpoint_details(key)["learners"]
     if all(store.has("stages", name) for name in names):
         return None  # interrupted between the last stage and the removal of the checkpoint
     reason = None
@@ -218,13 +223,13 @@ def _fitting(
         reason = "its stages are not all of this study as it is now"
     elif population_key(members, model, jobs[members[0]].choice.method.trains) != key.rpartition("-")[0]:
         reason = "languages or device have changed since"
-    elif len(names) > most(jobs[names[0]]):
-        reason = f"it is of {len(names)} learners side by side, and machine.population is less now"
+    elif most is not None and (together := max(Counter(each.get("turn", 0) for each in details).values())) > most:
+        reason = f"it is of {together} learners side by side, and machine.population is less now"
     if reason is not None:
         warned(
             f"The checkpoint {store.folder / 'checkpoints' / key} does not fit: {reason}. It was removed, and what it was of "
             "is trained from the beginning of the stage."
         )
         return None
-    steps = tuple(each["step"] for each in store.checkpoint_details(key)["learners"])
+    steps = tuple(each["step"] for each in details)
     return Resumable(key, tuple(jobs[name] for name in members), tuple(jobs[name] for name in names), steps)

@@ -16,24 +16,28 @@ from attrition.corpus.base import Split
 from attrition.corpus.cache import cache_folder
 from attrition.corpus.encoded import Encoded, join
 from attrition.files import write_whole, writing
-from attrition.methods import Full, LoRA, Trains
+from attrition.methods import Full, Trains
 from attrition.names import AttritionError
 from attrition.run.checkpoints import CheckpointKeeper, Resumable, find_resumable, population_key, states_of
 from attrition.run.environment import deterministic, environment
 from attrition.run.estimate import refuse_too_large
+from attrition.run.evaluation import reusable
 from attrition.run.folder import EARLIER, in_precision_of, locked, put_aside, refuse_other_study
 from attrition.run.keys import evaluation_key
 from attrition.run.prepare import Prepared, num_threads, prepare
 from attrition.run.restore import restored
-from attrition.run.results import write_run
+from attrition.run.results import has_before, write_run
+from attrition.run.side_by_side import crew, in_words
 from attrition.run.spec import Study, resolved
 from attrition.run.stop import Stopped, StopRequests
 from attrition.run.store import KEPT, DamagedError, Store, StoredEvaluation, StoredHistory, numpy_tensors
 from attrition.run.study import Job, RunPlan
 from attrition.run.watcher import Watcher
 from attrition.training.clock import Clock, Shares
+from attrition.training.memory import Room
 from attrition.training.model import Model
 from attrition.training.predict import evaluate_each
+from attrition.training.score import Counts
 from attrition.training.train import Finished, Task, train_population
 
 
@@ -59,10 +63,12 @@ def run_study(study: Study, folder: str | Path, watcher: Watcher | None = None, 
         prepared = prepare(in_precision_of(folder, study), watcher, cache_folder(), pack)
         if study.model.precision == "auto" and prepared.study.model.precision != "float32":
             watcher.noted(
-                f'Matrix products in {prepared.study.model.precision}, which this machine is faster at; the rest in float32. '
+                f"Matrix products in {prepared.study.model.precision}, which this machine is faster at; the rest in float32. "
                 'model.precision = "float32" switches this off.'
             )
         refuse_too_large(prepared)
+        if said := in_words(prepared):
+            watcher.noted(said)
         try:
             with writing(folder), StopRequests() as requests:
                 # In this sequence: a study.toml alone would be taken for the user's own.
@@ -71,8 +77,8 @@ def run_study(study: Study, folder: str | Path, watcher: Watcher | None = None, 
                 _Engine(prepared, Store(folder), watcher, requests).run()
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise AttritionError(
-                "There is not enough memory for this study. Lower machine.population, training.batch_size or the rank; "
-                "finished stages are kept."
+                "There is not enough memory for this study, not even for one learner and one utterance at a time. "
+                "Lower the rank or encoding.max_tokens, or take a smaller model; finished stages are kept."
             ) from error
     return folder
 
@@ -84,9 +90,9 @@ class _Engine:
         self._prepared, self._store, self._watcher, self._requests = prepared, store, watcher, requests
         self._study = prepared.study
         self._model: Model = prepared.model
-        self._tests: dict[str, Encoded] = {language: prepared.encoded[language, "test"] for language in self._study.languages}
         self._made_with = environment(prepared.device)
         self._written: set[str] = set()
+        self._rooms: dict[str, Room] = {}
 
     def run(self) -> None:
         """Train, score and write until every run is complete.
@@ -117,14 +123,14 @@ class _Engine:
         while pending:
             ready = [job for job in pending.values() if job.parent not in pending]
             assert ready, "stages wait for each other"
-            for finished, shares in self._train(begun.pop() if begun else self._population(ready), pending):
+            for finished, shares in self._train(begun.pop() if begun else self._crew(ready), pending):
                 job = jobs[finished.task.name]
                 if job.key not in pending:
                     continue  # it was stored after the last checkpoint, and the others needed it beside them
                 self._save(job, finished, shares.take())
                 del pending[job.key]
                 self._watcher.finished(job, self._passes(job) - len(finished.history) * len(finished.task.train))
-                self._evaluation(job.key, job)
+                self._evaluation(job)
                 self._write_complete_runs()
                 shares.take()  # nobody's: it was not spent on training
 
@@ -134,24 +140,18 @@ class _Engine:
                 self._watcher.warned(f"{problem} This stage is trained again ({job.label}).")
                 self._store.discard("stages", job.key)
 
-    def _population(self, ready: Sequence[Job]) -> list[Job]:
-        """The ready jobs that are trained together next: those like the first, up to what the machine's setting allows."""
-        first = ready[0]
-        alike = [
-            job
-            for job in ready
-            if job.choice.method.trains == first.choice.method.trains and self._dropout(job) == self._dropout(first)
-        ]
-        return alike[: self._most(first)]
+    def _crew(self, ready: Sequence[Job]) -> list[Job]:
+        """The ready jobs that are trained together next."""
+        return crew(self._prepared, ready, self._room(ready[0]).learners)
 
-    def _most(self, job: Job) -> int:
-        """How many learners may train beside each other, a job like this among them."""
-        together = isinstance(job.choice.method.trains, LoRA) and self._model.backbone.populations
-        return self._study.machine.population if together else 1
+    def _room(self, job: Job) -> Room:
+        """What is known to fit into memory of learners like a job's."""
+        return self._rooms.setdefault(job.choice.method.trains.kind, Room(self._watcher.warned))
 
-    @staticmethod
-    def _dropout(job: Job) -> float | None:
-        return job.choice.training.dropout
+    @property
+    def _most(self) -> int | None:
+        setting = self._study.machine.population
+        return None if setting == "auto" else setting
 
     def _train(self, begun: Resumable | Sequence[Job], pending: Mapping[str, Job]) -> Iterator[tuple[Finished, Shares]]:
         """Train jobs side by side from their beginning, or from a checkpoint; each comes with the seconds spent."""
@@ -167,16 +167,15 @@ class _Engine:
             states, earlier, number = (), {}, 0
             for job in learners:
                 self._watcher.started(job)
-        trains = learners[0].choice.method.trains
-        key = population_key([job.key for job in population], self._model, trains)
+        key = population_key([job.key for job in population], self._model, learners[0].choice.method.trains)
         clock = Clock()
         shares = Shares(clock, earlier)
         seconds = self._study.machine.checkpoint_seconds
         keeper = CheckpointKeeper(
             self._store, population, key, None if seconds == "none" else seconds, shares, self._requests, number=number
         )
-        tasks = [self._task(job) for job in learners]
-        for finished in train_population(tasks, self._model, trains, clock, self._watcher, keeper, states):
+        tasks, room = [self._task(job) for job in learners], self._room(learners[0])
+        for finished in train_population(tasks, self._model, clock, self._watcher, keeper, states, room):
             yield finished, shares
         keeper.forget()
 
@@ -186,7 +185,8 @@ class _Engine:
         def joined(split: Split) -> Encoded:
             return join([encoded[language, split] for language in job.languages])
 
-        return Task(job.key, lambda: self._start(job), joined("train"), joined("dev"), job.choice.training, job.seed)
+        trains, settings = job.choice.method.trains, job.choice.training
+        return Task(job.key, trains, lambda: self._start(job), joined("train"), joined("dev"), settings, job.seed)
 
     def _passes(self, job: Job) -> int:
         return job.choice.training.epochs * sum(len(self._prepared.encoded[language, "train"]) for language in job.languages)
@@ -229,29 +229,40 @@ class _Engine:
         }
         if finished.diverged:
             self._watcher.warned(f"{job.label}: {finished.diverged}. Its training ends here; what else is in training goes on.")
-        history = StoredHistory(finished.history, finished.kept_epoch, seconds, decay, finished.diverged)
+        history = StoredHistory(finished.history, finished.kept_epoch, seconds, decay, finished.diverged, finished.shortage)
         self._store.save_stage(job.key, about, tensors, history)
 
-    def _evaluation(self, name: str, job: Job, *, before: bool = False) -> StoredEvaluation:
-        """The scores of a stage's model on all test sets, from the store or made now."""
-        key = evaluation_key(name, self._prepared.test_keys, before=before)
+    def _evaluation(self, job: Job, *, before: bool = False) -> StoredEvaluation:
+        """The scores of a stage's model, or of the untrained one before it, from the store or made now."""
+        scored_on = self._prepared.scored_on
+        tests = scored_on.of(job, before=before)
+        key = evaluation_key(job.key, tests, before=before)
         if self._store.has("evaluations", key):
             try:
                 return self._store.load_evaluation(key)
             except DamagedError as error:
                 self._watcher.warned(f"{error} It is made again.")
-        trains = job.choice.method.trains
-        self._watcher.scoring("before training" if before else job.label)
-        flat = self._model.start(trains, *job.seed) if before else self._restore(trains, job.key)
-        clock = Clock()
-        with clock.measure("evaluation"):
-            weights = self._model.weights(trains, flat.to(self._model.device))
-            with self._requests.at_once():
-                counts = evaluate_each(self._model, weights, self._tests)
-        evaluation = StoredEvaluation(counts, clock.seconds()["evaluation"])
-        about = {"stage": name, "before": before, "tests": self._prepared.test_keys, "made_with": self._made_with}
+        there = reusable(self._store, job, scored_on, before=before)
+        missing = {language: name for language, name in tests.items() if language not in there.counts}
+        counts, seconds, together = dict(there.counts), there.seconds, there.together
+        if missing:
+            self._watcher.scoring("before training" if before else job.label)
+            clock = Clock()
+            with clock.measure("evaluation"):
+                counts |= self._scored(job, {language: scored_on.sets[language] for language in missing}, before=before)
+            seconds, together = seconds + clock.seconds()["evaluation"], (*together, missing)
+        drawn_from = {language: scored_on.drawn_from[language] for language in tests if language in scored_on.drawn_from}
+        evaluation = StoredEvaluation({language: counts[language] for language in tests}, seconds, drawn_from)
+        about = {"stage": job.key, "before": before, "tests": tests, "together": together, "made_with": self._made_with}
         self._store.save_evaluation(key, about, evaluation)
         return evaluation
+
+    def _scored(self, job: Job, sets: Mapping[str, Encoded], *, before: bool) -> dict[str, Counts]:
+        trains = job.choice.method.trains
+        flat = self._model.start(trains, *job.seed) if before else self._restore(trains, job.key)
+        weights = self._model.weights(trains, flat.to(self._model.device))
+        with self._requests.at_once():
+            return evaluate_each(self._model, weights, sets, self._room(job))
 
     def _write_complete_runs(self) -> None:
         for run in self._prepared.plan.runs:
@@ -260,11 +271,8 @@ class _Engine:
 
     def _write(self, run: RunPlan) -> None:
         histories = [self._store.load_history(job.key) for job in run.jobs]
-        evaluations = [self._evaluation(job.key, job) for job in run.jobs]
-        before = None
-        if run.method.shared_by == "all":
-            first = run.jobs[0]
-            before = self._evaluation(first.key, first, before=True)
+        evaluations = [self._evaluation(job) for job in run.jobs]
+        before = self._evaluation(run.jobs[0], before=True) if has_before(run, self._prepared.scored_on) else None
         made_with = [self._store.about("stages", job.key).get("made_with", {}) for job in run.jobs]
         for warning in write_run(self._store.folder, run, self._prepared, histories, evaluations, before, made_with):
             self._watcher.warned(warning)

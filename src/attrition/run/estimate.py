@@ -16,7 +16,9 @@ import torch
 from attrition.encoder.precision import Precision
 from attrition.methods import LoRA, Trains
 from attrition.names import AttritionError
+from attrition.run.keys import evaluation_key
 from attrition.run.prepare import Prepared
+from attrition.run.side_by_side import largest_crews
 
 EFFICIENCY: dict[Precision, float] = {"float32": 0.35, "bfloat16": 0.55}
 """Share of the machine's *float32* rate: what is not a matrix product is no faster in bfloat16."""
@@ -55,35 +57,39 @@ def operations_a_token(prepared: Prepared, trains: Trains) -> tuple[float, float
     return 6.0 * base, 2.0 * base
 
 
-def estimate(prepared: Prepared, stored: frozenset[str] = frozenset()) -> Estimate:
-    """The cost of the stages that are not yet in `stored`, if no learner stops early.
+def estimate(prepared: Prepared, stored: frozenset[str] = frozenset(), scored: frozenset[str] = frozenset()) -> Estimate:
+    """The cost of the stages that are not yet in `stored`, if no learner stops early, and of what is not yet in `scored`.
 
     Args:
         prepared: a study.
         stored: keys of stages that need not be trained.
+        scored: keys of evaluations that need not be made.
     """
     rate = matrix_rate(prepared.device)
     encoded = prepared.encoded
-    test_tokens = sum(encoded[language, "test"].num_tokens for language in prepared.study.languages)
+    test_tokens = {language: each.num_tokens for language, each in prepared.scored_on.sets.items()}
     operations, disk = 0.0, 0
     for job in prepared.plan.jobs.values():
+        trains, settings = job.choice.method.trains, job.choice.training
+        train, score = operations_a_token(prepared, trains)
+        tests = prepared.scored_on.of(job)
+        if evaluation_key(job.key, tests) not in scored:
+            operations += score * sum(test_tokens[language] for language in tests)
         if job.key in stored:
             continue
-        trains, settings = job.choice.method.trains, job.choice.training
         disk += prepared.model.layout(trains).size * BYTES
-        train, score = operations_a_token(prepared, trains)
         tokens = {split: sum(encoded[language, split].num_tokens for language in job.languages) for split in ("train", "dev")}
-        operations += settings.epochs * (train * tokens["train"] + score * tokens["dev"]) + score * test_tokens
+        operations += settings.epochs * (train * tokens["train"] + score * tokens["dev"])
     return Estimate(operations / (rate * EFFICIENCY[prepared.precision]), parameter_bytes(prepared), disk, rate)
 
 
 def parameter_bytes(prepared: Prepared) -> int:
     """The encoder, and of the largest population that trains at once parameters, gradients and AdamW's two moments."""
-    choices = [job.choice.method.trains for job in prepared.plan.jobs.values()]
-    most = 0
-    for trains in set(choices):
-        together = min(prepared.study.machine.population, choices.count(trains)) if isinstance(trains, LoRA) else 1
-        most = max(most, 4 * prepared.model.layout(trains).size * BYTES * together)
+    jobs = prepared.plan.jobs.values()
+    sizes = {trains: prepared.model.layout(trains).size for trains in {job.choice.method.trains for job in jobs}}
+    most = max(
+        4 * BYTES * len(crew) * max(sizes[job.choice.method.trains] for job in crew) for crew in largest_crews(prepared, jobs)
+    )
     return sum(tensor.numel() for tensor in prepared.model.base.values()) * BYTES + most
 
 

@@ -13,13 +13,13 @@ import numpy as np
 import torch
 
 from attrition.corpus.base import Split
-from attrition.corpus.dataset import content_key
 from attrition.corpus.encoded import Encoded, EncodingSettings
 from attrition.encoder.precision import Precision, choose_precision
 from attrition.encoder.pretrained import Pretrained
 from attrition.encoder.vocabulary import Vocabulary
 from attrition.methods import Trains
 from attrition.names import AttritionError
+from attrition.run.evaluation import ScoredOn
 from attrition.run.materials import CorpusFacts, gather, refuse_missing_dev, vocabulary_of
 from attrition.run.pack import read_pack
 from attrition.run.spec import Study
@@ -39,17 +39,13 @@ class Prepared:
     labels: tuple[str, ...]
     vocabulary: Vocabulary
     encoded: Mapping[tuple[str, Split], Encoded]
+    scored_on: ScoredOn
     plan: StudyPlan
     device: torch.device
 
     def shapes(self, trains: Trains) -> dict[str, tuple[int, ...]]:
         """Name and shape of every parameter that a learner trains."""
         return self.model.shapes(trains)
-
-    @cached_property
-    def test_keys(self) -> dict[str, str]:
-        """What names each language's test utterances."""
-        return {language: content_key(self.encoded[language, "test"]) for language in self.study.languages}
 
     @property
     def precision(self) -> Precision:
@@ -80,6 +76,10 @@ def prepare(study: Study, watcher: Watcher, cache: Path | None, pack: Path | Non
     materials = gather(study, watcher, cache) if pack is None else read_pack(pack, watcher)
     refuse_missing_dev(study, materials.encoded)
     vocabulary = vocabulary_of(study, materials)
+    encoded = {
+        place: dataclasses.replace(each, ids=vocabulary.compact(each.ids).astype(np.int32))
+        for place, each in materials.encoded.items()
+    }
     return Prepared(
         study=dataclasses.replace(study, model=dataclasses.replace(study.model, precision=precision)),
         corpus=materials.corpus,
@@ -87,10 +87,8 @@ def prepare(study: Study, watcher: Watcher, cache: Path | None, pack: Path | Non
         encoding=materials.encoding,
         labels=materials.labels,
         vocabulary=vocabulary,
-        encoded={
-            place: dataclasses.replace(each, ids=vocabulary.compact(each.ids).astype(np.int32))
-            for place, each in materials.encoded.items()
-        },
+        encoded=encoded,
+        scored_on=ScoredOn.choose(study, encoded),
         plan=plan_study(study, materials.pretrained, materials.labels, materials.encoded, precision),
         device=device,
     )

@@ -16,6 +16,7 @@ import torch
 from attrition.corpus.cache import cache_folder
 from attrition.names import AttritionError
 from attrition.run.environment import deterministic, environment
+from attrition.run.evaluation import together_of
 from attrition.run.keys import evaluation_key
 from attrition.run.prepare import Prepared, prepare
 from attrition.run.restore import restored
@@ -70,10 +71,11 @@ def rescore(
             here = environment(prepared.device)
             trains = job.choice.method.trains
             flat = restored(store, prepared.model, trains, job.key).to(prepared.device)
-            tests = {language: prepared.encoded[language, "test"] for language in prepared.study.languages}
-            counts = evaluate_each(prepared.model, prepared.model.weights(trains, flat), tests)
+            weights, sets, counts = prepared.model.weights(trains, flat), prepared.scored_on.sets, dict[str, Counts]()
+            for together in together_of(store.about("evaluations", evaluation)):
+                counts |= evaluate_each(prepared.model, weights, {language: sets[language] for language in together})
         stored = store.load_evaluation(evaluation).counts
-        differing = tuple(what for language in tests if (what := _difference(language, stored[language], counts[language])))
+        differing = tuple(what for language in stored if (what := _difference(language, stored[language], counts[language])))
         yield Rescored(job, evaluation, differing), _other_software(made_with, here)
 
 
@@ -103,10 +105,12 @@ def _candidates(store: Store, prepared: Prepared) -> list[tuple[Job, str]]:
     """The stages of this study whose weights and counts are there and whole."""
     found = []
     for key, job in sorted(prepared.plan.jobs.items()):
-        evaluation = evaluation_key(key, prepared.test_keys)
+        evaluation = evaluation_key(key, prepared.scored_on.of(job))
         there = store.has("stages", key) and store.has("evaluations", evaluation)
         if there and not store.problem("stages", key) and not store.problem("evaluations", evaluation):
-            found.append((job, evaluation))
+            together = together_of(store.about("evaluations", evaluation))
+            if all(each.items() <= prepared.scored_on.keys.items() for each in together):
+                found.append((job, evaluation))
     return found
 
 

@@ -23,6 +23,7 @@ from attrition.methods import LoRA, Trains
 from attrition.metrics import Conventions, summary
 from attrition.names import AttritionError
 from attrition.run.environment import in_words
+from attrition.run.evaluation import ScoredOn
 from attrition.run.keys import evaluation_key
 from attrition.run.prepare import Prepared
 from attrition.run.store import StoredEvaluation, StoredHistory
@@ -37,7 +38,7 @@ def r_matrix(
 ) -> RMatrix:
     """R of a run: after each stage, the F1 on each language of the learner that serves it.
 
-    A language whose learner has not been trained yet is NaN. For joint training all stages are one row.
+    A language whose learner has not been trained yet is NaN, as is one not scored. For joint training all stages are one row.
 
     Args:
         run: its stages and method.
@@ -50,17 +51,27 @@ def r_matrix(
     latest: dict[str, StoredEvaluation] = {}
     for stage, evaluation in zip(run.stages, evaluations, strict=True):
         latest[stage.learner] = evaluation
-        rows.append([latest[learner_of[each]].counts[each].f1 if learner_of[each] in latest else np.nan for each in languages])
+        rows.append([_f1(latest.get(learner_of[each]), each) for each in languages])
     trained = [stage.languages for stage in run.stages]
     if run.method.joint:
         rows, trained = rows[-1:], [tuple(each for stage in trained for each in stage)]
-    before_L = None if before is None else np.array([before.counts[each].f1 for each in languages])
+    before_L = None if before is None else np.array([_f1(before, each) for each in languages])
     return RMatrix(np.array(rows), tuple(languages), tuple(trained), before_L)
 
 
+def _f1(evaluation: StoredEvaluation | None, language: str) -> float:
+    """F1 on a language, NaN where it was not measured."""
+    return evaluation.counts[language].f1 if evaluation and language in evaluation.counts else math.nan
+
+
+def has_before(run: RunPlan, scored_on: ScoredOn) -> bool:
+    """Whether R has a row before training: all languages share one learner, and it is to be scored untrained."""
+    return run.method.shared_by == "all" and bool(scored_on.of(run.jobs[0], before=True))
+
+
 def transfer_matrix(run: RunPlan, languages: Sequence[str], evaluations: Sequence[StoredEvaluation]) -> RMatrix | None:
-    """What each language's own learner scores on every language; None where all languages share one learner."""
-    if run.method.shared_by == "all" or run.method.joint:
+    """What each language's own learner scores on every language; None where all share one, or others were not scored."""
+    if run.method.shared_by == "all" or run.method.joint or any(set(languages) - set(each.counts) for each in evaluations):
         return None
     scores = [[evaluation.counts[each].f1 for each in languages] for evaluation in evaluations]
     return RMatrix(np.array(scores), tuple(languages), tuple(stage.languages for stage in run.stages))
@@ -78,18 +89,23 @@ def _measured(
 def score_rows(
     run: RunPlan, languages: Sequence[str], evaluations: Sequence[StoredEvaluation], before: StoredEvaluation | None
 ) -> pd.DataFrame:
-    """Scores and counts of every stage's model on every language; stage 0 is before training."""
+    """Scores, their standard error and counts of every stage's model on every language scored; stage 0 is before training."""
     rows: list[dict[str, Any]] = []
     for index, trained, evaluation in _measured(run, evaluations, before):
-        for language in languages:
+        for language in _scored(languages, evaluation):
             counts = evaluation.counts[language]
             precision, recall, f1 = counts.scores
             tp, fp, fn = (int(each.sum(dtype=np.int64)) for each in (counts.tp, counts.fp, counts.fn))
             rows.append(
                 {"stage": index, "trained": trained, "language": language, "f1": f1, "precision": precision, "recall": recall}
                 | {"tp": tp, "fp": fp, "fn": fn, "num_utterances": len(counts.tp)}
+                | {"f1_error": counts.f1_error(evaluation.drawn_from.get(language))}
             )
     return pd.DataFrame(rows)
+
+
+def _scored(languages: Sequence[str], evaluation: StoredEvaluation) -> list[str]:
+    return [language for language in languages if language in evaluation.counts]
 
 
 def slot_rows(
@@ -99,11 +115,11 @@ def slot_rows(
     evaluations: Sequence[StoredEvaluation],
     before: StoredEvaluation | None,
 ) -> pd.DataFrame:
-    """Counts of every stage's model on every language, slot by slot; `slots` in the order of `Counts.by_slot`."""
+    """Counts of every stage's model on every language scored, slot by slot; `slots` in the order of `Counts.by_slot`."""
     rows = [
         (index, trained, language, slot, *counts)
         for index, trained, evaluation in _measured(run, evaluations, before)
-        for language in languages
+        for language in _scored(languages, evaluation)
         for slot, counts in zip(slots, evaluation.counts[language].by_slot.tolist(), strict=True)
     ]
     return pd.DataFrame(rows, columns=["stage", "trained", "language", "slot", "tp", "fp", "fn"])
@@ -156,6 +172,8 @@ def warnings_of(run: RunPlan, R: RMatrix, stages: Sequence[StoredHistory]) -> li
                 f"{name}: training on {'+'.join(stage.languages)} was broken off, since {stored.diverged}. The weights {kept} "
                 "were kept. Try a smaller learning_rate."
             )
+        if stored.shortage:
+            found.append(f"{name}: memory ran out in training on {'+'.join(stage.languages)}: {stored.shortage}.")
     return found
 
 
@@ -175,10 +193,12 @@ def _learned_nothing(R: RMatrix) -> tuple[list[str], list[str]]:
 
 
 def spec_json(
-    run: RunPlan, prepared: Prepared, warnings: Sequence[str], made_with: Sequence[Mapping[str, Any]]
+    run: RunPlan, prepared: Prepared, scores: pd.DataFrame, warnings: Sequence[str], made_with: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Everything that decides the numbers of a run, for people and programs; `made_with` the environment of each stage."""
-    study, corpus, method = prepared.study, prepared.corpus, run.method
+    study, corpus, method, scored_on = prepared.study, prepared.corpus, run.method, prepared.scored_on
+    first = run.jobs[0]
+    before = evaluation_key(first.key, scored_on.of(first, before=True), before=True) if has_before(run, scored_on) else None
     return {
         "format": FORMAT,
         "run": run.key,
@@ -217,17 +237,19 @@ def spec_json(
             "unmeasured": "NaN, an empty cell",
             **Conventions().as_dict(),
         },
+        "evaluate": scored_on.evaluate,
+        "scored": scored_on.about(scores.loc[scores["stage"] > 0, "f1_error"]),
         "parameters": _parameters(run, prepared),
         "stages": [
             {
                 "key": job.key,
                 "languages": list(job.languages),
                 "learner": stage.learner,
-                "evaluation": evaluation_key(job.key, prepared.test_keys),
+                "evaluation": evaluation_key(job.key, scored_on.of(job)),
             }
             for stage, job in zip(run.stages, run.jobs, strict=True)
         ],
-        "before": evaluation_key(run.jobs[0].key, prepared.test_keys, before=True) if run.method.shared_by == "all" else None,
+        "before": before,
         "made_with": sorted({in_words(each) if each else "unknown" for each in made_with}),
         "warnings": list(warnings),
     }
@@ -326,13 +348,15 @@ def write_run(
     target = folder / "runs" / run.key
     tables = RunTables.of(run, prepared.study.languages, TagTable.of(prepared.labels).slot_names, stages, evaluations, before)
     warnings = warnings_of(run, tables.matrix, stages)
-    _json(target / "spec.json", spec_json(run, prepared, warnings, made_with))
+    _json(target / "spec.json", spec_json(run, prepared, tables.scores, warnings, made_with))
     _parquet(target / "scores.parquet", tables.scores)
     _parquet(target / "slots.parquet", tables.slots)
     _json(target / "metrics.json", tables.metrics)
     write_whole(target / "history.csv", tables.history)
     _json(target / "times.json", tables.times)
-    if tables.transfer is not None:
+    if tables.transfer is None:
+        (target / "transfer.csv").unlink(missing_ok=True)  # of another `evaluate`
+    else:
         write_whole(target / "transfer.csv", tables.transfer.to_csv())
     write_whole(target / "matrix.csv", tables.matrix.to_csv())
     return warnings

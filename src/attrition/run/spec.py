@@ -26,9 +26,12 @@ from attrition.reading import is_there, parse_toml, read_text, refuse_depth
 from attrition.run.tables import as_dataclass, as_list, as_table, as_value, fields_of, known_keys, names_of, plain
 from attrition.training.settings import TrainingSettings
 
+Evaluate = Literal["all", "seen"] | int
+"""On what each stage is scored: every test utterance, those of languages learned so far, or so many of each language."""
 CorpusName = Literal["massive", "phrasebook", "columns"]
 MOST_THREADS = 1024
 FEWEST_TOKENS = 3
+FEWEST_SCORED = 2  # one utterance says nothing of the error
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,23 +63,25 @@ class MachineSettings:
     """How the work is done; nothing here decides a number beyond rounding.
 
     `device` is "auto", "cpu" or "cuda"; `threads` is that of CPU work (all cores by default); `population` is how many
-    learners at most train side by side. With `deterministic` torch takes only algorithms that give the same bits every time,
-    and stops where it has none: slower on a GPU, where sums are otherwise added up in whatever sequence threads finish; on a
-    CPU the bits are the same without it. `checkpoint_seconds` is how much work an interruption may cost at most: so often the
-    training under way is written to disk (but never for more than a fiftieth of the time); "none" for not at all.
+    learners at most train side by side; "auto" is one at a time on a CPU, and on a GPU as many as its free memory holds. With
+    `deterministic` torch takes only algorithms that give the same bits every time, and stops where it has none: slower on a
+    GPU, where sums are otherwise added up in whatever sequence threads finish; on a CPU the bits are the same without it.
+    `checkpoint_seconds` is how much work an interruption may cost at most: so often the training under way is written to disk
+    (but never for more than a fiftieth of the time); "none" for not at all.
     """
 
     device: str = "auto"
     threads: int | None = None
-    population: int = 1
+    population: int | Literal["auto"] = "auto"
     deterministic: bool = False
     checkpoint_seconds: float | Literal["none"] = 60.0
 
     def __post_init__(self) -> None:
         if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
             raise AttritionError(f"machine.threads = {self.threads} is not allowed: give a number from 1 to {MOST_THREADS}.")
-        if self.population < 1:
-            raise AttritionError(f"machine.population = {self.population} is not allowed: give a whole number of at least 1.")
+        if self.population != "auto" and self.population < 1:
+            given = f"machine.population = {self.population}"
+            raise AttritionError(f'{given} is not allowed: give a whole number of at least 1, or "auto".')
         if self.checkpoint_seconds != "none" and self.checkpoint_seconds < 0:
             given = f"machine.checkpoint_seconds = {self.checkpoint_seconds:g}"
             raise AttritionError(f'{given} is not allowed: give a number of at least 0, or "none".')
@@ -92,7 +97,11 @@ class MethodChoice:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A whole study: every method x order x seed is a run."""
+    """A whole study: every method x order x seed is a run.
+
+    `evaluate` says on what each stage is scored: "all" test utterances; "seen", only those of the languages that its learner
+    has been trained on so far; or a number, a random sample of so many of each language.
+    """
 
     name: str
     description: str = ""
@@ -100,6 +109,7 @@ class Study:
     methods: tuple[MethodChoice, ...]
     orders: tuple[str | tuple[str, ...], ...]
     seeds: tuple[int, ...] = (0,)
+    evaluate: Evaluate = "all"
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
     encoding: EncodingSettings = field(default_factory=EncodingSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
@@ -108,7 +118,8 @@ class Study:
 
 
 _TOP_KEYS = (
-    "name", "description", "languages", "methods", "orders", "seeds", "corpus", "encoding", "model", "training", "machine",
+    "name", "description", "languages", "methods", "orders", "seeds", "evaluate", "corpus", "encoding", "model", "training",
+    "machine",
 )  # fmt: skip
 _METHOD_KEYS = ("method", "name", "rank", "alpha", "dropout", "targets", "shared_by", "joint", "training")
 _LORA_KEYS = ("rank", "alpha", "dropout", "targets")
@@ -182,6 +193,7 @@ def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) ->
         methods=_methods(given["methods"], raw.get("training", {}), languages, where, folder),
         orders=tuple(_order(each, f"{where}: orders[{n}]") for n, each in enumerate(given.get("orders", [list(languages)]))),
         seeds=as_value(given.get("seeds", [0]), tuple[int, ...], f"{where}: seeds"),
+        evaluate=_evaluate(raw.get("evaluate", "all"), f"{where}: evaluate"),
         corpus=corpus,
         encoding=as_dataclass(raw.get("encoding", {}), EncodingSettings, f"{where}: encoding"),
         model=as_dataclass(raw.get("model", {}), ModelSettings, f"{where}: model"),
@@ -197,6 +209,13 @@ def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) ->
         raise AttritionError(f"{where}: encoding.max_tokens = {study.encoding.max_tokens} is not allowed: {least}.")
     resolve_orders(study, f"{where}: ")
     return study
+
+
+def _evaluate(raw: Any, where: str) -> Evaluate:
+    value: Evaluate = as_value(raw, Literal["all", "seen"] if isinstance(raw, str) else int, where)
+    if isinstance(value, int) and value < FEWEST_SCORED:
+        raise AttritionError(f'{where} = {value} is not allowed: give at least {FEWEST_SCORED}, "all" or "seen".')
+    return value
 
 
 def _languages(raw: list[Any], corpus: str, where: str) -> tuple[str, ...]:
@@ -306,7 +325,7 @@ def _told_apart(choices: Sequence[MethodChoice], named: Sequence[bool], where: s
 def resolved(study: Study) -> dict[str, Any]:
     """The study as a table with every default filled in; it reads back as the same study."""
     table: dict[str, Any] = {"name": study.name, "description": study.description, "languages": list(study.languages)}
-    table |= {"orders": plain(study.orders), "seeds": list(study.seeds)}
+    table |= {"orders": plain(study.orders), "seeds": list(study.seeds), "evaluate": study.evaluate}
     methods = []
     for choice in study.methods:
         entry: dict[str, Any] = {"method": _origin(choice.method), "name": choice.method.name}

@@ -20,7 +20,7 @@ import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -48,7 +48,8 @@ class StoredHistory:
     """How a stage was trained: its epochs, the one kept, seconds by purpose.
 
     `decay` is what decoupled weight decay has left of a word embedding that was never looked up, since before the first stage.
-    `diverged` says what became infinite or no number in training, and when; it is empty where nothing did.
+    `diverged` says what became infinite or no number in training, and when; `shortage` what was made smaller when memory ran
+    out. Both are empty where nothing did.
     """
 
     history: tuple[Epoch, ...]
@@ -56,6 +57,7 @@ class StoredHistory:
     seconds: Mapping[str, float]
     decay: float = 1.0
     diverged: str = ""
+    shortage: str = ""
 
 
 Tensors = Mapping[str, NDArray[Any]]
@@ -63,10 +65,14 @@ Tensors = Mapping[str, NDArray[Any]]
 
 @dataclass(frozen=True, eq=False)
 class StoredEvaluation:
-    """Counts by language, and the seconds that scoring took."""
+    """Counts by language, and the seconds that scoring took.
+
+    `drawn_from` is how many test utterances there are, of languages of which a random sample was scored.
+    """
 
     counts: Mapping[str, Counts]
     seconds: float
+    drawn_from: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,8 +150,10 @@ class Store:
         with _fitting(path):
             details = json.loads(path.read_text(encoding="utf-8"))
             epochs, seconds = epochs_of(details["history"]), {name: float(each) for name, each in details["seconds"].items()}
-            diverged = details.get("diverged", "")  # which the first results did not have
-            return StoredHistory(epochs, int(details["kept_epoch"]), seconds, float(details["decay"]), diverged)
+            said = {
+                name: str(details.get(name, "")) for name in ("diverged", "shortage")
+            }  # which the first results did not have
+            return StoredHistory(epochs, int(details["kept_epoch"]), seconds, float(details["decay"]), **said)
 
     def save_evaluation(self, key: str, about: Mapping[str, Any], evaluation: StoredEvaluation) -> None:
         """Write the counts of one model on several test sets."""
@@ -153,7 +161,8 @@ class Store:
         for language, counts in evaluation.counts.items():
             arrays[f"{language}.utterances"] = np.stack([counts.tp, counts.fp, counts.fn], axis=1)
             arrays[f"{language}.slots"] = counts.by_slot
-        self._save("evaluations", key, about, {"counts.safetensors": arrays}, {"details.json": {"seconds": evaluation.seconds}})
+        details = {"seconds": evaluation.seconds, "drawn_from": evaluation.drawn_from}
+        self._save("evaluations", key, about, {"counts.safetensors": arrays}, {"details.json": details})
 
     def load_evaluation(self, key: str) -> StoredEvaluation:
         """Read the counts of one model; see `load_tensors` for errors."""
@@ -167,7 +176,8 @@ class Store:
                     tp, fp, fn = _whole_numbers(arrays[name]).T
                     counts[language] = Counts(tp, fp, fn, _whole_numbers(arrays[f"{language}.slots"]))
             details = json.loads((folder / "details.json").read_text(encoding="utf-8"))
-            return StoredEvaluation(counts, float(details["seconds"]))
+            drawn_from = {str(language): int(size) for language, size in details.get("drawn_from", {}).items()}
+            return StoredEvaluation(counts, float(details["seconds"]), drawn_from)
 
     def save_checkpoint(self, key: str, about: Mapping[str, Any], tensors: Tensors, details: Mapping[str, Any]) -> None:
         """Write learners in training."""

@@ -2,7 +2,7 @@
 
 All tensors of a learner lie one behind another in a vector of P floats, sorted into groups that differ in learning rate or
 weight decay. A population is `[M, P]`: clipping is a norm over rows, a learner leaves by dropping its row, a checkpoint is
-one tensor.
+one tensor. Learners of different LoRA rank lie in rows of the largest one's layout, the others' factors filled up with zeros.
 """
 
 from __future__ import annotations
@@ -84,6 +84,26 @@ class Layout:
             start = self.starts[name]
             flat[start : start + _count(shape)] = tensors[name].reshape(-1)
         return flat
+
+    def resized(self, flat_P: Tensor, to: Layout) -> Tensor:
+        """A vector of this layout as one of `to`, which has tensors of the same names: each is cut, or zeros are put behind.
+
+        LoRA factors of rank r are those of a larger rank whose further rows of A and columns of B are zero. They stay zero in
+        training: their gradients are products with each other, AdamW divides 0 by epsilon, and there is nothing to decay.
+
+        >>> two, three = Layout.of({"q.lora_B": (2, 2)}), Layout.of({"q.lora_B": (2, 3)})
+        >>> two.resized(torch.tensor([1.0, 2.0, 3.0, 4.0]), three)
+        tensor([1., 2., 0., 3., 4., 0.])
+        """
+        if self == to:
+            return flat_P
+        found_P = flat_P.new_zeros(to.size)
+        ours, theirs = self.unpack(flat_P), to.unpack(found_P)
+        assert list(ours) == list(theirs), "layouts of other tensors"
+        for name, tensor in ours.items():
+            common = tuple(slice(min(sizes)) for sizes in zip(tensor.shape, theirs[name].shape, strict=True))
+            theirs[name][common] = tensor[common]
+        return found_P
 
     def unpack(self, flat_P: Tensor) -> dict[str, Tensor]:
         """One learner's tensors by name, as views of its vector."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -14,21 +15,24 @@ from torch import Tensor
 
 from attrition.corpus.encoded import Encoded
 from attrition.encoder.dropout import MaskStream
+from attrition.methods import LoRA, Trains
 from attrition.streams import Part, numpy_stream
 from attrition.training.batches import epoch_batches
+from attrition.training.layout import Layout
 from attrition.training.optimizer import Moments
 from attrition.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One learner's training: where it starts, what it reads, how; `seed` names its random streams.
+    """One learner's training: what it trains, where it starts, what it reads, how; `seed` names its random streams.
 
     `start` makes the vector [P] to start from, which is then trained in place: a whole encoder need not be in memory twice.
     It is called when training begins, and again only if not even the first epoch left numbers.
     """
 
     name: str
+    trains: Trains
     start: Callable[[], Tensor]
     train: Encoded
     dev: Encoded
@@ -46,6 +50,20 @@ class Task:
         return epochs * len(self.train) + min(steps * self.settings.batch_size, len(self.train))
 
 
+def in_common(trains: Trains, settings: TrainingSettings) -> Hashable:
+    """What learners that train side by side have in common; their ranks, rates and batch sizes may differ.
+
+    >>> plain = TrainingSettings()
+    >>> in_common(LoRA(rank=2), plain) == in_common(LoRA(rank=8, alpha=1), plain)
+    True
+    >>> in_common(LoRA(rank=2), plain) == in_common(LoRA(rank=2, dropout=0.2), plain)
+    False
+    """
+    if isinstance(trains, LoRA):
+        trains = dataclasses.replace(trains, rank=1, alpha=None)
+    return trains, settings.dropout
+
+
 class Epoch(NamedTuple):
     """What happened in one epoch of one learner; `dev_f1` is NaN when nothing was evaluated."""
 
@@ -59,7 +77,8 @@ class Epoch(NamedTuple):
 class Finished:
     """A trained learner: its vector [P], its history, the epoch whose weights were kept (counted from 1; 0: the start).
 
-    `diverged` says what became infinite or no number, and when; it is empty where nothing did.
+    `diverged` says what became infinite or no number, and when; `shortage` what was made smaller when memory ran out. Both are
+    empty where nothing did.
     """
 
     task: Task
@@ -67,6 +86,7 @@ class Finished:
     history: tuple[Epoch, ...]
     kept_epoch: int
     diverged: str = ""
+    shortage: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +106,8 @@ class LearnerState:
         flat_P: the parameters.
         best_P: the parameters of the best epoch; None before there is one.
         moments: AdamW's two for each group of parameters; empty before the first step.
+        turn: 0 for those that train side by side now, 1 for those that will when these have finished, and so on.
+        pieces, shortage: what became of its batches, and of the population, when memory ran out.
     """
 
     name: str
@@ -101,13 +123,32 @@ class LearnerState:
     flat_P: Tensor
     best_P: Tensor | None
     moments: tuple[Moments, ...]
+    turn: int = 0
+    pieces: int = 1
+    shortage: str = ""
+
+    def set_aside(self) -> LearnerState:
+        """A copy in the memory of the processor, to go on from later."""
+
+        def own(tensor: Tensor) -> Tensor:
+            return tensor.to("cpu", copy=True)
+
+        moments = tuple(Moments(own(first), own(second)) for first, second in self.moments)
+        return dataclasses.replace(self, flat_P=own(self.flat_P), moments=moments)
+
+
+def in_pieces(task: Task, step: int, pieces: int) -> str:
+    """What is said of a learner whose batches are cut after `step` steps."""
+    masks = "" if task.settings.dropout == 0 else ", for which other dropout masks are drawn"
+    return f"from step {step + 1} on, batches were trained in {pieces} pieces{masks}"
 
 
 @dataclass(eq=False)
 class Learner:
-    """A learner at work."""
+    """A learner at work; `layout` is that of its own parameters, whatever they lie in."""
 
     task: Task
+    layout: Layout
     step: int = 0
     epoch: int = 0
     batches: list[NDArray[np.int64]] = field(default_factory=list)
@@ -119,6 +160,8 @@ class Learner:
     best_flat: Tensor | None = None
     epoch_began: float = 0.0
     diverged: str = ""
+    pieces: int = 1
+    shortage: str = ""
 
     @property
     def total_steps(self) -> int:
@@ -139,7 +182,7 @@ class Learner:
         assert state.name == self.task.name, "another learner's state"
         self.step, self.epoch, self.history = state.step, state.epoch, list(state.history)
         self.best_f1, self.best_epoch, self.best_flat = state.best_f1, state.best_epoch, state.best_P
-        self.diverged = state.diverged
+        self.diverged, self.pieces, self.shortage = state.diverged, state.pieces, state.shortage
         if self.is_finished():
             return
         self.begin_epoch(device, seconds - state.seconds)
@@ -165,10 +208,17 @@ class Learner:
             flat_P=flat_P,
             best_P=self.best_flat,
             moments=moments,
+            pieces=self.pieces,
+            shortage=self.shortage,
         )
+
+    def take_pieces(self, pieces: int) -> None:
+        """Cut its batches from here on, for want of memory."""
+        self.pieces, self.shortage = pieces, in_pieces(self.task, self.step, pieces)
 
     def end_epoch(self, epoch: Epoch) -> None:
         """Note an epoch; what belonged to it alone is gone."""
+        self.epoch = epoch.epoch
         self.history.append(epoch)
         self.losses, self.masks = [], None
 
@@ -193,4 +243,4 @@ class Learner:
     def finished(self) -> Finished:
         """What it has become."""
         assert self.best_flat is not None
-        return Finished(self.task, self.best_flat, tuple(self.history), self.best_epoch, self.diverged)
+        return Finished(self.task, self.best_flat, tuple(self.history), self.best_epoch, self.diverged, self.shortage)

@@ -39,6 +39,15 @@ class PopulationAdamW:
             fused=True,
         )
 
+    def reserve(self) -> None:
+        """Take the memory of all moments, as torch would in the first step; after that a step takes none."""
+        for group in self._adamw.param_groups:
+            for parameter in group["params"]:
+                if parameter not in self._adamw.state:
+                    zeros = torch.zeros_like(parameter.detach())
+                    step = torch.zeros((), device=parameter.device)
+                    self._adamw.state[parameter] = {"step": step, "exp_avg": zeros, "exp_avg_sq": torch.zeros_like(zeros)}
+
     def step(self, rates_M: Sequence[float]) -> None:
         """One update of every learner, its learning rates multiplied by `rates_M`."""
         groups = iter(self._adamw.param_groups)
@@ -47,13 +56,15 @@ class PopulationAdamW:
                 next(groups)["lr"] = rate * (settings.head_learning_rate if group.head else settings.learning_rate)
         self._adamw.step()
 
-    def keep(self, rows: Sequence[int], flat_MP: Tensor, grads_MP: Tensor) -> PopulationAdamW:
-        """The optimiser of the learners at `rows` only, over their new tensors; moments and step counts go with them."""
-        smaller = PopulationAdamW(flat_MP, grads_MP, self._layout, [self._settings[row] for row in rows])
+    def keep(self, rows: Sequence[int], flat_MP: Tensor, grads_MP: Tensor, layout: Layout) -> PopulationAdamW:
+        """The optimiser of the learners at `rows` only, over their new tensors; moments and step counts go with them.
+
+        `layout` is that of the new tensors, which may be narrower.
+        """
+        smaller = PopulationAdamW(flat_MP, grads_MP, layout, [self._settings[row] for row in rows])
         for new, row in enumerate(rows):
-            for after, before in zip(smaller._parameters[new], self._parameters[row], strict=True):
-                if before in self._adamw.state:
-                    smaller._adamw.state[after] = self._adamw.state[before]
+            if moments := resized(self.moments(row), self._layout, layout):
+                smaller._give(new, moments, [self._adamw.state[parameter]["step"] for parameter in self._parameters[row]])
         return smaller
 
     def moments(self, row: int) -> tuple[Moments, ...]:
@@ -65,12 +76,13 @@ class PopulationAdamW:
         """Give the learner at `row` the moments that it had after `num_steps` steps; they are copied."""
         if not moments:
             return
-        for parameter, (first, second) in zip(self._parameters[row], moments, strict=True):
-            self._adamw.state[parameter] = {
-                "step": torch.tensor(float(num_steps), device=parameter.device),
-                "exp_avg": torch.empty_like(parameter.detach()).copy_(first),
-                "exp_avg_sq": torch.empty_like(parameter.detach()).copy_(second),
-            }
+        device = self._parameters[row][0].device
+        own = [Moments(*(each.to(device, copy=True) for each in pair)) for pair in moments]
+        self._give(row, own, [torch.tensor(float(num_steps), device=device) for _ in own])
+
+    def _give(self, row: int, moments: Sequence[Moments], steps: Sequence[Tensor]) -> None:
+        for parameter, (first, second), step in zip(self._parameters[row], moments, steps, strict=True):
+            self._adamw.state[parameter] = {"step": step, "exp_avg": first, "exp_avg_sq": second}
 
     def _rows(self, flat_P: Tensor, grads_P: Tensor) -> list[Tensor]:
         rows = []
@@ -92,6 +104,14 @@ class PopulationAdamW:
             "eps": settings.epsilon,
             "weight_decay": settings.weight_decay if group.decayed else 0.0,
         }
+
+
+def resized(moments: Sequence[Moments], layout: Layout, to: Layout) -> tuple[Moments, ...]:
+    """The moments of a learner, group by group, as they are in another layout; see `Layout.resized`."""
+    if layout == to or not moments:
+        return tuple(moments)
+    first_P, second_P = (layout.resized(torch.cat(parts), to) for parts in zip(*moments, strict=True))
+    return tuple(Moments(first_P[group.start : group.end], second_P[group.start : group.end]) for group in to.groups)
 
 
 def clip(grads_MP: Tensor, limits_M: Sequence[float]) -> None:

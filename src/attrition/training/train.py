@@ -1,35 +1,41 @@
 """The only training loop: a population of learners, one step at a time.
 
 The learners share a frozen base (or the population is one learner that trains everything). Each has its own utterances,
-batches, masks, learning rate, step count, clipping and early stopping; what it learns does not depend on who trains beside
-it. A learner that has finished leaves, and the population shrinks.
+batches, masks, rank, learning rate, step count, clipping and early stopping; what it learns does not depend on who trains
+beside it. A learner that has finished leaves, and the population shrinks. When memory runs out, half of the learners wait
+until the others have finished; one alone takes its batches in pieces.
 """
 
 from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
 from attrition.encoder import lora
 from attrition.encoder.batch import Batch, assemble
-from attrition.encoder.dropout import Dropout
-from attrition.methods import LoRA, Trains
+from attrition.encoder.dropout import Dropout, MaskStream
+from attrition.methods import LoRA
 from attrition.names import AttritionError
 from attrition.training.batches import part
 from attrition.training.clock import Clock
+from attrition.training.crews import Crew, beginning, crews_of, halved, states_of
 from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT, Layout
 from attrition.training.learner import Epoch as Epoch
 from attrition.training.learner import Finished as Finished
-from attrition.training.learner import Learner, LearnerState
+from attrition.training.learner import Learner, LearnerState, in_common
 from attrition.training.learner import Task as Task
+from attrition.training.memory import Room, if_it_fits
 from attrition.training.model import Model
-from attrition.training.optimizer import PopulationAdamW, clip
+from attrition.training.optimizer import Moments, PopulationAdamW, clip, resized
 from attrition.training.predict import evaluate
 
 
@@ -53,195 +59,299 @@ class Keeper(Protocol):
 def train_population(
     tasks: Sequence[Task],
     model: Model,
-    trains: Trains,
     clock: Clock,
     watcher: Watcher | None = None,
     keeper: Keeper | None = None,
     states: Sequence[LearnerState] = (),
+    room: Room | None = None,
 ) -> Iterator[Finished]:
     """Train learners side by side and yield each as it finishes.
 
     Args:
-        tasks: at least one; more than one only for LoRA over an encoder that takes populations.
+        tasks: at least one; more than one only for LoRA over an encoder that takes populations. Ranks may differ, targets and
+            dropout may not.
         model: the encoder and the classes.
-        trains: what all of these learners train.
         clock: told how long data, training and evaluation took.
         watcher: told of every step and epoch.
         keeper: given the state of all learners when it wants to have it.
         states: of each task, as a keeper was given them, to go on from there; the numbers are those of a training that was
             never interrupted, bit for bit, if the population is the same. A learner that had finished is yielded again.
+        room: what is known to fit into memory; it shrinks where something does not. A step that did not fit is made again.
 
     Raises:
-        AttritionError: `training.dropout` is given for an architecture whose dropout is part of its own module.
+        AttritionError: `training.dropout` is given for an architecture whose dropout is part of its own module; or not even
+            one utterance fits into memory.
     """
     assert tasks, "an empty population"
-    assert len(tasks) == 1 or (isinstance(trains, LoRA) and model.backbone.populations), "these learners cannot share a base"
-    assert len({task.settings.dropout for task in tasks}) == 1, "learners that differ in dropout cannot share a pass"
-    given = tasks[0].settings.dropout
+    together = isinstance(tasks[0].trains, LoRA) and model.backbone.populations
+    assert len(tasks) == 1 or together, "these learners cannot share a base"
+    assert len({in_common(task.trains, task.settings) for task in tasks}) == 1, "these learners cannot share a pass"
+    _refuse_dropout_without_effect(tasks[0], model)
+    room = room or Room()
+    crews = crews_of(tasks, states, room)
+    while crews:
+        crew = crews.pop(0)
+        population = if_it_fits(partial(_Population, crew, model, clock, room))
+        if population is None:
+            if len(crew) == 1:
+                raise AttritionError(f"There is not enough memory for the parameters of one learner. {_ADVICE}")
+            begun = [(task, state or beginning(task, model, clock.now())) for task, state in crew]
+            crews = halved(begun, crews, room)
+            continue
+        while population.learners:
+            # Between any two of these moves the population is whole, and may be kept.
+            learners = population.learners
+            read = [row for row, learner in enumerate(learners) if not learner.batches]
+            ended = [row for row in read if learners[row].has_read_all()]
+            leaving = bool(read) and not ended
+            leaves_others = leaving and (len(read) < len(learners) or bool(crews))
+            if keeper and keeper.wants_state(leaving=leaves_others):
+                keeper.keep([*population.states(), *states_of(crews, room, model, clock.now())])
+            if leaving:
+                finished = [learners[row].finished() for row in read]
+                population.leave(read)  # before they are stored and scored, which takes memory too
+                yield from finished
+            elif ended:
+                epoch = if_it_fits(partial(population.end_epoch, ended[0]))
+                if epoch is None:
+                    crews = population.make_room(crews)
+                    continue
+                learner = learners[ended[0]]
+                if watcher:
+                    watcher.epoch_ended(learner.task, epoch)
+                if not learner.is_finished():
+                    learner.begin_epoch(model.device, clock.now())
+            else:
+                num_utterances = if_it_fits(population.step)
+                if num_utterances is None:
+                    crews = population.make_room(crews)
+                elif watcher:
+                    watcher.trained(num_utterances)
+
+
+_ADVICE = "Lower the rank or encoding.max_tokens, or take a smaller model; finished stages are kept."
+
+
+def _refuse_dropout_without_effect(task: Task, model: Model) -> None:
+    given = task.settings.dropout
     if given and not model.backbone.populations and (given, given) != (model.dropout, model.attention_dropout):
         raise AttritionError(
             f"training.dropout = {given} has no effect on {model.pretrained.name!r}: its architecture takes dropout from its "
             f"own configuration ({model.dropout:g}). Leave training.dropout out, or set it to 0 to switch dropout off."
         )
-    population = _Population([Learner(task) for task in tasks], model, trains, clock, states)
-    while population.learners:
-        # Between any two of these moves the population is whole, and may be kept.
-        read = [row for row, learner in enumerate(population.learners) if not learner.batches]
-        ended = [row for row in read if population.learners[row].has_read_all()]
-        leaving = bool(read) and not ended
-        if keeper and keeper.wants_state(leaving=leaving and len(read) < len(population.learners)):
-            keeper.keep(population.states())
-        if ended:
-            learner = population.learners[ended[0]]
-            population.end_epoch(ended[0])
-            if watcher:
-                watcher.epoch_ended(learner.task, learner.history[-1])
-            if not learner.is_finished():
-                learner.begin_epoch(model.device, clock.now())
-        elif leaving:
-            for row in read:
-                yield population.learners[row].finished()
-            population.leave(read)
-        else:
-            num_utterances = population.step()
-            if watcher:
-                watcher.trained(num_utterances)
-
-
-def _stacked(starts: Sequence[Callable[[], Tensor]], size: int, device: torch.device) -> Tensor:
-    """The starting vectors of a population, [M, P]."""
-    if len(starts) == 1:
-        return starts[0]().to(device).unsqueeze(0)
-    flat_MP = torch.empty(len(starts), size, device=device)
-    for row, start in zip(flat_MP, starts, strict=True):
-        row.copy_(start())
-    return flat_MP
 
 
 class _Population:
-    """The stacked parameters of the learners still training."""
+    """The stacked parameters of the learners still training, in rows of the layout of the one with the largest rank."""
 
-    def __init__(
-        self, learners: list[Learner], model: Model, trains: Trains, clock: Clock, states: Sequence[LearnerState]
-    ) -> None:
-        self.learners = learners
-        self._model, self._trains, self._clock = model, trains, clock
-        self._layout: Layout = model.layout(trains)
-        if states:
-            self._flat = torch.empty(len(states), self._layout.size, device=model.device)
-            for flat_P, state in zip(self._flat, states, strict=True):
-                flat_P.copy_(state.flat_P)
-        else:
-            self._flat = _stacked([learner.task.start for learner in learners], self._layout.size, model.device)
+    def __init__(self, crew: Crew, model: Model, clock: Clock, room: Room) -> None:
+        self.learners = [Learner(task, model.layout(task.trains)) for task, _ in crew]
+        self._model, self._clock, self._room = model, clock, room
+        self._adapts = isinstance(crew[0][0].trains, LoRA)
+        self._layout = _widest(self.learners)
+        self._flat = _stacked(self.learners, [state for _, state in crew], self._layout, model.device)
         self._grads = torch.zeros_like(self._flat)
         self._optimizer = PopulationAdamW(
-            self._flat, self._grads, self._layout, [learner.task.settings for learner in learners]
+            self._flat, self._grads, self._layout, [learner.task.settings for learner in self.learners]
         )
-        self._leaves = self._make_leaves()
+        self._look()
         now = clock.now()
-        if not states:
-            for learner in learners:
+        for row, (learner, (_, state)) in enumerate(zip(self.learners, crew, strict=True)):
+            if state is None:
                 learner.begin_epoch(model.device, now)
-        for row, state in enumerate(states):
-            learners[row].go_on(state, model.device, now)
-            self._optimizer.restore(row, state.moments, state.step)
+            else:
+                learner.go_on(state, model.device, now)
+                self._optimizer.restore(row, resized(state.moments, learner.layout, self._layout), state.step)
+        self._optimizer.reserve()
+        if len(self.learners) == 1:
+            (learner,) = self.learners
+            if learner.pieces < room.pieces:
+                learner.take_pieces(room.pieces)
+            room.pieces = learner.pieces
 
     def states(self) -> tuple[LearnerState, ...]:
         """Where every learner stands."""
         now = self._clock.now()
-        return tuple(
-            learner.state(flat_P.detach(), self._optimizer.moments(row), now)
-            for row, (learner, flat_P) in enumerate(zip(self.learners, self._flat, strict=True))
-        )
+        return tuple(learner.state(self._own(row), self._moments(row), now) for row, learner in enumerate(self.learners))
 
-    def _make_leaves(self) -> dict[str, Tensor]:
-        """The tensors that autograd sees: views of the matrix, their gradients views of the other."""
-        leaves = {}
+    def _own(self, row: int) -> Tensor:
+        """A learner's parameters; a view where its rank is the largest."""
+        return self._layout.resized(self._flat[row].detach(), self.learners[row].layout)
+
+    def _moments(self, row: int) -> tuple[Moments, ...]:
+        learner = self.learners[row]
+        return resized(self._optimizer.moments(row), self._layout, learner.layout) if learner.step else ()
+
+    def _look(self) -> None:
+        """Make the tensors that autograd sees: views of the matrix, their gradients views of the other."""
+        self._leaves: dict[str, Tensor] = {}
+        trains = [learner.task.trains for learner in self.learners]
+        self._scales = torch.tensor([each.scale for each in trains if isinstance(each, LoRA)], device=self._model.device)
         gradients = self._layout.views(self._grads)
         for name, view in self._layout.views(self._flat).items():
-            is_encoders = not isinstance(self._trains, LoRA) and name not in (HEAD_WEIGHT, HEAD_BIAS)
+            is_encoders = not self._adapts and name not in (HEAD_WEIGHT, HEAD_BIAS)
             leaf = (view[0] if is_encoders else view).detach().requires_grad_()
             leaf.grad = gradients[name][0] if is_encoders else gradients[name]
-            leaves[name] = leaf
-        return leaves
+            self._leaves[name] = leaf
 
     def step(self) -> int:
-        """One step of every learner; returns the number of utterances."""
-        with self._clock.measure("data"):
-            rows = [learner.batches.pop() for learner in self.learners]
-            parts = [part(learner.task.train, row) for learner, row in zip(self.learners, rows, strict=True)]
-            batch = assemble(parts, self._model.device)
+        """One step of every learner; returns the number of utterances. Where memory runs out, none was made."""
+        rows = [learner.batches[-1] for learner in self.learners]
+        streams = self._streams()
+        before = [stream.state() for stream in streams]
+        try:
+            losses_M = self._add_gradients(rows)
+        except (MemoryError, RuntimeError):
+            for stream, state in zip(streams, before, strict=True):
+                stream.set_state(state)
+            raise
         with self._clock.measure("training"):
-            self._grads.zero_()
-            losses_M = self._losses(batch, [int((each.labels >= 0).sum()) for each in parts])
-            with warnings.catch_warnings():
-                # A population's tensors are views of one matrix; autograd remarks on their strides and adds rightly.
-                warnings.filterwarnings("ignore", "grad and param do not obey the gradient layout contract")
-                losses_M.sum().backward()
             clip(self._grads, [learner.task.settings.max_grad_norm for learner in self.learners])
             self._optimizer.step([learner.task.settings.rate(learner.step, learner.total_steps) for learner in self.learners])
-            for learner, loss in zip(self.learners, losses_M.detach(), strict=True):
+            for learner, loss in zip(self.learners, losses_M, strict=True):
+                learner.batches.pop()
                 learner.losses.append(loss)
                 learner.step += 1
         return sum(len(row) for row in rows)
 
-    def _losses(self, batch: Batch, counts: Sequence[int]) -> Tensor:
-        """Mean cross-entropy over the scored sub-tokens of each learner, of which there are `counts`, [M]."""
+    def _add_gradients(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
+        """Set the gradients to those of each learner's mean loss over its batch; returns these losses, [M].
+
+        A batch in pieces gives the same gradients: each piece's sum is divided by the number of the whole batch.
+        """
+        pieces = self.learners[0].pieces
+        with self._clock.measure("training"):
+            self._grads.zero_()
+        losses, totals_M = [], None
+        if pieces > 1:
+            (learner,) = self.learners
+            scored = int((part(learner.task.train, rows[0]).labels >= 0).sum())
+            totals_M = torch.tensor([scored], device=self._model.device)
+        for cut in zip(*(np.array_split(row, min(pieces, len(row))) for row in rows), strict=True):
+            with self._clock.measure("data"):
+                parts = [part(learner.task.train, row) for learner, row in zip(self.learners, cut, strict=True)]
+                batch = assemble(parts, self._model.device)
+            with self._clock.measure("training"):
+                losses_M = self._losses(batch, [int((each.labels >= 0).sum()) for each in parts], totals_M)
+                with warnings.catch_warnings():
+                    # A population's tensors are views of one matrix; autograd remarks on their strides and adds rightly.
+                    warnings.filterwarnings("ignore", "grad and param do not obey the gradient layout contract")
+                    losses_M.sum().backward()
+                losses.append(losses_M.detach())
+                del losses_M  # and with it what the pass has kept, before the next one
+        return losses[0] if len(losses) == 1 else torch.stack(losses).sum(0)
+
+    def _losses(self, batch: Batch, counts: Sequence[int], totals_M: Tensor | None) -> Tensor:
+        """Cross-entropy of each learner over its scored sub-tokens, of which there are `counts`, [M].
+
+        The sum is divided by `totals_M`; None stands for the counts.
+        """
         dropout = self._dropout(batch)
         head_weight, head_bias = self._leaves[HEAD_WEIGHT], self._leaves[HEAD_BIAS]
         encoder = {name: leaf for name, leaf in self._leaves.items() if name not in (HEAD_WEIGHT, HEAD_BIAS)}
-        if isinstance(self._trains, LoRA):
-            scales = torch.full((len(self.learners),), self._trains.scale, device=self._model.device)
-            hidden_MWH = self._model.backbone.encode(batch, self._model.frozen, lora.stacked(encoder, scales), dropout)
+        if self._adapts:
+            hidden_MWH = self._model.backbone.encode(batch, self._model.frozen, lora.stacked(encoder, self._scales), dropout)
         else:
             hidden_MWH = self._model.backbone.encode(batch, encoder, None, dropout)
-        counts_M = (batch.labels_MW >= 0).sum(1)
+        if totals_M is None:
+            totals_M = (batch.labels_MW >= 0).sum(1)
         if dropout is not None:
             hidden_MWH = dropout.on_words(hidden_MWH, counts)
         logits_MWC = torch.baddbmm(head_bias.unsqueeze(1), hidden_MWH, head_weight.transpose(1, 2))
         losses_MW = F.cross_entropy(logits_MWC.flatten(0, 1), batch.labels_MW.flatten(), ignore_index=-1, reduction="none")
-        return losses_MW.view_as(batch.labels_MW).sum(1) / counts_M.clamp(min=1)
+        return losses_MW.view_as(batch.labels_MW).sum(1) / totals_M.clamp(min=1)
 
     def _dropout(self, batch: Batch) -> Dropout | None:
-        given = self.learners[0].task.settings.dropout
+        task = self.learners[0].task
+        given = task.settings.dropout
         hidden = self._model.dropout if given is None else given
         attention = self._model.attention_dropout if given is None else given
-        adapter = self._trains.dropout if isinstance(self._trains, LoRA) else 0.0
+        adapter = task.trains.dropout if isinstance(task.trains, LoRA) else 0.0
         if not (hidden or attention or adapter):
             return None
-        streams = [learner.masks for learner in self.learners if learner.masks is not None]
-        return Dropout(streams, batch.extents, hidden=hidden, attention=attention, adapter=adapter)
+        return Dropout(self._streams(), batch.extents, hidden=hidden, attention=attention, adapter=adapter)
 
-    def end_epoch(self, row: int) -> None:
+    def _streams(self) -> list[MaskStream]:
+        return [learner.masks for learner in self.learners if learner.masks is not None]
+
+    def end_epoch(self, row: int) -> Epoch:
         """Score the learner on its dev utterances and remember its weights if they are to be kept.
 
-        What is no number is looked for here and not at each step, for which a GPU would have to wait.
+        What is no number is looked for here and not at each step, for which a GPU would have to wait. Where memory runs out,
+        the epoch has not ended.
         """
-        learner = self.learners[row]
-        learner.epoch += 1
-        flat = self._flat[row].detach()
-        train_loss, dev_f1 = float(torch.stack(learner.losses).mean()), float("nan")
+        learner, flat = self.learners[row], self._own(row)
+        task, number = learner.task, learner.epoch + 1
+        train_loss, dev_f1, diverged = float(torch.stack(learner.losses).mean()), float("nan"), ""
         if not math.isfinite(train_loss):
-            learner.diverged = f"the loss was no number in epoch {learner.epoch}"
-        elif not torch.isfinite(flat).all():
-            learner.diverged = f"a weight was no number after epoch {learner.epoch}"
-        elif len(learner.task.dev):
+            diverged = f"the loss was no number in epoch {number}"
+        elif not all(math.isfinite(float(end)) for end in torch.aminmax(flat)):  # isfinite would make copies
+            diverged = f"a weight was no number after epoch {number}"
+        elif len(task.dev):
             with self._clock.measure("evaluation"):
-                dev_f1 = evaluate(self._model, self._model.weights(self._trains, flat), learner.task.dev).f1
-        seconds = self._clock.now() - learner.epoch_began
-        learner.end_epoch(Epoch(learner.epoch, train_loss, dev_f1, seconds))
-        if not learner.diverged and (learner.is_better(dev_f1) or learner.best_flat is None):
-            learner.best_f1, learner.best_epoch = dev_f1, learner.epoch
-            learner.best_flat = flat.cpu().clone()
+                dev_f1 = evaluate(self._model, self._model.weights(task.trains, flat), task.dev, self._room).f1
+        if not diverged and (learner.is_better(dev_f1) or learner.best_flat is None):
+            # The last weights of a learner alone are handed over as they are: nobody changes them any more.
+            is_last = len(self.learners) == 1 and number == task.settings.epochs
+            best = flat.cpu() if is_last else flat.to("cpu", copy=True)
+            learner.best_flat, learner.best_f1, learner.best_epoch = best, dev_f1, number
         elif learner.best_flat is None:
-            learner.best_flat = learner.task.start().cpu()
+            learner.best_flat = task.start().cpu()
+        learner.diverged = diverged
+        epoch = Epoch(number, train_loss, dev_f1, self._clock.now() - learner.epoch_began)
+        learner.end_epoch(epoch)
+        return epoch
 
     def leave(self, rows: Sequence[int]) -> None:
         """Drop the learners at `rows`; the others go on with their moments and step counts."""
         keep = [row for row in range(len(self.learners)) if row not in rows]
         self.learners = [self.learners[row] for row in keep]
-        if keep:
+        del self._grads, self._leaves
+        if not keep:
+            del self._flat, self._optimizer
+            return
+        before, self._layout = self._layout, _widest(self.learners)
+        if before == self._layout:
             self._flat = self._flat[keep].clone()
-            self._grads = torch.zeros_like(self._flat)
-            self._optimizer = self._optimizer.keep(keep, self._flat, self._grads)
-            self._leaves = self._make_leaves()
+        else:
+            self._flat = torch.stack([before.resized(self._flat[row].detach(), self._layout) for row in keep])
+        self._grads = torch.zeros_like(self._flat)
+        self._optimizer = self._optimizer.keep(keep, self._flat, self._grads, self._layout)
+        self._look()
+
+    def make_room(self, crews: Sequence[Crew]) -> list[Crew]:
+        """After memory ran out: split the population, or cut the batches of the one learner; returns the crews to come.
+
+        Raises:
+            AttritionError: there is nothing left to make smaller.
+        """
+        if len(self.learners) > 1:
+            aside = [(learner.task, state.set_aside()) for learner, state in zip(self.learners, self.states(), strict=True)]
+            self.leave(range(len(self.learners)))
+            return halved(aside, crews, self._room)
+        (learner,) = self.learners
+        if not learner.batches:
+            raise AttritionError(f"There is not enough memory to score the dev utterances of one learner. {_ADVICE}")
+        rows = learner.batches[-1]
+        if learner.pieces >= len(rows):
+            longest = int(learner.task.train.lengths[rows].max())
+            raise AttritionError(f"There is not enough memory to train on one utterance of {longest} sub-tokens. {_ADVICE}")
+        self._room.halve_batches(learner.pieces)
+        learner.take_pieces(self._room.pieces)
+        return list(crews)
+
+
+def _widest(learners: Sequence[Learner]) -> Layout:
+    return max((learner.layout for learner in learners), key=lambda layout: layout.size)
+
+
+def _stacked(
+    learners: Sequence[Learner], states: Sequence[LearnerState | None], layout: Layout, device: torch.device
+) -> Tensor:
+    """The vectors that the learners start or go on from, [M, P]."""
+    if len(learners) == 1 and states[0] is None:
+        return learners[0].task.start().to(device).unsqueeze(0)
+    flat_MP = torch.empty(len(learners), layout.size, device=device)
+    for row, learner, state in zip(flat_MP, learners, states, strict=True):
+        row.copy_(learner.layout.resized(learner.task.start() if state is None else state.flat_P, layout))
+    return flat_MP
