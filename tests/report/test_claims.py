@@ -141,6 +141,20 @@ def test_both_cuts_into_words_are_compared_where_both_were_run(simulate: ModuleT
     assert all(isinstance(found, Comparison) for found in claim.found)
 
 
+def test_methods_of_two_models_are_never_compared(simulate: ModuleType, tmp_path: Path) -> None:
+    """The second model has a method that the study itself has not: claims about the study say that it is missing."""
+    simulate.write_study(
+        tmp_path / "0", num_languages=8, num_orders=2, methods=("MULTI", "VANILLA", "NON-SHARED LoRA"), generated=False
+    )
+    simulate.write_study(
+        tmp_path / "1", num_languages=8, num_orders=2, methods=("SHARED LoRA",), generated=False, models=("a-second-model",)
+    )
+    evidence = Evidence(read_results(tmp_path / "0", beside=[tmp_path / "1"]))
+    assert methods_differ(evidence, "VANILLA", "SHARED LoRA", "final") == Needs("runs of SHARED LoRA")
+    assert evidence.ranks("SHARED LoRA") == []
+    assert {run.spec.model.name for run in evidence.by_model()["a-second-model"].of("SHARED LoRA")} == {"a-second-model"}
+
+
 def test_a_method_without_orders_is_compared_with_every_order_of_another(simulate: ModuleType, tmp_path: Path) -> None:
     """A joint run may record the languages of one of the orders; that does not make it a partner of that order alone."""
     simulate.write_study(tmp_path, methods=("VANILLA",), num_orders=3, generated=False)

@@ -8,12 +8,14 @@ wholly on the other. What the data cannot decide is said to be not decided, with
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from attrition.analysis.bootstrap import Interval
-from attrition.report.results import Results, Run
+from attrition.report.results import Results, Run, Series
 from attrition.report.tables import MINUS, Column, Table
 
 Outcome = Literal["supports", "contradicts", "open"]
@@ -116,14 +118,20 @@ class Evidence:
     def of(self, kind: str, *, rank: int | None = None) -> tuple[Run, ...]:
         """The runs of a method of the paper: of the given rank, or of the one that has most runs; () if there is none.
 
-        Runs of several models, corpora or cuts are never mixed: the series with most runs is taken.
+        Runs of several models, corpora or cuts are never mixed, nor compared: all are of the set-up with most runs.
         """
         matching = [
             runs
             for series, runs in self.results.series.items()
-            if series.kind == kind and (rank is None or series.rank == rank)
+            if series.kind == kind and (rank is None or series.rank == rank) and _setup(series) == self._main
         ]
         return max(matching, key=len, default=())
+
+    @cached_property
+    def _main(self) -> tuple[str, str, str]:
+        """The model, corpus and cuts of most runs; of the first of those with as many."""
+        counts = Counter(_setup(run.series) for run in self.results.runs)
+        return max(counts, key=counts.__getitem__, default=("", "", ""))
 
     def by_model(self) -> dict[str, Evidence]:
         """The runs of each model by themselves."""
@@ -133,11 +141,16 @@ class Evidence:
 
     def ranks(self, kind: str) -> list[int]:
         """The ranks at which a method was run, in rising order."""
-        return sorted({series.rank for series in self.results.series if series.kind == kind and series.rank is not None})
+        alike = [series for series in self.results.series if series.kind == kind and _setup(series) == self._main]
+        return sorted({series.rank for series in alike if series.rank is not None})
 
     def sequential(self) -> tuple[Run, ...]:
         """The runs that claims about languages are put to: VANILLA as in the paper, or SHARED LoRA where there is none."""
         return self.of("VANILLA") or self.of("SHARED LoRA")
+
+
+def _setup(series: Series) -> tuple[str, str, str]:
+    return series.model, series.corpus, series.cuts
 
 
 def claims_table(claims: Sequence[Claim]) -> Table:

@@ -167,7 +167,9 @@ class Run:
         rank = method.trains.rank if method.trains.kind == "lora" else None
         cuts = ", ".join(f"{language} {cut}" for language, cut in sorted(corpus.cuts.items()) if cut != "blanks")
         name = f"{corpus.name} {corpus.revision}".strip()
-        return Series(method.name, rank, self.spec.model.name, name, cuts, kind_of(method))
+        # A study with several ranks names its methods by them, another's method of one rank is the same method.
+        method_name = method.name.removesuffix(f" r={rank}")
+        return Series(method_name, rank, self.spec.model.name, name, cuts, kind_of(method))
 
 
 @dataclass(frozen=True, kw_only=True)
