@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import torch
 
-TOKENS_A_BATCH = 1024
+TOKENS_A_BATCH = 2048
 """Sub-tokens with padding that are predicted at a time."""
 
 _SAID = (
