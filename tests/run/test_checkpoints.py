@@ -76,10 +76,10 @@ def test_a_state_comes_back_to_the_last_bit(tmp_path: Path) -> None:
         name="a", step=7, epoch=1, history=(Epoch(1, 0.1 + 0.2, float("nan"), 1 / 3),), best_f1=float("nan"), best_epoch=1,
         diverged="", seconds=0.1, losses_N=torch.tensor([1 / 3, 0.1]), masks=torch.arange(32, dtype=torch.uint8),
         flat_P=torch.tensor([-0.0, 1e-45, 3.0]), best_P=torch.ones(3),
-        moments=(Moments(torch.tensor([0.1]), torch.tensor([0.2])), Moments(torch.zeros(2), torch.ones(2))),
+        moments=Moments(torch.tensor([0.1, 0.0, 1e-45]), torch.tensor([0.2, 1.0, 1 / 3])),
     )  # fmt: skip
     second = LearnerState(
-        "b", 0, 0, (), -1.0, 0, "", 0.0, torch.zeros(0), torch.zeros(0, dtype=torch.uint8), torch.ones(3), None, ()
+        "b", 0, 0, (), -1.0, 0, "", 0.0, torch.zeros(0), torch.zeros(0, dtype=torch.uint8), torch.ones(3), None, None
     )
     store = Store(tmp_path)
     shares = Shares(Clock(), {"training": 100.0})
@@ -93,6 +93,8 @@ def test_a_state_comes_back_to_the_last_bit(tmp_path: Path) -> None:
         for name in ("losses_N", "masks", "flat_P"):
             assert getattr(before, name).numpy().tobytes() == getattr(after, name).numpy().tobytes()
             assert getattr(before, name).dtype == getattr(after, name).dtype
+        for one, other in zip(before.moments or (), after.moments or (), strict=True):
+            assert one.numpy().tobytes() == other.numpy().tobytes()
     assert loaded.seconds["training"] == 100.0
     keeper.keep([first])
     assert store.checkpoints() == (f"{KEY}-000002",), "the one before it has gone"
@@ -104,7 +106,7 @@ def test_when_a_checkpoint_is_due(tmp_path: Path) -> None:
     """Every 10 seconds; after one that took 2 not before 100 more; and once before a learner leaves others behind."""
     time_now = [0.0]
     keeper = CheckpointKeeper(Store(tmp_path), [], KEY, 10.0, Shares(Clock(), {}), StopRequests(), now=lambda: time_now[0])
-    state = LearnerState("a", 0, 0, (), -1.0, 0, "", 0.0, torch.zeros(0), torch.zeros(0), torch.ones(3), None, ())
+    state = LearnerState("a", 0, 0, (), -1.0, 0, "", 0.0, torch.zeros(0), torch.zeros(0), torch.ones(3), None, None)
     assert not keeper.wants_state(leaving=False)
     assert keeper.wants_state(leaving=True)
     time_now[0] = 10.0
@@ -259,6 +261,29 @@ def test_a_checkpoint_that_does_not_fit_is_named(
     notes = run_notes(make_study(**change), tmp_path)
     assert any(reason in each and "checkpoints" in each for each in notes.warnings)
     assert not (tmp_path / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("wrote", [None, 1, 99])
+def test_a_checkpoint_in_another_form_is_removed_and_the_stage_begins_again(
+    wrote: int | None, make_study: Make, run_notes: Run, matrices: Matrices, tmp_path: Path
+) -> None:
+    """As the first version wrote it, which did not count its forms, or one to come."""
+    study, save = make_study(languages=[EN]), Store.save_checkpoint
+
+    def otherwise(self: Store, key: str, about: Any, tensors: Any, details: Any) -> None:
+        assert "format" in details
+        kept = {name: value for name, value in details.items() if name != "format"}
+        save(self, key, about, tensors, kept if wrote is None else {**kept, "format": wrote})
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Store, "save_checkpoint", otherwise)
+        stop(study, tmp_path / "stopped", 4)
+    notes = run_notes(study, tmp_path / "stopped")
+    assert any("another version of attrition wrote it" in each for each in notes.warnings)
+    assert len(notes.trained_stages) == 1
+    assert not (tmp_path / "stopped" / "checkpoints").exists()
+    run_notes(study, tmp_path / "whole")
+    assert matrices(tmp_path / "stopped") == matrices(tmp_path / "whole")
 
 
 def test_fewer_side_by_side_than_before(make_study: Make, run_notes: Run, tmp_path: Path) -> None:

@@ -134,10 +134,10 @@ def test_test_sets_in_smaller_batches(
     run_notes(study, tmp_path / "whole")
     classes = prediction._classes
 
-    def small_batches(model: Any, weights: Any, piece: Any) -> Any:
-        if len(piece.lengths) > 4:
+    def small_batches(model: Any, members: Any, sets: Any, batch: Any) -> Any:
+        if sum(map(len, batch.values())) > 4:
             raise MemoryError
-        return classes(model, weights, piece)
+        return classes(model, members, sets, batch)
 
     monkeypatch.setattr(prediction, "_classes", small_batches)
     notes = run_notes(study, tmp_path / "short")

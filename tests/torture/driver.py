@@ -110,7 +110,7 @@ class Countdown:
 
 _points: tuple[tuple[Any, str], ...] = (
     (os, "replace"), (os, "fsync"), (os, "mkdir"), (shutil, "rmtree"), (Path, "replace"), (Path, "write_text"), (Path, "rmdir"),
-    (store, "save_file"), (training._Population, "step"), (training._Population, "end_epoch"), (engine, "evaluate_each"),
+    (store, "save_file"), (training._Population, "step"), (training._Population, "end_epochs"), (engine, "evaluate_each"),
     (engine, "write_run"),
 )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attrition.training.batches import POOL, budget_batches, epoch_batches, part
+from attrition.training.batches import POOL, epoch_batches, next_batch, part
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=200).map(np.array)
 
@@ -23,13 +24,33 @@ def test_an_epoch_holds_every_row_once(lengths: Any, batch_size: int, seed: int)
     assert sorted(map(len, batches))[1:] == [batch_size] * (len(batches) - 1)
 
 
-@given(LENGTHS, st.integers(1, 100))
+def evaluation_batches(lengths: Sequence[Any], num_tokens: int) -> Iterator[dict[int, Any]]:
+    """The lengths of each learner's utterances in each batch, until all are read."""
+    left = [-np.sort(-each) for each in lengths]
+    while counts := next_batch(left, num_tokens):
+        yield {row: left[row][:count] for row, count in counts.items()}
+        for row, count in counts.items():
+            left[row] = left[row][count:]
+
+
+@given(st.lists(LENGTHS, min_size=1, max_size=6), st.integers(1, 300))
 @settings(deadline=None)
-def test_a_budget_is_kept_and_no_row_is_left_out(lengths: Any, num_tokens: int) -> None:
-    batches = budget_batches(lengths, num_tokens)
-    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
-    for rows in batches:
-        assert len(rows) == 1 or len(rows) * lengths[rows].max() <= num_tokens
+def test_a_budget_is_kept_and_no_utterance_is_left_out(lengths: Any, num_tokens: int) -> None:
+    read: dict[int, list[int]] = {row: [] for row in range(len(lengths))}
+    for batch in evaluation_batches(lengths, num_tokens):
+        longest, widest = max(int(each[0]) for each in batch.values()), max(map(len, batch.values()))
+        assert (len(batch) == 1 and widest == 1) or len(batch) * widest * longest <= num_tokens
+        assert min(map(len, batch.values())) >= 1
+        for row, each in batch.items():
+            read[row] += each.tolist()
+    for row, each in enumerate(lengths):
+        assert read[row] == sorted(each.tolist(), reverse=True)
+
+
+def test_learners_with_as_many_utterances_are_read_through_together() -> None:
+    """Three of nine, four sub-tokens each; 24 are room for two of each. The last batch is the short one."""
+    batches = list(evaluation_batches([np.full(9, 4)] * 3, 24))
+    assert [[len(each) for each in batch.values()] for batch in batches] == [[2, 2, 2]] * 4 + [[1, 1, 1]]
 
 
 def test_an_epoch_depends_on_its_stream_only() -> None:
@@ -51,7 +72,8 @@ def test_batches_of_like_lengths_are_padded_little() -> None:
     shuffled = np.random.default_rng(1).permutation(5000)
     assert padded(np.array_split(shuffled, 5000 // 32)) > 1.7
     assert padded(epoch_batches(lengths, 32, np.random.default_rng(1))) < 1.1
-    assert padded(budget_batches(lengths, 2048)) < 1.1
+    taken = [batch[0] for batch in evaluation_batches([lengths], 2048)]
+    assert sum(len(each) * int(each[0]) for each in taken) / int(lengths.sum()) < 1.1
 
 
 def test_the_order_of_batches_is_random_and_rows_change_their_company() -> None:
@@ -67,7 +89,8 @@ def test_the_order_of_batches_is_random_and_rows_change_their_company() -> None:
 def test_no_utterances_no_batches() -> None:
     none = np.zeros(0, np.int64)
     assert epoch_batches(none, 4, np.random.default_rng(0)) == []
-    assert budget_batches(none, 10) == []
+    assert next_batch([none, none], 10) == {}
+    assert next_batch([], 10) == {}
 
 
 def test_a_part_is_the_rows_in_the_order_given(make_encoded: Any) -> None:
@@ -82,4 +105,5 @@ def test_a_part_is_the_rows_in_the_order_given(make_encoded: Any) -> None:
 
 @pytest.mark.parametrize("num_tokens", [0, 1])
 def test_a_budget_too_small_for_anything_takes_one_at_a_time(num_tokens: int) -> None:
-    assert [rows.tolist() for rows in budget_batches(np.array([2, 5]), num_tokens)] == [[1], [0]]
+    batches = evaluation_batches([np.array([2, 5]), np.array([3])], num_tokens)
+    assert [{row: each.tolist() for row, each in batch.items()} for batch in batches] == [{0: [5]}, {1: [3]}, {0: [2]}]

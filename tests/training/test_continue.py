@@ -15,7 +15,7 @@ from attrition.training import train as training
 from attrition.training.clock import Clock
 from attrition.training.learner import Finished, LearnerState, Task
 from attrition.training.model import Model
-from attrition.training.optimizer import PopulationAdamW
+from attrition.training.optimizer import Moments, PopulationAdamW
 from attrition.training.settings import TrainingSettings
 from attrition.training.train import train_population
 
@@ -28,9 +28,7 @@ def copied(state: LearnerState) -> LearnerState:
     def own(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
             return value.clone()
-        if isinstance(value, tuple) and value and isinstance(value[0], tuple) and isinstance(value[0][0], torch.Tensor):
-            return tuple(type(each)(*(tensor.clone() for tensor in each)) for each in value)
-        return value
+        return Moments(*map(torch.clone, value)) if isinstance(value, Moments) else value
 
     return LearnerState(**{field.name: own(getattr(state, field.name)) for field in dataclasses.fields(LearnerState)})
 
@@ -65,24 +63,24 @@ def essence(state: LearnerState) -> dict[str, Any]:
     return {name: value for name, value in found.items() if name != "seconds"}
 
 
-Trained = tuple[Recorder, list[dict[str, float]], dict[str, Finished]]
+Trained = tuple[Recorder, list[list[float]], dict[str, Finished]]
 
 
 def trained(
     tasks: Sequence[Task], model: Model, monkeypatch: pytest.MonkeyPatch, states: Sequence[LearnerState] = ()
 ) -> Trained:
     """Train, and note every state, every learning rate, and what came of it."""
-    recorder, rates = Recorder(), []
+    recorder, rates = Recorder(), list[list[float]]()
     step = PopulationAdamW.step
 
-    def noting(self: PopulationAdamW, rates_M: Sequence[float]) -> None:
-        step(self, rates_M)
-        rates.append([group["lr"] for group in self._adamw.param_groups])
+    def noting(self: PopulationAdamW, flat_MP: torch.Tensor, grads_MP: torch.Tensor, rates_M: Sequence[float]) -> None:
+        step(self, flat_MP, grads_MP, rates_M)
+        rates.append(list(rates_M))
 
     with monkeypatch.context() as patch:
         patch.setattr(PopulationAdamW, "step", noting)
         done = {each.task.name: each for each in train_population(tasks, model, Clock(), None, recorder, states)}
-    return recorder, rates, done  # type: ignore[return-value]
+    return recorder, rates, done
 
 
 def check_every_state(tasks: Sequence[Task], model: Model, monkeypatch: pytest.MonkeyPatch) -> Trained:
@@ -149,13 +147,13 @@ def test_early_stopping_decides_the_same(
     class Score:
         f1: float
 
-    end_epoch = training._Population.end_epoch
+    end_epochs = training._Population.end_epochs
 
-    def noting(self: Any, row: int) -> Any:
-        now[:] = [self.learners[row].epoch + 1]
-        return end_epoch(self, row)
+    def noting(self: Any, rows: Sequence[int]) -> Any:
+        now[:] = [self.learners[0].epoch + 1]
+        return end_epochs(self, rows)
 
-    monkeypatch.setattr(training._Population, "end_epoch", noting)
+    monkeypatch.setattr(training._Population, "end_epochs", noting)
     monkeypatch.setattr(training, "evaluate", lambda *_: Score(scores[now[0]]))
     task = make_task("a", model, trains, encoded, encoded, epochs=6, patience=2)
     _, rates, done = check_every_state([task], model, monkeypatch)
@@ -216,11 +214,11 @@ def test_a_learner_that_diverges_leaves_and_the_others_do_not_notice(
     assert torch.equal(done["b"].flat, first)
     # While it is there, the others have the same bits as beside a learner that is well.
     early = [
-        [[essence(each) for each in states if each.name != "b"] for states in recorder.kept if states[0].step <= 4][:8]
+        [[essence(each) for each in states if each.name != "b"] for states in recorder.kept if states[0].step <= 4][:7]
         for recorder in (whole, healthy[0])
     ]
     assert early[0] == early[1]
-    assert early[0][-1][0]["step"] == 4
+    assert (early[0][-1][0]["step"], early[0][-1][0]["epoch"]) == (4, 2)
     for name in ("a", "c"):
         assert done[name].diverged == ""
         assert len(done[name].history) == 4

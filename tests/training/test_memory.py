@@ -166,11 +166,11 @@ def test_in_the_midst_of_training(where: str, four: Any, monkeypatch: pytest.Mon
         def epoch_ended(self, task: Task, epoch: Any) -> None:
             pass
 
-    reserve, evaluate = PopulationAdamW.reserve, training.evaluate
+    make, evaluate = PopulationAdamW.__init__, training.evaluate_members
 
-    def without_moments(self: PopulationAdamW) -> None:
-        once(len(self._parameters) == 4)
-        reserve(self)
+    def without_moments(self: PopulationAdamW, layout: Any, settings: Any, *others: Any) -> None:
+        once(len(settings) == 4)
+        make(self, layout, settings, *others)
 
     def without_scores(*arguments: Any) -> Any:
         once(True)
@@ -178,9 +178,9 @@ def test_in_the_midst_of_training(where: str, four: Any, monkeypatch: pytest.Mon
 
     with monkeypatch.context() as patch:
         if where == "moments":
-            patch.setattr(PopulationAdamW, "reserve", without_moments)
+            patch.setattr(PopulationAdamW, "__init__", without_moments)
         elif where == "evaluation":
-            patch.setattr(training, "evaluate", without_scores)
+            patch.setattr(training, "evaluate_members", without_scores)
         with holding(patch, learners=2 if where == "losses" else 4, from_step=5):
             found = run(tasks, model, watcher=Notes())
     assert sum(read) == 4 * 3 * 27
@@ -319,7 +319,7 @@ def scoring(monkeypatch: pytest.MonkeyPatch, utterances: int) -> Iterator[None]:
     encode = BertBackbone.encode
 
     def small(self: Any, batch: Any, *others: Any) -> Any:
-        if batch.extents[0].utterances > utterances:
+        if sum(each.utterances for each in batch.extents) > utterances:
             raise RuntimeError(REFUSED)
         return encode(self, batch, *others)
 
@@ -344,6 +344,62 @@ def test_evaluation_in_smaller_batches(make_model: Any, make_encoded: Any, monke
     assert "in evaluation. From here on it takes" in warnings[0]
     with scoring(monkeypatch, 0), pytest.raises(MemoryError, match=r"an utterance of \d+ sub-tokens"):
         predict(model, weights, encoded, room)
+
+
+@pytest.mark.parametrize("fits", [9, 3, 1])
+def test_a_population_is_scored_in_smaller_batches(fits: int, four: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Memory runs out in the midst of what four learners score together: the same dev F1, and nobody trains alone for it."""
+    model, tasks = four(keep="best")
+    sizes = (12, 5, 0, 7)
+    tasks = [dataclasses.replace(task, dev=task.dev.select(np.arange(n) % 4)) for task, n in zip(tasks, sizes, strict=True)]
+    whole, warnings = run(tasks, model), list[str]()
+    encode, refused = BertBackbone.encode, 0
+
+    def small(self: Any, batch: Any, *others: Any) -> Any:
+        nonlocal refused
+        if not torch.is_inference_mode_enabled():
+            return encode(self, batch, *others)
+        if sum(each.utterances for each in batch.extents) > fits:
+            refused += 1
+            raise RuntimeError(REFUSED)
+        return encode(self, batch, *others)
+
+    monkeypatch.setattr(BertBackbone, "encode", small)
+    found = run(tasks, model, room=Room(warnings.append))
+    assert refused == len(warnings) > 0
+    assert all("in evaluation" in each for each in warnings)
+    for name, finished in found.items():
+        assert torch.equal(finished.flat, whole[name].flat)
+        assert [str(each[:3]) for each in finished.history] == [str(each[:3]) for each in whole[name].history]
+        assert not finished.shortage
+
+
+@pytest.mark.parametrize("where", ["the second", "scoring"])
+def test_where_one_epoch_cannot_end_none_has(where: str, four: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All four end at the same step. The best weights of the second are refused, or all scoring of more than two learners."""
+    model, tasks = four(epsilon=1e-3, keep="best")
+    whole, best, evaluate = run(tasks, model), training._Population._best, training.evaluate_members
+    refusing = iter([True])
+
+    def full(self: Any, row: int, *others: Any) -> Any:
+        if row == 1 and len(self.learners) == 4 and next(refusing, False):
+            raise MemoryError
+        return best(self, row, *others)
+
+    def crowded(model: Any, members: Any, sets: Any, *others: Any) -> Any:
+        if len(sets) > 2:
+            raise MemoryError
+        return evaluate(model, members, sets, *others)
+
+    if where == "scoring":
+        monkeypatch.setattr(training, "evaluate_members", crowded)
+    else:
+        monkeypatch.setattr(training._Population, "_best", full)
+    found = run(tasks, model)
+    for name, finished in found.items():
+        assert [each.epoch for each in finished.history] == [1, 2, 3]
+        assert finished.shortage == "from step 5 on, no more than 2 learners trained side by side"
+        torch.testing.assert_close(finished.flat, whole[name].flat, atol=1e-6, rtol=0)
 
 
 def test_dev_utterances_that_do_not_fit(make_model: Any, make_encoded: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,7 +13,6 @@ from attrition.training import train as training
 from attrition.training.clock import Clock
 from attrition.training.layout import Layout
 from attrition.training.model import Model
-from attrition.training.optimizer import Moments, resized
 from attrition.training.settings import TrainingSettings
 from attrition.training.train import Finished, Task, train_population
 
@@ -91,10 +90,9 @@ def test_there_and_back_again() -> None:
     assert wide.tolist() == [1, 2, 3, 4, 0, 0, 5, 6, 0, 7]
     assert torch.equal(three.resized(wide, two), flat)
     assert two.resized(flat, two) is flat
-    moments = (Moments(flat[:6], flat[:6] ** 2), Moments(flat[6:], flat[6:] ** 2))
-    for group, columns in zip(resized(moments, two, three), (slice(0, 9), slice(9, 10)), strict=True):
-        assert torch.equal(group.first, wide[columns])
-        assert torch.equal(group.second, wide[columns] ** 2)
+    both = three.taken(torch.stack([wide, 2 * wide, 3 * wide]), [2, 0], two)
+    assert torch.equal(both, torch.stack([3 * flat, flat]))
+    assert torch.equal(two.taken(both, [1], two), flat.unsqueeze(0))
     with pytest.raises(AssertionError, match="other tensors"):
         two.resized(flat, Layout.of({"k.lora_A": (2, 2)}))
 

@@ -228,6 +228,42 @@ def test_what_a_watcher_is_told_and_the_clock_measures(make_model: Any, make_enc
     assert all(clock.seconds()[purpose] > 0 for purpose in ("data", "training", "evaluation"))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_members_are_scored_together_as_each_alone(kind: str, make_model: Any, make_encoded: Any) -> None:
+    """Float32: dev F1 of three ranks on three dev sets, of which one is empty; a fourth learner diverges at once.
+
+    Rates are so high that scores move, and the weights kept are those of the best epoch: scored alone, they have its F1.
+    """
+    model = make_model(kind)
+    fast = dataclasses.replace(PLAIN, epochs=6, learning_rate=5e-3, head_learning_rate=5e-2, keep="best")
+    plan = {"a": (2, 30, fast), "none": (4, 0, fast), "b": (8, 11, fast), "gone": (4, 9, fast)}
+    tasks = [
+        task(
+            name,
+            model,
+            LoRA(rank=rank, alpha=4, dropout=0.0),
+            make_encoded(32, seed),
+            make_encoded(50, 9).select(np.arange(n)),
+            s,
+        )
+        for seed, (name, (rank, n, s)) in enumerate(plan.items())
+    ]
+    infinite = dataclasses.replace(tasks[3], start=lambda: model.start(tasks[3].trains, "gone").fill_(torch.inf))
+    together = run([*tasks[:3], infinite], model)
+    assert together["gone"].diverged
+    assert len(together["gone"].history) == 1
+    scores = {name: [each.dev_f1 for each in finished.history] for name, finished in together.items()}
+    for each in tasks[:3]:
+        alone = run([each], model)[each.name]
+        assert str(scores[each.name]) == str([epoch.dev_f1 for epoch in alone.history])
+        assert together[each.name].kept_epoch == alone.kept_epoch
+    assert all(math.isnan(f1) for f1 in scores["none"] + scores["gone"])
+    for each in (tasks[0], tasks[2]):
+        assert len(set(scores[each.name])) > 3, "scores that do not move would show nothing"
+        kept = model.weights(each.trains, together[each.name].flat)
+        assert evaluate(model, kept, each.dev).f1 == max(scores[each.name])
+
+
 def test_nothing_given_is_changed(make_model: Any, make_encoded: Any) -> None:
     model, encoded = make_model(), make_encoded(8)
     base = {name: tensor.clone() for name, tensor in model.base.items()}

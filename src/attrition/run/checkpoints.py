@@ -31,6 +31,9 @@ from attrition.training.learner import LearnerState
 from attrition.training.model import Model
 from attrition.training.optimizer import Moments
 
+FORMAT = 2
+"""Of what is in a checkpoint: 1 had moments for each group of parameters, and learners whose epochs ended one by one."""
+
 SHARE = 0.02
 """Of the time of a run, checkpoints that are only due to the clock take this much at most."""
 
@@ -92,7 +95,8 @@ class CheckpointKeeper:
         tensors: dict[str, NDArray[Any]] = {}
         for row, learner in enumerate(learners):
             tensors |= {f"{row}.{name}": array for name, array in _arrays(learner).items()}
-        details = {"learners": [_details(learner) for learner in learners], "seconds": self._shares.so_far()}
+        described = [_details(learner) for learner in learners]
+        details = {"format": FORMAT, "learners": described, "seconds": self._shares.so_far()}
         key = f"{self._key}-{self._number:06d}"
         self._store.save_checkpoint(key, about, tensors, details)
         for older in self._store.checkpoints():
@@ -112,15 +116,15 @@ class CheckpointKeeper:
 
 def _details(learner: LearnerState) -> dict[str, Any]:
     plain = {name: getattr(learner, name) for name in _PLAIN}
-    return {**plain, "history": [epoch._asdict() for epoch in learner.history], "num_moments": len(learner.moments)}
+    return {**plain, "history": [epoch._asdict() for epoch in learner.history]}
 
 
 def _arrays(learner: LearnerState) -> dict[str, NDArray[Any]]:
     tensors = {"flat": learner.flat_P, "losses": learner.losses_N, "masks": learner.masks}
     if learner.best_P is not None:
         tensors["best"] = learner.best_P
-    for group, moments in enumerate(learner.moments):
-        tensors |= {f"first.{group}": moments.first, f"second.{group}": moments.second}
+    if learner.moments is not None:
+        tensors |= {"first": learner.moments.first_P, "second": learner.moments.second_P}
     return {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
 
 
@@ -148,10 +152,10 @@ def _state(checkpoint: Checkpoint, row: int, details: Mapping[str, Any]) -> Lear
         masks=tensors["masks"],
         flat_P=tensors["flat"],
         best_P=tensors.get("best"),
-        moments=tuple(Moments(tensors[f"first.{at}"], tensors[f"second.{at}"]) for at in range(details["num_moments"])),
-        turn=details.get("turn", 0),  # the first checkpoints know of no shortage
-        pieces=details.get("pieces", 1),
-        shortage=details.get("shortage", ""),
+        moments=Moments(tensors["first"], tensors["second"]) if "first" in tensors else None,
+        turn=details["turn"],
+        pieces=details["pieces"],
+        shortage=details["shortage"],
     )
 
 
@@ -215,15 +219,17 @@ def _fitting(
 ) -> Resumable | None:
     about = store.about("checkpoints", key)
     names, members = about["learners"], about["population"]
-    details = store.checkpoint_details(key)["learners"]
+    details = store.checkpoint_details(key)
     if all(store.has("stages", name) for name in names):
         return None  # interrupted between the last stage and the removal of the checkpoint
     reason = None
-    if not all(name in jobs for name in members):
+    if details.get("format", 1) != FORMAT:
+        reason = "another version of attrition wrote it, in another form"
+    elif not all(name in jobs for name in members):
         reason = "its stages are not all of this study as it is now"
     elif population_key(members, model, jobs[members[0]].choice.method.trains) != key.rpartition("-")[0]:
         reason = "languages or device have changed since"
-    elif most is not None and (together := max(Counter(each.get("turn", 0) for each in details).values())) > most:
+    elif most is not None and (together := max(Counter(each["turn"] for each in details["learners"]).values())) > most:
         reason = f"it is of {together} learners side by side, and machine.population is less now"
     if reason is not None:
         warned(
@@ -231,5 +237,5 @@ def _fitting(
             "is trained from the beginning of the stage."
         )
         return None
-    steps = tuple(each["step"] for each in details)
+    steps = tuple(each["step"] for each in details["learners"])
     return Resumable(key, tuple(jobs[name] for name in members), tuple(jobs[name] for name in names), steps)

@@ -7,6 +7,8 @@ the batches are then shuffled too.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,19 +34,31 @@ def epoch_batches(lengths: NDArray[np.int64], batch_size: int, stream: np.random
     return [batches[index] for index in stream.permutation(len(batches))]
 
 
-def budget_batches(lengths: NDArray[np.int64], num_tokens: int) -> list[NDArray[np.int64]]:
-    """Rows of each batch for evaluation: by length, as many as fit into `num_tokens` sub-tokens with padding.
+def next_batch(left: Sequence[NDArray[np.int64]], num_tokens: int) -> dict[int, int]:
+    """How many utterances of which learners are evaluated next: as many as fit into `num_tokens` sub-tokens with padding.
 
-    >>> [batch.tolist() for batch in budget_batches(np.array([3, 1, 3]), 6)]
-    [[0, 2], [1]]
+    Args:
+        left: the lengths of what each learner has still to read, longest first.
+        num_tokens: of all learners together. One utterance is taken even if it is longer.
+
+    Returns:
+        By the learner's number, equally many of each that has as many; where not even one of each fits, none of those whose
+        utterances are shorter. Empty where nothing is left.
+
+    >>> next_batch([np.array([3, 3, 1])], 6)
+    {0: 2}
+    >>> next_batch([np.array([2, 2, 2]), np.array([3]), np.array([])], 12)
+    {0: 2, 1: 1}
+    >>> next_batch([np.array([2, 2, 2]), np.array([3])], 4)
+    {1: 1}
     """
-    order = np.argsort(-lengths, kind="stable")
-    batches, start = [], 0
-    while start < len(order):
-        count = max(1, num_tokens // max(1, int(lengths[order[start]])))
-        batches.append(order[start : start + count])
-        start += count
-    return batches
+    readers = sorted((row for row, lengths in enumerate(left) if len(lengths)), key=lambda row: -int(left[row][0]))
+    if not readers:
+        return {}
+    longest = max(1, int(left[readers[0]][0]))
+    readers = readers[: max(1, num_tokens // longest)]
+    count = max(1, num_tokens // (longest * len(readers)))
+    return {row: min(count, len(left[row])) for row in sorted(readers)}
 
 
 def part(encoded: Encoded, rows: NDArray[np.integer]) -> Part:

@@ -50,7 +50,7 @@ def beginning(task: Task, model: Model, now: float) -> LearnerState:
     """The state of a learner that has not begun."""
     learner = Learner(task, model.layout(task.trains))
     learner.begin_epoch(model.device, now)
-    return learner.state(task.start(), (), now)
+    return learner.state(task.start(), None, now)
 
 
 def _cut(crew: Crew, room: Room) -> list[Crew]:

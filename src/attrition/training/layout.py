@@ -7,7 +7,7 @@ one tensor. Learners of different LoRA rank lie in rows of the largest one's lay
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -95,15 +95,19 @@ class Layout:
         >>> two.resized(torch.tensor([1.0, 2.0, 3.0, 4.0]), three)
         tensor([1., 2., 0., 3., 4., 0.])
         """
+        return flat_P if self == to else self.taken(flat_P.unsqueeze(0), [0], to)[0]
+
+    def taken(self, flat_MP: Tensor, rows: Sequence[int], to: Layout) -> Tensor:
+        """A population's `rows` alone, as rows of `to`; see `resized`. They are copied."""
         if self == to:
-            return flat_P
-        found_P = flat_P.new_zeros(to.size)
-        ours, theirs = self.unpack(flat_P), to.unpack(found_P)
+            return flat_MP[list(rows)]
+        found_MP = flat_MP.new_zeros(len(rows), to.size)
+        ours, theirs = self.views(flat_MP), to.views(found_MP)
         assert list(ours) == list(theirs), "layouts of other tensors"
         for name, tensor in ours.items():
-            common = tuple(slice(min(sizes)) for sizes in zip(tensor.shape, theirs[name].shape, strict=True))
-            theirs[name][common] = tensor[common]
-        return found_P
+            common = [slice(min(sizes)) for sizes in zip(tensor.shape[1:], theirs[name].shape[1:], strict=True)]
+            theirs[name][:, *common] = tensor[:, *common][list(rows)]
+        return found_MP
 
     def unpack(self, flat_P: Tensor) -> dict[str, Tensor]:
         """One learner's tensors by name, as views of its vector."""

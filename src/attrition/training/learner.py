@@ -105,7 +105,7 @@ class LearnerState:
         masks: where its stream of dropout masks stands; empty where none is at work.
         flat_P: the parameters.
         best_P: the parameters of the best epoch; None before there is one.
-        moments: AdamW's two for each group of parameters; empty before the first step.
+        moments: AdamW's two; None before the first step.
         turn: 0 for those that train side by side now, 1 for those that will when these have finished, and so on.
         pieces, shortage: what became of its batches, and of the population, when memory ran out.
     """
@@ -122,7 +122,7 @@ class LearnerState:
     masks: Tensor
     flat_P: Tensor
     best_P: Tensor | None
-    moments: tuple[Moments, ...]
+    moments: Moments | None
     turn: int = 0
     pieces: int = 1
     shortage: str = ""
@@ -133,7 +133,7 @@ class LearnerState:
         def own(tensor: Tensor) -> Tensor:
             return tensor.to("cpu", copy=True)
 
-        moments = tuple(Moments(own(first), own(second)) for first, second in self.moments)
+        moments = self.moments and Moments(*map(own, self.moments))
         return dataclasses.replace(self, flat_P=own(self.flat_P), moments=moments)
 
 
@@ -192,7 +192,7 @@ class Learner:
         assert self.masks is not None
         self.masks.set_state(state.masks)
 
-    def state(self, flat_P: Tensor, moments: tuple[Moments, ...], seconds: float) -> LearnerState:
+    def state(self, flat_P: Tensor, moments: Moments | None, seconds: float) -> LearnerState:
         """Where it stands, with its parameters and moments from the population; `seconds` is the time now."""
         return LearnerState(
             name=self.task.name,
@@ -216,10 +216,13 @@ class Learner:
         """Cut its batches from here on, for want of memory."""
         self.pieces, self.shortage = pieces, in_pieces(self.task, self.step, pieces)
 
-    def end_epoch(self, epoch: Epoch) -> None:
-        """Note an epoch; what belonged to it alone is gone."""
+    def end_epoch(self, epoch: Epoch, best_flat: Tensor, best_epoch: int, diverged: str) -> None:
+        """Note an epoch, and the best weights from here on; what belonged to the epoch alone is gone."""
         self.epoch = epoch.epoch
         self.history.append(epoch)
+        if best_epoch == epoch.epoch:
+            self.best_f1 = epoch.dev_f1
+        self.best_flat, self.best_epoch, self.diverged = best_flat, best_epoch, diverged
         self.losses, self.masks = [], None
 
     def is_better(self, dev_f1: float) -> bool:

@@ -2,116 +2,111 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.optim.adamw import adamw
 
 from attrition.training.layout import Group, Layout
 from attrition.training.settings import TrainingSettings
 
 
 class Moments(NamedTuple):
-    """AdamW's running means for one group of one learner's parameters: of the gradient, and of its square."""
+    """AdamW's running means for one learner's parameters, [P] each: of the gradient, and of its square."""
 
-    first: Tensor
-    second: Tensor
+    first_P: Tensor
+    second_P: Tensor
+
+
+class _Options(NamedTuple):
+    """What a call of `adamw` has in common for all its parameters."""
+
+    lr: float
+    beta1: float
+    beta2: float
+    eps: float
+    weight_decay: float
 
 
 class PopulationAdamW:
     """Decoupled weight decay (Loshchilov and Hutter 2019) over the rows of `[M, P]`.
 
-    Each learner's columns of one group are one parameter of `torch.optim.AdamW`, so that the arithmetic is torch's, and a
-    learner can leave with its moments.
+    Each learner's columns of one group are one parameter of torch's function, whose arithmetic is that of `torch.optim.AdamW`;
+    the class itself takes 1.5 seconds to import a compiler that nothing here needs. All memory is taken when this is made.
+
+    Args:
+        layout: of a row.
+        settings: of each learner.
+        device: where the learners' parameters are.
     """
 
-    def __init__(self, flat_MP: Tensor, grads_MP: Tensor, layout: Layout, settings: Sequence[TrainingSettings]) -> None:
-        self._layout = layout
-        self._settings = list(settings)
-        self._parameters = [self._rows(flat_P, grads_P) for flat_P, grads_P in zip(flat_MP, grads_MP, strict=True)]
-        self._adamw = torch.optim.AdamW(
-            [
-                self._group(row, group, learner)
-                for learner, rows in enumerate(self._parameters)
-                for row, group in self._pairs(rows)
-            ],
-            fused=True,
-        )
+    def __init__(self, layout: Layout, settings: Sequence[TrainingSettings], device: torch.device | str = "cpu") -> None:
+        self._layout, self._settings = layout, list(settings)
+        self._first_MP = torch.zeros(len(settings), layout.size, device=device)
+        self._second_MP = torch.zeros_like(self._first_MP)
+        # torch counts the steps of each parameter by itself, where the parameter is.
+        self._steps_MG = torch.zeros(len(settings), len(layout.groups), device=device)
 
-    def reserve(self) -> None:
-        """Take the memory of all moments, as torch would in the first step; after that a step takes none."""
-        for group in self._adamw.param_groups:
-            for parameter in group["params"]:
-                if parameter not in self._adamw.state:
-                    zeros = torch.zeros_like(parameter.detach())
-                    step = torch.zeros((), device=parameter.device)
-                    self._adamw.state[parameter] = {"step": step, "exp_avg": zeros, "exp_avg_sq": torch.zeros_like(zeros)}
+    @torch.no_grad()
+    def step(self, flat_MP: Tensor, grads_MP: Tensor, rates_M: Sequence[float]) -> None:
+        """One update of every learner's parameters in place, its learning rates multiplied by `rates_M`.
 
-    def step(self, rates_M: Sequence[float]) -> None:
-        """One update of every learner, its learning rates multiplied by `rates_M`."""
-        groups = iter(self._adamw.param_groups)
-        for settings, rate in zip(self._settings, rates_M, strict=True):
-            for group in self._layout.groups:
-                next(groups)["lr"] = rate * (settings.head_learning_rate if group.head else settings.learning_rate)
-        self._adamw.step()
-
-    def keep(self, rows: Sequence[int], flat_MP: Tensor, grads_MP: Tensor, layout: Layout) -> PopulationAdamW:
-        """The optimiser of the learners at `rows` only, over their new tensors; moments and step counts go with them.
-
-        `layout` is that of the new tensors, which may be narrower.
+        What has the same rate, decay and so on in this step, of whichever learner and group, is one call: on a GPU one kernel.
         """
-        smaller = PopulationAdamW(flat_MP, grads_MP, layout, [self._settings[row] for row in rows])
-        for new, row in enumerate(rows):
-            if moments := resized(self.moments(row), self._layout, layout):
-                smaller._give(new, moments, [self._adamw.state[parameter]["step"] for parameter in self._parameters[row]])
-        return smaller
+        calls: dict[_Options, list[tuple[int, int]]] = defaultdict(list)
+        for row, (settings, rate) in enumerate(zip(self._settings, rates_M, strict=True)):
+            for number, group in enumerate(self._layout.groups):
+                calls[_options(settings, group, rate)].append((row, number))
+        parameters, grads, firsts, seconds = (
+            [each_MP[:, group.start : group.end].unbind() for group in self._layout.groups]
+            for each_MP in (flat_MP, grads_MP, self._first_MP, self._second_MP)
+        )
+        steps = [row.unbind() for row in self._steps_MG.unbind()]
+        for options, places in calls.items():
+            adamw(
+                [parameters[number][row] for row, number in places],
+                [grads[number][row] for row, number in places],
+                [firsts[number][row] for row, number in places],
+                [seconds[number][row] for row, number in places],
+                [],
+                [steps[row][number] for row, number in places],
+                fused=True,
+                amsgrad=False,
+                maximize=False,
+                **options._asdict(),
+            )
 
-    def moments(self, row: int) -> tuple[Moments, ...]:
-        """The moments of the learner at `row`, group by group; empty before its first step. They are not copied."""
-        states = [self._adamw.state.get(parameter) for parameter in self._parameters[row]]
-        return tuple(Moments(state["exp_avg"], state["exp_avg_sq"]) for state in states if state)
+    def keep(self, rows: Sequence[int], layout: Layout) -> None:
+        """Drop the learners that are not at `rows`, with their moments; the others' rows are of `layout` from here on."""
+        self._settings = [self._settings[row] for row in rows]
+        self._steps_MG = self._steps_MG[list(rows)]
+        # One after the other, so that only one of the two is there twice for a moment.
+        self._first_MP = self._layout.taken(self._first_MP, rows, layout)
+        self._second_MP = self._layout.taken(self._second_MP, rows, layout)
+        self._layout = layout
 
-    def restore(self, row: int, moments: Sequence[Moments], num_steps: int) -> None:
-        """Give the learner at `row` the moments that it had after `num_steps` steps; they are copied."""
-        if not moments:
-            return
-        device = self._parameters[row][0].device
-        own = [Moments(*(each.to(device, copy=True) for each in pair)) for pair in moments]
-        self._give(row, own, [torch.tensor(float(num_steps), device=device) for _ in own])
+    def moments(self, row: int, layout: Layout) -> Moments:
+        """The moments of the learner at `row` as they are in its own `layout`: views where that is the population's."""
+        return Moments(*(self._layout.resized(each_MP[row], layout) for each_MP in (self._first_MP, self._second_MP)))
 
-    def _give(self, row: int, moments: Sequence[Moments], steps: Sequence[Tensor]) -> None:
-        for parameter, (first, second), step in zip(self._parameters[row], moments, steps, strict=True):
-            self._adamw.state[parameter] = {"step": step, "exp_avg": first, "exp_avg_sq": second}
-
-    def _rows(self, flat_P: Tensor, grads_P: Tensor) -> list[Tensor]:
-        rows = []
-        for group in self._layout.groups:
-            row = flat_P[group.start : group.end].detach().requires_grad_()
-            row.grad = grads_P[group.start : group.end]
-            rows.append(row)
-        return rows
-
-    def _pairs(self, rows: list[Tensor]) -> list[tuple[Tensor, Group]]:
-        return list(zip(rows, self._layout.groups, strict=True))
-
-    def _group(self, row: Tensor, group: Group, learner: int) -> dict[str, object]:
-        settings = self._settings[learner]
-        return {
-            "params": [row],
-            "lr": 0.0,
-            "betas": (settings.beta1, settings.beta2),
-            "eps": settings.epsilon,
-            "weight_decay": settings.weight_decay if group.decayed else 0.0,
-        }
+    def restore(self, row: int, moments: Moments, layout: Layout, num_steps: int) -> None:
+        """Give the learner at `row` the moments of `layout` that it had after `num_steps` steps; they are copied."""
+        for own_P, given_P in zip((self._first_MP[row], self._second_MP[row]), moments, strict=True):
+            own_P.copy_(layout.resized(given_P, self._layout))
+        self._steps_MG[row] = num_steps
 
 
-def resized(moments: Sequence[Moments], layout: Layout, to: Layout) -> tuple[Moments, ...]:
-    """The moments of a learner, group by group, as they are in another layout; see `Layout.resized`."""
-    if layout == to or not moments:
-        return tuple(moments)
-    first_P, second_P = (layout.resized(torch.cat(parts), to) for parts in zip(*moments, strict=True))
-    return tuple(Moments(first_P[group.start : group.end], second_P[group.start : group.end]) for group in to.groups)
+def _options(settings: TrainingSettings, group: Group, rate: float) -> _Options:
+    return _Options(
+        lr=rate * (settings.head_learning_rate if group.head else settings.learning_rate),
+        beta1=settings.beta1,
+        beta2=settings.beta2,
+        eps=settings.epsilon,
+        weight_decay=settings.weight_decay if group.decayed else 0.0,
+    )
 
 
 def clip(grads_MP: Tensor, limits_M: Sequence[float]) -> None:

@@ -1,67 +1,136 @@
-"""The classes that a model gives to every scored sub-token."""
+"""The classes that models give to every scored sub-token.
+
+One model is a whole encoder with a classifier. Learners that share a frozen encoder are predicted together: their LoRA factors
+stay beside the weights, as in training, and one pass serves all.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.nn import functional as F
+from torch import Tensor
 
 from attrition.corpus.encoded import Encoded, gather_ranges, join
-from attrition.encoder.batch import Part, assemble
-from attrition.training.batches import budget_batches, part
+from attrition.encoder.batch import assemble
+from attrition.encoder.lora import Adapter
+from attrition.training.batches import next_batch, part
 from attrition.training.memory import TOKENS_A_BATCH, Room, if_it_fits
 from attrition.training.model import Model, Weights
 from attrition.training.score import Counts, count_spans, word_predictions
 
 
-@torch.inference_mode()
+@dataclass(frozen=True, eq=False)
+class Members:
+    """The models of M learners: an encoder that they share, factors beside it (None: M = 1), classifiers [M, C, H] and [M, C].
+
+    It is made outside of inference mode, where the encoder's weights may still be rounded: training reads them too.
+    """
+
+    encoder: Mapping[str, Tensor]
+    adapter: Adapter | None
+    head_weight_MCH: Tensor
+    head_bias_MC: Tensor
+
+    @staticmethod
+    def of_one(weights: Weights) -> Members:
+        """A single model."""
+        return Members(weights.encoder, None, weights.head_weight.unsqueeze(0), weights.head_bias.unsqueeze(0))
+
+    def at(self, rows: Sequence[int]) -> Members:
+        """Some of them, copied; or all as they are."""
+        if list(rows) == list(range(len(self.head_bias_MC))):
+            return self
+        assert self.adapter is not None, "a single model has no others"
+        index = torch.tensor(rows, device=self.head_bias_MC.device)
+        factors = {name: (a[index], b[index]) for name, (a, b) in self.adapter.factors.items()}
+        adapter = Adapter(factors, self.adapter.scale_M[index])
+        return Members(self.encoder, adapter, self.head_weight_MCH[index], self.head_bias_MC[index])
+
+
 def predict(
     model: Model, weights: Weights, encoded: Encoded, room: Room | None = None, *, tokens_a_batch: int = TOKENS_A_BATCH
 ) -> NDArray[np.int16]:
-    """The likeliest class of each sub-token that is scored, int16 [N]; 0 ("O") at all others.
+    """The likeliest class of each sub-token that is scored, int16 [N]; 0 ("O") at all others. See `predict_members`."""
+    return predict_members(model, Members.of_one(weights), [encoded], room, tokens_a_batch=tokens_a_batch)[0]
+
+
+@torch.inference_mode()
+def predict_members(
+    model: Model,
+    members: Members,
+    sets: Sequence[Encoded],
+    room: Room | None = None,
+    *,
+    tokens_a_batch: int = TOKENS_A_BATCH,
+) -> list[NDArray[np.int16]]:
+    """What each member predicts for its own set of utterances: the likeliest classes as in `predict`.
 
     Where memory runs out, batches become smaller from there on, and `room` remembers it.
+
+    Args:
+        model: of the study.
+        members: M of them.
+        sets: as many; they may differ in size, and be empty.
+        room: what is known to fit into memory.
+        tokens_a_batch: sub-tokens with padding that are predicted at a time, of all members together.
 
     Raises:
         MemoryError: not even one utterance fits.
     """
     room = room or Room()
-    predicted_N = np.zeros(encoded.num_tokens, dtype=np.int16)
-    batches = budget_batches(encoded.lengths, min(tokens_a_batch, room.tokens))[::-1]
-    while batches:
-        rows = batches[-1]
-        classes = if_it_fits(partial(_classes, model, weights, part(encoded, rows)))
-        if classes is not None:
-            tokens, _ = gather_ranges(encoded.offsets, rows)
-            predicted_N[tokens[encoded.labels[tokens] >= 0]] = classes
-            batches.pop()
+    tokens_a_batch = min(tokens_a_batch, room.tokens)
+    predicted = [np.zeros(encoded.num_tokens, dtype=np.int16) for encoded in sets]
+    left = [np.argsort(-encoded.lengths, kind="stable") for encoded in sets]
+    lengths = [encoded.lengths[rows] for encoded, rows in zip(sets, left, strict=True)]
+    while counts := next_batch(lengths, tokens_a_batch):
+        batch = {member: left[member][:count] for member, count in counts.items()}
+        classes = if_it_fits(partial(_classes, model, members, sets, batch))
+        if classes is None:
+            longest = max(int(lengths[member][0]) for member in batch)
+            if sum(counts.values()) == 1:
+                raise MemoryError(f"an utterance of {longest} sub-tokens does not fit")
+            room.halve_tokens(len(counts) * max(counts.values()) * longest)
+            tokens_a_batch = room.tokens
             continue
-        longest = int(encoded.lengths[rows].max())
-        if len(rows) == 1:
-            raise MemoryError(f"an utterance of {longest} sub-tokens does not fit")
-        room.halve_tokens(len(rows) * longest)
-        left = np.concatenate(batches[::-1])
-        batches = [left[each] for each in budget_batches(encoded.lengths[left], room.tokens)][::-1]
-    return predicted_N
+        for (member, rows), found in zip(batch.items(), classes, strict=True):
+            tokens, _ = gather_ranges(sets[member].offsets, rows)
+            predicted[member][tokens[sets[member].labels[tokens] >= 0]] = found
+            left[member], lengths[member] = left[member][len(rows) :], lengths[member][len(rows) :]
+    return predicted
 
 
-def _classes(model: Model, weights: Weights, piece: Part) -> NDArray[np.int64]:
-    """The likeliest class of each sub-token of one batch that is scored."""
-    if not (piece.labels >= 0).any():
-        return np.zeros(0, np.int64)
-    hidden_WH = model.backbone.encode(assemble([piece], model.device), weights.encoder)[0]
-    classes: NDArray[np.int64] = F.linear(hidden_WH, weights.head_weight, weights.head_bias).argmax(-1).cpu().numpy()
-    return classes
+def _classes(
+    model: Model, members: Members, sets: Sequence[Encoded], batch: Mapping[int, NDArray[np.int64]]
+) -> list[NDArray[np.int64]]:
+    """The likeliest class of each sub-token of a batch that is scored; `batch` has some utterances of some members."""
+    parts = [part(sets[member], rows) for member, rows in batch.items()]
+    counts = [int((each.labels >= 0).sum()) for each in parts]
+    if not any(counts):
+        return [np.zeros(0, np.int64) for _ in parts]
+    readers = members.at(list(batch))
+    hidden_MWH = model.backbone.encode(assemble(parts, model.device), readers.encoder, readers.adapter)
+    logits_MWC = torch.baddbmm(readers.head_bias_MC.unsqueeze(1), hidden_MWH, readers.head_weight_MCH.transpose(1, 2))
+    classes_MW = logits_MWC.argmax(-1).cpu().numpy()
+    return [found[:count] for found, count in zip(classes_MW, counts, strict=True)]
 
 
 def evaluate(model: Model, weights: Weights, encoded: Encoded, room: Room | None = None) -> Counts:
     """Predict a set of utterances and count spans."""
-    predicted_W = word_predictions(encoded, predict(model, weights, encoded, room), model.table)
-    return count_spans(encoded.gold, predicted_W, encoded.word_offsets, model.table)
+    return evaluate_members(model, Members.of_one(weights), [encoded], room)[0]
+
+
+def evaluate_members(model: Model, members: Members, sets: Sequence[Encoded], room: Room | None = None) -> list[Counts]:
+    """Predict a set of utterances by each member and count spans; see `predict_members`."""
+    counts = []
+    for encoded, predicted_N in zip(sets, predict_members(model, members, sets, room), strict=True):
+        predicted_W = word_predictions(encoded, predicted_N, model.table)
+        counts.append(count_spans(encoded.gold, predicted_W, encoded.word_offsets, model.table))
+    return counts
 
 
 def evaluate_each(model: Model, weights: Weights, sets: Mapping[str, Encoded], room: Room | None = None) -> dict[str, Counts]:

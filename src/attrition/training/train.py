@@ -35,8 +35,8 @@ from attrition.training.learner import Learner, LearnerState, in_common
 from attrition.training.learner import Task as Task
 from attrition.training.memory import Room, if_it_fits
 from attrition.training.model import Model
-from attrition.training.optimizer import Moments, PopulationAdamW, clip, resized
-from attrition.training.predict import evaluate
+from attrition.training.optimizer import Moments, PopulationAdamW, clip
+from attrition.training.predict import Members, evaluate, evaluate_members
 
 
 class Watcher(Protocol):
@@ -112,15 +112,15 @@ def train_population(
                 population.leave(read)  # before they are stored and scored, which takes memory too
                 yield from finished
             elif ended:
-                epoch = if_it_fits(partial(population.end_epoch, ended[0]))
-                if epoch is None:
+                epochs = if_it_fits(partial(population.end_epochs, ended))
+                if epochs is None:
                     crews = population.make_room(crews)
                     continue
-                learner = learners[ended[0]]
-                if watcher:
-                    watcher.epoch_ended(learner.task, epoch)
-                if not learner.is_finished():
-                    learner.begin_epoch(model.device, clock.now())
+                for row, epoch in zip(ended, epochs, strict=True):
+                    if watcher:
+                        watcher.epoch_ended(learners[row].task, epoch)
+                    if not learners[row].is_finished():
+                        learners[row].begin_epoch(model.device, clock.now())
             else:
                 num_utterances = if_it_fits(population.step)
                 if num_utterances is None:
@@ -151,9 +151,8 @@ class _Population:
         self._layout = _widest(self.learners)
         self._flat = _stacked(self.learners, [state for _, state in crew], self._layout, model.device)
         self._grads = torch.zeros_like(self._flat)
-        self._optimizer = PopulationAdamW(
-            self._flat, self._grads, self._layout, [learner.task.settings for learner in self.learners]
-        )
+        settings = [learner.task.settings for learner in self.learners]
+        self._optimizer = PopulationAdamW(self._layout, settings, model.device)
         self._look()
         now = clock.now()
         for row, (learner, (_, state)) in enumerate(zip(self.learners, crew, strict=True)):
@@ -161,8 +160,8 @@ class _Population:
                 learner.begin_epoch(model.device, now)
             else:
                 learner.go_on(state, model.device, now)
-                self._optimizer.restore(row, resized(state.moments, learner.layout, self._layout), state.step)
-        self._optimizer.reserve()
+                if state.moments is not None:
+                    self._optimizer.restore(row, state.moments, learner.layout, state.step)
         if len(self.learners) == 1:
             (learner,) = self.learners
             if learner.pieces < room.pieces:
@@ -178,9 +177,9 @@ class _Population:
         """A learner's parameters; a view where its rank is the largest."""
         return self._layout.resized(self._flat[row].detach(), self.learners[row].layout)
 
-    def _moments(self, row: int) -> tuple[Moments, ...]:
+    def _moments(self, row: int) -> Moments | None:
         learner = self.learners[row]
-        return resized(self._optimizer.moments(row), self._layout, learner.layout) if learner.step else ()
+        return self._optimizer.moments(row, learner.layout) if learner.step else None
 
     def _look(self) -> None:
         """Make the tensors that autograd sees: views of the matrix, their gradients views of the other."""
@@ -207,7 +206,8 @@ class _Population:
             raise
         with self._clock.measure("training"):
             clip(self._grads, [learner.task.settings.max_grad_norm for learner in self.learners])
-            self._optimizer.step([learner.task.settings.rate(learner.step, learner.total_steps) for learner in self.learners])
+            rates = [learner.task.settings.rate(learner.step, learner.total_steps) for learner in self.learners]
+            self._optimizer.step(self._flat, self._grads, rates)
             for learner, loss in zip(self.learners, losses_M, strict=True):
                 learner.batches.pop()
                 learner.losses.append(loss)
@@ -274,33 +274,61 @@ class _Population:
     def _streams(self) -> list[MaskStream]:
         return [learner.masks for learner in self.learners if learner.masks is not None]
 
-    def end_epoch(self, row: int) -> Epoch:
-        """Score the learner on its dev utterances and remember its weights if they are to be kept.
+    def end_epochs(self, rows: Sequence[int]) -> list[Epoch]:
+        """Score the learners at `rows` on their dev utterances and remember the weights of each that are to be kept.
 
         What is no number is looked for here and not at each step, for which a GPU would have to wait. Where memory runs out,
-        the epoch has not ended.
+        no epoch has ended.
         """
-        learner, flat = self.learners[row], self._own(row)
-        task, number = learner.task, learner.epoch + 1
-        train_loss, dev_f1, diverged = float(torch.stack(learner.losses).mean()), float("nan"), ""
+        losses = [float(torch.stack(self.learners[row].losses).mean()) for row in rows]
+        diverged = [self._divergence(row, loss) for row, loss in zip(rows, losses, strict=True)]
+        scored = [row for row, said in zip(rows, diverged, strict=True) if not said and len(self.learners[row].task.dev)]
+        with self._clock.measure("evaluation"):
+            f1 = dict(zip(scored, self._dev_f1(scored), strict=True))
+        dev_f1 = [f1.get(row, float("nan")) for row in rows]
+        best = [self._best(row, score, said) for row, score, said in zip(rows, dev_f1, diverged, strict=True)]
+        # All memory is taken: from here on nothing is refused.
+        epochs, now = [], self._clock.now()
+        for row, loss, score, said, (flat, number) in zip(rows, losses, dev_f1, diverged, best, strict=True):
+            learner = self.learners[row]
+            epochs.append(Epoch(learner.epoch + 1, loss, score, now - learner.epoch_began))
+            learner.end_epoch(epochs[-1], flat, number, said)
+        return epochs
+
+    def _divergence(self, row: int, train_loss: float) -> str:
+        """What of a learner is no number at the end of an epoch; empty if all is well."""
+        number = self.learners[row].epoch + 1
         if not math.isfinite(train_loss):
-            diverged = f"the loss was no number in epoch {number}"
-        elif not all(math.isfinite(float(end)) for end in torch.aminmax(flat)):  # isfinite would make copies
-            diverged = f"a weight was no number after epoch {number}"
-        elif len(task.dev):
-            with self._clock.measure("evaluation"):
-                dev_f1 = evaluate(self._model, self._model.weights(task.trains, flat), task.dev, self._room).f1
+            return f"the loss was no number in epoch {number}"
+        if not all(math.isfinite(float(end)) for end in torch.aminmax(self._flat[row])):  # isfinite would make copies
+            return f"a weight was no number after epoch {number}"
+        return ""
+
+    def _dev_f1(self, rows: Sequence[int]) -> list[float]:
+        """F1 of each learner on its dev utterances: several share the frozen encoder, one alone has its factors merged."""
+        tasks = [self.learners[row].task for row in rows]
+        if len(rows) > 1:
+            tensors = self._layout.views(self._flat)
+            head_weight_MCH, head_bias_MC = tensors.pop(HEAD_WEIGHT), tensors.pop(HEAD_BIAS)
+            members = Members(self._model.frozen, lora.stacked(tensors, self._scales), head_weight_MCH, head_bias_MC)
+            counts = evaluate_members(self._model, members.at(rows), [task.dev for task in tasks], self._room)
+            return [each.f1 for each in counts]
+        return [
+            evaluate(self._model, self._model.weights(task.trains, self._own(row)), task.dev, self._room).f1
+            for task, row in zip(tasks, rows, strict=True)
+        ]
+
+    def _best(self, row: int, dev_f1: float, diverged: str) -> tuple[Tensor, int]:
+        """The weights to keep of a learner that ends an epoch, and of which epoch they are."""
+        learner = self.learners[row]
         if not diverged and (learner.is_better(dev_f1) or learner.best_flat is None):
             # The last weights of a learner alone are handed over as they are: nobody changes them any more.
-            is_last = len(self.learners) == 1 and number == task.settings.epochs
-            best = flat.cpu() if is_last else flat.to("cpu", copy=True)
-            learner.best_flat, learner.best_f1, learner.best_epoch = best, dev_f1, number
-        elif learner.best_flat is None:
-            learner.best_flat = task.start().cpu()
-        learner.diverged = diverged
-        epoch = Epoch(number, train_loss, dev_f1, self._clock.now() - learner.epoch_began)
-        learner.end_epoch(epoch)
-        return epoch
+            is_last = len(self.learners) == 1 and learner.epoch + 1 == learner.task.settings.epochs
+            flat = self._own(row)
+            return flat.cpu() if is_last else flat.to("cpu", copy=True), learner.epoch + 1
+        if learner.best_flat is None:
+            return learner.task.start().cpu(), 0
+        return learner.best_flat, learner.best_epoch
 
     def leave(self, rows: Sequence[int]) -> None:
         """Drop the learners at `rows`; the others go on with their moments and step counts."""
@@ -311,12 +339,9 @@ class _Population:
             del self._flat, self._optimizer
             return
         before, self._layout = self._layout, _widest(self.learners)
-        if before == self._layout:
-            self._flat = self._flat[keep].clone()
-        else:
-            self._flat = torch.stack([before.resized(self._flat[row].detach(), self._layout) for row in keep])
-        self._grads = torch.zeros_like(self._flat)
-        self._optimizer = self._optimizer.keep(keep, self._flat, self._grads, self._layout)
+        self._flat = before.taken(self._flat, keep, self._layout)
+        self._optimizer.keep(keep, self._layout)
+        self._grads = torch.zeros_like(self._flat)  # last, in the place of the former ones
         self._look()
 
     def make_room(self, crews: Sequence[Crew]) -> list[Crew]:
