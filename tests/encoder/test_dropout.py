@@ -8,45 +8,75 @@ from scipy import stats
 from torch import Tensor
 
 from attrition.encoder.batch import Extent
-from attrition.encoder.dropout import LEVELS, Dropout, MaskStream, draw_mask, scale_of
+from attrition.encoder.dropout import BITS, LEVELS, Dropout, MaskStream, draw_bits, draw_mask, scale_of, with_bits
 
 
 def stream(seed: int) -> MaskStream:
     return MaskStream("masks", seed)
 
 
-def on_hidden(x_MNH: Tensor, seeds: list[int], tokens: list[int]) -> Tensor:
-    extents = [Extent(count, 1, count) for count in tokens]
-    return Dropout([stream(seed) for seed in seeds], extents, hidden=0.3).on_hidden(x_MNH)
+def extent(tokens: int, utterances: int = 1, longest: int = 1) -> Extent:
+    return Extent(tokens, tokens, utterances, utterances, longest)
+
+
+def hidden_mask(shape_MNH: tuple[int, int, int], seeds: list[int], tokens: list[int]) -> Tensor:
+    dropout = Dropout([stream(seed) for seed in seeds], [extent(count) for count in tokens], hidden=0.3)
+    mask = dropout.hidden_mask(shape_MNH)
+    assert mask is not None
+    return mask
 
 
 def test_a_learner_draws_the_same_masks_alone_and_in_a_population() -> None:
-    alone = on_hidden(torch.ones(1, 6, 8), [7], [6])
-    population = on_hidden(torch.ones(3, 8, 8), [1, 7, 2], [8, 6, 5])
-    assert 0 < (alone == 0).sum() < alone.numel()
+    alone = hidden_mask((1, 6, 8), [7], [6])
+    population = hidden_mask((3, 8, 8), [1, 7, 2], [8, 6, 5])
+    assert alone.unique().tolist() == [0.0, pytest.approx(scale_of(0.3))]
     assert torch.equal(population[1, :6], alone[0])
     assert (population[1, 6:] > 0).all(), "no stream is drawn from for padding"
+
+
+@pytest.mark.parametrize("dtype", BITS)
+def test_a_learner_draws_the_same_bits_alone_and_in_a_population(dtype: torch.dtype) -> None:
+    alone = Dropout([stream(7)], [extent(6)], adapter=0.3).adapter_bits((1, 6, 8), dtype)
+    both = Dropout([stream(1), stream(7)], [extent(8), extent(6)], adapter=0.3).adapter_bits((2, 8, 8), dtype)
+    assert alone is not None
+    assert both is not None
+    assert alone.dtype == both.dtype == BITS[dtype]
+    assert alone.unique().tolist() == [-1, 0]
+    assert torch.equal(both[1, :6], alone[0])
+    assert (both[1, 6:] == -1).all()
+
+
+def test_a_learner_draws_for_what_fills_it_up_wherever_it_is() -> None:
+    """Alone the mask is one draw; beside another it is a corner of a larger one."""
+    own, other = extent(6)._replace(filled=8), extent(16)
+    alone = Dropout([stream(7)], [own], hidden=0.3).hidden_mask((1, 8, 4))
+    both = Dropout([stream(1), stream(7)], [other, own], hidden=0.3).hidden_mask((2, 16, 4))
+    assert alone is not None
+    assert both is not None
+    assert torch.equal(both[1, :8], alone[0])
 
 
 def test_the_stream_stands_at_the_same_place_afterwards() -> None:
     """A second mask is the same too: padding has drawn nothing."""
     seconds = []
     for width in (6, 9):
-        dropout = Dropout([stream(7)], [Extent(6, 2, 3)], hidden=0.3)
-        dropout.on_hidden(torch.ones(1, width, 8))
-        seconds.append(dropout.on_hidden(torch.ones(1, width, 8))[0, :6])
+        dropout = Dropout([stream(7)], [extent(6)], hidden=0.3)
+        dropout.hidden_mask((1, width, 8))
+        second = dropout.hidden_mask((1, width, 8))
+        assert second is not None
+        seconds.append(second[0, :6])
     assert torch.equal(seconds[0], seconds[1])
 
 
-def test_a_residual_is_added_to_what_is_kept() -> None:
-    x, residual, extents = torch.randn(1, 6, 8), torch.randn(1, 6, 8), [Extent(6, 2, 3)]
-    plain = Dropout([stream(7)], extents, hidden=0.3).on_hidden(x)
-    assert torch.allclose(Dropout([stream(7)], extents, hidden=0.3).on_hidden(x, residual), residual + plain)
-    assert torch.equal(Dropout([stream(7)], extents).on_hidden(x, residual), residual + x)
+def test_bits_are_the_mask() -> None:
+    x, mask = torch.randn(1000), draw_mask((1000,), 0.3, stream(0), torch.float32)
+    for dtype, whole in BITS.items():
+        bits = draw_bits((1000,), 0.3, stream(0), whole)
+        assert torch.equal(with_bits(x.to(dtype), bits), x.to(dtype) * mask.to(dtype))
 
 
 def test_attention_masks_in_a_population() -> None:
-    own, other = Extent(6, 2, 3), Extent(5, 1, 5)
+    own, other = extent(6, 2, 3), extent(5, 1, 5)
     alone = Dropout([stream(3)], [own], attention=0.3).attention_mask((1, 2, 3), 4)
     both = Dropout([stream(4), stream(3)], [other, own], attention=0.3).attention_mask((2, 2, 5), 4)
     assert alone.unique().tolist() == [0.0, pytest.approx(scale_of(0.3))]
@@ -54,17 +84,17 @@ def test_attention_masks_in_a_population() -> None:
 
 
 def test_word_masks_in_a_population() -> None:
-    alone = Dropout([stream(3)], [Extent(1, 1, 1)], hidden=0.3).on_words(torch.ones(1, 2, 8), [2])
-    both = Dropout([stream(4), stream(3)], [Extent(1, 1, 1)] * 2, hidden=0.3).on_words(torch.ones(2, 5, 8), [5, 2])
+    alone = Dropout([stream(3)], [extent(1)], hidden=0.3).on_words(torch.ones(1, 2, 8), [2])
+    both = Dropout([stream(4), stream(3)], [extent(1)] * 2, hidden=0.3).on_words(torch.ones(2, 5, 8), [5, 2])
     assert torch.equal(both[1, :2], alone[0])
 
 
 def test_zero_probabilities_return_the_very_tensor_and_draw_nothing() -> None:
     used = stream(0)
-    dropout = Dropout([used], [Extent(6, 2, 3)])
+    dropout = Dropout([used], [extent(6, 2, 3)])
     x = torch.randn(1, 6, 8)
-    assert dropout.on_hidden(x) is x
-    assert dropout.adapter_mask(x, torch.float32) is None
+    assert dropout.hidden_mask((1, 6, 8)) is None
+    assert dropout.adapter_bits((1, 6, 8), torch.float32) is None
     assert dropout.adapter_scale == 1
     assert dropout.on_words(x, [6]) is x
     assert torch.equal(used.draw(8), stream(0).draw(8))

@@ -164,8 +164,8 @@ def test_lora_equals_a_plain_loop_on_peft(
 class Halving(Dropout):
     """Halves what it is given, so that where dropout acts can be compared without its masks."""
 
-    def on_hidden(self, x_MNH: Tensor, residual_MNH: Tensor | None = None) -> Tensor:
-        return x_MNH * 0.5 if residual_MNH is None else residual_MNH + x_MNH * 0.5
+    def hidden_mask(self, shape_MNH: tuple[int, ...]) -> Tensor:
+        return torch.full(shape_MNH, 0.5)
 
     def attention_mask(self, grid: tuple[int, int, int], heads: int) -> Tensor:
         num_learners, count, longest = grid

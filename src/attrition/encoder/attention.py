@@ -4,13 +4,13 @@ Scaled dot-product attention (Vaswani et al. 2017, section 3.2.1) for what MASSI
 torch's own softmax spends its time on calling itself for each row, so rows shorter than a processor's vector are normalised
 all at once.
 
-Shape letters: M learners, N sub-tokens of a learner, B its utterances, L sub-tokens of the longest, H width, D width of a
-head, G = M * B * heads.
+Shape letters: M learners, N sub-tokens of a learner, B rows of its grid, L cells of a row, H width, D width of a head.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,23 +27,71 @@ LONG = 128
 """From this length on, torch's own attention, which never holds all scores, does better where nothing is dropped."""
 
 
-def attend(
-    query_MNH: Tensor, key_MNH: Tensor, value_MNH: Tensor, heads: int, grid: Grid, dropout: Dropout | None = None
-) -> Tensor:
+@dataclass(frozen=True, eq=False)
+class Places:
+    """Where heads of sub-tokens lie, as rows of width D: flat as linear layers give them, and in the rows of the grid.
+
+    Queries, keys and values go there together: flat, [M * N, 3, heads]; in the grid, [3, M * B, heads, L].
+
+    Attributes:
+        shape: M, B, heads and L.
+        three_there, three_back: what to take for each place in the grid, and for each flat one.
+        one_there, one_back: the same for one of the three.
+        spare: the sub-tokens that are padding, or None where there are none.
+        bias: what is added to scores, [M * B, 1, L, L]: 0 between cells of one utterance, the smallest number between others;
+            None where each row is one utterance. Padding attends to padding, whence nothing comes back.
+    """
+
+    shape: tuple[int, int, int, int]
+    three_there: Tensor
+    three_back: Tensor
+    one_there: Tensor
+    one_back: Tensor
+    spare: Tensor | None
+    bias: Tensor | None
+
+    @staticmethod
+    def of(grid: Grid, heads: int) -> Places:
+        """The places of a batch's sub-tokens, for all layers alike."""
+        num_learners, count, longest = grid.shape
+        device = grid.tokens_C.device
+        parts, head = torch.arange(3, device=device), torch.arange(heads, device=device)
+        tokens_BL = grid.tokens_C.view(-1, 1, longest)
+        row_T, place_T = grid.cells_T.div(longest, rounding_mode="floor"), grid.cells_T.remainder(longest)
+        one_there = tokens_BL * heads + head[:, None]
+        one_back = (row_T[:, None] * heads + head) * longest + place_T[:, None]
+        bias = None
+        if grid.utterances_C is not None:
+            own = grid.utterances_C.view(-1, 1, longest)
+            bias = torch.zeros(len(own), 1, longest, longest, device=device)
+            bias.masked_fill_(own.unsqueeze(-1) != own.unsqueeze(-2), torch.finfo(torch.float32).min)
+        return Places(
+            shape=(num_learners, count, heads, longest),
+            three_there=((tokens_BL * 3 + parts[:, None, None, None]) * heads + head[:, None]).flatten(),
+            three_back=(one_back[:, None] + parts[:, None] * one_there.numel()).flatten(),
+            one_there=one_there.flatten(),
+            one_back=one_back.flatten(),
+            spare=grid.spare,
+            bias=bias,
+        )
+
+
+def attend(three_MNH: Tensor, places: Places, dropout: Dropout | None = None) -> Tensor:
     """Mixed values, [M, N, H].
 
     Args:
-        query_MNH, key_MNH, value_MNH: what the three linear layers give.
-        heads: their number, a divisor of H.
-        grid: which sub-tokens are of one utterance.
+        three_MNH: queries, keys and values of every sub-token one behind another, [M, N, 3 H].
+        places: of these sub-tokens.
         dropout: of attention probabilities.
     """
-    longest = grid.shape[-1]
     drops = dropout is not None and dropout.attention > 0
-    if not drops and (longest >= LONG or query_MNH.is_cuda):
-        return _torchs(query_MNH, key_MNH, value_MNH, heads, grid)
-    kept = dropout.attention_mask(grid.shape, heads) if dropout is not None and drops else None
-    mixed: Tensor = _Attention.apply(query_MNH, key_MNH, value_MNH, heads, grid, kept)  # type: ignore[no-untyped-call]
+    if not drops and (places.shape[-1] >= LONG or three_MNH.is_cuda):
+        return _torchs(three_MNH, places)
+    kept = None
+    if dropout is not None and drops:
+        num_learners, count, heads, longest = places.shape
+        kept = dropout.attention_mask((num_learners, count, longest), heads)
+    mixed: Tensor = _Attention.apply(three_MNH, places, kept)  # type: ignore[no-untyped-call]
     return mixed
 
 
@@ -51,35 +99,39 @@ class _Attention(torch.autograd.Function):
     """The formula and its gradient; scores and probabilities are float32 whatever the products are."""
 
     @staticmethod
-    def forward(
-        ctx: Any, query_MNH: Tensor, key_MNH: Tensor, value_MNH: Tensor, heads: int, grid: Grid, kept_MBHLL: Tensor | None
-    ) -> Tensor:
-        query, key, value = (_split(grid.spread(each), heads) for each in (query_MNH, key_MNH, value_MNH))
-        scale, longest = 1 / math.sqrt(query.shape[-1]), grid.shape[-1]
-        scores = torch.baddbmm(query.new_empty(()), query, key.transpose(1, 2), beta=0, alpha=scale).float()
-        mask_MBL = grid.mask_MBL()
-        if mask_MBL is not None:
-            bias = torch.zeros(mask_MBL.shape, device=scores.device).masked_fill_(~mask_MBL, torch.finfo(torch.float32).min)
-            scores.view(-1, heads, longest, longest).add_(bias.view(-1, 1, 1, longest))
+    def forward(ctx: Any, three_MNH: Tensor, places: Places, kept_MBHLL: Tensor | None) -> Tensor:
+        *_, heads, longest = places.shape
+        width = three_MNH.shape[-1] // (3 * heads)
+        three = three_MNH.view(-1, width).index_select(0, places.three_there).view(3, -1, longest, width)
+        query, key, value = three.unbind()
+        scale = 1 / math.sqrt(width)
+        scores = torch.baddbmm(query.new_empty(()), query, key.mT, beta=0, alpha=scale).float()
+        if places.bias is not None:
+            scores.view(-1, heads, longest, longest).add_(places.bias)
         chances = _softmax(scores)
         kept = None if kept_MBHLL is None else kept_MBHLL.view_as(chances)
         used = (chances if kept is None else chances * kept).to(value.dtype)
-        ctx.save_for_backward(query, key, value, chances, kept, used)
-        ctx.heads, ctx.scale, ctx.grid = heads, scale, grid
-        return grid.gather(_joined(torch.bmm(used, value), heads))
+        ctx.save_for_backward(three, chances, kept, used)
+        ctx.places, ctx.scale = places, scale
+        return torch.bmm(used, value).view(-1, width).index_select(0, places.one_back).view(*three_MNH.shape[:2], -1)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        query, key, value, chances, kept, used = ctx.saved_tensors
-        # A padded query's row of `used` is not zero, so its gradient must be.
-        d_mixed = _split(ctx.grid.spread(gradients[0], clean=True), ctx.heads)
-        d_value = torch.bmm(used.transpose(1, 2), d_mixed)
-        d_chances = torch.bmm(d_mixed, value.transpose(1, 2)).float()
+        three, chances, kept, used = ctx.saved_tensors
+        places: Places = ctx.places
+        query, key, value = three.unbind()
+        d_mixed = gradients[0].reshape(-1, three.shape[-1]).index_select(0, places.one_there)
+        d_mixed = d_mixed.view_as(query)
+        d_chances = torch.bmm(d_mixed, value.mT).float()
         if kept is not None:
             d_chances.mul_(kept)
         d_scores = _softmax_gradient(d_chances, chances).mul_(ctx.scale).to(query.dtype)
-        d_query, d_key = torch.bmm(d_scores, key), torch.bmm(d_scores.transpose(1, 2), query)
-        return *(ctx.grid.gather(_joined(each, ctx.heads)) for each in (d_query, d_key, d_value)), None, None, None
+        d_three = torch.stack([torch.bmm(d_scores, key), torch.bmm(d_scores.mT, query), torch.bmm(used.mT, d_mixed)])
+        d_flat = d_three.view(-1, three.shape[-1]).index_select(0, places.three_back)
+        d_flat = d_flat.view(*gradients[0].shape[:2], -1)
+        if places.spare is not None:
+            d_flat.flatten(0, 1).index_fill_(0, places.spare, 0)
+        return d_flat, None, None
 
 
 def _softmax(scores: Tensor) -> Tensor:
@@ -97,24 +149,11 @@ def _softmax_gradient(d_chances: Tensor, chances: Tensor) -> Tensor:
     return d_chances.sub_((d_chances * chances).sum(-1, keepdim=True)).mul_(chances)
 
 
-def _split(y_BLH: Tensor, heads: int) -> Tensor:
-    """[M * B, L, H] to [G, L, D], each matrix whole in memory: else torch makes one call for each."""
-    longest, width = y_BLH.shape[-2:]
-    return y_BLH.view(-1, longest, heads, width // heads).transpose(1, 2).reshape(-1, longest, width // heads)
-
-
-def _joined(y_GLD: Tensor, heads: int) -> Tensor:
-    """[G, L, D] to [M * B * L, H]."""
-    longest, head_width = y_GLD.shape[1:]
-    return y_GLD.view(-1, heads, longest, head_width).transpose(1, 2).reshape(-1, heads * head_width)
-
-
-def _torchs(query_MNH: Tensor, key_MNH: Tensor, value_MNH: Tensor, heads: int, grid: Grid) -> Tensor:
-    longest, width = grid.shape[-1], query_MNH.shape[-1]
-    query, key, value = (
-        grid.spread(each).view(-1, longest, heads, width // heads).transpose(1, 2) for each in (query_MNH, key_MNH, value_MNH)
-    )
-    mask_MBL = grid.mask_MBL()
-    mask = None if mask_MBL is None else mask_MBL.view(-1, 1, 1, longest)
+def _torchs(three_MNH: Tensor, places: Places) -> Tensor:
+    *_, heads, longest = places.shape
+    width = three_MNH.shape[-1] // (3 * heads)
+    three = three_MNH.view(-1, width).index_select(0, places.three_there).view(3, -1, heads, longest, width)
+    mask = None if places.bias is None else places.bias == 0
+    query, key, value = three.unbind()
     mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask)
-    return grid.gather(mixed.transpose(1, 2).reshape(-1, width))
+    return mixed.reshape(-1, width).index_select(0, places.one_back).view(*three_MNH.shape[:2], -1)

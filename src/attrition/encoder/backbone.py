@@ -16,7 +16,7 @@ class Backbone(Protocol):
     """An encoder as a function of its weights.
 
     `linears` names the linear layers that LoRA may adapt, with their `(out, in)`; `populations` says whether several
-    learners may go through at once (else M = 1).
+    learners may go through at once (else M = 1); a learner's sub-tokens are best filled up to a `multiple`.
     """
 
     @property
@@ -25,6 +25,8 @@ class Backbone(Protocol):
     def linears(self) -> Mapping[str, tuple[int, int]]: ...
     @property
     def populations(self) -> bool: ...
+    @property
+    def multiple(self) -> int: ...
 
     def encode(
         self, batch: Batch, weights: Mapping[str, Tensor], adapter: Adapter | None = None, dropout: Dropout | None = None

@@ -1,8 +1,8 @@
-"""What an encoder reads: the utterances of a whole population of learners, one behind another without padding.
+"""What an encoder reads: the utterances of a whole population of learners, one behind another.
 
 Everything in an encoder but attention looks at each sub-token by itself, so sub-tokens lie flat, [M, N], and only attention
-sets utterances side by side, in a grid [M, B, L]. Shape letters: M learners, N sub-tokens of a learner, B its utterances, L
-sub-tokens of the longest, W scored sub-tokens.
+sets utterances side by side, in a grid [M, B, L]. Shape letters: M learners, N sub-tokens of a learner, B rows of its grid, L
+sub-tokens of its longest utterance, W scored sub-tokens.
 """
 
 from __future__ import annotations
@@ -30,57 +30,38 @@ class Part(NamedTuple):
 
 
 class Extent(NamedTuple):
-    """What one learner has of its own in a batch, whoever is beside it: sub-tokens, utterances, the longest's sub-tokens."""
+    """What one learner has of its own in a batch, whoever is beside it.
+
+    `filled` is the number of its sub-tokens filled up to a multiple; `rows` are those of the grid that its utterances take.
+    """
 
     tokens: int
+    filled: int
     utterances: int
+    rows: int
     longest: int
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Utterances side by side, B by L for each of M learners, and the way there and back.
+    """Utterances side by side for attention, B rows of L cells for each of M learners, and the way there and back.
+
+    Short utterances share a row: attention takes time for all pairs of a row's cells, whether they belong together or not.
 
     Attributes:
         shape: M, B and L.
         tokens_C: for each of the C = M * B * L cells its sub-token in the flattened [M * N]; 0 at padding.
-        cells_T: for each of the T = M * N sub-tokens its cell; 0 at the padding behind a learner's own.
-        empty: the cells that are padding, or None where there are none.
-        spare: the sub-tokens that are padding, or None where there are none.
+        cells_T: for each of the T = M * N sub-tokens its cell; 0 behind a learner's own.
+        utterances_C: a number for each cell, equal for cells of one utterance, or -1 at padding; None where each row is one
+            utterance from end to end.
+        spare: the sub-tokens behind learners' own, or None where there are none.
     """
 
     shape: tuple[int, int, int]
     tokens_C: Tensor
     cells_T: Tensor
-    empty: Tensor | None
+    utterances_C: Tensor | None
     spare: Tensor | None
-
-    def spread(self, x_MNH: Tensor, *, clean: bool = False) -> Tensor:
-        """[M, N, H] to [M * B, L, H]. What stands at padding is a sub-token of no meaning, or zero if `clean`."""
-        num_learners, count, longest = self.shape
-        if self.empty is None and self.spare is None:
-            return x_MNH.reshape(num_learners * count, longest, -1)
-        cells = x_MNH.flatten(0, 1).index_select(0, self.tokens_C)
-        if clean and self.empty is not None:
-            cells.index_fill_(0, self.empty, 0)
-        return cells.view(num_learners * count, longest, -1)
-
-    def gather(self, x_CH: Tensor) -> Tensor:
-        """[M * B * L, H] to [M, N, H], zero behind a learner's own sub-tokens."""
-        num_learners = self.shape[0]
-        if self.empty is None and self.spare is None:
-            return x_CH.view(num_learners, -1, x_CH.shape[-1])
-        tokens = x_CH.index_select(0, self.cells_T)
-        if self.spare is not None:
-            tokens.index_fill_(0, self.spare, 0)
-        return tokens.view(num_learners, -1, x_CH.shape[-1])
-
-    def mask_MBL(self) -> Tensor | None:
-        """False at padding; None where there is none."""
-        if self.empty is None:
-            return None
-        mask = torch.ones(len(self.tokens_C), dtype=torch.bool, device=self.tokens_C.device)
-        return mask.index_fill_(0, self.empty, False).view(self.shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,45 +90,79 @@ class Batch:
         return sum(extent.tokens for extent in self.extents)
 
 
-def assemble(parts: Sequence[Part], device: torch.device | str = "cpu") -> Batch:
-    """Stack the parts of a population.
+def shared_rows(lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows as long as the longest utterance, and utterances laid into them: the row of each, and its first cell there.
+
+    The longest come first, each into the first row that has room ("first fit decreasing", Johnson 1973).
+
+    >>> shared_rows(np.array([2, 5, 3, 4]))
+    (array([2, 0, 2, 1]), array([3, 0, 0, 0]))
+    """
+    rows, starts = np.arange(len(lengths)), np.zeros(len(lengths), np.int64)
+    longest = int(lengths.max(initial=0))
+    if len(lengths) < 2 or 2 * int(lengths.min()) > longest:
+        return rows, starts  # no two fit into a row
+    free: list[int] = []
+    for utterance in np.argsort(-lengths, kind="stable").tolist():
+        length = int(lengths[utterance])
+        row = next((row for row, cells in enumerate(free) if cells >= length), len(free))
+        if row == len(free):
+            free.append(longest)
+        rows[utterance], starts[utterance] = row, longest - free[row]
+        free[row] -= length
+    return rows, starts
+
+
+def assemble(parts: Sequence[Part], device: torch.device | str = "cpu", multiple: int = 1) -> Batch:
+    """Stack the parts of a population, each filled up to a `multiple` of sub-tokens.
 
     >>> one = Part(np.array([5, 6, 7]), np.array([2, 1]), np.array([-1, 3, 4]))
     >>> batch = assemble([one])
     >>> batch.ids_MN.tolist(), batch.positions_MN.tolist(), batch.words_MW.tolist(), batch.labels_MW.tolist()
     ([[5, 6, 7]], [[0, 1, 0]], [[1, 2]], [[3, 4]])
-    >>> batch.grid.tokens_C.tolist(), batch.grid.cells_T.tolist(), batch.grid.empty.tolist()
-    ([0, 1, 2, 0], [0, 1, 2], [3])
+    >>> batch.grid.tokens_C.tolist(), batch.grid.cells_T.tolist(), batch.grid.utterances_C.tolist()
+    ([0, 1, 2, 0], [0, 1, 2], [0, 0, 1, -1])
     """
-    extents = tuple(Extent(len(part.ids), len(part.lengths), int(part.lengths.max(initial=0))) for part in parts)
-    shape = (len(parts), max(extent.utterances for extent in extents), max(1, *(extent.longest for extent in extents)))
+    laid = [shared_rows(part.lengths) for part in parts]
+    extents = tuple(
+        Extent(
+            tokens=len(part.ids),
+            filled=-(-len(part.ids) // multiple) * multiple,
+            utterances=len(part.lengths),
+            rows=int(rows.max(initial=-1)) + 1,
+            longest=int(part.lengths.max(initial=0)),
+        )
+        for part, (rows, _) in zip(parts, laid, strict=True)
+    )
+    shape = (len(parts), max(extent.rows for extent in extents), max(1, *(extent.longest for extent in extents)))
     words = [np.flatnonzero(part.labels >= 0) for part in parts]
-    num_tokens = max(1, *(extent.tokens for extent in extents))
+    num_tokens = max(1, *(extent.filled for extent in extents))
     num_words = max(1, *(len(each) for each in words))
     ids_MN = np.zeros((len(parts), num_tokens), np.int64)
     positions_MN, cells_MN = np.zeros_like(ids_MN), np.zeros_like(ids_MN)
     words_MW = np.zeros((len(parts), num_words), np.int64)
     labels_MW = np.full((len(parts), num_words), -1, np.int64)
-    for learner, (part, own) in enumerate(zip(parts, words, strict=True)):
-        count, total = len(part.lengths), len(part.ids)
-        utterance_N = np.repeat(np.arange(count), part.lengths)
-        starts = np.cumsum(part.lengths) - part.lengths
-        positions = np.arange(total) - starts[utterance_N]
-        ids_MN[learner, :total], positions_MN[learner, :total] = part.ids, positions
-        cells_MN[learner, :total] = (learner * shape[1] + utterance_N) * shape[2] + positions
+    tokens_C = np.zeros(shape[0] * shape[1] * shape[2], np.int64)
+    utterances_C = np.full_like(tokens_C, -1)
+    for learner, (part, (rows, starts), own) in enumerate(zip(parts, laid, words, strict=True)):
+        total = len(part.ids)
+        utterance_N = np.repeat(np.arange(len(part.lengths)), part.lengths)
+        positions = np.arange(total) - (np.cumsum(part.lengths) - part.lengths)[utterance_N]
+        cells = (learner * shape[1] + rows[utterance_N]) * shape[2] + starts[utterance_N] + positions
+        ids_MN[learner, :total], positions_MN[learner, :total], cells_MN[learner, :total] = part.ids, positions, cells
+        tokens_C[cells], utterances_C[cells] = learner * num_tokens + np.arange(total), utterance_N
         words_MW[learner, : len(own)], labels_MW[learner, : len(own)] = own, part.labels[own]
-    real_T = (np.arange(num_tokens) < np.array([[extent.tokens] for extent in extents])).ravel()
-    tokens_C = np.full(shape[0] * shape[1] * shape[2], -1, np.int64)
-    tokens_C[cells_MN.ravel()[real_T]] = np.flatnonzero(real_T)
-    empty, spare = np.flatnonzero(tokens_C < 0), np.flatnonzero(~real_T)
+    spare = np.flatnonzero(np.arange(num_tokens) >= np.array([[extent.tokens] for extent in extents]))
+    by_row = utterances_C.reshape(-1, shape[2])
+    is_whole = bool((by_row[:, :1] == by_row).all() and (by_row >= 0).all())
     return Batch(
         ids_MN=_sent(ids_MN, device),
         positions_MN=_sent(positions_MN, device),
         grid=Grid(
             shape=shape,
-            tokens_C=_sent(np.maximum(tokens_C, 0), device),
+            tokens_C=_sent(tokens_C, device),
             cells_T=_sent(cells_MN.ravel(), device),
-            empty=_sent(empty, device) if len(empty) else None,
+            utterances_C=None if is_whole else _sent(utterances_C, device),
             spare=_sent(spare, device) if len(spare) else None,
         ),
         words_MW=_sent(words_MW, device),

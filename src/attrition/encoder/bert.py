@@ -17,17 +17,24 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from attrition.encoder.adapted import Factored, adapted_linears
-from attrition.encoder.attention import attend
+from attrition.encoder.adapted import Columns, adapted_linears
+from attrition.encoder.attention import Places, attend
 from attrition.encoder.backbone import at_words
-from attrition.encoder.batch import Batch, Grid
+from attrition.encoder.batch import Batch
 from attrition.encoder.dropout import Dropout
 from attrition.encoder.lora import Adapter
+from attrition.encoder.norm import add_and_norm
 from attrition.encoder.precision import DTYPES, Precision
 from attrition.encoder.pretrained import WORD_EMBEDDINGS
 
 _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu}
-_ATTENTION = ("query", "key", "value")
+_BLOCKS: dict[str, tuple[str, ...]] = {
+    "attention.self.": ("query", "key", "value"),
+    "attention.output.": ("dense",),
+    "intermediate.": ("dense",),
+    "output.": ("dense",),
+}
+"""The linear layers of each block of a layer that read the same input, and are one product."""
 _MODEL_TYPES = ("bert", "roberta", "xlm-roberta")
 
 
@@ -55,6 +62,11 @@ class BertBackbone:
         return int(self.config.hidden_size)
 
     @property
+    def multiple(self) -> int:
+        """Matrix units take 16 rows at a time; float32 has none, and would compute on what was filled up."""
+        return 1 if self.precision == "float32" else 16
+
+    @property
     def linears(self) -> dict[str, tuple[int, int]]:
         """Every linear layer of the encoder's layers, `(out, in)`; the pooler takes no part in token classification."""
         width, wide = self.config.hidden_size, self.config.intermediate_size
@@ -78,16 +90,29 @@ class BertBackbone:
     ) -> Tensor:
         """Hidden states of the scored sub-tokens, [M, W, H]; see `Backbone`."""
         pass_ = _Pass(self.config, DTYPES[self.precision], weights, adapter, dropout)
+        places = Places.of(batch.grid, self.config.num_attention_heads)
         x_MNH = pass_.embed(batch.ids_MN, batch.positions_MN + self.first_position)
         for layer in range(self.config.num_hidden_layers):
-            x_MNH = pass_.layer(f"encoder.layer.{layer}.", x_MNH, batch.grid)
+            x_MNH = pass_.layer(f"encoder.layer.{layer}.", x_MNH, places)
         return at_words(x_MNH, batch.words_MW)
 
     def rounded(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The same weights with those of linear layers in the precision of products, so that no pass need round them."""
-        dtype = DTYPES[self.precision]
-        ours = {f"{name}.{part}" for name in self.linears for part in ("weight", "bias")}
-        return {name: tensor.to(dtype) if name in ours else tensor for name, tensor in weights.items()}
+        """The same weights, ready for products: linear layers in their precision, those that read the same input as one."""
+        dtype, found = DTYPES[self.precision], dict(weights)
+        for layer in range(self.config.num_hidden_layers):
+            for block, parts in _BLOCKS.items():
+                prefix = f"encoder.layer.{layer}.{block}"
+                whole = {kind: _joined(weights, prefix, parts, kind).to(dtype) for kind in ("weight", "bias")}
+                for part in parts:
+                    del found[f"{prefix}{part}.weight"], found[f"{prefix}{part}.bias"]
+                found |= {f"{prefix}{'+'.join(parts)}.{kind}": tensor for kind, tensor in whole.items()}
+        return found
+
+
+def _joined(weights: Mapping[str, Tensor], prefix: str, parts: Sequence[str], kind: str) -> Tensor:
+    """Weights or biases of layers that read the same input, one below another."""
+    whole = weights.get(f"{prefix}{'+'.join(parts)}.{kind}")
+    return torch.cat([weights[f"{prefix}{part}.{kind}"] for part in parts]) if whole is None else whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,46 +130,45 @@ class _Pass:
         places = (
             self.weights["embeddings.position_embeddings.weight"] + self.weights["embeddings.token_type_embeddings.weight"][0]
         )
-        x_MNH = self.norm("embeddings.LayerNorm", x_MNH + F.embedding(positions_MN, places))
-        return x_MNH if self.dropout is None else self.dropout.on_hidden(x_MNH)
+        x_MNH = x_MNH + F.embedding(positions_MN, places)
+        x_MNH = F.layer_norm(x_MNH, x_MNH.shape[-1:], *self.norm("embeddings."), self.config.layer_norm_eps)
+        mask = self.hidden_mask(x_MNH)
+        return x_MNH if mask is None else x_MNH * mask
 
-    def layer(self, prefix: str, x_MNH: Tensor, grid: Grid) -> Tensor:
-        query, key, value = self.linears([f"{prefix}attention.self.{part}" for part in _ATTENTION], x_MNH)
-        mixed = attend(query, key, value, self.config.num_attention_heads, grid, self.dropout)
-        out = self.linear(f"{prefix}attention.output.dense", mixed)
-        x_MNH = self.norm(f"{prefix}attention.output.LayerNorm", self.dropped(out, x_MNH))
-        wide = _ACTIVATIONS[self.config.hidden_act](self.linear(f"{prefix}intermediate.dense", x_MNH))
-        out = self.linear(f"{prefix}output.dense", wide)
-        return self.norm(f"{prefix}output.LayerNorm", self.dropped(out, x_MNH))
+    def layer(self, prefix: str, x_MNH: Tensor, places: Places) -> Tensor:
+        mixed = attend(self.linears(f"{prefix}attention.self.", x_MNH), places, self.dropout)
+        x_MNH = self.residual(f"{prefix}attention.output.", mixed, x_MNH)
+        wide = _ACTIVATIONS[self.config.hidden_act](self.linears(f"{prefix}intermediate.", x_MNH))
+        return self.residual(f"{prefix}output.", wide, x_MNH)
 
-    def linear(self, name: str, x_MNI: Tensor) -> Tensor:
-        return self.linears([name], x_MNI)[0]
+    def residual(self, prefix: str, inner: Tensor, x_MNH: Tensor) -> Tensor:
+        out = self.linears(prefix, inner)
+        return add_and_norm(out, x_MNH, self.hidden_mask(x_MNH), *self.norm(prefix), self.config.layer_norm_eps)
 
-    def linears(self, names: Sequence[str], x_MNI: Tensor) -> list[Tensor]:
-        """Layers that read the same input; those with factors share one dropout mask."""
-        adapted = [name for name in names if self.adapter is not None and name in self.adapter.factors]
-        x_MNI = x_MNI.to(self.dtype)
-        out = {
-            name: F.linear(x_MNI, *(self.weights[f"{name}.{part}"].to(self.dtype) for part in ("weight", "bias")))
-            for name in names
-            if name not in adapted
-        }
-        if self.adapter is not None and adapted:
-            layers = [
-                Factored(self.weights[f"{name}.weight"], self.weights[f"{name}.bias"], *self.adapter.factors[name])
-                for name in adapted
-            ]
-            mask, scale_M = None, self.adapter.scale_M
-            if self.dropout is not None:
-                mask, scale_M = self.dropout.adapter_mask(x_MNI, self.dtype), scale_M * self.dropout.adapter_scale
-            out |= dict(zip(adapted, adapted_linears(x_MNI, mask, scale_M, layers, self.dtype), strict=True))
-        return [out[name] for name in names]
-
-    def norm(self, name: str, x: Tensor) -> Tensor:
-        return F.layer_norm(
-            x, (x.shape[-1],), self.weights[f"{name}.weight"], self.weights[f"{name}.bias"], self.config.layer_norm_eps
+    def linears(self, prefix: str, x_MNI: Tensor) -> Tensor:
+        """The layers of a block that read the same input, side by side; those with factors share one dropout mask."""
+        parts = _BLOCKS[prefix.partition("encoder.layer.")[2].partition(".")[2]]
+        weight, bias = (_joined(self.weights, prefix, parts, kind).to(self.dtype) for kind in ("weight", "bias"))
+        factors = {} if self.adapter is None else self.adapter.factors
+        adapted = [number for number, part in enumerate(parts) if prefix + part in factors]
+        if self.adapter is None or not adapted:
+            return F.linear(x_MNI.to(self.dtype), weight, bias)
+        width, scale_M, bits = len(bias) // len(parts), self.adapter.scale_M, None
+        if self.dropout is not None:
+            bits = self.dropout.adapter_bits(tuple(x_MNI.shape), self.dtype)
+            scale_M = scale_M * self.dropout.adapter_scale
+        return adapted_linears(
+            x_MNI,
+            weight,
+            bias,
+            [Columns(number * width, (number + 1) * width) for number in adapted],
+            [factors[prefix + parts[number]] for number in adapted],
+            scale_M,
+            bits,
         )
 
-    def dropped(self, out: Tensor, residual: Tensor) -> Tensor:
-        """The residual stream after a block: what enters is in the precision of products, what leaves in float32."""
-        return residual + out if self.dropout is None else self.dropout.on_hidden(out, residual)
+    def norm(self, prefix: str) -> tuple[Tensor, Tensor]:
+        return self.weights[f"{prefix}LayerNorm.weight"], self.weights[f"{prefix}LayerNorm.bias"]
+
+    def hidden_mask(self, x_MNH: Tensor) -> Tensor | None:
+        return None if self.dropout is None else self.dropout.hidden_mask(tuple(x_MNH.shape))

@@ -20,6 +20,9 @@ from attrition.streams import Part, seed_of, torch_stream
 
 LEVELS = 1 << 16
 
+BITS = {torch.float32: torch.int32, torch.bfloat16: torch.int16}
+"""Whole numbers of as many bits."""
+
 
 class MaskStream:
     """The random stream of one learner's masks.
@@ -87,23 +90,20 @@ class Dropout:
     attention: float = 0.0
     adapter: float = 0.0
 
-    def on_hidden(self, x_MNH: Tensor, residual_MNH: Tensor | None = None) -> Tensor:
-        """Drop hidden states, and add the residual."""
+    def hidden_mask(self, shape_MNH: tuple[int, ...]) -> Tensor | None:
+        """What hidden states are multiplied by, float32; None where nothing is dropped."""
         if self.hidden <= 0:
-            return x_MNH if residual_MNH is None else residual_MNH + x_MNH
-        mask = self._masks(tuple(x_MNH.shape), self._rows(x_MNH), self.hidden, torch.float32)
-        if residual_MNH is None:
-            return x_MNH * mask.mul_(scale_of(self.hidden))
-        return torch.addcmul(residual_MNH, x_MNH.to(residual_MNH.dtype), mask, value=scale_of(self.hidden))
+            return None
+        return self._masks(shape_MNH, self._rows(shape_MNH), self.hidden, torch.float32).mul_(scale_of(self.hidden))
 
-    def adapter_mask(self, x_MNH: Tensor, dtype: torch.dtype) -> Tensor | None:
-        """The mask of the input of LoRA factors, one for all layers that read it; None where nothing is dropped.
+    def adapter_bits(self, shape_MNH: tuple[int, ...], dtype: torch.dtype) -> Tensor | None:
+        """The bits for the input of LoRA factors, one mask for all layers that read it; None where nothing is dropped.
 
-        It holds 0 and 1, which every precision can: what is kept is to be multiplied by `adapter_scale`.
+        See `draw_bits`: what is kept is to be multiplied by `adapter_scale`.
         """
         if self.adapter <= 0:
             return None
-        return self._masks(tuple(x_MNH.shape), self._rows(x_MNH), self.adapter, dtype)
+        return self._masks(shape_MNH, self._rows(shape_MNH), self.adapter, BITS[dtype])
 
     @property
     def adapter_scale(self) -> float:
@@ -113,7 +113,7 @@ class Dropout:
     def attention_mask(self, grid: tuple[int, int, int], heads: int) -> Tensor:
         """What attention probabilities are multiplied by, [M, B, heads, L, L], with M, B and L from `grid`."""
         num_learners, count, longest = grid
-        blocks = [(own.utterances, heads, own.longest, own.longest) for own in self.extents]
+        blocks = [(own.rows, heads, own.longest, own.longest) for own in self.extents]
         shape = (num_learners, count, heads, longest, longest)
         return self._masks(shape, blocks, self.attention, torch.float32).mul_(scale_of(self.attention))
 
@@ -124,18 +124,19 @@ class Dropout:
         blocks = [(count, x_MWH.shape[-1]) for count in counts]
         return x_MWH * self._masks(tuple(x_MWH.shape), blocks, self.hidden, x_MWH.dtype).mul_(scale_of(self.hidden))
 
-    def _rows(self, x_MNH: Tensor) -> list[tuple[int, ...]]:
-        return [(own.tokens, x_MNH.shape[-1]) for own in self.extents]
+    def _rows(self, shape_MNH: tuple[int, ...]) -> list[tuple[int, ...]]:
+        return [(own.filled, shape_MNH[-1]) for own in self.extents]
 
     def _masks(
         self, shape: tuple[int, ...], blocks: Sequence[tuple[int, ...]], probability: float, dtype: torch.dtype
     ) -> Tensor:
         """Masks of a shape, each learner's drawn for its own extent only: who is beside it must not move its stream."""
+        draw = draw_mask if dtype.is_floating_point else draw_bits
         if len(blocks) == 1 and blocks[0] == shape[1:]:
-            return draw_mask(blocks[0], probability, self.streams[0], dtype).unsqueeze(0)
-        masks = torch.ones(shape, dtype=dtype, device=self.streams[0].device)
+            return draw(blocks[0], probability, self.streams[0], dtype).unsqueeze(0)
+        masks = torch.full(shape, 1 if dtype.is_floating_point else -1, dtype=dtype, device=self.streams[0].device)
         for mask, block, stream in zip(masks, blocks, self.streams, strict=True):
-            mask[tuple(slice(size) for size in block)] = draw_mask(block, probability, stream, dtype)
+            mask[tuple(slice(size) for size in block)] = draw(block, probability, stream, dtype)
         return masks
 
 
@@ -158,5 +159,30 @@ def draw_mask(shape: tuple[int, ...], probability: float, stream: MaskStream, dt
     drawn = stream.draw(prod(shape))
     # Compared straight into floats: making truth values first and converting them takes seven times as long on a CPU.
     mask = torch.empty(shape, dtype=dtype, device=drawn.device)
-    torch.ge(drawn.view(shape), round(probability * LEVELS) - LEVELS // 2, out=mask)
+    torch.ge(drawn.view(shape), _threshold(probability), out=mask)
     return mask
+
+
+def draw_bits(shape: tuple[int, ...], probability: float, stream: MaskStream, dtype: torch.dtype) -> Tensor:
+    """The same mask as bits: all of a number's bits where it is kept, none where it is dropped; see `with_bits`.
+
+    >>> bits = draw_bits((1000,), 0.5, MaskStream(0), torch.int16)
+    >>> torch.equal(bits, -draw_mask((1000,), 0.5, MaskStream(0), torch.float32).short())
+    True
+    """
+    drawn = stream.draw(prod(shape)).view(shape)
+    return drawn.ge_(_threshold(probability)).neg_().to(dtype)
+
+
+def with_bits(x: Tensor, bits: Tensor) -> Tensor:
+    """The numbers of `x` whose bits are kept, zero elsewhere: half the work of multiplying by a mask.
+
+    >>> with_bits(torch.tensor([1.5, 2.5]), torch.tensor([-1, 0], dtype=torch.int32))
+    tensor([1.5000, 0.0000])
+    """
+    return torch.bitwise_and(x.view(bits.dtype), bits).view(x.dtype)
+
+
+def _threshold(probability: float) -> int:
+    """What a drawn number has to reach to be kept."""
+    return round(probability * LEVELS) - LEVELS // 2

@@ -25,6 +25,7 @@ class WrappedBackbone:
     """
 
     populations = False
+    multiple = 1
 
     def __init__(self, module: nn.Module, precision: Precision = "float32") -> None:
         self._module = module
@@ -53,17 +54,21 @@ class WrappedBackbone:
     ) -> Tensor:
         """Hidden states of the scored sub-tokens, [1, W, H]; see `Backbone`."""
         assert batch.num_learners == 1, "this architecture takes one learner at a time"
-        ids_BL = batch.grid.spread(batch.ids_MN.unsqueeze(-1), clean=True).squeeze(-1)
-        mask_MBL = batch.grid.mask_MBL()
-        mask_BL = torch.ones_like(ids_BL) if mask_MBL is None else mask_MBL[0].long()
+        (extent,) = batch.extents
+        position_N = batch.positions_MN[0, : extent.tokens]
+        utterance_N = (position_N == 0).cumsum(0) - 1
+        ids_BL = position_N.new_zeros(extent.utterances, extent.longest)
+        ids_BL[utterance_N, position_N] = batch.ids_MN[0, : extent.tokens]
+        mask_BL = torch.zeros_like(ids_BL)
+        mask_BL[utterance_N, position_N] = 1
         rounds = self._precision != "float32"
         cast = torch.autocast(ids_BL.device.type, DTYPES[self._precision], enabled=rounds)
         with self._mode(adapter, dropout), cast:
             output = functional_call(
                 self._module, dict(weights), (), {"input_ids": ids_BL, "attention_mask": mask_BL}, strict=False
             )
-        hidden_CH = output.last_hidden_state.float().flatten(0, 1)
-        return at_words(batch.grid.gather(hidden_CH), batch.words_MW)
+        hidden_NH = output.last_hidden_state.float()[utterance_N, position_N]
+        return at_words(hidden_NH.unsqueeze(0), batch.words_MW)
 
     def rounded(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The weights as they are: autocast rounds them."""

@@ -113,7 +113,7 @@ def _classes(
     if not any(counts):
         return [np.zeros(0, np.int64) for _ in parts]
     readers = members.at(list(batch))
-    hidden_MWH = model.backbone.encode(assemble(parts, model.device), readers.encoder, readers.adapter)
+    hidden_MWH = model.backbone.encode(assemble(parts, model.device, model.backbone.multiple), readers.encoder, readers.adapter)
     logits_MWC = torch.baddbmm(readers.head_bias_MC.unsqueeze(1), hidden_MWH, readers.head_weight_MCH.transpose(1, 2))
     classes_MW = logits_MWC.argmax(-1).cpu().numpy()
     return [found[:count] for found, count in zip(classes_MW, counts, strict=True)]

@@ -230,7 +230,7 @@ class _Population:
         for cut in zip(*(np.array_split(row, min(pieces, len(row))) for row in rows), strict=True):
             with self._clock.measure("data"):
                 parts = [part(learner.task.train, row) for learner, row in zip(self.learners, cut, strict=True)]
-                batch = assemble(parts, self._model.device)
+                batch = assemble(parts, self._model.device, self._model.backbone.multiple)
             with self._clock.measure("training"):
                 losses_M = self._losses(batch, [int((each.labels >= 0).sum()) for each in parts], totals_M)
                 with warnings.catch_warnings():
