@@ -36,9 +36,9 @@ test: install
 # What runs before anything lands.
 check: lint types test demo-short
 
-# Hundreds of killed processes, thousands of spoiled files; about ten minutes. See docs/reliability.md.
+# Hundreds of killed processes, thousands of spoiled files, compiled layers; about twenty minutes. See docs/reliability.md.
 torture: install
-	ATTRITION_TORTURE=1 $(BIN)/python -m pytest $(wildcard tests/torture tests/fuzz)
+	ATTRITION_TORTURE=1 $(BIN)/python -m pytest $(wildcard tests/torture tests/fuzz) tests/encoder/test_layer.py
 
 # Ours against Hugging Face Trainer + PEFT + seqeval; about ten minutes on an idle machine. See benchmarks/README.md.
 bench: install

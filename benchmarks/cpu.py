@@ -50,7 +50,7 @@ class Plan:
 
     model: str = "embedded:e5-small"
     languages: tuple[str, ...] = LANGUAGES
-    num_train: int = 320
+    num_train: int = 640
     num_test: int = 600
     repeats: int = 5
     rank: int = 32

@@ -195,7 +195,7 @@ class Bench:
         return baseline.features(dataclasses.replace(encoded, ids=self.vocabulary.kept[encoded.ids].astype(np.int32)))
 
 
-def run(plan: Plan, device: torch.device) -> dict[str, Any]:
+def run(plan: Plan, device: torch.device, *, compiled: bool = False) -> dict[str, Any]:
     """Measure all sides in turns."""
     torch.set_float32_matmul_precision("high")  # for both sides
     pretrained = random_encoder(plan.model)
@@ -203,7 +203,7 @@ def run(plan: Plan, device: torch.device) -> dict[str, Any]:
     vocabulary = Vocabulary(kept, pretrained.vocabulary_size)
     labels = label_set(release.SLOTS, "bio")
     precision: Precision = "bfloat16" if device.type == "cuda" else "float32"
-    model = build_model(pretrained, vocabulary, labels, device, precision)
+    model = build_model(pretrained, vocabulary, labels, device, precision, compiled)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(plan, device, pretrained, vocabulary, labels, model, Path(folder))
         lora, test = bench.lora, bench.utterances(plan.num_test, seed=999)
@@ -252,6 +252,7 @@ def run(plan: Plan, device: torch.device) -> dict[str, Any]:
         "seconds": seconds,
         "subtokens_an_utterance": tokens,
         "precision": precision,
+        "compiled": compiled,
         "peak_bytes": peak,
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "plan": dataclasses.asdict(plan),
@@ -277,7 +278,9 @@ def extrapolate(rates: dict[str, float], epochs: float) -> dict[str, Any]:
 def show(result: dict[str, Any]) -> None:
     """Print a result as tables."""
     rates = result["utterances_a_second"]
-    speed = Table(title=f"{result['plan']['model']} on {result['device']}, {result['precision']}")
+    speed = Table(
+        title=f"{result['plan']['model']} on {result['device']}, {result['precision']}{', compiled' * result['compiled']}"
+    )
     for column in ("", "utterances/s", "share of the card"):
         speed.add_column(column, justify="right" if column else "left")
     for name, rate in rates.items():
@@ -298,12 +301,13 @@ def main(arguments: list[str]) -> dict[str, Any]:
     """Measure, write and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu", description=__doc__)
     parser.add_argument("--toy", action="store_true", help="a tiny model on the CPU: for tests")
+    parser.add_argument("--compile", action="store_true", help="ours with machine.compile = true")
     parser.add_argument("--epochs", type=float, default=5.0, help="of a stage, for the extrapolation")
     parser.add_argument("--out", type=Path, default=common.RESULTS / "gpu.json")
     given = parser.parse_args(arguments)
     if not given.toy and not torch.cuda.is_available():
         parser.exit(1, "torch sees no GPU here. Run this on a machine with one, or see that it works with --toy.\n")
-    result = run(TOY if given.toy else Plan(), torch.device("cpu" if given.toy else "cuda"))
+    result = run(TOY if given.toy else Plan(), torch.device("cpu" if given.toy else "cuda"), compiled=given.compile)
     result["paper"] = extrapolate(result["utterances_a_second"], given.epochs)
     result |= common.facts(common.command_of("gpu", arguments))
     common.write_result(given.out, result)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from attrition.encoder.adapted import Columns, adapted_linears
+from attrition.encoder.adapted import Columns, Linears, linears
 
 LEARNERS, TOKENS, WIDTH_IN = 2, 5, 7
 LAYERS = [Columns(0, 4), Columns(4, 8), Columns(8, 12)]
@@ -44,8 +44,8 @@ def test_outputs_and_gradients(adapted: list[Columns], drops: bool, dtype: torch
     trained = [x, *(factor.requires_grad_() for factor in factors)]
     kept = torch.rand(x.shape, generator=stream) > 0.5
     bits = -kept.to(torch.int32 if dtype == torch.float32 else torch.int64) if drops else None
-    pairs = list(zip(factors[0::2], factors[1::2], strict=True))
-    ours = adapted_linears(x, weight, bias, adapted, pairs, scale, bits)
+    pairs = tuple(zip(factors[0::2], factors[1::2], strict=True))
+    ours = linears(x, Linears(weight, bias, tuple(adapted), pairs, scale, bits))
     expected = by_formula(x, weight, bias, adapted, factors, scale, kept if drops else torch.ones_like(kept))
     torch.testing.assert_close(ours, expected, atol=tolerance, rtol=tolerance)
     direction = drawn(*ours.shape)

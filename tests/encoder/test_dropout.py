@@ -79,6 +79,8 @@ def test_attention_masks_in_a_population() -> None:
     own, other = extent(6, 2, 3), extent(5, 1, 5)
     alone = Dropout([stream(3)], [own], attention=0.3).attention_mask((1, 2, 3), 4)
     both = Dropout([stream(4), stream(3)], [other, own], attention=0.3).attention_mask((2, 2, 5), 4)
+    assert alone is not None
+    assert both is not None
     assert alone.unique().tolist() == [0.0, pytest.approx(scale_of(0.3))]
     assert torch.equal(both[1, :, :, :3, :3], alone[0])
 
@@ -95,6 +97,7 @@ def test_zero_probabilities_return_the_very_tensor_and_draw_nothing() -> None:
     x = torch.randn(1, 6, 8)
     assert dropout.hidden_mask((1, 6, 8)) is None
     assert dropout.adapter_bits((1, 6, 8), torch.float32) is None
+    assert dropout.attention_mask((1, 2, 3), 4) is None
     assert dropout.adapter_scale == 1
     assert dropout.on_words(x, [6]) is x
     assert torch.equal(used.draw(8), stream(0).draw(8))

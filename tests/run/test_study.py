@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from attrition.encoder.bert import BertBackbone
 from attrition.run.prepare import Prepared
 from attrition.run.spec import Study
 from attrition.run.study import Job, StudyPlan
@@ -133,6 +134,7 @@ def test_what_an_adapter_is_names_the_stage(change: str, plan_of: Callable[..., 
         "description=words",
         "machine.threads=2",
         "machine.population=3",
+        "machine.compile=true",
         "model.compact=false",
         "corpus.sizes.test=9",
         "encoding.max_tokens=127",  # longer than any utterance
@@ -162,3 +164,10 @@ def test_the_study_decides_the_random_streams_alone(plan_of: Callable[..., Study
 )
 def test_labels_for_people(languages: tuple[str, ...], label: str, make_study: Make) -> None:
     assert Job("k", None, make_study().methods[0], languages, (), ()).label == label
+
+
+def test_the_machine_says_whether_layers_are_compiled(make_study: Make, prepared_of: Callable[[Study], Prepared]) -> None:
+    for change, compiled in (("machine.threads=1", False), ("machine.compile=true", True)):
+        backbone = prepared_of(make_study(change)).model.backbone
+        assert isinstance(backbone, BertBackbone)
+        assert backbone.compiled is compiled

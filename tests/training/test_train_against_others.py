@@ -238,3 +238,10 @@ def test_a_dropout_that_would_have_no_effect_is_refused(electra: Model, make_enc
     flats = {d: run([task("a", electra, Full(), encoded, encoded, settings(d))], electra)["a"].flat for d in (None, 0.1, 0.0)}
     assert torch.equal(flats[None], flats[0.1])
     assert not torch.equal(flats[None], flats[0.0])
+
+
+def test_a_module_of_its_own_is_not_compiled(electra: Model) -> None:
+    with pytest.raises(
+        AttritionError, match=r"machine\.compile = true has no effect on 'hub:.*'electra'.*Leave machine\.compile out"
+    ):
+        build_model(electra.pretrained, electra.vocabulary, electra.labels, compiled=True)

@@ -1,4 +1,4 @@
-"""Frozen linear layers with LoRA factors as one step of autograd.
+"""Linear layers; frozen ones with LoRA factors as one step of autograd.
 
     y_k = x W_k^T + b_k + s B_k A_k (x * m)          k = 1..K layers that read the same x
 
@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from attrition.encoder.dropout import with_bits
 
@@ -27,27 +28,32 @@ class Columns(NamedTuple):
     end: int
 
 
-def adapted_linears(
-    x_MNI: Tensor,
-    weight_OI: Tensor,
-    bias_O: Tensor,
-    adapted: Sequence[Columns],
-    factors: Sequence[tuple[Tensor, Tensor]],
-    scale_M: Tensor,
-    bits_MNI: Tensor | None = None,
-) -> Tensor:
-    """The outputs [M, N, O] of layers side by side, in the precision of their weights.
+class Linears(NamedTuple):
+    """Linear layers that read the same input, side by side; those that are `adapted` have factors.
 
-    Args:
-        x_MNI: what they read.
-        weight_OI, bias_O: the frozen weights, one layer below another.
+    Attributes:
+        weight_OI, bias_O: weights, one layer below another, in the precision of products; frozen if there are factors.
         adapted: the columns of the layers that have factors.
         factors: stacked factors `(A [M, r, I], B [M, out, r])` of each of these; they may be of another precision.
-        scale_M: alpha / r of each learner, float32.
-        bits_MNI: which inputs of the factors are dropped, for all layers alike; see `dropout.draw_bits`.
+        scale_M: what the factors' part is multiplied by for each learner, float32.
+        bits_MNI: which inputs of the factors are dropped, for all layers alike; see `dropout.draw_bits`. None for none.
     """
+
+    weight_OI: Tensor
+    bias_O: Tensor
+    adapted: tuple[Columns, ...] = ()
+    factors: tuple[tuple[Tensor, Tensor], ...] = ()
+    scale_M: Tensor | None = None
+    bits_MNI: Tensor | None = None
+
+
+def linears(x_MNI: Tensor, layers: Linears) -> Tensor:
+    """The outputs [M, N, O] of layers side by side, in the precision of their weights."""
+    if not layers.factors:
+        return F.linear(x_MNI.to(layers.weight_OI.dtype), layers.weight_OI, layers.bias_O)
+    weight_OI, bias_O, adapted, factors, scale_M, bits_MNI = layers
     flat = [tensor for pair in factors for tensor in pair]
-    out_MNO: Tensor = _AdaptedLinears.apply(x_MNI, weight_OI, bias_O, tuple(adapted), scale_M, bits_MNI, *flat)  # type: ignore[no-untyped-call]
+    out_MNO: Tensor = _AdaptedLinears.apply(x_MNI, weight_OI, bias_O, adapted, scale_M, bits_MNI, *flat)  # type: ignore[no-untyped-call]
     return out_MNO
 
 

@@ -18,7 +18,6 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from attrition.encoder.batch import Grid
-from attrition.encoder.dropout import Dropout
 
 VECTOR = 16
 """Rows of at least so many float32 numbers are what torch's softmax is made for."""
@@ -76,22 +75,17 @@ class Places:
         )
 
 
-def attend(three_MNH: Tensor, places: Places, dropout: Dropout | None = None) -> Tensor:
+def attend(three_MNH: Tensor, places: Places, kept_MBHLL: Tensor | None = None) -> Tensor:
     """Mixed values, [M, N, H].
 
     Args:
         three_MNH: queries, keys and values of every sub-token one behind another, [M, N, 3 H].
         places: of these sub-tokens.
-        dropout: of attention probabilities.
+        kept_MBHLL: what attention probabilities are multiplied by, [M, B, heads, L, L]; None where nothing is dropped.
     """
-    drops = dropout is not None and dropout.attention > 0
-    if not drops and (places.shape[-1] >= LONG or three_MNH.is_cuda):
+    if kept_MBHLL is None and (places.shape[-1] >= LONG or three_MNH.is_cuda):
         return _torchs(three_MNH, places)
-    kept = None
-    if dropout is not None and drops:
-        num_learners, count, heads, longest = places.shape
-        kept = dropout.attention_mask((num_learners, count, longest), heads)
-    mixed: Tensor = _Attention.apply(three_MNH, places, kept)  # type: ignore[no-untyped-call]
+    mixed: Tensor = _Attention.apply(three_MNH, places, kept_MBHLL)  # type: ignore[no-untyped-call]
     return mixed
 
 
@@ -136,15 +130,20 @@ class _Attention(torch.autograd.Function):
 
 def _softmax(scores: Tensor) -> Tensor:
     """Over the last axis; `scores` may be written over."""
-    if scores.shape[-1] >= VECTOR:
+    if _is_torchs(scores):
         return torch.softmax(scores, dim=-1)
     chances = scores.sub_(scores.amax(-1, keepdim=True)).exp_()
     return chances.div_(chances.sum(-1, keepdim=True))
 
 
+def _is_torchs(scores: Tensor) -> bool:
+    # Compiled it is one kernel either way, and a second variant of the layer would have to be compiled for short rows.
+    return torch.compiler.is_compiling() or scores.shape[-1] >= VECTOR
+
+
 def _softmax_gradient(d_chances: Tensor, chances: Tensor) -> Tensor:
     """Of chances p with gradient g: p (g - sum p g); `d_chances` may be written over."""
-    if chances.shape[-1] >= VECTOR:
+    if _is_torchs(chances):
         return torch._softmax_backward_data(d_chances, chances, -1, torch.float32)
     return d_chances.sub_((d_chances * chances).sum(-1, keepdim=True)).mul_(chances)
 

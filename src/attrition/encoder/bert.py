@@ -9,7 +9,7 @@ Shape letters: M learners, N sub-tokens of a learner, H hidden width.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,17 +17,16 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from attrition.encoder.adapted import Columns, adapted_linears
-from attrition.encoder.attention import Places, attend
+from attrition.encoder.adapted import Columns, Linears
+from attrition.encoder.attention import Places
 from attrition.encoder.backbone import at_words
 from attrition.encoder.batch import Batch
 from attrition.encoder.dropout import Dropout
+from attrition.encoder.layer import ACTIVATIONS, Layer, Norm, compiled_layer, transformer_layer
 from attrition.encoder.lora import Adapter
-from attrition.encoder.norm import add_and_norm
 from attrition.encoder.precision import DTYPES, Precision
 from attrition.encoder.pretrained import WORD_EMBEDDINGS
 
-_ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu}
 _BLOCKS: dict[str, tuple[str, ...]] = {
     "attention.self.": ("query", "key", "value"),
     "attention.output.": ("dense",),
@@ -35,14 +34,15 @@ _BLOCKS: dict[str, tuple[str, ...]] = {
     "output.": ("dense",),
 }
 """The linear layers of each block of a layer that read the same input, and are one product."""
-_MODEL_TYPES = ("bert", "roberta", "xlm-roberta")
+FAMILY = ("bert", "roberta", "xlm-roberta")
+"""transformers' names of the architectures."""
 
 
 def supports(config: Any) -> bool:
     """Whether `BertBackbone` computes what this configuration asks for."""
     return (
-        config.model_type in _MODEL_TYPES
-        and config.hidden_act in _ACTIVATIONS
+        config.model_type in FAMILY
+        and config.hidden_act in ACTIVATIONS
         and getattr(config, "position_embedding_type", "absolute") in (None, "absolute")
         and not getattr(config, "is_decoder", False)
     )
@@ -50,10 +50,14 @@ def supports(config: Any) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class BertBackbone:
-    """The encoder of one configuration. Holds no weights."""
+    """The encoder of one configuration. Holds no weights.
+
+    `compiled` has torch compile its layers for training.
+    """
 
     config: Any
     precision: Precision = "float32"
+    compiled: bool = False
     populations: bool = True
 
     @property
@@ -91,9 +95,10 @@ class BertBackbone:
         """Hidden states of the scored sub-tokens, [M, W, H]; see `Backbone`."""
         pass_ = _Pass(self.config, DTYPES[self.precision], weights, adapter, dropout)
         places = Places.of(batch.grid, self.config.num_attention_heads)
+        run = compiled_layer() if self.compiled and torch.is_grad_enabled() else transformer_layer
         x_MNH = pass_.embed(batch.ids_MN, batch.positions_MN + self.first_position)
-        for layer in range(self.config.num_hidden_layers):
-            x_MNH = pass_.layer(f"encoder.layer.{layer}.", x_MNH, places)
+        for number in range(self.config.num_hidden_layers):
+            x_MNH = run(x_MNH, pass_.layer(f"encoder.layer.{number}.", x_MNH, places), places)
         return at_words(x_MNH, batch.words_MW)
 
     def rounded(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -130,45 +135,53 @@ class _Pass:
         places = (
             self.weights["embeddings.position_embeddings.weight"] + self.weights["embeddings.token_type_embeddings.weight"][0]
         )
-        x_MNH = x_MNH + F.embedding(positions_MN, places)
-        x_MNH = F.layer_norm(x_MNH, x_MNH.shape[-1:], *self.norm("embeddings."), self.config.layer_norm_eps)
+        norm = self.norm("embeddings.")
+        x_MNH = F.layer_norm(
+            x_MNH + F.embedding(positions_MN, places), x_MNH.shape[-1:], norm.weight_H, norm.bias_H, norm.epsilon
+        )
         mask = self.hidden_mask(x_MNH)
         return x_MNH if mask is None else x_MNH * mask
 
-    def layer(self, prefix: str, x_MNH: Tensor, places: Places) -> Tensor:
-        mixed = attend(self.linears(f"{prefix}attention.self.", x_MNH), places, self.dropout)
-        x_MNH = self.residual(f"{prefix}attention.output.", mixed, x_MNH)
-        wide = _ACTIVATIONS[self.config.hidden_act](self.linears(f"{prefix}intermediate.", x_MNH))
-        return self.residual(f"{prefix}output.", wide, x_MNH)
+    def layer(self, prefix: str, x_MNH: Tensor, places: Places) -> Layer:
+        """What a layer that reads `x_MNH` computes with."""
+        num_learners, count, heads, longest = places.shape
+        narrow, wide = tuple(x_MNH.shape), (*x_MNH.shape[:2], self.config.intermediate_size)
+        dropout = self.dropout
+        return Layer(
+            attention=self.linears(f"{prefix}attention.self.", narrow),
+            kept_MBHLL=None if dropout is None else dropout.attention_mask((num_learners, count, longest), heads),
+            mixed=self.linears(f"{prefix}attention.output.", narrow),
+            wide=self.linears(f"{prefix}intermediate.", narrow),
+            narrow=self.linears(f"{prefix}output.", wide),
+            norms=(self.norm(f"{prefix}attention.output."), self.norm(f"{prefix}output.")),
+            hidden_masks=(self.hidden_mask(x_MNH), self.hidden_mask(x_MNH)),
+            activation=self.config.hidden_act,
+        )
 
-    def residual(self, prefix: str, inner: Tensor, x_MNH: Tensor) -> Tensor:
-        out = self.linears(prefix, inner)
-        return add_and_norm(out, x_MNH, self.hidden_mask(x_MNH), *self.norm(prefix), self.config.layer_norm_eps)
-
-    def linears(self, prefix: str, x_MNI: Tensor) -> Tensor:
-        """The layers of a block that read the same input, side by side; those with factors share one dropout mask."""
+    def linears(self, prefix: str, shape_MNI: tuple[int, ...]) -> Linears:
+        """The layers of a block that read the same input; those with factors share one dropout mask."""
         parts = _BLOCKS[prefix.partition("encoder.layer.")[2].partition(".")[2]]
         weight, bias = (_joined(self.weights, prefix, parts, kind).to(self.dtype) for kind in ("weight", "bias"))
         factors = {} if self.adapter is None else self.adapter.factors
         adapted = [number for number, part in enumerate(parts) if prefix + part in factors]
         if self.adapter is None or not adapted:
-            return F.linear(x_MNI.to(self.dtype), weight, bias)
+            return Linears(weight, bias)
         width, scale_M, bits = len(bias) // len(parts), self.adapter.scale_M, None
         if self.dropout is not None:
-            bits = self.dropout.adapter_bits(tuple(x_MNI.shape), self.dtype)
+            bits = self.dropout.adapter_bits(shape_MNI, self.dtype)
             scale_M = scale_M * self.dropout.adapter_scale
-        return adapted_linears(
-            x_MNI,
+        return Linears(
             weight,
             bias,
-            [Columns(number * width, (number + 1) * width) for number in adapted],
-            [factors[prefix + parts[number]] for number in adapted],
+            tuple(Columns(number * width, (number + 1) * width) for number in adapted),
+            tuple(factors[prefix + parts[number]] for number in adapted),
             scale_M,
             bits,
         )
 
-    def norm(self, prefix: str) -> tuple[Tensor, Tensor]:
-        return self.weights[f"{prefix}LayerNorm.weight"], self.weights[f"{prefix}LayerNorm.bias"]
+    def norm(self, prefix: str) -> Norm:
+        weight_H, bias_H = (self.weights[f"{prefix}LayerNorm.{kind}"] for kind in ("weight", "bias"))
+        return Norm(weight_H, bias_H, self.config.layer_norm_eps)
 
     def hidden_mask(self, x_MNH: Tensor) -> Tensor | None:
         return None if self.dropout is None else self.dropout.hidden_mask(tuple(x_MNH.shape))

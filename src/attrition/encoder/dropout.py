@@ -110,8 +110,13 @@ class Dropout:
         """What the masked input of LoRA factors is to be multiplied by."""
         return scale_of(self.adapter) if self.adapter > 0 else 1.0
 
-    def attention_mask(self, grid: tuple[int, int, int], heads: int) -> Tensor:
-        """What attention probabilities are multiplied by, [M, B, heads, L, L], with M, B and L from `grid`."""
+    def attention_mask(self, grid: tuple[int, int, int], heads: int) -> Tensor | None:
+        """What attention probabilities are multiplied by, [M, B, heads, L, L], with M, B and L from `grid`.
+
+        None where nothing is dropped.
+        """
+        if self.attention <= 0:
+            return None
         num_learners, count, longest = grid
         blocks = [(own.rows, heads, own.longest, own.longest) for own in self.extents]
         shape = (num_learners, count, heads, longest, longest)

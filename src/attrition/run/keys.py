@@ -8,7 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
+"""Raised when the program trains to other numbers by the same settings, such as by masks drawn in another sequence."""
+
 LENGTH = 16
 
 
@@ -37,7 +39,7 @@ def run_key(method: str, order_name: str, order: Sequence[str], seed: int, stage
     """The name of a run: for people, and with the beginning of a hash of its stages, languages and method.
 
     >>> run_key("SHARED LoRA", "as-listed", ["en-US"], 0, ["0123456789abcdef"])
-    'shared-lora--as-listed--s0--cb38e87d'
+    'shared-lora--as-listed--s0--57f8c864'
     """
     decides = {"jobs": list(stages), "languages": list(order), "method": method}
     return f"{slug(method)}--{slug(order_name)}--s{seed}--{key_of(decides)[:8]}"

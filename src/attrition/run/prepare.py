@@ -56,7 +56,8 @@ class Prepared:
     @cached_property
     def model(self) -> Model:
         """The encoder with its classes, on the device."""
-        return build_model(self.pretrained, self.vocabulary, self.labels, self.device, self.precision)
+        compiled = self.study.machine.compile
+        return build_model(self.pretrained, self.vocabulary, self.labels, self.device, self.precision, compiled)
 
 
 def prepare(study: Study, watcher: Watcher, cache: Path | None, pack: Path | None = None) -> Prepared:

@@ -66,6 +66,8 @@ class MachineSettings:
     learners at most train side by side; "auto" is one at a time on a CPU, and on a GPU as many as its free memory holds. With
     `deterministic` torch takes only algorithms that give the same bits every time, and stops where it has none: slower on a
     GPU, where sums are otherwise added up in whatever sequence threads finish; on a CPU the bits are the same without it.
+    `compile` has torch compile the encoder's layers for training, which takes a C++ compiler and a minute or more at the first
+    step, and rounds otherwise in the last digits. It is meant for GPUs: on a CPU training becomes slower.
     `checkpoint_seconds` is how much work an interruption may cost at most: so often the training under way is written to disk
     (but never for more than a fiftieth of the time); "none" for not at all.
     """
@@ -74,6 +76,7 @@ class MachineSettings:
     threads: int | None = None
     population: int | Literal["auto"] = "auto"
     deterministic: bool = False
+    compile: bool = False
     checkpoint_seconds: float | Literal["none"] = 60.0
 
     def __post_init__(self) -> None:

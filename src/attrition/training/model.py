@@ -19,6 +19,7 @@ from attrition.encoder.pretrained import WORD_EMBEDDINGS, Pretrained
 from attrition.encoder.vocabulary import Vocabulary
 from attrition.encoder.wrapped import WrappedBackbone
 from attrition.methods import Full, LoRA, Trains
+from attrition.names import AttritionError
 from attrition.streams import Part, torch_stream
 from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT, Layout
 from attrition.training.score import TagTable
@@ -98,16 +99,25 @@ def build_model(
     labels: tuple[str, ...],
     device: torch.device | str = "cpu",
     precision: Precision = "float32",
+    compiled: bool = False,
 ) -> Model:
-    """The model of a study; `precision` is that of its matrix products.
+    """The model of a study; `precision` is that of its matrix products, `compiled` has torch compile its layers for training.
 
     Architectures of the BERT family run as our own function of their weights, all others as their `transformers` module.
+
+    Raises:
+        AttritionError: `compiled` for an architecture that runs as its module.
     """
     base = {name: tensor.float().to(device) for name, tensor in pretrained.weights.items()}
     base[WORD_EMBEDDINGS] = pretrained.rows(vocabulary.kept).float().to(device)
     config = pretrained.config
     if bert.supports(config):
-        backbone: Backbone = BertBackbone(config, precision)
+        backbone: Backbone = BertBackbone(config, precision, compiled)
+    elif compiled:
+        raise AttritionError(
+            f"machine.compile = true has no effect on {pretrained.name!r}: its architecture is {config.model_type!r}, and only "
+            f"layers of the BERT family ({', '.join(bert.FAMILY)}) are compiled. Leave machine.compile out."
+        )
     else:
         backbone = WrappedBackbone(_module(config, vocabulary).to(device), precision)
     return Model(

@@ -1,0 +1,74 @@
+"""One layer of a post-layer-norm transformer as a pure function of tensors, plain or compiled.
+
+Whatever is random, looked up by name or depends on a learner has been done before: so torch can compile the whole layer, once
+for all layers, learners and lengths.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from attrition.encoder.adapted import Linears, linears
+from attrition.encoder.attention import Places, attend
+from attrition.encoder.norm import add_and_norm
+
+ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu}
+
+MOST_VARIANTS = 64
+"""So many kinds of layer may be compiled: with and without dropout, padding, factors, one learner and several."""
+
+
+class Norm(NamedTuple):
+    """Weight and bias of a layer norm, [H], and what is added to the variance."""
+
+    weight_H: Tensor
+    bias_H: Tensor
+    epsilon: float
+
+
+class Layer(NamedTuple):
+    """What one layer computes with in one pass.
+
+    Attributes:
+        attention: query, key and value side by side.
+        mixed, wide, narrow: the layers behind attention, into the feed-forward's width and out of it.
+        norms: after attention and at the end.
+        hidden_masks: what is multiplied with the output of attention and of the feed-forward, float32; None for nothing.
+        kept_MBHLL: what attention probabilities are multiplied by; None for nothing.
+        activation: of the feed-forward, by its name in `ACTIVATIONS`.
+    """
+
+    attention: Linears
+    mixed: Linears
+    wide: Linears
+    narrow: Linears
+    norms: tuple[Norm, Norm]
+    hidden_masks: tuple[Tensor | None, Tensor | None]
+    kept_MBHLL: Tensor | None
+    activation: str
+
+
+def transformer_layer(x_MNH: Tensor, layer: Layer, places: Places) -> Tensor:
+    """Hidden states after a layer, [M, N, H] float32 (Vaswani et al. 2017, section 3.1)."""
+    mixed = attend(linears(x_MNH, layer.attention), places, layer.kept_MBHLL)
+    x_MNH = add_and_norm(linears(mixed, layer.mixed), x_MNH, layer.hidden_masks[0], *layer.norms[0])
+    wide = ACTIVATIONS[layer.activation](linears(x_MNH, layer.wide))
+    return add_and_norm(linears(wide, layer.narrow), x_MNH, layer.hidden_masks[1], *layer.norms[1])
+
+
+@functools.cache
+def compiled_layer(backend: str = "inductor") -> Callable[[Tensor, Layer, Places], Tensor]:
+    """`transformer_layer`, compiled by torch when first called; what cannot be compiled whole is an error, not another way.
+
+    Args:
+        backend: a name that `torch.compile` knows.
+    """
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, MOST_VARIANTS)
+    compiled: Callable[[Tensor, Layer, Places], Tensor] = torch.compile(transformer_layer, fullgraph=True, backend=backend)
+    return compiled
