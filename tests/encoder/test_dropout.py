@@ -8,7 +8,7 @@ from scipy import stats
 from torch import Tensor
 
 from attrition.encoder.batch import Extent
-from attrition.encoder.dropout import BITS, LEVELS, Dropout, MaskStream, draw_bits, draw_mask, scale_of, with_bits
+from attrition.encoder.dropout import BITS, LEVELS, Dropout, MaskStream, draw_mask, scale_of, with_bits
 
 
 def stream(seed: int) -> MaskStream:
@@ -68,10 +68,34 @@ def test_the_stream_stands_at_the_same_place_afterwards() -> None:
     assert torch.equal(seconds[0], seconds[1])
 
 
+def test_a_hashed_stream_draws_alike_alone_and_in_a_population_and_goes_on() -> None:
+    def hashed(seed: int) -> MaskStream:
+        return MaskStream("masks", seed, hashed=True)
+
+    own, other = extent(6, 2, 3), extent(15, 3, 5)
+    alone, both = hashed(7), [hashed(1), hashed(7)]
+    for _ in range(2):
+        one = Dropout([alone], [own], hidden=0.3, attention=0.3)
+        two = Dropout(both, [other, own], hidden=0.3, attention=0.3)
+        hidden, attention = one.hidden_mask((1, 6, 8)), one.attention_mask((1, 2, 3), 4)
+        hiddens, attentions = two.hidden_mask((2, 15, 8)), two.attention_mask((2, 3, 5), 4)
+        assert hidden is not None
+        assert hiddens is not None
+        assert attention is not None
+        assert attentions is not None
+        assert torch.equal(hiddens[1, :6], hidden[0])
+        assert torch.equal(attentions[1, :2, :, :3, :3], attention[0])
+        assert not torch.equal(hiddens[0, :6], hidden[0])
+    going_on = hashed(0)
+    going_on.set_state(alone.state())
+    assert torch.equal(going_on.draw(9), alone.draw(9))
+    assert going_on.seed() == alone.seed() != hashed(7).seed()
+
+
 def test_bits_are_the_mask() -> None:
     x, mask = torch.randn(1000), draw_mask((1000,), 0.3, stream(0), torch.float32)
     for dtype, whole in BITS.items():
-        bits = draw_bits((1000,), 0.3, stream(0), whole)
+        bits = draw_mask((1000,), 0.3, stream(0), whole)
         assert torch.equal(with_bits(x.to(dtype), bits), x.to(dtype) * mask.to(dtype))
 
 
@@ -110,10 +134,11 @@ def test_every_value_of_a_draw_is_as_likely() -> None:
         assert stats.chisquare(torch.bincount(bits, minlength=256).numpy()).pvalue > 1e-4
 
 
+@pytest.mark.parametrize("hashed", [False, True])
 @pytest.mark.parametrize("probability", [0.05, 0.1, 0.5, 0.9])
-def test_share_and_expectation(probability: float) -> None:
+def test_share_and_expectation(probability: float, hashed: bool) -> None:
     count = 1_000_000
-    mask = draw_mask((count,), probability, stream(0), torch.float32)
+    mask = draw_mask((count,), probability, MaskStream("masks", 0, hashed=hashed), torch.float32)
     # Five standard deviations of a binomial share.
     bound = 5 * (probability * (1 - probability) / count) ** 0.5
     assert abs(float((mask == 0).float().mean()) - probability) < bound + 1 / LEVELS

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from attrition.encoder.bert import BertBackbone
+from attrition.names import AttritionError
 from attrition.run.prepare import Prepared
 from attrition.run.spec import Study
 from attrition.run.study import Job, StudyPlan
@@ -166,8 +168,14 @@ def test_labels_for_people(languages: tuple[str, ...], label: str, make_study: M
     assert Job("k", None, make_study().methods[0], languages, (), ()).label == label
 
 
-def test_the_machine_says_whether_layers_are_compiled(make_study: Make, prepared_of: Callable[[Study], Prepared]) -> None:
+def test_the_machine_says_whether_layers_are_compiled(
+    make_study: Make, prepared_of: Callable[[Study], Prepared], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CXX", sys.executable)  # something that can be called; nothing is compiled here
     for change, compiled in (("machine.threads=1", False), ("machine.compile=true", True)):
         backbone = prepared_of(make_study(change)).model.backbone
         assert isinstance(backbone, BertBackbone)
         assert backbone.compiled is compiled
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(AttritionError, match=r"needs a C\+\+ compiler, and there is no 'no-such-compiler'"):
+        _ = prepared_of(make_study("machine.compile=true")).model

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -12,9 +13,11 @@ import pytest
 import torch
 
 from attrition.corpus.encoded import Encoded
+from attrition.encoder.dropout import MaskStream
 from attrition.encoder.pretrained import WORD_EMBEDDINGS
 from attrition.encoder.vocabulary import used_vocabulary
 from attrition.methods import Full, LoRA, Trains
+from attrition.training import learner
 from attrition.training import train as training
 from attrition.training.clock import Clock
 from attrition.training.model import Model, build_model
@@ -41,14 +44,19 @@ def nothing(encoded: Encoded) -> Encoded:
 # --- populations
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.1], ids=["no dropout", "dropout"])
+@pytest.mark.parametrize(
+    ("dropout", "hashed"), [(0.0, False), (0.1, False), (0.1, True)], ids=["no dropout", "dropout", "dropout as on a GPU"]
+)
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_population_equals_its_members(kind: str, dropout: float, make_model: Any, make_encoded: Any) -> None:
+def test_a_population_equals_its_members(
+    kind: str, dropout: float, hashed: bool, make_model: Any, make_encoded: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Members of different size, length, rate and batch size leave at different times; each has what it would have alone.
 
     Float32: one product over a population rounds otherwise than one over a learner. Parameters agree within 2e-4, mean
     losses within 2e-5, after up to 25 steps.
     """
+    monkeypatch.setattr(learner, "MaskStream", functools.partial(MaskStream, hashed=hashed))
     model = make_model(kind)
     trains = LoRA(rank=4, dropout=dropout)
     plan = {

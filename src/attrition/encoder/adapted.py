@@ -36,7 +36,7 @@ class Linears(NamedTuple):
         adapted: the columns of the layers that have factors.
         factors: stacked factors `(A [M, r, I], B [M, out, r])` of each of these; they may be of another precision.
         scale_M: what the factors' part is multiplied by for each learner, float32.
-        bits_MNI: which inputs of the factors are dropped, for all layers alike; see `dropout.draw_bits`. None for none.
+        bits_MNI: which inputs of the factors are dropped, for all layers alike; see `dropout.as_mask`. None for none.
     """
 
     weight_OI: Tensor

@@ -16,7 +16,8 @@ import torch
 from torch import Tensor
 
 from attrition.encoder.batch import Extent
-from attrition.streams import Part, seed_of, torch_stream
+from attrition.encoder.splitmix import GOLDEN, mix, numbers, signed
+from attrition.streams import Part, seed_of
 
 LEVELS = 1 << 16
 
@@ -27,35 +28,38 @@ BITS = {torch.float32: torch.int32, torch.bfloat16: torch.int16}
 class MaskStream:
     """The random stream of one learner's masks.
 
-    On a CPU numpy draws (SFC64, twice as fast as torch's Mersenne Twister), on a GPU the device itself.
+    On a CPU numpy draws one number after another (SFC64, twice as fast as torch's Mersenne Twister). On a GPU a stream is
+    `hashed`: it gives a key for each tensor of numbers, from which those of all learners are made at once.
 
     >>> stream = MaskStream("masks", 0, "en-US")
     >>> stream.draw(5).dtype, stream.draw(5).shape
     (torch.int16, torch.Size([5]))
     """
 
-    def __init__(self, *name: Part, device: torch.device | str = "cpu") -> None:
+    def __init__(self, *name: Part, device: torch.device | str = "cpu", hashed: bool | None = None) -> None:
         self.device = torch.device(device)
-        if self.device.type == "cpu":
-            self._bits = np.random.SFC64(seed_of(*name))
+        self.hashed = self.device.type != "cpu" if hashed is None else hashed
+        if self.hashed:
+            self._seed, self._keys = seed_of(*name), 0
         else:
-            self._generator = torch_stream(*name, device=device)
+            self._bits = np.random.SFC64(seed_of(*name))
 
     def draw(self, count: int) -> Tensor:
         """`count` numbers, each of the 65,536 values equally likely, int16 [count]."""
-        words = (count + 3) // 4
-        if self.device.type == "cpu":
-            drawn = torch.from_numpy(self._bits.random_raw(words).view(np.int16))
-        else:
-            drawn = torch.empty(words, dtype=torch.int64, device=self.device)
-            drawn = drawn.random_(-(2**63), None, generator=self._generator).view(torch.int16)
-        return drawn[:count]
+        if self.hashed:
+            return _numbers([self], (count,))[0]
+        return torch.from_numpy(self._bits.random_raw((count + 3) // 4).view(np.int16))[:count]
+
+    def key(self) -> int:
+        """64 random bits, for a hashed stream's next tensor of numbers."""
+        assert self.hashed, "this stream draws one number after another"
+        self._keys += 1
+        return mix(self._seed + self._keys * GOLDEN)
 
     def state(self) -> Tensor:
         """Where the stream stands, uint8."""
-        if self.device.type == "cpu":
-            return torch.from_numpy(np.array(self._bits.state["state"]["state"]).view(np.uint8))
-        return self._generator.get_state()
+        state = np.array([self._seed, self._keys], np.uint64) if self.hashed else np.array(self._bits.state["state"]["state"])
+        return torch.from_numpy(state.view(np.uint8))
 
     def set_state(self, state: Tensor) -> None:
         """Go on from where a stream of the same kind of device stood.
@@ -65,15 +69,24 @@ class MaskStream:
         >>> bool((one.draw(8) == other.draw(8)).all())
         True
         """
-        if self.device.type == "cpu":
-            whole = self._bits.state
-            self._bits.state = {**whole, "state": {"state": state.numpy().view(np.uint64)}}
+        numbers_of = state.numpy().view(np.uint64)
+        if self.hashed:
+            self._seed, self._keys = (int(number) for number in numbers_of)
         else:
-            self._generator.set_state(state)
+            whole = self._bits.state
+            self._bits.state = {**whole, "state": {"state": numbers_of}}
 
     def seed(self) -> int:
         """A number that seeds another generator."""
-        return int.from_bytes(self.draw(4).cpu().numpy().tobytes(), "little") >> 2
+        bits = self.key() if self.hashed else int.from_bytes(self.draw(4).numpy().tobytes(), "little")
+        return bits >> 2
+
+
+def _numbers(streams: Sequence[MaskStream], shape: Sequence[int]) -> Tensor:
+    """The next numbers of hashed streams, int16 [M, *shape]."""
+    keys = torch.tensor([signed(stream.key()) for stream in streams])
+    device = streams[0].device
+    return numbers(keys.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else keys, shape)
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +112,7 @@ class Dropout:
     def adapter_bits(self, shape_MNH: tuple[int, ...], dtype: torch.dtype) -> Tensor | None:
         """The bits for the input of LoRA factors, one mask for all layers that read it; None where nothing is dropped.
 
-        See `draw_bits`: what is kept is to be multiplied by `adapter_scale`.
+        See `as_mask`: what is kept is to be multiplied by `adapter_scale`.
         """
         if self.adapter <= 0:
             return None
@@ -136,12 +149,13 @@ class Dropout:
         self, shape: tuple[int, ...], blocks: Sequence[tuple[int, ...]], probability: float, dtype: torch.dtype
     ) -> Tensor:
         """Masks of a shape, each learner's drawn for its own extent only: who is beside it must not move its stream."""
-        draw = draw_mask if dtype.is_floating_point else draw_bits
+        if self.streams[0].hashed:
+            return as_mask(_numbers(self.streams, shape[1:]), probability, dtype)
         if len(blocks) == 1 and blocks[0] == shape[1:]:
-            return draw(blocks[0], probability, self.streams[0], dtype).unsqueeze(0)
+            return draw_mask(blocks[0], probability, self.streams[0], dtype).unsqueeze(0)
         masks = torch.full(shape, 1 if dtype.is_floating_point else -1, dtype=dtype, device=self.streams[0].device)
         for mask, block, stream in zip(masks, blocks, self.streams, strict=True):
-            mask[tuple(slice(size) for size in block)] = draw(block, probability, stream, dtype)
+            mask[tuple(slice(size) for size in block)] = draw_mask(block, probability, stream, dtype)
         return masks
 
 
@@ -155,28 +169,31 @@ def scale_of(probability: float) -> float:
 
 
 def draw_mask(shape: tuple[int, ...], probability: float, stream: MaskStream, dtype: torch.dtype) -> Tensor:
-    """A mask of 0 and 1, 0 with the probability rounded to 1/65,536.
+    """The next mask of a stream; see `as_mask`.
 
     >>> mask = draw_mask((1000,), 0.5, MaskStream(0), torch.float32)
     >>> sorted(set(mask.tolist())), 400 < int(mask.sum()) < 600
     ([0.0, 1.0], True)
     """
-    drawn = stream.draw(prod(shape))
-    # Compared straight into floats: making truth values first and converting them takes seven times as long on a CPU.
-    mask = torch.empty(shape, dtype=dtype, device=drawn.device)
-    torch.ge(drawn.view(shape), _threshold(probability), out=mask)
-    return mask
+    return as_mask(stream.draw(prod(shape)).view(shape), probability, dtype)
 
 
-def draw_bits(shape: tuple[int, ...], probability: float, stream: MaskStream, dtype: torch.dtype) -> Tensor:
-    """The same mask as bits: all of a number's bits where it is kept, none where it is dropped; see `with_bits`.
+def as_mask(drawn: Tensor, probability: float, dtype: torch.dtype) -> Tensor:
+    """Whether to keep numbers: 1 or 0 in floats, all bits or none in integers (see `with_bits`).
 
-    >>> bits = draw_bits((1000,), 0.5, MaskStream(0), torch.int16)
-    >>> torch.equal(bits, -draw_mask((1000,), 0.5, MaskStream(0), torch.float32).short())
-    True
+    What is dropped is dropped with the probability rounded to 1/65,536. `drawn`, int16, may be written over.
+
+    >>> drawn = torch.tensor([-32768, 0, 32767], dtype=torch.int16)
+    >>> as_mask(drawn.clone(), 0.25, torch.float32).tolist(), as_mask(drawn, 0.25, torch.int32).tolist()
+    ([0.0, 1.0, 1.0], [0, -1, -1])
     """
-    drawn = stream.draw(prod(shape)).view(shape)
-    return drawn.ge_(_threshold(probability)).neg_().to(dtype)
+    threshold = round(probability * LEVELS) - LEVELS // 2
+    if not dtype.is_floating_point:
+        return drawn.ge_(threshold).neg_().to(dtype)
+    # Compared straight into floats: making truth values first and converting them takes seven times as long on a CPU.
+    mask = torch.empty(drawn.shape, dtype=dtype, device=drawn.device)
+    torch.ge(drawn, threshold, out=mask)
+    return mask
 
 
 def with_bits(x: Tensor, bits: Tensor) -> Tensor:
@@ -186,8 +203,3 @@ def with_bits(x: Tensor, bits: Tensor) -> Tensor:
     tensor([1.5000, 0.0000])
     """
     return torch.bitwise_and(x.view(bits.dtype), bits).view(x.dtype)
-
-
-def _threshold(probability: float) -> int:
-    """What a drawn number has to reach to be kept."""
-    return round(probability * LEVELS) - LEVELS // 2

@@ -7,7 +7,11 @@ for all layers, learners and lengths.
 from __future__ import annotations
 
 import functools
+import os
+import shutil
+import sys
 from collections.abc import Callable
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import torch
@@ -17,6 +21,7 @@ from torch.nn import functional as F
 from attrition.encoder.adapted import Linears, linears
 from attrition.encoder.attention import Places, attend
 from attrition.encoder.norm import add_and_norm
+from attrition.names import AttritionError
 
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu}
 
@@ -72,3 +77,21 @@ def compiled_layer(backend: str = "inductor") -> Callable[[Tensor, Layer, Places
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, MOST_VARIANTS)
     compiled: Callable[[Tensor, Layer, Places], Tensor] = torch.compile(transformer_layer, fullgraph=True, backend=backend)
     return compiled
+
+
+def refuse_without_compiler(device: torch.device) -> None:
+    """Say before the first step what `compiled_layer` would miss.
+
+    Raises:
+        AttritionError: there is no C++ compiler, or on a GPU no Triton.
+    """
+    compiler = os.environ.get("CXX", "clang++" if sys.platform == "darwin" else "g++")  # torch's own choice
+    if shutil.which(compiler) is None:
+        raise AttritionError(
+            f"machine.compile = true needs a C++ compiler, and there is no {compiler!r} on the path. Install it, name another "
+            "in the environment variable CXX, or leave machine.compile out."
+        )
+    if device.type == "cuda" and find_spec("triton") is None:
+        raise AttritionError(
+            "machine.compile = true needs Triton on a GPU: `pip install triton`, or leave machine.compile out."
+        )

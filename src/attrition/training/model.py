@@ -14,6 +14,7 @@ from transformers import AutoModel
 from attrition.encoder import bert, lora
 from attrition.encoder.backbone import Backbone
 from attrition.encoder.bert import BertBackbone
+from attrition.encoder.layer import refuse_without_compiler
 from attrition.encoder.precision import Precision
 from attrition.encoder.pretrained import WORD_EMBEDDINGS, Pretrained
 from attrition.encoder.vocabulary import Vocabulary
@@ -106,17 +107,19 @@ def build_model(
     Architectures of the BERT family run as our own function of their weights, all others as their `transformers` module.
 
     Raises:
-        AttritionError: `compiled` for an architecture that runs as its module.
+        AttritionError: `compiled` for an architecture that runs as its module, or without a compiler.
     """
     base = {name: tensor.float().to(device) for name, tensor in pretrained.weights.items()}
     base[WORD_EMBEDDINGS] = pretrained.rows(vocabulary.kept).float().to(device)
     config = pretrained.config
     if bert.supports(config):
+        if compiled:
+            refuse_without_compiler(torch.device(device))
         backbone: Backbone = BertBackbone(config, precision, compiled)
     elif compiled:
         raise AttritionError(
             f"machine.compile = true has no effect on {pretrained.name!r}: its architecture is {config.model_type!r}, and only "
-            f"layers of the BERT family ({', '.join(bert.FAMILY)}) are compiled. Leave machine.compile out."
+            f"layers of the BERT family ({', '.join(bert.FAMILY)}) are compiled. Leave it out."
         )
     else:
         backbone = WrappedBackbone(_module(config, vocabulary).to(device), precision)
