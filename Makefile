@@ -36,7 +36,7 @@ test: install
 # What runs before anything lands.
 check: lint types test demo-short
 
-# Hundreds of killed processes, thousands of spoiled files, compiled layers; about twenty minutes. See docs/reliability.md.
+# Hundreds of killed processes, thousands of spoiled files, compiled layers; about a quarter of an hour. See docs/reliability.md.
 torture: install
 	ATTRITION_TORTURE=1 $(BIN)/python -m pytest $(wildcard tests/torture tests/fuzz) tests/encoder/test_layer.py
 
