@@ -33,8 +33,8 @@ def numpy_stream(*name: Part) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(seed_of(*name)))
 
 
-def torch_stream(*name: Part, device: torch.device | str = "cpu") -> torch.Generator:
-    """A torch generator for the named purpose."""
+def torch_stream(*name: Part) -> torch.Generator:
+    """A torch generator for the named purpose, of the CPU."""
     import torch
 
-    return torch.Generator(device=device).manual_seed(seed_of(*name))
+    return torch.Generator().manual_seed(seed_of(*name))
