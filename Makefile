@@ -40,7 +40,7 @@ check: lint types test demo-short
 torture: install
 	ATTRITION_TORTURE=1 $(BIN)/python -m pytest $(wildcard tests/torture tests/fuzz) tests/encoder/test_layer.py
 
-# Ours against Hugging Face Trainer + PEFT + seqeval; about ten minutes on an idle machine. See benchmarks/README.md.
+# Ours against Hugging Face Trainer + PEFT + seqeval; about a quarter of an hour on an idle machine. See benchmarks/README.md.
 bench: install
 	$(BIN)/python -m benchmarks.cpu
 

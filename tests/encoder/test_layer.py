@@ -68,7 +68,13 @@ def test_it_equals_the_plain_one(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Short rows and long, padded and not, one learner and several: one after another, as they come in a training."""
-    monkeypatch.setattr(bert, "compiled_layer", lambda: compiled_layer(backend))
+    asked: list[str] = []
+
+    def asking() -> Any:
+        asked.append(backend)
+        return compiled_layer(backend)
+
+    monkeypatch.setattr(bert, "compiled_layer", asking)
     module = make_encoder("bert")
     plain, compiled = BertBackbone(module.config), BertBackbone(module.config, compiled=True)
     weights = weights_of(module)
@@ -79,6 +85,7 @@ def test_it_equals_the_plain_one(
         exact, found = (encoded(backbone, weights, parts, trains_all) for backbone in (plain, compiled))
         for one, other in zip(exact, found, strict=True):
             torch.testing.assert_close(other, one, atol=2e-5, rtol=2e-5)
+    assert len(asked) == len(populations), "the plain ones ask for nothing, the compiled ones once a pass"
 
 
 def test_without_gradients_nothing_is_compiled(

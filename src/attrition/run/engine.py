@@ -66,6 +66,10 @@ def run_study(study: Study, folder: str | Path, watcher: Watcher | None = None, 
                 f"Matrix products in {prepared.study.model.precision}, which this machine is faster at; the rest in float32. "
                 'model.precision = "float32" switches this off.'
             )
+        if study.machine.compile:
+            watcher.noted(
+                "machine.compile: the encoder's layers are compiled at the first steps, which takes a minute or more."
+            )
         refuse_too_large(prepared)
         if said := in_words(prepared):
             watcher.noted(said)
