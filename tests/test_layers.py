@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "attrition"
 
 COMMON = {"names", "files", "languages", "orders", "reading", "streams"}
 TRAINING = ["corpus", "encoder", "methods", "training", "run"]
-REPORTING = ["matrix", "metrics", "analysis", "report"]
+REPORTING = ["matrix", "metrics", "results", "analysis", "report", "paper"]
 # A run writes its R and metrics, which are plain arithmetic; nothing of reporting knows of training.
 MAY_IMPORT = {
     **{layer: COMMON | set(TRAINING[: place + 1]) for place, layer in enumerate(TRAINING)},
@@ -22,6 +22,7 @@ MAY_IMPORT = {
 }
 MAY_IMPORT["run"] |= {"matrix", "metrics"}
 # The parameter accounts are arithmetic on shipped configurations, and a table of the report.
+MAY_IMPORT["paper"] |= {"encoder.params"}
 MAY_IMPORT["report"] |= {"encoder.params"}
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from attrition.names import AttritionError
     from attrition.orders import order
     from attrition.report.page import make_report
-    from attrition.report.results import read_results
+    from attrition.results.read import read_results
     from attrition.run.engine import run_study
     from attrition.run.spec import Study, build_study, read_study
     from attrition.training.score import span_f1
@@ -40,7 +40,7 @@ _HOMES = {
     "build_study": "run.spec",
     "make_report": "report.page",
     "order": "orders",
-    "read_results": "report.results",
+    "read_results": "results.read",
     "read_study": "run.spec",
     "run_study": "run.engine",
     "span_f1": "training.score",

@@ -12,8 +12,8 @@ import pytest
 from attrition.metrics import summary
 from attrition.report import page
 from attrition.report.latex import to_latex
-from attrition.report.results import read_results
 from attrition.report.terminal import terminal_matrix, terminal_metrics
+from attrition.results.read import read_results
 
 Hunt = Callable[[Callable[[Random], None], int, int], None]
 SHOWN = 40  # one of so many that were read is drawn as a page, which takes longer than reading

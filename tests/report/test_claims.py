@@ -11,7 +11,7 @@ from attrition.analysis.bootstrap import Interval
 from attrition.report.claims import Claim, Comparison, Evidence, Needs
 from attrition.report.comparisons import methods_differ
 from attrition.report.paper_claims import CLAIMS, paper_claims
-from attrition.report.results import read_results
+from attrition.results.read import read_results
 
 NAN = math.nan
 

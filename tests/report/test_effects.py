@@ -34,7 +34,7 @@ from attrition.report.effects import (
     stages_differ,
     without,
 )
-from attrition.report.results import Run, read_results
+from attrition.results.read import Run, read_results
 
 BEFORE = [0.0, 0.0, 0.0, 0.0]
 ORDERS = ("abcd", "dcba")

@@ -10,8 +10,8 @@ from attrition.matrix import RMatrix
 from attrition.report.curves import progress, time_spent, training_curves
 from attrition.report.figures import stage_label
 from attrition.report.heat_maps import cells, heat_maps, transfer_maps
-from attrition.report.results import read_results
 from attrition.report.theme import THEMES, config, series_colours
+from attrition.results.read import read_results
 
 NAN = float("nan")
 

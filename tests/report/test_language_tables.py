@@ -10,8 +10,8 @@ from attrition.analysis.groups import by_group
 from attrition.languages import grouping
 from attrition.metrics import donor, pairwise_effects, receiver, shift_fixed, shift_growing
 from attrition.report.language_tables import language_tables
-from attrition.report.results import Results, read_results
 from attrition.report.tables import Cell, Number, Table
+from attrition.results.read import Results, read_results
 
 
 @pytest.fixture(scope="module")

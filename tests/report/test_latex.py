@@ -10,8 +10,8 @@ import pytest
 
 from attrition.report.latex import PACKAGES, latex_text, to_latex
 from attrition.report.page import paper_chapters, standard_tables
-from attrition.report.results import read_results
 from attrition.report.tables import Cell, Column, Number, Table
+from attrition.results.read import read_results
 
 
 def table(*columns: Column, rows: tuple[tuple[Cell, ...], ...], title: str = "A title") -> Table:

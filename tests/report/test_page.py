@@ -18,7 +18,7 @@ from attrition.report.page import (
     standard_figures,
     standard_tables,
 )
-from attrition.report.results import read_results
+from attrition.results.read import read_results
 
 EVIL = "</script><script>alert(1)</script>"
 

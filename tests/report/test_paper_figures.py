@@ -10,7 +10,7 @@ import vl_convert
 from attrition.metrics import mbt, shift_fixed, shift_growing
 from attrition.report.figures import Figure
 from attrition.report.paper_figures import paper_figures, series_choices
-from attrition.report.results import read_results
+from attrition.results.read import read_results
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ from types import ModuleType
 import pytest
 
 from attrition.report.paper_tables import paper_tables, printed, table_1, table_2, table_3
-from attrition.report.results import read_results
 from attrition.report.tables import Number, Table
+from attrition.results.read import read_results
 
 
 def row(table: Table, name: str) -> dict[str, Number]:

@@ -18,7 +18,7 @@ from attrition import metrics
 from attrition.matrix import RMatrix
 from attrition.metrics import summary
 from attrition.names import AttritionError
-from attrition.report.results import read_results
+from attrition.results.read import read_results
 from attrition.run.evaluation import ScoredOn
 from attrition.run.pack import write_pack
 from attrition.run.pack_study import read_packed_study

@@ -125,8 +125,8 @@ def _open(pack: Path, changes: list[str]) -> Study:
 def _show(folder: Path) -> None:
     """R of each run and the metrics, in the terminal, with the words."""
     from attrition.analysis.words import words
-    from attrition.report.results import read_results
     from attrition.report.terminal import terminal_matrix, terminal_metrics
+    from attrition.results.read import read_results
 
     results = read_results(folder)
     for run in results.runs:

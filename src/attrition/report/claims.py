@@ -15,8 +15,8 @@ from functools import cached_property
 from typing import Literal
 
 from attrition.analysis.bootstrap import Interval
-from attrition.report.results import Results, Run, Series
 from attrition.report.tables import MINUS, Column, Table
+from attrition.results.read import Results, Run, Series
 
 Outcome = Literal["supports", "contradicts", "open"]
 Verdict = Literal["Supported", "Partly supported", "Mixed", "Partly contradicted", "Contradicted", "Not decided"]

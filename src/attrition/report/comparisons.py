@@ -18,7 +18,7 @@ from attrition.metrics import learned_mean
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats, languages_of, per_order
 from attrition.report.claims import Comparison, Evidence, Found, Needs
-from attrition.report.results import Run
+from attrition.results.read import Run
 
 NUM_RESAMPLES = 1000
 

@@ -12,7 +12,7 @@ import pandas as pd
 
 from attrition.metrics import learned_mean
 from attrition.report.figures import Figure, stage_label
-from attrition.report.results import PARTS, Results, Run, Series
+from attrition.results.read import PARTS, Results, Run, Series
 
 
 def progress(results: Results) -> Figure:

@@ -20,7 +20,7 @@ from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats, languages_of, per_order
 from attrition.report.claims import Comparison, Evidence, Found, Needs
 from attrition.report.comparisons import ANOTHER_ORDER, MEASURE_NAMES, NUM_RESAMPLES, Sign, compare, name_of, one_order
-from attrition.report.results import Run
+from attrition.results.read import Run
 
 Pairs = Callable[[RMatrix], NDArray[np.bool_]]
 """Which pairs of an order are meant: (L, L), the trained a first, the changed b second."""

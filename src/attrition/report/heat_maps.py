@@ -11,7 +11,7 @@ import pandas as pd
 
 from attrition.matrix import RMatrix
 from attrition.report.figures import HOVERED, Figure, language_name, stage_label
-from attrition.report.results import Results
+from attrition.results.read import Results
 
 BEFORE = "before"
 """The label of R's row before training."""

@@ -16,8 +16,8 @@ from attrition.metrics import composition, receiver, shift_fixed, shift_growing
 from attrition.metrics.several import PerLanguage, languages_of
 from attrition.report.claims import Evidence
 from attrition.report.figures import language_name
-from attrition.report.results import Results
 from attrition.report.tables import Cell, Column, Number, Table
+from attrition.results.read import Results
 
 SHOWN_GROUPINGS = MappingProxyType({"latin": "", "vitality": "vitality: "})
 """Groupings of few groups, for the page, and what stands before the names of their groups."""

@@ -21,14 +21,14 @@ from attrition.report.curves import progress, time_spent, training_curves
 from attrition.report.export import FIGURE_KINDS, TABLE_KINDS, write_figures, write_tables
 from attrition.report.figures import Figure, plain
 from attrition.report.heat_maps import heat_maps, transfer_maps
-from attrition.report.labels import unbroken_locales
 from attrition.report.language_tables import grouping_tables, language_tables
+from attrition.report.locales import unbroken_locales
 from attrition.report.paper_claims import paper_claims
 from attrition.report.paper_figures import paper_figures, series_choices
 from attrition.report.paper_tables import paper_tables
-from attrition.report.results import Results, Run, read_results
 from attrition.report.summaries import metric_columns, metrics_by_run, metrics_by_series, run_words, times_table
 from attrition.report.tables import Table
+from attrition.results.read import Results, Run, read_results
 
 Progress = Callable[[int, int, str], None]
 """Called with what is done, what there is in all, and what is next."""

@@ -45,7 +45,7 @@ from attrition.report.paper_questions import (
     vitality,
     xlmr_above_e5,
 )
-from attrition.report.results import Results
+from attrition.results.read import Results
 
 
 def paper_claims(results: Results) -> tuple[Claim, ...]:

@@ -17,7 +17,7 @@ from attrition.metrics import PerLanguage, mbt, mft, shift_fixed, shift_growing
 from attrition.metrics.means import mean_measured
 from attrition.report.curves import faint_unless_chosen, progress_lines
 from attrition.report.figures import Figure, language_name
-from attrition.report.results import Results, Run, Series
+from attrition.results.read import Results, Run, Series
 
 GAIN_OR_LOSS = "Cool: gain, warm: loss."
 

@@ -18,7 +18,7 @@ from attrition.report.comparisons import (
     methods_differ,
     models_differ,
 )
-from attrition.report.results import Run
+from attrition.results.read import Run
 
 SMALL = 1.0
 """Points of F1 that the paper calls no substantial improvement (its own ranks differ by up to 1.1)."""

@@ -15,8 +15,8 @@ from attrition.languages import LANGUAGES, VITALITIES
 from attrition.metrics import cbt, cft, final_mean
 from attrition.metrics.means import mean_measured
 from attrition.orders import PAPER_ORDERS
-from attrition.report.results import Results, Run
 from attrition.report.tables import Cell, Column, Number, Table
+from attrition.results.read import Results, Run
 
 PAPER_MODEL = "XLM-R base"
 NOT_RUN = Number(value=math.nan)

@@ -9,8 +9,8 @@ from typing import Literal
 
 from attrition.analysis.words import words
 from attrition.metrics import METRICS, NUMBERS
-from attrition.report.results import PARTS, Results, Run
 from attrition.report.tables import Cell, Column, Number, Table, mean_and_spread
+from attrition.results.read import PARTS, Results, Run
 
 ALIASES = {"average_accuracy": "final_mean", "bwt": "cbt"}
 """Metrics that the literature knows by a second name; they share a column where they are equal."""

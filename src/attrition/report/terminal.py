@@ -13,10 +13,10 @@ from rich.text import Text
 from attrition.matrix import RMatrix
 from attrition.report.figures import stage_label
 from attrition.report.heat_maps import BEFORE
-from attrition.report.results import Run
 from attrition.report.summaries import metric_column
 from attrition.report.tables import UNDEFINED, Cell, Column, Number, Table
 from attrition.report.theme import THEMES
+from attrition.results.read import Run
 
 SHOWN = ("final_mean", "cft", "cbt", "fwt", "forgetting")
 """The metrics that fit beside each other in a terminal."""

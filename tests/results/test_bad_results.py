@@ -11,8 +11,8 @@ from types import ModuleType
 import pytest
 
 from attrition.names import AttritionError
-from attrition.report.history import HISTORY_COLUMNS, read_history
-from attrition.report.results import read_results
+from attrition.results.history import HISTORY_COLUMNS, read_history
+from attrition.results.read import read_results
 
 HEAD = ",".join(HISTORY_COLUMNS)
 

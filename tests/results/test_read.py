@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from attrition.names import AttritionError
-from attrition.report.results import flat, read_results
+from attrition.results.read import flat, read_results
 
 
 def test_reads_every_finished_run(study: Path) -> None:

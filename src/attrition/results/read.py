@@ -18,8 +18,8 @@ from attrition.matrix import RMatrix
 from attrition.metrics import summary
 from attrition.names import AttritionError
 from attrition.reading import is_text, parse_json, read_text
-from attrition.report.history import read_history
-from attrition.report.labels import short_models, telling_labels
+from attrition.results.history import read_history
+from attrition.results.labels import short_models, telling_labels
 
 PARTS = ("data", "training", "evaluation", "other")
 """What the time of a run is divided into, in the order in which it is shown."""

@@ -5,10 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from markupsafe import Markup, escape
-
-_LOCALE = re.compile(r"\b[a-z]{2,3}-[A-Z]{2}\b")
-
 
 def short_models(models: Iterable[str]) -> dict[str, str]:
     """Models by their own names, without where they come from, as long as these tell them apart.
@@ -34,12 +30,3 @@ def telling_labels(parts: Sequence[tuple[str, ...]]) -> list[str]:
     names = {row[0] for row in parts}
     telling = [i for i in others if any(len({row[i] for row in parts if row[0] == name}) > 1 for name in names)]
     return [" · ".join([row[0], *(row[i] for i in telling if row[i])]) for row in parts]
-
-
-def unbroken_locales(text: str) -> Markup:
-    """Text for a page in which no line ends inside a locale; all that could be markup is escaped.
-
-    >>> str(unbroken_locales("<th-TH>"))
-    '&lt;<span class="locale">th-TH</span>&gt;'
-    """
-    return Markup(_LOCALE.sub(r'<span class="locale">\g<0></span>', str(escape(text))))
