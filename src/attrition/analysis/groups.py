@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from attrition.analysis.bootstrap import Interval, draws_BU, percentile_interval
 from attrition.matrix import RMatrix
 from attrition.metrics.by_group import members
-from attrition.metrics.donors import effects_LL
+from attrition.metrics.donors import others_LL
 from attrition.metrics.hops import mbt_LH, mft_LH
 from attrition.metrics.means import mean_measured
 from attrition.metrics.result import nulls_for_nan
@@ -37,10 +37,6 @@ def final_L(R: RMatrix) -> Floats:
 def change_L(R: RMatrix) -> Floats:
     """R[T, j] - R[p(j), j], over the languages learned before the last stage."""
     return np.where(R.stage_L < R.num_stages - 1, R.scores_SL[-1] - R.own_L, np.nan)
-
-
-def _others_LL(R: RMatrix) -> Floats:
-    return np.where(np.eye(len(R.languages), dtype=bool), np.nan, effects_LL(R))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,8 +58,8 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
             Measure(name="shift_fixed", title="Shift when it is learned (fixed)", function=shift_fixed_L),
             Measure(name="mft", title="MFT, mean over hops", function=lambda R: mean_measured(mft_LH(R), axis=1)),
             Measure(name="mbt", title="MBT, mean over hops", function=lambda R: mean_measured(mbt_LH(R), axis=1)),
-            Measure(name="donor", title="Donor strength", function=lambda R: mean_measured(_others_LL(R), axis=1)),
-            Measure(name="receiver", title="Receiver strength", function=lambda R: mean_measured(_others_LL(R), axis=0)),
+            Measure(name="donor", title="Donor strength", function=lambda R: mean_measured(others_LL(R), axis=1)),
+            Measure(name="receiver", title="Receiver strength", function=lambda R: mean_measured(others_LL(R), axis=0)),
         )
     }
 )

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from attrition.metrics.by_group import final_mean_by_group, learned_mean_by_group
-from attrition.metrics.donors import donor, donor_learned, donor_unlearned, pairwise_effects, receiver
+from attrition.metrics.donors import donor, donor_learned, donor_unlearned, pairwise_effects, receiver, receiver_learned
 from attrition.metrics.hops import NUM_HOPS, mbt, mbt_pairwise, mft, mft_pairwise
 from attrition.metrics.registry import METRICS, NUMBERS, MetricInfo, summary
 from attrition.metrics.result import Conventions, metrics_json, metrics_of, nulls_for_nan
@@ -71,6 +71,7 @@ __all__ = [
     "pairwise_effects",
     "progression",
     "receiver",
+    "receiver_learned",
     "shift_fixed",
     "shift_growing",
     "summary",

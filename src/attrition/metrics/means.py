@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 
-def mean_measured(values: ArrayLike, axis: int | None = None) -> NDArray[np.float64]:
+def mean_measured(values: ArrayLike, axis: int | tuple[int, ...] | None = None) -> NDArray[np.float64]:
     """The mean of the values that are not NaN along `axis`; NaN where there is none (and no warning, unlike `np.nanmean`).
 
     >>> mean_measured([[0.5, float("nan")], [0.25, float("nan")]], axis=0).tolist()
@@ -20,7 +20,7 @@ def mean_measured(values: ArrayLike, axis: int | None = None) -> NDArray[np.floa
     return means
 
 
-def count_measured(values: ArrayLike, axis: int | None = None) -> NDArray[np.int64]:
+def count_measured(values: ArrayLike, axis: int | tuple[int, ...] | None = None) -> NDArray[np.int64]:
     """How many values along `axis` are not NaN.
 
     >>> count_measured([[0.5, float("nan")], [0.25, float("nan")]], axis=0).tolist()

@@ -135,19 +135,23 @@ _SEVERAL = (
     ),
     MetricInfo(
         name="donor", title="Donor strength", function=donors.donor, takes="matrices", gives="per language",
-        source="attrition", formula="mean over b != a of D[a, b] = mean over orders of R[p(a), b] - R[p(a)-1, b]",
+        source="attrition", formula="mean over orders with p(a) > 1 and b != a of R[p(a), b] - R[p(a)-1, b]",
     ),
     MetricInfo(
         name="donor_learned", title="Donor strength (learned)", function=donors.donor_learned, takes="matrices",
-        gives="per language", source="attrition", formula="mean over b of D[a, b] where p(b) < p(a)",
+        gives="per language", source="attrition", formula="the same over p(b) < p(a)",
     ),
     MetricInfo(
         name="donor_unlearned", title="Donor strength (not yet learned)", function=donors.donor_unlearned, takes="matrices",
-        gives="per language", source="attrition", formula="mean over b of D[a, b] where p(b) > p(a)",
+        gives="per language", source="attrition", formula="the same over p(b) > p(a)",
     ),
     MetricInfo(
         name="receiver", title="Receiver strength", function=donors.receiver, takes="matrices", gives="per language",
-        source="attrition", formula="mean over a != b of D[a, b]",
+        source="attrition", formula="mean over orders and a != b with p(a) > 1 of R[p(a), b] - R[p(a)-1, b]",
+    ),
+    MetricInfo(
+        name="receiver_learned", title="Receiver strength (learned)", function=donors.receiver_learned, takes="matrices",
+        gives="per language", source="attrition", formula="the same over p(a) > p(b)",
     ),
 )  # fmt: skip
 

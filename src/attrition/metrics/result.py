@@ -42,7 +42,7 @@ _ALWAYS = (
     "p_avg is eq. 9 as printed: positive is a loss.",
     "forgetting never lets the last row join the maximum; positive is forgetting.",
     "A hop or shift that needs a stage outside 1...T is left out of the mean over files, never counted as 0.",
-    "The pairwise hops leave out the first language of an order; donor and receiver compare it with the row before training.",
+    "The pairwise hops, donor and receiver leave out the first stage of an order.",
     "Languages never trained count as not yet learned.",
     "A cell that was not measured is left out of means, never counted as 0; null is a mean of nothing.",
 )
@@ -129,6 +129,7 @@ def metrics_of(matrices: Sequence[RMatrix], *, files: Sequence[str], conventions
         "p_avg": shift.average_p_avg(matrices),
         "donor": donors.donor(matrices).as_dict(),
         "receiver": donors.receiver(matrices).as_dict(),
+        "receiver_learned": donors.receiver_learned(matrices).as_dict(),
         "donor_learned": donors.donor_learned(matrices).as_dict(),
         "donor_unlearned": donors.donor_unlearned(matrices).as_dict(),
         "partial": [note for R, file in zip(matrices, files, strict=True) for note in _partial(R, file)],

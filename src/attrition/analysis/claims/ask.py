@@ -1,0 +1,388 @@
+"""What a claim asks of the evidence: an estimate of its contrast in points, or what it would need.
+
+Shape letters: O replicates, L languages (L, L: the trained a, the changed b).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attrition.analysis.claims.form import Claim, Languages, Runs
+from attrition.analysis.evidence import (
+    FEWEST_ORDERS,
+    Evidence,
+    Replicates,
+    RunEvidence,
+    distinct,
+    paired,
+    replicates,
+)
+from attrition.analysis.intervals import Estimate, mean_of_replicates, two_way
+from attrition.analysis.quantities import QUANTITIES, Values
+from attrition.languages import LANGUAGES
+from attrition.matrix import RMatrix
+from attrition.metrics import learned_mean
+from attrition.metrics.donors import others_LL
+from attrition.metrics.means import mean_measured
+from attrition.metrics.several import Floats
+
+NEAR = 0.25
+"""Stages at most this share of the sequence apart are near each other."""
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What the evidence lacks for a claim to be asked."""
+
+    what: str
+
+
+Found = Estimate | Needs
+
+
+def ask(claim: Claim, evidence: Evidence) -> Found:
+    """Return the claim's contrast in points, or what it needs."""
+    if evidence.generated:
+        return Needs("a corpus of real language: this one is generated")
+    runs = _runs(claim.runs, evidence)
+    if isinstance(runs, Needs):
+        return runs
+    other = None if claim.versus is None else _runs(claim.versus, evidence)
+    if isinstance(other, Needs):
+        return other
+    lacking = _too_few(claim.runs, runs) or (None if other is None or claim.versus is None else _too_few(claim.versus, other))
+    if lacking is not None:
+        return lacking
+    found = _estimate(claim, runs, other)
+    if isinstance(found, Needs):
+        return found
+    if math.isnan(found.value):
+        return Needs("more stages or languages, so that the quantity is defined")
+    if other is not None:
+        widened = _with_run_noise(found, runs, other, claim, evidence)
+        if isinstance(widened, Needs):
+            return widened
+        found = widened
+    if not found.known:
+        return Needs("a second replicate (order or seed), or two languages of each kind, to tell the spread")
+    return replace(found, value=100 * found.value, error=100 * found.error)
+
+
+# Which runs
+
+
+def _runs(wanted: Runs, evidence: Evidence) -> tuple[RunEvidence, ...] | Needs:
+    setup = None
+    if wanted.model is not None or wanted.cuts is not None:
+        setups = [each for each in evidence.setups if _fits(wanted, each)]
+        if not setups:
+            return Needs(f"the same study with {_setup_words(wanted)}")
+        setup = setups[0]
+    if wanted.method == "sequential":
+        runs = evidence.sequential(setup)
+        return runs or Needs("runs of VANILLA or SHARED LoRA")
+    rank = wanted.rank
+    if isinstance(rank, str):
+        ranks = evidence.ranks(wanted.method)
+        if len(ranks) < 2:
+            return Needs(f"{wanted.method} at two ranks")
+        rank = ranks[0] if rank == "lowest" else ranks[-1]
+    return evidence.of(wanted.method, rank=rank, setup=setup) or Needs(f"runs of {wanted.words()}")
+
+
+def _fits(wanted: Runs, setup: tuple[str, str, str]) -> bool:
+    model, _, cuts = setup
+    if wanted.model is not None and wanted.model.lower() not in model.lower():
+        return False
+    return wanted.cuts is None or (wanted.cuts == "blanks") == (not cuts)
+
+
+def _setup_words(wanted: Runs) -> str:
+    if wanted.model is not None:
+        return f"a model named *{wanted.model}*"
+    how = "cut at blanks" if wanted.cuts == "blanks" else "cut into characters or graphemes"
+    return f"th-TH, km-KH and my-MM (and ja-JP, zh-CN) {how}"
+
+
+def _too_few(wanted: Runs, runs: Sequence[RunEvidence]) -> Needs | None:
+    """Fewer orders than a verdict on something that depends on the order may rest on."""
+    if not runs[0].order_matters or runs[0].matrix.num_stages < 2:
+        return None
+    orders = {run.replicate for run in distinct(runs)}
+    if len(orders) >= FEWEST_ORDERS:
+        return None
+    return Needs(f"{FEWEST_ORDERS} orders of {wanted.words()} (here: {len(orders)})")
+
+
+# What is estimated
+
+
+def _estimate(claim: Claim, runs: Sequence[RunEvidence], other: Sequence[RunEvidence] | None) -> Found:
+    if claim.quantity in CURVES:
+        return _curve(CURVES[claim.quantity], runs, other)
+    if claim.stages is not None:
+        return _stages(claim, runs)
+    if claim.position:
+        return _position(claim, runs)
+    if claim.pairs is not None:
+        return _pairs(claim.pairs, runs)
+    if claim.pair is not None:
+        return _pair(claim.pair, runs, against_others=claim.against == "others")
+    function = QUANTITIES[claim.quantity].function
+    table = replicates(runs, function)
+    if other is not None:
+        table = paired(table, replicates(other, function))
+    return _contrast(table, claim.of, claim.against)
+
+
+def _contrast(table: Replicates, of: Languages | None, against: Languages | str | None) -> Found:
+    """The mean over languages, or one set of them minus another."""
+    places = {language: place for place, language in enumerate(table.languages)}
+    weights_L = np.zeros(len(places))
+    if of is None:
+        weights_L[:] = 1 / len(places)
+        return two_way(table.values_OL, weights_L, sample_of_languages=True)
+    chosen = of.among(places)
+    named = of.named
+    if isinstance(against, Languages):
+        rest = against.among(places) - chosen
+        named = named or against.named
+    else:
+        rest = frozenset(places) - chosen if against == "others" else frozenset()
+    fewest = 1 if named else 2
+    if of.named and not chosen >= set(of.languages or ()):
+        missing = sorted(set(of.languages or ()) - chosen)
+        return Needs(f"runs with {', '.join(missing)}")
+    if len(chosen) < fewest:
+        return Needs(f"{fewest} languages or more that are {of.words()} (here: {len(chosen)})")
+    if against is not None and len(rest) < 2:
+        words = against.words() if isinstance(against, Languages) else "others"
+        return Needs(f"2 languages or more that are {words} (here: {len(rest)})")
+    for names, sign in ((chosen, 1), (rest, -1)):
+        for name in names:
+            weights_L[places[name]] = sign / len(names)
+    return two_way(table.values_OL, weights_L, sample_of_languages=not named)
+
+
+def fall(R: RMatrix) -> float:
+    """Return P at the end minus P at its height: what the mean over learned languages lost on the way.
+
+    >>> fall(RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, .875]]))  # .6667 - .75
+    -0.08333...
+    """
+    P_S = learned_mean(R)
+    return float(P_S[-1] - P_S.max())
+
+
+def swing(R: RMatrix) -> float:
+    """Return the height of P minus its depth over the sequence.
+
+    >>> swing(RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]]))  # .75 - .6875
+    0.0625
+    """
+    P_S = learned_mean(R)
+    return float(P_S.max() - P_S.min())
+
+
+CURVES: dict[str, Callable[[RMatrix], float]] = {"fall": fall, "swing": swing}
+
+
+def _curve(curve: Callable[[RMatrix], float], runs: Sequence[RunEvidence], other: Sequence[RunEvidence] | None) -> Found:
+    def values(R: RMatrix) -> Values:
+        return np.full(len(R.languages), curve(R)), np.ones(len(R.languages))
+
+    table = replicates(runs, values)
+    if other is not None:
+        table = paired(table, replicates(other, values))
+    return mean_of_replicates(mean_measured(table.values_OL, axis=1), num_languages=len(table.languages))
+
+
+# Pairs
+
+
+def _groups(locale: str) -> tuple[str, str]:
+    """Branch and script; a language that the table lacks shares them with none."""
+    if locale not in LANGUAGES:
+        return f"({locale})", f"({locale})"
+    return LANGUAGES[locale].branch.split(" (")[0], LANGUAGES[locale].script
+
+
+def _pair_masks(kind: str, R: RMatrix) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """The pairs of a kind, and those that they are held against, each (L, L)."""
+    branches = np.array([_groups(language)[0] for language in R.languages])
+    scripts = np.array([_groups(language)[1] for language in R.languages])
+    different = ~np.eye(len(R.languages), dtype=bool)
+    branch = (branches[:, None] == branches[None, :]) & different
+    script = (scripts[:, None] == scripts[None, :]) & different
+    romance = branch & (branches == "Romance")[:, None]
+    near = np.abs(R.stage_L[:, None] - R.stage_L[None, :]) <= NEAR * R.num_stages
+    return {
+        "same branch": (branch, ~branch & different),
+        "same script": (script, ~script & different),
+        "same script, other branch": (script & ~branch, ~script & ~branch & different),
+        "Romance": (romance, ~romance & different),
+        "Romance, near": (romance & near, romance & ~near),
+        "Romance, far": (romance & ~near, ~romance & different),
+    }[kind]
+
+
+def _pairs(kind: str, runs: Sequence[RunEvidence]) -> Found:
+    def values(R: RMatrix) -> Values:
+        first, second = _pair_masks(kind, R)
+        effect_LL = others_LL(R)
+        one_L = mean_measured(np.where(first, effect_LL, np.nan), axis=1)
+        found_L = one_L - mean_measured(np.where(second, effect_LL, np.nan), axis=1)
+        return found_L, np.ones(len(found_L))
+
+    table = replicates(runs, values)
+    known = ~np.isnan(mean_measured(table.values_OL, axis=0))
+    if known.sum() < 3:
+        return Needs(f"3 languages that have pairs of both kinds ({kind})")
+    return two_way(table.values_OL, known / known.sum(), sample_of_languages=True)
+
+
+def _pair(pair: tuple[str, str], runs: Sequence[RunEvidence], *, against_others: bool) -> Found:
+    trained, changed = pair
+
+    def values(R: RMatrix) -> Values:
+        if trained not in R.languages or changed not in R.languages:
+            return np.full(len(R.languages), np.nan), np.zeros(len(R.languages))
+        return others_LL(R)[R.languages.index(trained)], np.ones(len(R.languages))
+
+    table = replicates(runs, values)
+    if trained not in table.languages or changed not in table.languages:
+        return Needs(f"runs with {trained} and {changed}")
+    weights_L = np.zeros(len(table.languages))
+    weights_L[table.languages.index(changed)] = 1.0
+    if against_others:
+        rest = [place for place, name in enumerate(table.languages) if name not in pair]
+        if len(rest) < 2:
+            return Needs("two other languages")
+        weights_L[rest] = -1 / len(rest)
+    return two_way(table.values_OL, weights_L, sample_of_languages=False)
+
+
+# Stages and positions: statistics of all replicates together
+
+
+def _stages(claim: Claim, runs: Sequence[RunEvidence]) -> Found:
+    """A quantity at the stages where the condition holds minus where it does not, within languages."""
+    condition = is_late if claim.stages == "late" else follows_family
+    function = QUANTITIES[claim.quantity].function
+    table = replicates(runs, function)
+    kinds = replicates(
+        runs, lambda R: (np.array([condition(R, language) for language in R.languages]), np.ones(len(R.languages)))
+    )
+    assert claim.of is not None
+    chosen = [place for place, name in enumerate(table.languages) if name in claim.of.among(table.languages)]
+    y_OL = np.where(np.isnan(kinds.values_OL), np.nan, table.values_OL)[:, chosen]
+    x_OL = np.where(np.isnan(y_OL), np.nan, kinds.values_OL[:, chosen])
+    return jackknife(
+        lambda rows: _slope(x_OL[rows], y_OL[rows]), len(y_OL), f"stages of both kinds ({claim.stages})", len(chosen)
+    )
+
+
+def _slope(x_OL: Floats, y_OL: Floats) -> float:
+    """The slope of y on x within languages; NaN without variation."""
+    dx_OL, dy_OL = x_OL - mean_measured(x_OL, axis=0), y_OL - mean_measured(y_OL, axis=0)
+    spread = float(np.nansum(dx_OL**2))
+    return float(np.nansum(dx_OL * dy_OL)) / spread if spread > 1e-12 else math.nan
+
+
+def is_late(R: RMatrix, language: str) -> float:
+    """Return 1.0 for a language learned in the second half of the sequence, else 0.0; NaN for one never trained.
+
+    >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
+    >>> [is_late(R, language) for language in "abc"]
+    [0.0, 0.0, 1.0]
+    """
+    stage = R.learned_at[language]
+    return math.nan if stage is None else float(stage >= (R.num_stages + 1) // 2)
+
+
+def follows_family(R: RMatrix, language: str) -> float:
+    """Return 1.0 where the language trained just before is of the same family, else 0.0; NaN for the first."""
+    stage = R.learned_at[language]
+    if stage is None or stage == 0 or language not in LANGUAGES:
+        return math.nan
+    before = [LANGUAGES[other].family for other in R.trained[stage - 1] if other in LANGUAGES]
+    return float(LANGUAGES[language].family in before)
+
+
+def _position(claim: Claim, runs: Sequence[RunEvidence]) -> Found:
+    """What of a language's quantity goes away when its positions are adjusted for (log of the languages learned before)."""
+    table = replicates(runs, QUANTITIES[claim.quantity].function)
+    places = replicates(runs, lambda R: (np.log(np.maximum(R.stage_L, 1).astype(float)), np.ones(len(R.languages))))
+    assert claim.of is not None
+    chosen = [place for place, name in enumerate(table.languages) if name in claim.of.among(table.languages)]
+    if not chosen:
+        return Needs(f"runs with {claim.of.words()}")
+    y_OL = table.values_OL
+    x_OL = np.where(np.isnan(y_OL), np.nan, places.values_OL)
+
+    def share(rows: list[int]) -> float:
+        slope = _slope(x_OL[rows], y_OL[rows])
+        return slope * float(mean_measured(x_OL[rows][:, chosen]) - mean_measured(x_OL[rows]))
+
+    return jackknife(share, len(y_OL), "orders in which languages change their positions", len(chosen))
+
+
+def jackknife(statistic: Callable[[list[int]], float], number: int, what: str, num_languages: int) -> Found:
+    """Return a statistic of all replicates, with the error of leaving out one at a time (Efron and Stein 1981) and O-1 freedom."""
+    every = list(range(number))
+    value = statistic(every)
+    parts = np.array([statistic([row for row in every if row != left]) for left in every])
+    if math.isnan(value) or np.isnan(parts).any():
+        return Needs(f"more {what}")
+    error = math.sqrt((number - 1) / number * float(np.sum((parts - parts.mean()) ** 2)))
+    return Estimate(value=value, error=error, freedom=number - 1, num_replicates=number, num_languages=num_languages)
+
+
+# A method that was run once
+
+
+def _with_run_noise(
+    found: Estimate, runs: Sequence[RunEvidence], other: Sequence[RunEvidence], claim: Claim, evidence: Evidence
+) -> Found:
+    """Add the run-to-run variance of a joint method that was run with one seed.
+
+    All its languages share that one run, so their spread does not show it. Where it is unknown, the variance between
+    the orders of the sequential method with five or more orders is taken, which is no smaller: it holds the seeds too.
+    """
+    function = QUANTITIES[claim.quantity].function if claim.quantity in QUANTITIES else None
+    variance = found.error**2 if found.known else 0.0
+    freedom = found.freedom
+    for side in (runs, other):
+        if not side[0].matrix.joint or function is None:
+            continue
+        means_O = mean_measured(replicates(side, function).values_OL, axis=1)
+        if len(means_O) > 1:
+            continue
+        borrowed = _run_variance(evidence, function)
+        if borrowed is None:
+            return Needs(f"a second seed of {side[0].kind}, or {FEWEST_ORDERS} orders of VANILLA, to tell how runs differ")
+        extra, extra_freedom = borrowed
+        freedom = _satterthwaite((variance, freedom), (extra, extra_freedom))
+        variance += extra
+    return replace(found, error=math.sqrt(variance), freedom=freedom) if variance > 0 or found.known else found
+
+
+def _run_variance(evidence: Evidence, function: Callable[[RMatrix], Values]) -> tuple[float, float] | None:
+    for kind in ("VANILLA", "SHARED LoRA", ""):
+        runs = evidence.of(kind)
+        if runs and runs[0].order_matters:
+            means_O = mean_measured(replicates(runs, function).values_OL, axis=1)
+            if len(means_O) >= FEWEST_ORDERS:
+                return float(np.var(means_O, ddof=1)), len(means_O) - 1.0
+    return None
+
+
+def _satterthwaite(*parts: tuple[float, float]) -> float:
+    known = [(variance, freedom) for variance, freedom in parts if variance > 0 and freedom > 0]
+    total = sum(variance for variance, _ in known)
+    return total**2 / sum(variance**2 / freedom for variance, freedom in known) if known else math.nan

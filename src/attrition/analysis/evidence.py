@@ -1,0 +1,213 @@
+"""The runs that a conclusion rests on, and how many independent replicates they are.
+
+A replicate of a method whose result depends on the order of languages is one order, its seeds averaged; of any other
+method it is one seed. Runs that share everything (the learners of NON-SHARED LoRA in another order, say) count once.
+
+Shape letters: O replicates, L languages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from attrition.analysis.quantities import Values
+from attrition.matrix import RMatrix
+from attrition.metrics.means import mean_measured
+from attrition.metrics.several import Floats, languages_of
+from attrition.results.read import Results
+
+FEWEST_ORDERS = 5
+"""No verdict on anything that depends on the order of languages rests on fewer."""
+
+SEQUENTIAL = ("VANILLA", "SHARED LoRA")
+"""The methods that claims about languages are put to: the first of them that was run."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class RunEvidence:
+    """One run, as conclusions need it: R, and what tells it apart from others.
+
+    `kind` is the paper's name of its method ("" for another), `stages` identifies what was trained where that is known.
+    """
+
+    matrix: RMatrix
+    kind: str = ""
+    rank: int | None = None
+    setup: tuple[str, str, str] = ("", "", "")
+    seed: int = 0
+    order_matters: bool = True
+    stages: frozenset[str] = frozenset()
+
+    @property
+    def replicate(self) -> Hashable:
+        """What makes this run another replicate than others of its method."""
+        return self.matrix.trained if self.order_matters else self.seed
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """All runs at hand; `generated` where the corpus is not of real language."""
+
+    runs: tuple[RunEvidence, ...]
+    generated: bool = False
+
+    @cached_property
+    def _main(self) -> tuple[str, str, str]:
+        setups = [run.setup for run in self.runs]
+        return max(dict.fromkeys(setups), key=setups.count, default=("", "", ""))
+
+    def of(self, kind: str, *, rank: int | None = None, setup: tuple[str, str, str] | None = None) -> tuple[RunEvidence, ...]:
+        """Return the runs of a method: of one rank (the one with most runs) and one set-up (model, corpus, cuts), never mixed."""
+        wanted = self._main if setup is None else setup
+        alike = [run for run in self.runs if run.kind == kind and run.setup == wanted]
+        if rank is not None:
+            return tuple(run for run in alike if run.rank == rank)
+        ranks = [run.rank for run in alike]
+        chosen = max(dict.fromkeys(ranks), key=ranks.count, default=None)
+        return tuple(run for run in alike if run.rank == chosen)
+
+    def ranks(self, kind: str) -> list[int]:
+        """Return the ranks at which a method was run in the main set-up, in rising order."""
+        return sorted({run.rank for run in self.runs if run.kind == kind and run.setup == self._main and run.rank is not None})
+
+    def sequential(self, setup: tuple[str, str, str] | None = None) -> tuple[RunEvidence, ...]:
+        """Return the runs of one language after another: VANILLA, else SHARED LoRA, else those of no named method."""
+        found = [self.of(kind, setup=setup) for kind in SEQUENTIAL]
+        return next((runs for runs in found if runs), self.of("", setup=setup))
+
+    @property
+    def setups(self) -> tuple[tuple[str, str, str], ...]:
+        """Every (model, corpus, cuts) among the runs."""
+        return tuple(dict.fromkeys(run.setup for run in self.runs))
+
+
+def from_matrices(matrices: Sequence[RMatrix]) -> Evidence:
+    """Return evidence of matrices of one method, one file an order (or an order with another seed)."""
+    return Evidence(tuple(RunEvidence(matrix=R, seed=number) for number, R in enumerate(matrices)))
+
+
+def from_results(results: Results) -> Evidence:
+    """Return the runs of a results folder as evidence."""
+    runs = []
+    for run in results.runs:
+        series, method = run.series, run.spec.method
+        runs.append(
+            RunEvidence(
+                matrix=run.matrix,
+                kind=series.kind or f"({series.method})",
+                rank=series.rank,
+                setup=(series.model, series.corpus, series.cuts),
+                seed=run.spec.seed,
+                order_matters=not run.matrix.joint and method.shared_by != "language",
+                stages=frozenset(each["key"] for each in (run.spec.model_extra or {}).get("stages", [])),
+            )
+        )
+    return Evidence(tuple(runs), generated=any(run.spec.corpus.generated for run in results.runs))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Replicates:
+    """One number per replicate and language: `values_OL`, NaN where undefined, with `weights_OL`, the cells behind each."""
+
+    languages: tuple[str, ...]
+    values_OL: Floats
+    weights_OL: Floats
+    keys: tuple[Hashable, ...]
+
+    @property
+    def number(self) -> int:
+        """O."""
+        return len(self.keys)
+
+    def column(self, language: str) -> tuple[Floats, Floats]:
+        """The values and weights of one language, each (O,)."""
+        place = self.languages.index(language)
+        return self.values_OL[:, place], self.weights_OL[:, place]
+
+
+def distinct(runs: Sequence[RunEvidence]) -> tuple[RunEvidence, ...]:
+    """Return the runs without those that are another's copy: the same stages, or learners of single languages once more."""
+    kept: list[RunEvidence] = []
+    seen: set[Hashable] = set()
+    for run in runs:
+        marks = {("stages", run.stages)} if run.stages else set()
+        marks.add(("numbers", _fingerprint(run.matrix)))
+        if not seen & marks:
+            kept.append(run)
+        seen |= marks
+    return tuple(kept)
+
+
+def _fingerprint(R: RMatrix) -> Hashable:
+    """What a run measured; of learners for each language (empty before their own stage, unchanged after) without the order."""
+    apart = not R.joint and np.isnan(R.scores_SL[~R.learned_SL]).all() and not R.learned_SL.all()
+    unchanged = np.array_equal(
+        np.where(R.learned_SL, R.scores_SL, R.own_L), np.broadcast_to(R.own_L, R.scores_SL.shape), equal_nan=True
+    )
+    if apart and unchanged:
+        return tuple(sorted(zip(R.languages, R.own_L.tolist(), strict=True)))
+    return (R.trained, R.languages, R.scores_SL.tobytes())
+
+
+def replicates(runs: Sequence[RunEvidence], function: Callable[[RMatrix], Values]) -> Replicates:
+    """Return a quantity per replicate and language: runs of one replicate averaged, copies left out.
+
+    >>> R = RMatrix.sequential("ab", [[.5, .25], [.375, .75]])
+    >>> runs = from_matrices([R, R]).runs  # one order twice, to the bit
+    >>> replicates(runs, lambda R: (np.array(R.own_L), np.ones(2))).values_OL.tolist()
+    [[0.5, 0.75]]
+    """
+    kept = distinct(runs)
+    languages = languages_of([run.matrix for run in kept])
+    by_key: dict[Hashable, list[RunEvidence]] = {}
+    for run in kept:
+        by_key.setdefault(run.replicate, []).append(run)
+    values_OL, weights_OL = [], []
+    for same in by_key.values():
+        rows = [_lined_up(run.matrix, languages, function) for run in same]
+        values_OL.append(mean_measured([values for values, _ in rows], axis=0))
+        weights_OL.append(np.mean([weights for _, weights in rows], axis=0))
+    return Replicates(languages=languages, values_OL=np.array(values_OL), weights_OL=np.array(weights_OL), keys=tuple(by_key))
+
+
+def _lined_up(R: RMatrix, languages: Sequence[str], function: Callable[[RMatrix], Values]) -> tuple[Floats, Floats]:
+    values_L, weights_L = np.full(len(languages), np.nan), np.zeros(len(languages))
+    places = [languages.index(language) for language in R.languages]
+    values_L[places], weights_L[places] = function(R)
+    return values_L, weights_L
+
+
+def paired(one: Replicates, other: Replicates) -> Replicates:
+    """Return `one` minus `other`: on the same replicates where they have them in common, else against the mean of `other`."""
+    languages = tuple(language for language in one.languages if language in other.languages)
+    first_OL = one.values_OL[:, [one.languages.index(language) for language in languages]]
+    second_OL = other.values_OL[:, [other.languages.index(language) for language in languages]]
+    weights_OL = one.weights_OL[:, [one.languages.index(language) for language in languages]]
+    common = [key for key in one.keys if key in other.keys]
+    if len(common) == min(one.number, other.number) and common and one.number > 1 and other.number > 1:
+        here, there = [one.keys.index(key) for key in common], [other.keys.index(key) for key in common]
+        return Replicates(
+            languages=languages, values_OL=first_OL[here] - second_OL[there], weights_OL=weights_OL[here], keys=tuple(common)
+        )
+    if one.number >= other.number:
+        return Replicates(
+            languages=languages, values_OL=first_OL - mean_measured(second_OL, axis=0), weights_OL=weights_OL, keys=one.keys
+        )
+    return Replicates(
+        languages=languages,
+        values_OL=mean_measured(first_OL, axis=0) - second_OL,
+        weights_OL=np.ones_like(second_OL),
+        keys=other.keys,
+    )
+
+
+def with_runs(evidence: Evidence, keep: Callable[[RunEvidence], bool]) -> Evidence:
+    """Return the evidence with only the runs that `keep` accepts."""
+    return replace(evidence, runs=tuple(run for run in evidence.runs if keep(run)))
+
+
+Mapped = Mapping[str, Sequence[RunEvidence]]

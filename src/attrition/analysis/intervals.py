@@ -1,0 +1,191 @@
+"""Intervals and tests for numbers that were measured in several runs.
+
+A *replicate* is one order of the languages (its seeds averaged). One replicate gives one number, so the interval of a mean comes
+from the spread of the replicates, by Student's t. Where languages are a sample of a kind of language ("Latin script"), the
+spread of languages enters too, as in the pigeonhole bootstrap for crossed samples (Owen and Eckles 2012), here in closed form.
+
+Shape letters: O replicates, L languages.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from attrition.metrics.means import mean_measured
+from attrition.metrics.several import Floats
+
+LEVEL = 0.95
+"""The level of every interval."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """An estimate with its standard error and degrees of freedom; everything but `value` is NaN where nothing tells the spread.
+
+    `num_replicates` and `num_languages` say what it was computed from.
+    """
+
+    value: float
+    error: float = math.nan
+    freedom: float = math.nan
+    num_replicates: int = 0
+    num_languages: int = 0
+
+    @property
+    def known(self) -> bool:
+        """Whether there is an interval."""
+        return not math.isnan(self.error)
+
+    @property
+    def low(self) -> float:
+        """The lower end of the 95% interval."""
+        return self.value - self._half_width
+
+    @property
+    def high(self) -> float:
+        """The upper end of the 95% interval."""
+        return self.value + self._half_width
+
+    @property
+    def _half_width(self) -> float:
+        return float(stats.t.ppf((1 + LEVEL) / 2, self.freedom)) * self.error if self.known else math.nan
+
+    def above(self, bound: float) -> float:
+        """Return the one-sided p-value for "the true value is at most `bound`": small where it lies above.
+
+        >>> round(Estimate(value=2.0, error=1.0, freedom=4).above(0.0), 4)
+        0.0581
+        """
+        if not self.known:
+            return math.nan
+        if math.isinf(bound):
+            return 0.0 if bound < 0 else 1.0
+        if self.error == 0:
+            return 0.0 if self.value > bound else 1.0
+        return float(stats.t.sf((self.value - bound) / self.error, self.freedom))
+
+    def below(self, bound: float) -> float:
+        """Return the one-sided p-value for "the true value is at least `bound`"."""
+        return Estimate(value=-self.value, error=self.error, freedom=self.freedom).above(-bound)
+
+    @property
+    def p(self) -> float:
+        """The two-sided p-value for "the true value is 0"."""
+        return min(1.0, 2 * min(self.above(0.0), self.below(0.0))) if self.known else math.nan
+
+
+def mean_of_replicates(values_O: ArrayLike, weights_O: ArrayLike | None = None, num_languages: int = 1) -> Estimate:
+    """Return the weighted mean of one number per replicate, with a standard error and degrees of freedom.
+
+    Formula: with shares h = w / sum(w) and residuals e = y - sum(h y), the variance is sum(h^2 e^2 / c), c = 1 - 2 h + sum(h^2),
+    which is unbiased where all replicates have one variance and consistent where they do not; the degrees of freedom are
+    those of Bell and McCaffrey (2002). With equal weights both are the usual t interval. NaN error for fewer than two.
+
+    >>> found = mean_of_replicates([1.0, 2.0, 4.0])
+    >>> round(found.error, 4), round(found.freedom, 6)  # sd / sqrt(3), n - 1
+    (0.8819, 2.0)
+    """
+    y_O = np.asarray(values_O, dtype=np.float64)
+    w_O = np.ones_like(y_O) if weights_O is None else np.asarray(weights_O, dtype=np.float64)
+    used = ~np.isnan(y_O) & (w_O > 0)
+    y_O, w_O = y_O[used], w_O[used]
+    if not y_O.size:
+        return Estimate(value=math.nan)
+    h_O = w_O / w_O.sum()
+    value = float(h_O @ y_O)
+    counts = {"num_replicates": int(y_O.size), "num_languages": num_languages}
+    if y_O.size < 2:
+        return Estimate(value=value, **counts)
+    unbiased_O = h_O**2 / (1 - 2 * h_O + float(h_O @ h_O))
+    variance = float(unbiased_O @ (y_O - value) ** 2)
+    centring_OO = np.eye(y_O.size) - h_O[None, :]
+    quadratic_OO = centring_OO.T @ (unbiased_O[:, None] * centring_OO)
+    freedom = float(np.trace(quadratic_OO) ** 2 / np.sum(quadratic_OO**2))
+    return Estimate(value=value, error=math.sqrt(variance), freedom=freedom, **counts)
+
+
+def two_way(values_OL: Floats, weights_L: Floats, *, sample_of_languages: bool) -> Estimate:
+    """Return a weighted sum over languages of their means over replicates, with an error that counts both samples.
+
+    Args:
+        values_OL: one number per replicate and language, NaN where not measured.
+        weights_L: such as 1/n over one group and -1/m over another; 0 for languages that take no part. Positive and negative
+            weights are two groups, whose languages are two samples.
+        sample_of_languages: True where the languages stand for others of their kind, so that their spread counts; False where
+            the statement is about just these languages.
+
+    Formula: V = max(V_L, V_O, V_L + V_O - V_R). V_O is the variance of the mean of the replicates' own sums; V_L that
+    of independent languages, group by group (Welch); V_R the residual that both hold. Degrees of freedom by Satterthwaite.
+    Source: Cameron, Gelbach and Miller (2011), eq. 2.3, for two clusterings. NaN error where a variance that is asked for cannot be told.
+    """
+    weights_L = np.asarray(weights_L, dtype=np.float64)
+    mean_L = mean_measured(values_OL, axis=0)
+    part = (weights_L != 0) & ~np.isnan(mean_L)
+    groups = [np.flatnonzero(part & (weights_L > 0)), np.flatnonzero(part & (weights_L < 0))]
+    groups = [places for places in groups if places.size]
+    signs = [np.sign(weights_L[places[0]]) for places in groups]
+    sums = [float(np.abs(weights_L[weights_L * sign > 0]).sum()) for sign in signs]
+    if not groups or len(groups) < len({float(sign) for sign in np.sign(weights_L[weights_L != 0])}):
+        return Estimate(value=math.nan)
+
+    def contrast(row_L: Floats) -> float:
+        # Each group's weights are kept at their sum where some of its languages were not measured.
+        total = 0.0
+        for places, sign, size in zip(groups, signs, sums, strict=True):
+            there = places[~np.isnan(row_L[places])]
+            if not there.size:
+                return math.nan
+            shares = np.abs(weights_L[there]) / np.abs(weights_L[there]).sum()
+            total += float(sign) * size * float(shares @ row_L[there])
+        return total
+
+    own = mean_of_replicates([contrast(row_L) for row_L in values_OL])
+    value, num_languages = contrast(mean_L), int(part.sum())
+    counts = {"num_replicates": own.num_replicates, "num_languages": num_languages}
+    across = None if not own.known else (own.error**2, own.freedom)
+    if not sample_of_languages:
+        if across is None:
+            return Estimate(value=value, **counts)
+        return Estimate(value=value, error=own.error, freedom=own.freedom, **counts)
+    within = _languages_variance(mean_L, groups, sums)
+    if within is None:
+        return Estimate(value=value, **counts)
+    if across is None:
+        return Estimate(value=value, error=math.sqrt(within[0]), freedom=within[1], **counts)
+    residual = _residual_variance(values_OL[:, part]) * float(np.sum(weights_L[part] ** 2)) / own.num_replicates
+    variance = max(within[0], across[0], within[0] + across[0] - residual)
+    if variance == 0:
+        return Estimate(value=value, error=0.0, freedom=own.freedom, **counts)
+    freedom = (within[0] + across[0]) ** 2 / (within[0] ** 2 / within[1] + across[0] ** 2 / across[1])
+    return Estimate(value=value, error=math.sqrt(variance), freedom=freedom, **counts)
+
+
+def _languages_variance(mean_L: Floats, groups: list[Floats], sums: list[float]) -> tuple[float, float] | None:
+    """Variance and degrees of freedom from the spread of languages within their groups; None for a group of one."""
+    parts = []
+    for places, size in zip(groups, sums, strict=True):
+        if len(places) < 2:
+            return None
+        parts.append((size**2 * float(np.var(mean_L[places], ddof=1)) / len(places), len(places) - 1))
+    total = sum(part for part, _ in parts)
+    if total == 0:
+        return 0.0, float(sum(freedom for _, freedom in parts))
+    return total, total**2 / sum(part**2 / freedom for part, freedom in parts if part > 0)
+
+
+def _residual_variance(values_OL: Floats) -> float:
+    """Variance of what is neither the language's nor the replicate's, by an additive fit over the cells there are."""
+    there_OL = ~np.isnan(values_OL)
+    freedom = int(there_OL.sum()) - int(there_OL.any(axis=0).sum()) - int(there_OL.any(axis=1).sum()) + 1
+    if freedom < 1:
+        return 0.0
+    rest_OL = values_OL.copy()
+    for _ in range(20):  # converges at once without gaps, and fast with few
+        rest_OL = rest_OL - mean_measured(rest_OL, axis=0)
+        rest_OL = rest_OL - mean_measured(rest_OL, axis=1)[:, None]
+    return float(np.nansum(rest_OL**2)) / freedom
