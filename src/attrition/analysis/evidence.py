@@ -8,7 +8,7 @@ Shape letters: O replicates, L languages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -61,7 +61,7 @@ class Evidence:
         return max(dict.fromkeys(setups), key=setups.count, default=("", "", ""))
 
     def of(self, kind: str, *, rank: int | None = None, setup: tuple[str, str, str] | None = None) -> tuple[RunEvidence, ...]:
-        """Return the runs of a method: of one rank (the one with most runs) and one set-up (model, corpus, cuts), never mixed."""
+        """Return the runs of a method: of one rank and one set-up (model, corpus, cuts), never mixed."""
         wanted = self._main if setup is None else setup
         alike = [run for run in self.runs if run.kind == kind and run.setup == wanted]
         if rank is not None:
@@ -134,7 +134,7 @@ def distinct(runs: Sequence[RunEvidence]) -> tuple[RunEvidence, ...]:
     kept: list[RunEvidence] = []
     seen: set[Hashable] = set()
     for run in runs:
-        marks = {("stages", run.stages)} if run.stages else set()
+        marks: set[Hashable] = {("stages", run.stages)} if run.stages else set()
         marks.add(("numbers", _fingerprint(run.matrix)))
         if not seen & marks:
             kept.append(run)
@@ -143,11 +143,10 @@ def distinct(runs: Sequence[RunEvidence]) -> tuple[RunEvidence, ...]:
 
 
 def _fingerprint(R: RMatrix) -> Hashable:
-    """What a run measured; of learners for each language (empty before their own stage, unchanged after) without the order."""
+    """What a run measured, without the order where it has a learner for each language."""
     apart = not R.joint and np.isnan(R.scores_SL[~R.learned_SL]).all() and not R.learned_SL.all()
-    unchanged = np.array_equal(
-        np.where(R.learned_SL, R.scores_SL, R.own_L), np.broadcast_to(R.own_L, R.scores_SL.shape), equal_nan=True
-    )
+    own_SL = np.broadcast_to(R.own_L, R.scores_SL.shape)
+    unchanged = np.array_equal(np.where(R.learned_SL, R.scores_SL, R.own_L), own_SL, equal_nan=True)
     if apart and unchanged:
         return tuple(sorted(zip(R.languages, R.own_L.tolist(), strict=True)))
     return (R.trained, R.languages, R.scores_SL.tobytes())
@@ -208,6 +207,3 @@ def paired(one: Replicates, other: Replicates) -> Replicates:
 def with_runs(evidence: Evidence, keep: Callable[[RunEvidence], bool]) -> Evidence:
     """Return the evidence with only the runs that `keep` accepts."""
     return replace(evidence, runs=tuple(run for run in evidence.runs if keep(run)))
-
-
-Mapped = Mapping[str, Sequence[RunEvidence]]

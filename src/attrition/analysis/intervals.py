@@ -1,8 +1,8 @@
 """Intervals and tests for numbers that were measured in several runs.
 
-A *replicate* is one order of the languages (its seeds averaged). One replicate gives one number, so the interval of a mean comes
-from the spread of the replicates, by Student's t. Where languages are a sample of a kind of language ("Latin script"), the
-spread of languages enters too, as in the pigeonhole bootstrap for crossed samples (Owen and Eckles 2012), here in closed form.
+A *replicate* is one order of the languages (its seeds averaged). One replicate gives one number, so the interval of a mean
+comes from the spread of the replicates, by Student's t. Where languages are a sample of a kind of language ("Latin script"), the spread
+of languages enters too, as in the pigeonhole bootstrap for crossed samples (Owen and Eckles 2012), here in closed form.
 
 Shape letters: O replicates, L languages.
 """
@@ -13,7 +13,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
 from attrition.metrics.means import mean_measured
@@ -82,9 +82,9 @@ class Estimate:
 def mean_of_replicates(values_O: ArrayLike, weights_O: ArrayLike | None = None, num_languages: int = 1) -> Estimate:
     """Return the weighted mean of one number per replicate, with a standard error and degrees of freedom.
 
-    Formula: with shares h = w / sum(w) and residuals e = y - sum(h y), the variance is sum(h^2 e^2 / c), c = 1 - 2 h + sum(h^2),
-    which is unbiased where all replicates have one variance and consistent where they do not; the degrees of freedom are
-    those of Bell and McCaffrey (2002). With equal weights both are the usual t interval. NaN error for fewer than two.
+    Formula: with shares h = w / sum(w) and residuals e = y - sum(h y), the variance is sum(h^2 e^2 / (1 - h)), which is unbiased
+    where a replicate's variance goes with 1/w and consistent where it does not; the degrees of freedom are those of Bell
+    and McCaffrey (2002) under that model. With equal weights both are the usual t interval. NaN error for fewer than two.
 
     >>> found = mean_of_replicates([1.0, 2.0, 4.0])
     >>> round(found.error, 4), round(found.freedom, 6)  # sd / sqrt(3), n - 1
@@ -101,11 +101,12 @@ def mean_of_replicates(values_O: ArrayLike, weights_O: ArrayLike | None = None, 
     counts = {"num_replicates": int(y_O.size), "num_languages": num_languages}
     if y_O.size < 2:
         return Estimate(value=value, **counts)
-    unbiased_O = h_O**2 / (1 - 2 * h_O + float(h_O @ h_O))
+    unbiased_O = h_O**2 / (1 - h_O)
     variance = float(unbiased_O @ (y_O - value) ** 2)
     centring_OO = np.eye(y_O.size) - h_O[None, :]
     quadratic_OO = centring_OO.T @ (unbiased_O[:, None] * centring_OO)
-    freedom = float(np.trace(quadratic_OO) ** 2 / np.sum(quadratic_OO**2))
+    working_OO = quadratic_OO / h_O[None, :]
+    freedom = float(np.trace(working_OO) ** 2 / np.trace(working_OO @ working_OO))
     return Estimate(value=value, error=math.sqrt(variance), freedom=freedom, **counts)
 
 
@@ -121,7 +122,8 @@ def two_way(values_OL: Floats, weights_L: Floats, *, sample_of_languages: bool) 
 
     Formula: V = max(V_L, V_O, V_L + V_O - V_R). V_O is the variance of the mean of the replicates' own sums; V_L that
     of independent languages, group by group (Welch); V_R the residual that both hold. Degrees of freedom by Satterthwaite.
-    Source: Cameron, Gelbach and Miller (2011), eq. 2.3, for two clusterings. NaN error where a variance that is asked for cannot be told.
+    Source: Cameron, Gelbach and Miller (2011), eq. 2.3, for two clusterings. NaN error where a variance that is asked for is
+    not known.
     """
     weights_L = np.asarray(weights_L, dtype=np.float64)
     mean_L = mean_measured(values_OL, axis=0)
@@ -165,7 +167,7 @@ def two_way(values_OL: Floats, weights_L: Floats, *, sample_of_languages: bool) 
     return Estimate(value=value, error=math.sqrt(variance), freedom=freedom, **counts)
 
 
-def _languages_variance(mean_L: Floats, groups: list[Floats], sums: list[float]) -> tuple[float, float] | None:
+def _languages_variance(mean_L: Floats, groups: list[NDArray[np.int64]], sums: list[float]) -> tuple[float, float] | None:
     """Variance and degrees of freedom from the spread of languages within their groups; None for a group of one."""
     parts = []
     for places, size in zip(groups, sums, strict=True):

@@ -144,7 +144,7 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
             ("own_stage", "Score at its own stage", _plain(own_stage_L), "F1 on a language right after it was trained"),
             ("final", "Final score", _plain(final_L), "F1 on a language after the last stage"),
             ("kept", "Change to the end", _plain(kept_L), "change on a language from its own stage to the end"),
-            ("donor", "Donor", _cells("all", 1), "mean change on the other languages when it is trained, first stages left out"),
+            ("donor", "Donor", _cells("all", 1), "mean change on the others when it is trained, first stages left out"),
             ("donor_learned", "Donor, learned", _cells("learned", 1), "mean change on the languages learned before it"),
             ("donor_unlearned", "Donor, to come", _cells("unlearned", 1), "mean change on the languages to come"),
             ("receiver", "Receiver", _cells("all", 0), "mean change on it when others are trained, first stages left out"),

@@ -127,7 +127,7 @@ def donor_learned(matrices: Matrices) -> PerLanguage:
 def donor_unlearned(matrices: Matrices) -> PerLanguage:
     """Return donor strength towards languages not yet learned (or never): what training a taught about them.
 
-    Formula: mean over orders with p(a) > 1 and b with p(b) > p(a) of R[p(a), b] - R[p(a)-1, b]. Range -1 to 1, higher is better.
+    Formula: mean over orders with p(a) > 1 and b with p(b) > p(a) of R[p(a), b] - R[p(a)-1, b]. Range -1 to 1.
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> donor_unlearned(R).as_dict()  # b on c: .125

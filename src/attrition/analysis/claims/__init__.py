@@ -1,4 +1,4 @@
-"""Claims as data: a statement, the quantity and contrast that decide it, and what a set of runs says of all of them together."""
+"""Claims as data: a statement, the quantity and contrast that decide it, and the verdicts on all of them together."""
 
 from __future__ import annotations
 

@@ -333,7 +333,7 @@ def _position(claim: Claim, runs: Sequence[RunEvidence]) -> Found:
 
 
 def jackknife(statistic: Callable[[list[int]], float], number: int, what: str, num_languages: int) -> Found:
-    """Return a statistic of all replicates, with the error of leaving out one at a time (Efron and Stein 1981) and O-1 freedom."""
+    """Return a statistic of all replicates, with the jackknife error and O-1 freedom (Efron and Stein 1981)."""
     every = list(range(number))
     value = statistic(every)
     parts = np.array([statistic([row for row in every if row != left]) for left in every])

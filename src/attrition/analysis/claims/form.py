@@ -83,7 +83,7 @@ class Languages(_Part):
         ((name, value),) = self.given.items()
         found = LANGUAGES[locale].value(name)
         if name == "branch":
-            return str(found).split(" (")[0] == value
+            return bool(str(found).split(" (")[0] == value)
         if name == "script_type":
             return bool(set(str(found).split("+")) & set(value))
         return bool(found == value)
@@ -101,7 +101,7 @@ class Languages(_Part):
 
 
 class Runs(_Part):
-    """Which runs: a method of the paper, or "sequential" for VANILLA or, without it, SHARED LoRA; at a rank, of a model or cut."""
+    """Which runs: a method of the paper ("sequential": VANILLA or, without it, SHARED LoRA), a rank, a model, a cut."""
 
     method: str = "sequential"
     rank: Literal["lowest", "highest"] | int | None = None

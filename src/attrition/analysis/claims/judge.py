@@ -35,7 +35,7 @@ MOST_REPLICATES = 200
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A claim with its verdict: `found` is the contrast in points or what is needed, `p_adjusted` corrected for all claims asked."""
+    """A claim with its verdict: `found` is the contrast in points, `p_adjusted` is corrected for all claims asked."""
 
     claim: Claim
     found: Found
@@ -54,7 +54,8 @@ class Judged:
         if isinstance(self.found, Needs):
             return f"Needs {self.found.what}."
         each = self.found
-        said = f"{each.value:+.1f} points (95% {each.low:+.1f} to {each.high:+.1f}; {_counted(each)}; adjusted p {_p(self.p_adjusted)})."
+        interval = f"95% {each.low:+.1f} to {each.high:+.1f}"
+        said = f"{each.value:+.1f} points ({interval}; {_counted(each)}; adjusted p {_p(self.p_adjusted)})."
         return said + (f" To decide: {self.needs}." if self.needs else "")
 
 
