@@ -1,8 +1,9 @@
 """Intervals and tests for numbers that were measured in several runs.
 
 A *replicate* is one order of the languages (its seeds averaged). One replicate gives one number, so the interval of a mean
-comes from the spread of the replicates, by Student's t. Where languages are a sample of a kind of language ("Latin script"), the spread
-of languages enters too, as in the pigeonhole bootstrap for crossed samples (Owen and Eckles 2012), here in closed form.
+comes from the spread of the replicates, by Student's t. Where languages are a sample of a kind of language ("Latin script"),
+the spread of languages enters too, as in the pigeonhole bootstrap for crossed samples (Owen and Eckles 2012), here in closed
+form.
 
 Shape letters: O replicates, L languages.
 """
@@ -82,9 +83,10 @@ class Estimate:
 def mean_of_replicates(values_O: ArrayLike, weights_O: ArrayLike | None = None, num_languages: int = 1) -> Estimate:
     """Return the weighted mean of one number per replicate, with a standard error and degrees of freedom.
 
-    Formula: with shares h = w / sum(w) and residuals e = y - sum(h y), the variance is sum(h^2 e^2 / (1 - h)), which is unbiased
-    where a replicate's variance goes with 1/w and consistent where it does not; the degrees of freedom are those of Bell
-    and McCaffrey (2002) under that model. With equal weights both are the usual t interval. NaN error for fewer than two.
+    Formula: with shares h = w / sum(w) and residuals e = y - sum(h y), the variance is sum(h^2 e^2 / (1 - h)), which is
+    unbiased where a replicate's variance goes with 1/w and consistent where it does not; the degrees of freedom are those of
+    Bell and McCaffrey (2002) under that model. With equal weights both are the usual t interval. NaN error for fewer than
+    two.
 
     >>> found = mean_of_replicates([1.0, 2.0, 4.0])
     >>> round(found.error, 4), round(found.freedom, 6)  # sd / sqrt(3), n - 1

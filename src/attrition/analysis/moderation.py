@@ -1,8 +1,9 @@
 """Intervals of many languages at once: each language's variance, moderated towards that of all.
 
-Five orders tell little of one language's variance; 52 languages tell how variances are distributed. The empirical Bayes estimate
-of Smyth (2004), known from gene expression (limma), takes both: s~^2 = (d0 s0^2 + d s^2) / (d0 + d), with d0 + d degrees of freedom.
-Where variances are alike d0 is large and all languages share one; where they are unlike it is small and each keeps its own.
+Five orders tell little of one language's variance; 52 languages tell how variances are distributed. The empirical Bayes
+estimate of Smyth (2004), known from gene expression (limma), takes both: s~^2 = (d0 s0^2 + d s^2) / (d0 + d), with d0 + d
+degrees of freedom. Where variances are alike d0 is large and all languages share one; where they are unlike it is small and
+each keeps its own.
 
 Shape letters: L languages.
 """
@@ -29,10 +30,8 @@ FEWEST_REPLICATES = 3
 def per_language(table: Replicates) -> dict[str, Estimate]:
     """Return the mean over replicates of each language with its interval, variances moderated over the languages.
 
-    >>> import numpy as np
-    >>> table = Replicates(
-    ...     languages=("a", "b", "c"), values_OL=np.array([[1.0, 2.0, 0.0], [2.0, 4.0, 1.0]]), weights_OL=np.ones((2, 3)), keys=(0, 1)
-    ... )
+    >>> values_OL = np.array([[1.0, 2.0, 0.0], [2.0, 4.0, 1.0]])
+    >>> table = Replicates(languages=("a", "b", "c"), values_OL=values_OL, weights_OL=np.ones((2, 3)), keys=(0, 1))
     >>> [round(found.value, 2) for found in per_language(table).values()]
     [1.5, 3.0, 0.5]
     """
@@ -62,8 +61,8 @@ def _variance_factor(values_O: Floats, weights_O: Floats) -> float:
 def prior_variance(variances_L: Floats, freedoms_L: Floats) -> tuple[float, float]:
     """Return s0^2 and d0 of the scaled F distribution that the variances follow; d0 is infinite where they are all one.
 
-    Formula: with e = log s^2 - digamma(d/2) + log(d/2), trigamma(d0/2) is the variance of e minus the mean of trigamma(d/2), and
-    log s0^2 the mean of e plus digamma(d0/2) - log(d0/2). Source: Smyth 2004, section 6.2.
+    Formula: with e = log s^2 - digamma(d/2) + log(d/2), trigamma(d0/2) is the variance of e minus the mean of trigamma(d/2),
+    and log s0^2 the mean of e plus digamma(d0/2) - log(d0/2). Source: Smyth 2004, section 6.2.
 
     >>> prior_variance(np.array([1.0, 1.0, 1.0]), np.array([4.0, 4.0, 4.0]))[1]
     inf

@@ -39,8 +39,8 @@ UNKNOWN = Reliability(icc=math.nan, low=math.nan, high=math.nan, rank_agreement=
 def reliability(values_OL: Floats) -> Reliability:
     """Return the reliability of a table of values, one row per replicate.
 
-    Formula: ICC(A,1) = (MS_L - MS_E) / (MS_L + (O-1) MS_E + O/L (MS_O - MS_E)) with the mean squares of languages, replicates and
-    the rest, and its F interval. Missing cells are filled by the additive fit and taken off the degrees of freedom.
+    Formula: ICC(A,1) = (MS_L - MS_E) / (MS_L + (O-1) MS_E + O/L (MS_O - MS_E)) with the mean squares of languages, replicates
+    and the rest, and its F interval. Missing cells are filled by the additive fit and taken off the degrees of freedom.
     Source: McGraw and Wong 1996, Table 7; Shrout and Fleiss 1979, ICC(2,1).
 
     >>> ratings = np.array([[9, 6, 8, 7, 10, 6], [2, 1, 4, 1, 5, 2], [5, 3, 6, 2, 6, 4], [8, 2, 8, 6, 9, 7]], dtype=float)
@@ -116,7 +116,8 @@ def extremes(estimates: Mapping[str, Estimate], *, k: int = 5, seed: int = 0) ->
 
     The true values are drawn from what the estimates leave open: each estimate is drawn towards the mean of all by as much as
     chance explains of their spread (the normal model of James and Stein; tau^2 = variance of the estimates minus their mean
-    squared error, at least 0), then values are drawn with Student's t. Where chance explains all, every language is as probable.
+    squared error, at least 0), then values are drawn with Student's t. Where chance explains all, every language is as
+    probable.
 
     >>> sure = {name: Estimate(value=value, error=0.01, freedom=50) for name, value in (("a", 0.0), ("b", 1.0), ("c", 2.0))}
     >>> found = extremes(sure, k=1)
