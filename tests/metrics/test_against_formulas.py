@@ -123,18 +123,24 @@ def shift_fixed(m: Slow, x: str) -> float | None:
     return mean(terms)
 
 
-def effect(ms: list[Slow], a: str, b: str, which: str) -> float | None:
-    terms = []
+def cells(ms: list[Slow], which: str) -> list[tuple[str, str, float | None]]:
+    """Every (trained, changed, change) of every stage but the first, one after another."""
+    found = []
     for m in ms:
-        i, j = m.position(a), m.position(b)
-        if i is None:
-            continue
-        if which == "learned" and (j is None or j >= i):
-            continue
-        if which == "unlearned" and (j is not None and j <= i):
-            continue
-        terms.append(minus(m.r.get((i, b)), m.r.get((i - 1, b))))
-    return mean(terms)
+        for a in m.columns:
+            i = m.position(a)
+            if i is None or i == 1:
+                continue
+            for b in m.columns:
+                j = m.position(b)
+                if (
+                    b == a
+                    or (which == "learned" and (j is None or j >= i))
+                    or (which == "unlearned" and j is not None and j <= i)
+                ):
+                    continue
+                found.append((a, b, minus(m.r.get((i, b)), m.r.get((i - 1, b)))))
+    return found
 
 
 def slowly(ms: list[Slow]) -> dict[str, object]:
@@ -171,8 +177,9 @@ def slowly(ms: list[Slow]) -> dict[str, object]:
     every["composition"] = {x: minus(growing[x], fixed[x]) for x in columns}
     every["p_avg"] = mean([minus(p(m, t), p(m, t + 1)) for m in ms for t in range(1, m.steps)])
     for name, which in (("donor", "all"), ("donor_learned", "learned"), ("donor_unlearned", "unlearned")):
-        every[name] = {a: mean([effect(ms, a, b, which) for b in columns if b != a]) for a in columns}
-    every["receiver"] = {b: mean([effect(ms, a, b, "all") for a in columns if a != b]) for b in columns}
+        every[name] = {x: mean([change for a, _, change in cells(ms, which) if a == x]) for x in columns}
+    for name, which in (("receiver", "all"), ("receiver_learned", "learned")):
+        every[name] = {x: mean([change for _, b, change in cells(ms, which) if b == x]) for x in columns}
     return every
 
 

@@ -56,7 +56,7 @@ def test_the_registry_is_complete_and_says_what_it_should() -> None:
     promised = (
         "learned_mean final_mean cft cft_cells cbt cbt_literal bwt fwt forgetting intransigence learning_accuracy "
         "average_accuracy area_under_learned_mean p_avg mft mbt mft_pairwise mbt_pairwise shift_growing shift_fixed "
-        "composition final_mean_by_group donor receiver donor_learned donor_unlearned"
+        "composition final_mean_by_group donor receiver receiver_learned donor_learned donor_unlearned"
     )
     assert set(METRICS) == set(promised.split())
     for name, info in METRICS.items():
@@ -204,7 +204,11 @@ def test_stages_of_several_languages_give_each_its_own_term() -> None:
     assert metrics.cft(R) == pytest.approx(0.25)
     # What one stage did to both of its languages cannot be told apart; c's stage changed both.
     effects = metrics.pairwise_effects(R)
-    np.testing.assert_array_equal(effects.values, [[0.5, NAN, 0.25], [NAN, 0.75, 0.25], [-0.25, 0.0, 0.75]])
+    np.testing.assert_array_equal(effects.values, [[NAN, NAN, NAN], [NAN, NAN, NAN], [-0.25, 0.0, 0.75]])
+    last = RMatrix(np.array([[0.25, 0.25, 0.5], [0.5, 0.75, 0.25]]), ("a", "b", "c"), (("c",), ("a", "b")))
+    np.testing.assert_array_equal(
+        metrics.pairwise_effects(last).values, [[0.25, NAN, -0.25], [NAN, 0.5, -0.25], [NAN, NAN, NAN]]
+    )
 
 
 def test_intransigence_against_mono_and_against_strangers() -> None:

@@ -63,15 +63,26 @@ def test_every_promised_key_by_hand(one: list[Path]) -> None:
     assert found["shift_fixed"] == {"a": None, "b": -0.25, "c": -0.125}
     assert found["composition"] == {"a": None, "b": P[1] - P[0] + 0.25, "c": P[2] - P[1] + 0.125}
     assert found["p_avg"] == pytest.approx((P[0] - P[2]) / 2)
-    # D: a from the row before: b .25, c 0; b: a -.25, c .125; c: a .125, b -.375
-    assert found["donor"] == pytest.approx({"a": 0.125, "b": -0.0625, "c": -0.125})
-    assert found["receiver"] == pytest.approx({"a": -0.0625, "b": -0.0625, "c": 0.0625})
+    # D without the first stage: b: a -.25, c .125; c: a .125, b -.375
+    assert found["donor"] == {"a": None, "b": -0.0625, "c": -0.125}
+    assert found["receiver"] == {"a": -0.0625, "b": -0.375, "c": 0.125}
+    assert found["receiver_learned"] == {"a": -0.0625, "b": -0.375, "c": None}
     assert found["donor_learned"] == {"a": None, "b": -0.25, "c": -0.125}
-    assert found["donor_unlearned"] == {"a": 0.125, "b": 0.125, "c": None}
+    assert found["donor_unlearned"] == {"a": None, "b": 0.125, "c": None}
     assert found["partial"] == []
     assert set(found) == {
         *("matrices", "mft", "mbt", "mft_n", "mbt_n", "mft_pairwise", "mbt_pairwise", "shift_growing", "shift_fixed"),
-        *("composition", "p_avg", "donor", "receiver", "donor_learned", "donor_unlearned", "partial", "conventions"),
+        *(
+            "composition",
+            "p_avg",
+            "donor",
+            "receiver",
+            "receiver_learned",
+            "donor_learned",
+            "donor_unlearned",
+            "partial",
+            "conventions",
+        ),
     }
 
 

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from attrition.cli import data, export, listing, numbers, packs, studies, verify
+from attrition.cli import analyse, data, export, listing, numbers, packs, studies, verify
 from attrition.cli.console import tell
 from attrition.names import AttritionError
 
@@ -48,6 +48,7 @@ app.command(name="verify")(verify.verify)
 app.command(name="list")(listing.list_names)
 app.command(name="languages")(listing.languages)
 app.command(name="metrics")(numbers.metrics)
+app.command(name="analyse")(analyse.analyse)
 app.command(name="params")(numbers.params)
 app.command(name="export")(export.export)
 app.add_typer(data.app, name="data")

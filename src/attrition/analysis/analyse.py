@@ -1,0 +1,254 @@
+"""Everything that can be concluded from a set of runs: languages, null counterparts, reliability, drivers, claims.
+
+All numbers are points of F1 (F1 x 100), a gain positive.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from attrition.analysis.claims.ask import Needs
+from attrition.analysis.claims.form import Claim
+from attrition.analysis.claims.judge import RATE, Judged, judge_all
+from attrition.analysis.drivers import Covariate, Drivers, fit_drivers
+from attrition.analysis.evidence import FEWEST_ORDERS, Evidence, Replicates, RunEvidence, distinct, replicates
+from attrition.analysis.intervals import Estimate
+from attrition.analysis.moderation import per_language
+from attrition.analysis.quantities import QUANTITIES
+from attrition.analysis.reliability import Extremes, Reliability, extremes, reliability
+from attrition.metrics import nulls_for_nan
+from attrition.metrics.several import languages_of
+from attrition.names import AttritionError
+
+SHOWN = ("donor", "donor_learned", "receiver_learned", "own_stage")
+"""The quantities that are told of every language."""
+
+RELIED_ON = (*SHOWN, "kept", "mbt", "mft", "mbt_transfer", "mft_transfer")
+"""The quantities whose reliability is told."""
+
+MAIN = "donor_learned"
+"""What training a language does to those learned before: what the program is about."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Design:
+    """What the runs are: distinct orders, seeds, languages, and whether every language has the same mean position."""
+
+    method: str
+    orders: int
+    seeds: int
+    languages: int
+    balanced: bool
+    largest_imbalance: float
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Analysis:
+    """The conclusions from the sequential runs of one method, and the verdicts on claims over all runs.
+
+    `quantities[name][language]` holds every quantity of `RELIED_ON` and their literal counterparts; `extremes` are those of
+    `MAIN`; `notes` say what cannot be known from these runs.
+    """
+
+    design: Design
+    languages: tuple[str, ...]
+    quantities: Mapping[str, Mapping[str, Estimate]]
+    extremes: Mapping[str, Mapping[str, Extremes]]
+    reliability: Mapping[str, Reliability]
+    drivers: Drivers | None
+    claims: tuple[Judged, ...]
+    notes: tuple[str, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as JSON holds it; None for what is not known."""
+        return analysis_json(self)
+
+
+def analyse(
+    evidence: Evidence, claims: Sequence[Claim] = (), *, covariates: Sequence[Covariate] = (), with_drivers: bool = True
+) -> Analysis:
+    """Return what the runs show of languages, and the verdicts on claims.
+
+    Args:
+        evidence: all runs; languages are judged by the sequential ones of one method, claims by what they ask for.
+        claims: to be judged together.
+        covariates: of languages or pairs, beyond those of the table of languages.
+        with_drivers: whether to fit the mixed model, which takes some seconds with 52 languages.
+
+    Raises:
+        AttritionError: no run trains one language after another.
+    """
+    runs = [run for run in distinct(evidence.sequential()) if run.matrix.num_stages > 1]
+    if not runs:
+        raise AttritionError(
+            "No run trains one language after another: there is nothing to conclude on languages. Give matrices of two stages
+            or more."
+        )
+    names = dict.fromkeys([*RELIED_ON, "kept", "shift_growing", "shift_fixed", "shift_transfer", "first_stage"])
+    tables = {name: _points(replicates(runs, QUANTITIES[name].function)) for name in names}
+    quantities = {name: per_language(table) for name, table in tables.items()}
+    design = _design(runs)
+    return Analysis(
+        design=design,
+        languages=languages_of([run.matrix for run in runs]),
+        quantities=quantities,
+        extremes={name: extremes(quantities[name]) for name in SHOWN},
+        reliability={name: reliability(tables[name].values_OL) for name in RELIED_ON},
+        drivers=_drivers(runs, covariates) if with_drivers else None,
+        claims=judge_all(claims, evidence),
+        notes=tuple(_notes(design, runs)),
+    )
+
+
+def _points(table: Replicates) -> Replicates:
+    return replace(table, values_OL=100 * table.values_OL)
+
+
+def _design(runs: Sequence[RunEvidence]) -> Design:
+    orders = list(dict.fromkeys(run.matrix.trained for run in runs))
+    languages = languages_of([run.matrix for run in runs])
+    positions = replicates(
+        [replace(run, order_matters=True) for run in runs],
+        lambda R: (np.where(R.stage_L < R.num_stages, R.stage_L, np.nan), np.ones(len(R.languages))),
+    ).values_OL
+    means_L = np.nanmean(positions, axis=0) if positions.size else np.zeros(1)
+    imbalance = float(np.max(np.abs(means_L - means_L.mean())))
+    return Design(
+        method=runs[0].kind or "given matrices",
+        orders=len(orders),
+        seeds=max(sum(run.matrix.trained == order for run in runs) for order in orders),
+        languages=len(languages),
+        balanced=imbalance <= 0.5,
+        largest_imbalance=imbalance,
+    )
+
+
+def _drivers(runs: Sequence[RunEvidence], covariates: Sequence[Covariate]) -> Drivers | None:
+    raise NotImplementedError
+
+
+def _notes(design: Design, runs: Sequence[RunEvidence]) -> list[str]:
+    notes = []
+    if design.orders == 1:
+        notes.append(
+            "One order: the language cannot be told from its position, nor an effect from chance. There are estimates, no
+            intervals."
+        )
+    elif design.orders < FEWEST_ORDERS:
+        notes.append(
+            f"{design.orders} orders: intervals are wide and no claim on languages is decided. "
+            f"{FEWEST_ORDERS} or more decide; `random:N` and `balanced:N` name orders."
+        )
+    if design.seeds == 1:
+        notes.append("One seed an order: what the seed does is part of what is called order here.")
+    if design.orders > 1 and not design.balanced:
+        notes.append(
+            f"Languages differ in their mean position by up to {design.largest_imbalance:.1f} places from the middle: part of
+            a " "language's effect may be its positions."
+        )
+    score = float(np.nanmean([np.nanmean(run.matrix.own_L) for run in runs]))
+    if score < LEARNED:
+        notes.append(
+            f"Right after training a language its F1 is {100 * score:.1f} on average, below {100 * LEARNED:.0f}: next to
+            nothing was " "learned, so nothing can be said on forgetting."
+        )
+    return notes
+
+
+LEARNED = 0.10
+"""Mean F1 at the languages' own stages below which a study says that nothing was learned."""
+
+
+# JSON
+
+
+def analysis_json(found: Analysis) -> dict[str, Any]:
+    """Return an analysis as one object: languages, null, reliability, effects, claims, design."""
+    whole = {
+        "units": "points of F1 (F1 x 100)",
+        "languages": {language: _language(found, language) for language in found.languages},
+        "null": _null(found),
+        "reliability": {
+            name: {"icc": each.icc, "low": each.low, "high": each.high, "rank_agreement": each.rank_agreement}
+            for name, each in found.reliability.items()
+        },
+        "effects": {} if found.drivers is None else found.drivers.effects_json(),
+        "model": None if found.drivers is None else found.drivers.model_json(),
+        "claims": [_claim(judged) for judged in found.claims],
+        "design": {
+            "method": found.design.method,
+            "orders": found.design.orders,
+            "seeds": found.design.seeds,
+            "languages": found.design.languages,
+            "balanced": found.design.balanced,
+            "largest_imbalance": found.design.largest_imbalance,
+        },
+        "conventions": {
+            "first stages": "left out of donor and receiver; first_stage has them",
+            "intervals": "95%, Student's t over orders, variances moderated over languages (Smyth 2004)",
+            "claims": f"false discovery rate {RATE:.0%} over all claims asked (Benjamini and Hochberg 1995)",
+        },
+        "notes": list(found.notes),
+    }
+    return {key: nulls_for_nan(value) for key, value in whole.items()}
+
+
+def _estimate(each: Estimate | None) -> dict[str, float]:
+    if each is None:
+        return {"estimate": math.nan, "low": math.nan, "high": math.nan}
+    return {"estimate": each.value, "low": each.low, "high": each.high}
+
+
+def _language(found: Analysis, language: str) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    for name in (*SHOWN, "kept", "first_stage"):
+        told[name] = _estimate(found.quantities[name].get(language))
+        each = found.extremes.get(name, {}).get(language)
+        if each is not None:
+            told[name] |= {"p_worst": each.worst, "p_best": each.best, "p_among_5_worst": each.among_worst}
+    main = found.extremes[MAIN].get(language)
+    told |= {"p_worst": None if main is None else main.worst, "p_best": None if main is None else main.best}
+    return told
+
+
+def _null(found: Analysis) -> dict[str, Any]:
+    """MBT, MFT and eq. 9 of the null matrix per language, and what the measured ones have beyond it.
+
+    `p_avg` has eq. 9's sign: a loss is positive.
+    """
+    told: dict[str, Any] = {}
+    for key, literal, beyond, sign in (
+        ("mbt", "mbt", "mbt_transfer", 1),
+        ("mft", "mft", "mft_transfer", 1),
+        ("p_avg", "shift_growing", "shift_transfer", -1),
+    ):
+        measured, transfer = found.quantities[literal], found.quantities[beyond]
+        told[key] = {name: sign * (measured[name].value - transfer[name].value) for name in found.languages}
+        told[f"{key}_literal"] = {name: sign * measured[name].value for name in found.languages}
+        told[f"{key}_difference"] = {}
+        for name in found.languages:
+            each = _estimate(transfer[name])
+            if sign < 0:
+                each = {"estimate": -each["estimate"], "low": -each["high"], "high": -each["low"]}
+            told[f"{key}_difference"][name] = each
+    return told
+
+
+def _claim(judged: Judged) -> dict[str, Any]:
+    found = None if isinstance(judged.found, Needs) else judged.found
+    return {
+        "id": judged.claim.id,
+        "section": judged.claim.section,
+        "statement": judged.claim.statement,
+        "quantity": judged.claim.quantity,
+        "verdict": judged.verdict,
+        **_estimate(found),
+        "p": judged.p,
+        "p_adjusted": judged.p_adjusted,
+        "needs": judged.needs or None,
+    }

@@ -1,0 +1,203 @@
+"""`attrition analyse`: what may be concluded from matrices, without a model."""
+
+from __future__ import annotations
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from attrition.cli.console import out, tell
+from attrition.names import AttritionError
+
+if TYPE_CHECKING:
+    from attrition.analysis.analyse import Analysis
+    from attrition.analysis.claims import Claim, Judged
+    from attrition.analysis.evidence import Evidence
+    from attrition.analysis.intervals import Estimate
+
+PAPER = "paper"
+"""The name of the claims that are shipped."""
+
+
+def analyse(
+    files: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="R.csv ...", help="Matrices of one method, one file an order, as matrix.csv of a run."),
+    ] = None,
+    runs: Annotated[
+        Path | None, typer.Option("--runs", metavar="FOLDER", help="A results folder or archive: all its runs.")
+    ] = None,
+    claims: Annotated[
+        list[str] | None,
+        typer.Option("--claims", metavar="FILE.toml", help='Claims to judge (may be repeated); by default "paper", the paper\'s.'),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+) -> None:
+    """Who gives and who takes, how sure that is, and which claims hold: from anyone's matrices, in seconds, without torch.
+
+    Intervals are over orders; verdicts need five orders and are corrected for all claims asked (docs/statistics.md).
+
+    [dim]attrition analyse order1.csv order2.csv order3.csv order4.csv order5.csv
+    attrition analyse --runs runs/my-study --claims my-claims.toml --json[/]
+    """
+    from attrition.analysis.analyse import analyse as conclude
+
+    evidence = _evidence(files or [], runs)
+    found = conclude(evidence, _claims(claims or [PAPER]))
+    if as_json:
+        typer.echo(json.dumps(found.as_dict(), indent=1, ensure_ascii=False, allow_nan=False))
+        return
+    _show(found)
+
+
+def _evidence(files: list[Path], runs: Path | None) -> Evidence:
+    from attrition.analysis.evidence import Evidence, from_matrices, from_results
+    from attrition.matrix import RMatrix
+    from attrition.results.read import read_results
+
+    if not files and runs is None:
+        raise AttritionError("Nothing to analyse. Name matrices (one CSV file an order) or a results folder with --runs.")
+    given = from_matrices([RMatrix.from_csv(path) for path in files]) if files else None
+    stored = None if runs is None else from_results(read_results(runs))
+    if given is None or stored is None:
+        evidence = given or stored
+        assert evidence is not None
+        return evidence
+    return Evidence((*given.runs, *stored.runs), generated=stored.generated)
+
+
+def _claims(sources: list[str]) -> tuple[Claim, ...]:
+    from attrition.analysis.claims import read_claims
+    from attrition.paper.claims import paper_claims
+
+    found: list[Claim] = []
+    for source in sources:
+        found += paper_claims() if source == PAPER else read_claims(source)
+    ids = [claim.id for claim in found]
+    twice = next((name for name in ids if ids.count(name) > 1), None)
+    if twice is not None:
+        raise AttritionError(f"Two claims have the id {twice!r}. Give each its own.")
+    return tuple(found)
+
+
+def _show(found: Analysis) -> None:
+    design = found.design
+    balanced = "balanced" if design.balanced else "not balanced"
+    out.print(
+        f"[bold]{escape(design.method)}[/]: {design.languages} languages, {_plural(design.orders, 'order')} ({balanced}), "
+        f"{_plural(design.seeds, 'seed')}. Points of F1, 95% intervals."
+    )
+    for note in found.notes:
+        out.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
+    out.print(_languages(found))
+    out.print(_reliability(found))
+    if found.drivers is not None and found.drivers.effects:
+        out.print(_effects(found))
+    _show_claims(found.claims)
+    tell("[dim]--json has all numbers: null counterparts, every quantity, every claim.[/]")
+
+
+def _plural(number: int, noun: str) -> str:
+    return f"{number} {noun}" + ("" if number == 1 else "s")
+
+
+def interval(each: Estimate | None) -> Text:
+    """Return an estimate with its interval, coloured only where the interval excludes 0.
+
+    >>> from attrition.analysis.intervals import Estimate
+    >>> interval(Estimate(value=-2.0, error=0.5, freedom=4)).plain
+    '-2.0 [-3.4 -0.6]'
+    """
+    if each is None or math.isnan(each.value):
+        return Text("–", style="dim")
+    if not each.known:
+        return Text(_signed(each.value), style="dim")
+    style = "" if each.low <= 0 <= each.high else ("green" if each.value > 0 else "red")
+    return Text(f"{_signed(each.value)} [{_signed(each.low)} {_signed(each.high)}]", style=style)
+
+
+def _signed(value: float) -> str:
+    return "0.0" if abs(value) < 0.05 else f"{value:+.1f}"
+
+
+def _languages(found: Analysis) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", title="Languages, worst donor to learned ones first")
+    table.title_justify = "left"
+    for title, justify in (
+        ("Language", "left"), ("donor, learned", "left"), ("P(worst)", "right"), ("receiver, learned", "left"),
+        ("own stage", "left"), ("MBT", "right"), ("of it null", "right"),
+    ):  # fmt: skip
+        table.add_column(title, justify=justify)  # type: ignore[arg-type]
+    donors = found.quantities["donor_learned"]
+
+    def key(language: str) -> tuple[bool, float]:
+        value = donors[language].value
+        return math.isnan(value), value
+
+    for language in sorted(found.languages, key=key):
+        worst = found.extremes["donor_learned"].get(language)
+        mbt, beyond = (found.quantities[name][language].value for name in ("mbt", "mbt_transfer"))
+        own = found.quantities["own_stage"][language]
+        table.add_row(
+            language,
+            interval(donors[language]),
+            "–" if worst is None else f"{worst.worst:.2f}",
+            interval(found.quantities["receiver_learned"][language]),
+            "–" if math.isnan(own.value) else f"{own.value:.1f}" + (f" [{own.low:.1f} {own.high:.1f}]" if own.known else ""),
+            "–" if math.isnan(mbt) else _signed(mbt),
+            "–" if math.isnan(mbt) else _signed(mbt - beyond),
+        )
+    return table
+
+
+def _reliability(found: Analysis) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", title="How much of it is the language (one order)")
+    table.title_justify = "left"
+    for title in ("Quantity", "share [95%]", "rank agreement of orders"):
+        table.add_column(title)
+    for name, each in found.reliability.items():
+        share = "–" if math.isnan(each.icc) else f"{each.icc:.2f} [{each.low:.2f} {each.high:.2f}]"
+        table.add_row(name, share, "–" if math.isnan(each.rank_agreement) else f"{each.rank_agreement:.2f}")
+    return table
+
+
+def _effects(found: Analysis) -> Table:
+    assert found.drivers is not None
+    table = Table(box=None, pad_edge=False, header_style="bold", title="What drives the change on learned languages")
+    table.title_justify = "left"
+    for title in ("Covariate", "with the others", "p", "by itself"):
+        table.add_column(title)
+    for name, effect in found.drivers.effects.items():
+        together, alone = effect.together, effect.alone
+        table.add_row(name, interval(together), "–" if math.isnan(together.p) else f"{together.p:.3f}", interval(alone))
+    return table
+
+
+_COLOURS = {"supported": "green", "equivalent": "green", "contradicted": "red", "undecided": "yellow", "needs": "dim"}
+
+
+def _show_claims(claims: tuple[Judged, ...]) -> None:
+    asked = [judged for judged in claims if judged.verdict != "needs"]
+    lacking = [judged for judged in claims if judged.verdict == "needs"]
+    if asked:
+        table = Table(box=None, pad_edge=False, header_style="bold", title=f"Claims: {len(asked)} asked, 5% false discoveries")
+        table.title_justify = "left"
+        for title in ("Verdict", "Claim", "Evidence"):
+            table.add_column(title)
+        for judged in sorted(asked, key=lambda each: list(_COLOURS).index(each.verdict)):
+            verdict = Text(judged.verdict, style=_COLOURS[judged.verdict])
+            table.add_row(verdict, escape(judged.claim.statement), escape(judged.words()))
+        out.print(table)
+    if lacking:
+        needs: dict[str, int] = {}
+        for judged in lacking:
+            needs[judged.needs] = needs.get(judged.needs, 0) + 1
+        out.print(f"{_plural(len(lacking), 'claim')} could not be asked:")
+        for what, number in sorted(needs.items(), key=lambda each: -each[1]):
+            out.print(f"  {number} for want of {escape(what)}", soft_wrap=True)
