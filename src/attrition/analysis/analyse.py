@@ -86,8 +86,8 @@ def analyse(
     runs = [run for run in distinct(evidence.sequential()) if run.matrix.num_stages > 1]
     if not runs:
         raise AttritionError(
-            "No run trains one language after another: there is nothing to conclude on languages. Give matrices of two stages
-            or more."
+            "No run trains one language after another: there is nothing to conclude on languages. "
+            "Give matrices of two stages or more."
         )
     names = dict.fromkeys([*RELIED_ON, "kept", "shift_growing", "shift_fixed", "shift_transfer", "first_stage"])
     tables = {name: _points(replicates(runs, QUANTITIES[name].function)) for name in names}
@@ -136,8 +136,8 @@ def _notes(design: Design, runs: Sequence[RunEvidence]) -> list[str]:
     notes = []
     if design.orders == 1:
         notes.append(
-            "One order: the language cannot be told from its position, nor an effect from chance. There are estimates, no
-            intervals."
+            "One order: the language cannot be told from its position, nor an effect from chance. "
+            "There are estimates, no intervals."
         )
     elif design.orders < FEWEST_ORDERS:
         notes.append(
@@ -148,14 +148,14 @@ def _notes(design: Design, runs: Sequence[RunEvidence]) -> list[str]:
         notes.append("One seed an order: what the seed does is part of what is called order here.")
     if design.orders > 1 and not design.balanced:
         notes.append(
-            f"Languages differ in their mean position by up to {design.largest_imbalance:.1f} places from the middle: part of
-            a " "language's effect may be its positions."
+            f"Languages differ in their mean position by up to {design.largest_imbalance:.1f} places from the middle: "
+            "part of a language's effect may be its positions."
         )
     score = float(np.nanmean([np.nanmean(run.matrix.own_L) for run in runs]))
     if score < LEARNED:
         notes.append(
-            f"Right after training a language its F1 is {100 * score:.1f} on average, below {100 * LEARNED:.0f}: next to
-            nothing was " "learned, so nothing can be said on forgetting."
+            f"Right after training a language its F1 is {100 * score:.1f} on average, below {100 * LEARNED:.0f}: "
+            "next to nothing was learned, so nothing can be said on forgetting."
         )
     return notes
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy import stats
+from scipy import special
 
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats
@@ -54,7 +54,7 @@ class Estimate:
 
     @property
     def _half_width(self) -> float:
-        return float(stats.t.ppf((1 + LEVEL) / 2, self.freedom)) * self.error if self.known else math.nan
+        return float(special.stdtrit(self.freedom, (1 + LEVEL) / 2)) * self.error if self.known else math.nan
 
     def above(self, bound: float) -> float:
         """Return the one-sided p-value for "the true value is at most `bound`": small where it lies above.
@@ -68,7 +68,7 @@ class Estimate:
             return 0.0 if bound < 0 else 1.0
         if self.error == 0:
             return 0.0 if self.value > bound else 1.0
-        return float(stats.t.sf((self.value - bound) / self.error, self.freedom))
+        return float(special.stdtr(self.freedom, (bound - self.value) / self.error))
 
     def below(self, bound: float) -> float:
         """Return the one-sided p-value for "the true value is at least `bound`"."""

@@ -35,7 +35,9 @@ def analyse(
     ] = None,
     claims: Annotated[
         list[str] | None,
-        typer.Option("--claims", metavar="FILE.toml", help='Claims to judge (may be repeated); by default "paper", the paper\'s.'),
+        typer.Option(
+            "--claims", metavar="FILE.toml", help='Claims to judge (may be repeated); by default "paper", the paper\'s.'
+        ),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
 ) -> None:

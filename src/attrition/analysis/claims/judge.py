@@ -10,6 +10,7 @@ price that five orders cannot pay.
 
 from __future__ import annotations
 
+import bisect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -118,11 +119,13 @@ def replicates_needed(claim: Claim, found: Estimate, threshold: float) -> str:
         return ""
     if now < 2:
         return "more replicates (orders or seeds)"
-    for number in range(now, MOST_REPLICATES + 1):
-        smaller = Estimate(
-            value=found.value, error=found.error * math.sqrt(now / number), freedom=max(found.freedom, number - 1.0)
-        )
-        if 2 * min(_tests(claim, smaller)) <= threshold:
-            return f"about {max(number, now + 1)} orders, if the difference is what it seems"
+
+    def decides(number: int) -> bool:
+        error, freedom = found.error * math.sqrt(now / number), max(found.freedom, number - 1.0)
+        return 2 * min(_tests(claim, Estimate(value=found.value, error=error, freedom=freedom))) <= threshold
+
+    if decides(MOST_REPLICATES):
+        number = bisect.bisect_left(range(now, MOST_REPLICATES), True, key=decides) + now
+        return f"about {max(number, now + 1)} orders, if the difference is what it seems"
     edge = [abs(found.value - end) for end in (low, high) if not math.isinf(end)]
     return f"more than {MOST_REPLICATES} orders: the value lies {min(edge):.2f} points from the claim's limit"
