@@ -120,8 +120,8 @@ def _refuse_different_languages(matrices: Sequence[RMatrix], files: Sequence[str
             if languages
         ]
         raise AttritionError(
-            f"{files[0]} and {file} have different languages: {'; '.join(lacking)}. Means over files need the same languages in "
-            "every file. Call `attrition metrics` once for each set of languages."
+            f"{files[0]} and {file} have different languages: {'; '.join(lacking)}. Means over files need the same languages "
+            "in every file. Call `attrition metrics` once for each set of languages."
         )
 
 
