@@ -91,3 +91,11 @@ def test_percent_are_noticed(tmp_path: Path, say: Say) -> None:
     path = tmp_path / "R.csv"
     path.write_text("trained,en\nen,80\n")
     assert "line 2, column 'en'" in say("metrics", path).err
+
+
+def test_metrics_of_two_methods_are_refused(results: Path, say: Say) -> None:
+    files = sorted(results.glob("runs/*/matrix.csv"))
+    said = say("metrics", *files)
+    assert said.code == 2
+    assert all(str(file) in said.words for file in files)
+    assert "once for each series" in said.words

@@ -28,10 +28,12 @@ CLASSES: dict[str, tuple[Any, Any]] = {
     "xlm-roberta": (transformers.XLMRobertaConfig, transformers.XLMRobertaModel),
     "electra": (transformers.ElectraConfig, transformers.ElectraModel),
     "deberta-v2": (transformers.DebertaV2Config, transformers.DebertaV2Model),
+    "distilbert": (transformers.DistilBertConfig, transformers.DistilBertModel),
     "camembert": (transformers.CamembertConfig, transformers.CamembertModel),
 }
 MORE: dict[str, dict[str, Any]] = {
     "electra": {"embedding_size": 8},
+    "distilbert": {"hidden_dim": 24},
     # As DeBERTa v3 has it: positions only relative, their keys from the same linear layers as the content's.
     "deberta-v2": {
         "relative_attention": True,

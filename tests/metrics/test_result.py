@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from attrition.matrix import RMatrix
-from attrition.metrics import Conventions, metrics_json
+from attrition.metrics import Conventions, metrics_json, metrics_of
 from attrition.names import AttritionError, UnknownNameError
 
 NAN = float("nan")
@@ -172,13 +172,24 @@ def test_means_over_fewer_terms_are_listed(tmp_path: Path) -> None:
     assert "fwt" not in {note["metric"] for note in found["partial"]}  # not measured at all: null says so
 
 
-def test_languages_never_trained_and_files_with_other_columns(tmp_path: Path) -> None:
+def test_languages_never_trained_and_matrices_with_other_columns() -> None:
     first = RMatrix(np.array([[0.5, 0.25, 0.75], [0.25, 0.5, 0.5]]), ("a", "b", "x"), (("a",), ("b",)))
     other = RMatrix.sequential("bc", [[0.5, 0.25], [0.25, 0.5]])
-    found = metrics_json(write(tmp_path, first, other))
+    found = metrics_of([first, other], files=["first", "other"])
     assert list(found["donor"]) == ["a", "b", "x", "c"]
     assert found["matrices"][0]["cft"] == pytest.approx((0.25 + 0.75) / 2)
     assert found["matrices"][0]["final_mean"] == pytest.approx(0.375)
     assert found["donor"]["x"] is None
     assert found["receiver"]["x"] == -0.25
     assert found["mft"]["x"] == [None] * 10
+
+
+def test_files_of_different_languages_are_refused(tmp_path: Path) -> None:
+    first, second = write(tmp_path, RMatrix.sequential("ab", [[0.5, 0.25], [0.5, 0.75]]), RMatrix.sequential("ac", np.eye(2)))
+    with pytest.raises(AttritionError) as error:
+        metrics_json([first, second])
+    assert f"{first} and {second} have different languages: {second} has no b; {first} has no c." in str(error.value)
+
+
+def test_the_sequence_of_columns_is_no_difference(tmp_path: Path) -> None:
+    metrics_json(write(tmp_path, RMatrix.sequential("ab", np.eye(2)), RMatrix.sequential("ba", np.eye(2))))

@@ -353,3 +353,37 @@ def test_half_written_folders_are_no_problem(folder: Path) -> None:
 
 def test_every_file_of_a_run_is_compared(whole: Path) -> None:
     assert {path.name for path in run_of(whole, "MONO").iterdir()} == {*FILES, "spec.json"}
+
+
+def test_metrics_that_are_newer_than_a_file_are_named_and_the_others_compared(folder: Path) -> None:
+    path = run_of(folder, "VANILLA") / "metrics.json"
+    numbers = json.loads(path.read_text())
+    older = {name: value for name, value in numbers.items() if name not in ("cbt", "fwt")}
+    path.write_text(json.dumps(older))
+    verdict = verify(folder, sample=0)
+    assert verdict.problems == ()
+    notes = check(verdict, "Numbers of runs").notes
+    assert [note.partition(",")[0] for note in notes] == ["metrics.json has no cbt", "metrics.json has no fwt"]
+    path.write_text(json.dumps({**older, "final_mean": 0.125}))
+    (problem,) = verify(folder, sample=0).problems
+    assert "says final_mean = 0.125" in problem.what
+
+
+@pytest.mark.parametrize("numbers", [{}, {"of the future": 1.0}])
+def test_a_file_without_any_metric_is_wrong(numbers: dict[str, float], folder: Path) -> None:
+    path = run_of(folder, "VANILLA") / "metrics.json"
+    path.write_text(json.dumps(numbers))
+    (problem,) = verify(folder, sample=0).problems
+    assert problem.file == path
+
+
+def test_without_stages_and_counts_the_metrics_are_compared_with_the_matrix(folder: Path) -> None:
+    for kind in ("stages", "evaluations"):
+        shutil.rmtree(folder / kind)
+    verdict = verify(folder)
+    assert verdict.problems == ()
+    assert not verdict.has_counts
+    assert "nothing else could be checked" in check(verdict, "Numbers of runs").notes[-1]
+    last_digit(run_of(folder, "VANILLA") / "metrics.json")
+    (problem,) = verify(folder).problems
+    assert "matrix.csv gives" in problem.what

@@ -210,12 +210,27 @@ def electra(tmp_path: Path, make_model: Any) -> Model:
         vocab_size=tokenizer.get_vocab_size(), embedding_size=8, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
         intermediate_size=24, max_position_embeddings=60, pad_token_id=1,
     )  # fmt: skip
+    return saved(transformers.ElectraModel, config, tmp_path, make_model().labels)
+
+
+@pytest.fixture
+def distilbert(tmp_path: Path, make_model: Any) -> Model:
+    """Other names of dropout than BERT's, and other probabilities of hidden states and attention."""
+    config = transformers.DistilBertConfig(
+        vocab_size=byte_tokenizer().get_vocab_size(), dim=16, n_layers=1, n_heads=2, hidden_dim=24,
+        max_position_embeddings=60, pad_token_id=1, dropout=0.2, attention_dropout=0.3,
+    )  # fmt: skip
+    return saved(transformers.DistilBertModel, config, tmp_path, make_model().labels)
+
+
+def saved(kind: Any, config: Any, folder: Path, labels: tuple[str, ...]) -> Model:
+    """A random encoder written to a folder and read back."""
     torch.manual_seed(0)
     with quiet_transformers():
-        transformers.ElectraModel(config).save_pretrained(tmp_path)
-    tokenizer.save(str(tmp_path / "tokenizer.json"))
-    pretrained = load_pretrained(f"hub:{tmp_path}")
-    return build_model(pretrained, whole_vocabulary(pretrained.vocabulary_size), make_model().labels)
+        kind(config).save_pretrained(folder)
+    byte_tokenizer().save(str(folder / "tokenizer.json"))
+    pretrained = load_pretrained(f"hub:{folder}")
+    return build_model(pretrained, whole_vocabulary(pretrained.vocabulary_size), labels)
 
 
 @pytest.mark.parametrize("trains", [Full(), LoRA(rank=4, dropout=0.1)], ids=["full", "lora"])
@@ -233,11 +248,28 @@ def test_a_dropout_that_would_have_no_effect_is_refused(electra: Model, make_enc
     def settings(dropout: float | None) -> TrainingSettings:
         return TrainingSettings(epochs=3, dropout=dropout)
 
-    with pytest.raises(AttritionError, match=r"training\.dropout = 0\.3 has no effect on 'hub:.*own configuration \(0\.1\)"):
+    with pytest.raises(AttritionError, match=r"training\.dropout = 0\.3 has no effect on 'hub:.*own configuration \(0\.1 on"):
         run([task("a", electra, Full(), encoded, encoded, settings(0.3))], electra)
     flats = {d: run([task("a", electra, Full(), encoded, encoded, settings(d))], electra)["a"].flat for d in (None, 0.1, 0.0)}
     assert torch.equal(flats[None], flats[0.1])
     assert not torch.equal(flats[None], flats[0.0])
+
+
+def test_distilbert_trains_with_the_dropout_of_its_configuration(distilbert: Model, make_encoded: Any) -> None:
+    encoded = make_encoded(8)
+    assert (distilbert.dropout, distilbert.attention_dropout) == (0.2, 0.3)
+    flats = {
+        dropout: run([task("a", distilbert, Full(), encoded, encoded, TrainingSettings(epochs=2, dropout=dropout))], distilbert)
+        for dropout in (None, 0.0)
+    }
+    assert not torch.equal(flats[None]["a"].flat, flats[0.0]["a"].flat)
+
+
+def test_the_message_says_the_dropout_that_distilbert_has(distilbert: Model, make_encoded: Any) -> None:
+    encoded = make_encoded(8)
+    settings = TrainingSettings(epochs=1, dropout=0.2)
+    with pytest.raises(AttritionError, match=r"own configuration \(0\.2 on hidden states, 0\.3 on attention\)"):
+        run([task("a", distilbert, Full(), encoded, encoded, settings)], distilbert)
 
 
 def test_a_module_of_its_own_is_not_compiled(electra: Model) -> None:

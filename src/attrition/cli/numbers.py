@@ -49,12 +49,15 @@ def metrics(
     A file has the header `trained,<locale>,...`, one row a stage (first column: what was trained, empty before training),
     scores from 0 to 1, an empty cell where nothing was measured. Several files are several orders.
 
-    [dim]attrition metrics runs/massive-small/runs/*/matrix.csv
+    Means over files need files of one method, model, corpus and set of languages; others are refused.
+
+    [dim]attrition metrics runs/massive-small/runs/vanilla--*/matrix.csv
     attrition metrics order1.csv order2.csv --json --set cbt=literal
     attrition metrics order1.csv order2.csv --group typology.csv[/]
     """
     from attrition.matrix import RMatrix
     from attrition.metrics import metrics_json
+    from attrition.results.pooling import refuse_different_series
 
     conventions = {}
     for each in settings or []:
@@ -62,6 +65,7 @@ def metrics(
         if not equals:
             raise AttritionError(f"--set {each!r} is not KEY=VALUE. Write for example --set cbt=literal")
         conventions[key.strip()] = value.strip()
+    refuse_different_series(files)
     result = metrics_json(files, settings=conventions)
     if groupings:
         matrices = [RMatrix.from_csv(path) for path in files]

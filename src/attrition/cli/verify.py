@@ -62,7 +62,7 @@ def _plain(verdict: Verdict) -> dict[str, object]:
         }
         for check in verdict.checks
     ]
-    return {"folder": str(verdict.folder), "whole": not verdict.problems, "checks": checks}
+    return {"folder": str(verdict.folder), "whole": not verdict.problems, "has_counts": verdict.has_counts, "checks": checks}
 
 
 def _show(verdict: Verdict) -> None:
@@ -81,7 +81,9 @@ def _show(verdict: Verdict) -> None:
     for problem in verdict.problems:
         file, what, remedy = (escape(str(part)) for part in (problem.file, problem.what, problem.remedy))
         out.print(f"[bold red]Wrong:[/] [bold]{file}[/] {what}. {remedy}", soft_wrap=True)
-    if not verdict.problems:
+    if not verdict.problems and not verdict.has_counts:
+        out.print("[green]Nothing is wrong in what could be checked[/], which is little: this folder holds no counts.")
+    elif not verdict.problems:
         out.print("[green]Nothing is wrong.[/]")
 
 

@@ -92,7 +92,7 @@ def metrics_json(paths: Iterable[str | Path], *, settings: Mapping[str, str] | N
         settings: conventions by name, such as `{"cbt": "literal"}`; see `Conventions`.
 
     Raises:
-        AttritionError: no file was given, one is malformed, or a setting is unknown.
+        AttritionError: no file was given, one is malformed, two have different languages, or a setting is unknown.
     """
     files = [paths] if isinstance(paths, str | Path) else list(paths)
     if not files:
@@ -100,7 +100,29 @@ def metrics_json(paths: Iterable[str | Path], *, settings: Mapping[str, str] | N
             "No matrix was given. Name one CSV file per order: header 'trained,<language>,...', a row per stage."
         )
     conventions = Conventions.of(settings)
-    return metrics_of([RMatrix.from_csv(path) for path in files], files=[str(path) for path in files], conventions=conventions)
+    matrices, names = [RMatrix.from_csv(path) for path in files], [str(path) for path in files]
+    _refuse_different_languages(matrices, names)
+    return metrics_of(matrices, files=names, conventions=conventions)
+
+
+def _refuse_different_languages(matrices: Sequence[RMatrix], files: Sequence[str]) -> None:
+    """Refuse files whose means would be over different sets of languages."""
+    first = set(matrices[0].languages)
+    for R, file in zip(matrices[1:], files[1:], strict=True):
+        if first == set(R.languages):
+            continue
+        lacking = [
+            f"{name} has no {', '.join(languages)}"
+            for name, languages in (
+                (file, [each for each in matrices[0].languages if each not in R.languages]),
+                (files[0], [each for each in R.languages if each not in first]),
+            )
+            if languages
+        ]
+        raise AttritionError(
+            f"{files[0]} and {file} have different languages: {'; '.join(lacking)}. Means over files need the same languages "
+            "in every file. Call `attrition metrics` once for each set of languages."
+        )
 
 
 def metrics_of(matrices: Sequence[RMatrix], *, files: Sequence[str], conventions: Conventions | None = None) -> dict[str, Any]:

@@ -140,6 +140,17 @@ class Series:
     kind: str
 
 
+def series_of(spec: Spec) -> Series:
+    """Return the series that a run with this specification belongs to."""
+    method, corpus = spec.method, spec.corpus
+    rank = method.trains.rank if method.trains.kind == "lora" else None
+    cuts = ", ".join(f"{language} {cut}" for language, cut in sorted(corpus.cuts.items()) if cut != "blanks")
+    name = f"{corpus.name} {corpus.revision}".strip()
+    # A study with several ranks names its methods by them, another's method of one rank is the same method.
+    method_name = method.name.removesuffix(f" r={rank}")
+    return Series(method_name, rank, spec.model.name, name, cuts, kind_of(method))
+
+
 @dataclass(frozen=True, kw_only=True)
 class Run:
     """A finished run.
@@ -163,13 +174,7 @@ class Run:
     @cached_property
     def series(self) -> Series:
         """The method, rank, model, corpus and cuts, without order and seed."""
-        method, corpus = self.spec.method, self.spec.corpus
-        rank = method.trains.rank if method.trains.kind == "lora" else None
-        cuts = ", ".join(f"{language} {cut}" for language, cut in sorted(corpus.cuts.items()) if cut != "blanks")
-        name = f"{corpus.name} {corpus.revision}".strip()
-        # A study with several ranks names its methods by them, another's method of one rank is the same method.
-        method_name = method.name.removesuffix(f" r={rank}")
-        return Series(method_name, rank, self.spec.model.name, name, cuts, kind_of(method))
+        return series_of(self.spec)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -232,6 +237,15 @@ def read_results(folder: Path, beside: Sequence[Path] = ()) -> Results:
         study_toml=read_text(study) if study.is_file() else "",
         environment=flat(_json(folder / "environment.json")) if (folder / "environment.json").is_file() else {},
     )
+
+
+def read_spec(path: Path) -> Spec:
+    """Return the specification in a run's `spec.json`.
+
+    Raises:
+        AttritionError: the file cannot be read, or is malformed.
+    """
+    return _spec(_json(path), path)
 
 
 def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

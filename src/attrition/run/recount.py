@@ -15,6 +15,7 @@ from pyarrow.lib import ArrowException
 
 from attrition.matrix import RMatrix
 from attrition.methods import Method, Stage
+from attrition.metrics import summary
 from attrition.names import AttritionError
 from attrition.run.keys import run_key
 from attrition.run.results import RunTables
@@ -40,8 +41,35 @@ class Difference:
     what: str
 
 
-def recount(store: Store, folder: Path) -> list[Difference]:
-    """What in a run's folder differs from the stored counts and histories; nothing when all is well.
+@dataclass(frozen=True)
+class Recount:
+    """How a run's files compare: what differs, and the metrics that `metrics.json` is too old to have."""
+
+    differences: tuple[Difference, ...] = ()
+    new_metrics: tuple[str, ...] = ()
+
+
+def has_counts(store: Store) -> bool:
+    """Return whether a results folder holds stages or evaluations, or a folder for them.
+
+    Published results often hold the tables only.
+    """
+    return any((store.folder / kind).is_dir() for kind in ("stages", "evaluations"))
+
+
+def recount_from_matrix(folder: Path) -> Recount:
+    """Return what in a run's `metrics.json` differs from its `matrix.csv`: all that can be compared without counts."""
+    try:
+        R = RMatrix.from_csv(folder / "matrix.csv")
+    except AttritionError as error:
+        return Recount((Difference(folder / "matrix.csv", f"is damaged ({str(error).rstrip('.')})"),))
+    path, expected = folder / "metrics.json", _nulls(summary(R))
+    what = _in_metrics(expected, path, source="matrix.csv gives")
+    return Recount((Difference(path, what),) if what else (), _new_metrics(expected, path))
+
+
+def recount(store: Store, folder: Path) -> Recount:
+    """Return what in a run's folder differs from the stored counts and histories; nothing when all is well.
 
     Args:
         store: of the results folder.
@@ -57,9 +85,9 @@ def recount(store: Store, folder: Path) -> list[Difference]:
         decides = run_key(run.method.name, run.order_name, run.order, run.seed, keys)
         languages = _columns(spec, folder, run.order)
     except _UNREADABLE as error:
-        return [Difference(folder / "spec.json", f"is missing or damaged ({type(error).__name__}: {error})")]
+        return Recount((Difference(folder / "spec.json", f"is missing or damaged ({type(error).__name__}: {error})"),))
     if decides != folder.name:
-        return [Difference(folder / "spec.json", f"describes the run {decides}, not that of its folder")]
+        return Recount((Difference(folder / "spec.json", f"describes the run {decides}, not that of its folder"),))
     evaluations = [
         store.load_evaluation(stage.get("evaluation") or _only_evaluation(store, key, languages))
         for stage, key in zip(spec["stages"], keys, strict=True)
@@ -69,7 +97,7 @@ def recount(store: Store, folder: Path) -> list[Difference]:
         before = store.load_evaluation(spec.get("before") or _only_evaluation(store, keys[0], languages, before=True))
     slots = TagTable.of(store.about("stages", keys[0])["labels"]).slot_names
     tables = RunTables.of(run, languages, slots, [store.load_history(key) for key in keys], evaluations, before)
-    return _differences(tables, folder)
+    return Recount(tuple(_differences(tables, folder)), _new_metrics(tables.metrics, folder / "metrics.json"))
 
 
 def _plan(spec: Mapping[str, Any]) -> RunPlan:
@@ -114,7 +142,7 @@ def _differences(tables: RunTables, folder: Path) -> list[Difference]:
         ("transfer.csv", _in_matrix(tables.transfer, folder / "transfer.csv")),
         ("scores.parquet", _in_frame(tables.scores, folder / "scores.parquet")),
         ("slots.parquet", _in_frame(tables.slots, folder / "slots.parquet")),
-        ("metrics.json", _in_numbers(tables.metrics, folder / "metrics.json")),
+        ("metrics.json", _in_metrics(tables.metrics, folder / "metrics.json")),
         ("times.json", _in_numbers(tables.times, folder / "times.json")),
         ("history.csv", _in_text(tables.history, folder / "history.csv")),
     ]
@@ -151,7 +179,27 @@ def _in_matrix(expected: RMatrix | None, path: Path) -> str | None:
     return what
 
 
-def _in_numbers(expected: Mapping[str, float | None], path: Path) -> str | None:
+def _nulls(metrics: Mapping[str, float]) -> dict[str, float | None]:
+    return {name: None if np.isnan(value) else value for name, value in metrics.items()}
+
+
+def _in_metrics(expected: Mapping[str, float | None], path: Path, source: str = "the counts give") -> str | None:
+    """What differs in the metrics that a file has; a run of an earlier version lacks those that were added since."""
+    new = _new_metrics(expected, path)
+    known = expected if len(new) == len(expected) else {name: each for name, each in expected.items() if name not in new}
+    return _in_numbers(known, path, source)
+
+
+def _new_metrics(expected: Mapping[str, float | None], path: Path) -> tuple[str, ...]:
+    """The metrics that a file lacks; none where it cannot be read."""
+    try:
+        there = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return ()
+    return tuple(name for name in expected if name not in there) if isinstance(there, dict) else ()
+
+
+def _in_numbers(expected: Mapping[str, float | None], path: Path, source: str = "the counts give") -> str | None:
     try:
         there = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -162,7 +210,7 @@ def _in_numbers(expected: Mapping[str, float | None], path: Path) -> str | None:
         return "names other numbers than there are"
     for name, value in expected.items():
         if there[name] != value or isinstance(there[name], bool):
-            return f"says {name} = {there[name]!r}, the counts give {value!r}"
+            return f"says {name} = {there[name]!r}, {source} {value!r}"
     return None
 
 

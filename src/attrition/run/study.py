@@ -10,6 +10,7 @@ from typing import Any
 from attrition.corpus.base import Split
 from attrition.corpus.dataset import content_key
 from attrition.corpus.encoded import Encoded
+from attrition.encoder.own_dropout import own_dropout
 from attrition.encoder.precision import Precision
 from attrition.encoder.pretrained import Pretrained
 from attrition.methods import LoRA, Method, Stage, Trains, plan
@@ -92,6 +93,9 @@ def plan_study(
     common: dict[str, Any] = {"model": pretrained.fingerprint, "labels": list(labels)}
     if precision != "float32":
         common["precision"] = precision
+    if not hasattr(pretrained.config, "hidden_dropout_prob"):
+        # Earlier versions read no dropout from these configurations, and their stages must not pass for stages of this one.
+        common["own_dropout"] = own_dropout(pretrained.config)
     runs: list[RunPlan] = []
     jobs: dict[str, Job] = {}
     for choice in study.methods:

@@ -14,7 +14,7 @@ import numpy as np
 
 from attrition.names import AttritionError
 from attrition.run.folder import EARLIER, is_results
-from attrition.run.recount import recount
+from attrition.run.recount import has_counts, recount, recount_from_matrix
 from attrition.run.rescore import CannotRescoreError, rescore
 from attrition.run.spec import read_study
 from attrition.run.store import KINDS, DamagedError, Kind, Store, StoredEvaluation
@@ -27,6 +27,7 @@ _REMEDY: Mapping[Kind, str] = {
 }
 _REWRITES = "The same `attrition run` writes this file anew from what is stored."
 _ASIDE = "The study that it was a run of writes it anew."
+_NO_COUNTS = "Copy the folder again from where it was published: without counts it cannot be told which of the two is wrong."
 _RESCORES = "Remove this folder: the same `attrition run` scores the stage anew."
 _ELSEWHERE = "Verify with the software and on the kind of machine that the note names: others round otherwise."
 
@@ -53,10 +54,11 @@ class Check:
 
 @dataclass(frozen=True)
 class Verdict:
-    """All checks of a folder."""
+    """All checks of a folder; without counts only `metrics.json` can be compared with `matrix.csv`."""
 
     folder: Path
     checks: tuple[Check, ...]
+    has_counts: bool = True
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -99,7 +101,7 @@ def verify(
         raise AttritionError(f"{folder} is not a results folder. Give the folder that `attrition run` wrote.")
     watcher, store = watcher or Watcher(), Store(folder)
     checks = [_settings(folder), *(_stored(store, kind, watcher) for kind in KINDS), _runs(store, watcher)]
-    return Verdict(folder, (*checks, _scored_again(store, sample, seed, watcher, pack)))
+    return Verdict(folder, (*checks, _scored_again(store, sample, seed, watcher, pack)), has_counts(store))
 
 
 def _settings(folder: Path) -> Check:
@@ -151,7 +153,8 @@ def _contradicts(evaluation: StoredEvaluation) -> str | None:
 
 def _runs(store: Store, watcher: Watcher) -> Check:
     """Every finished run's numbers against those that its counts give."""
-    count = _Count("Numbers of runs")
+    count, with_counts = _Count("Numbers of runs"), has_counts(store)
+    new_metrics: dict[str, int] = {}
     folders = [path for part in ("runs", EARLIER) for path in sorted((store.folder / part).glob("[!.]*")) if path.is_dir()]
     for folder in folders:
         watcher.reading(count.name, count.checked, len(folders))
@@ -160,16 +163,31 @@ def _runs(store: Store, watcher: Watcher) -> Check:
             continue
         count.checked += 1
         try:
-            differences = recount(store, folder)
+            found = recount(store, folder) if with_counts else recount_from_matrix(folder)
         except DamagedError as error:
             count.wrong(folder, f"cannot be compared: {error}", _REMEDY["stages"])
             continue
         except AttritionError as error:
             count.notes.append(f"{folder.name} was not compared: {error}")
             continue
-        for each in differences:
-            count.wrong(each.file, each.what, _REWRITES if folder.parent.name == "runs" else _ASIDE)
+        for each in found.differences:
+            count.wrong(each.file, each.what, _remedy(folder, with_counts))
+        for name in found.new_metrics:
+            new_metrics[name] = new_metrics.get(name, 0) + 1
+    for name, runs in new_metrics.items():
+        count.notes.append(f"metrics.json has no {name}, which is newer than it, in {runs} of {count.checked} runs")
+    if count.checked and not with_counts:
+        count.notes.append(
+            "this folder holds no counts, so metrics.json was compared with matrix.csv, and nothing else could be checked: "
+            "not matrix.csv itself, nor scores, history or times"
+        )
     return count.done()
+
+
+def _remedy(run: Path, with_counts: bool) -> str:
+    if not with_counts:
+        return _NO_COUNTS
+    return _REWRITES if run.parent.name == "runs" else _ASIDE
 
 
 def _scored_again(store: Store, sample: int, seed: int, watcher: Watcher, pack: Path | None) -> Check:
@@ -177,6 +195,8 @@ def _scored_again(store: Store, sample: int, seed: int, watcher: Watcher, pack: 
     count = _Count("Stages scored again")
     if sample < 1:
         return count.done("not asked for (--sample 0)")
+    if not store.keys("stages"):
+        return count.done("this folder holds no weights")
     try:
         for result, note in rescore(store, sample, seed, watcher, pack):
             count.checked += 1

@@ -15,6 +15,7 @@ from attrition.encoder import bert, lora
 from attrition.encoder.backbone import Backbone
 from attrition.encoder.bert import BertBackbone
 from attrition.encoder.layer import refuse_without_compiler
+from attrition.encoder.own_dropout import own_dropout
 from attrition.encoder.precision import Precision
 from attrition.encoder.pretrained import WORD_EMBEDDINGS, Pretrained
 from attrition.encoder.vocabulary import Vocabulary
@@ -123,6 +124,7 @@ def build_model(
         )
     else:
         backbone = WrappedBackbone(_module(config, vocabulary).to(device), precision)
+    hidden_dropout, attention_dropout = own_dropout(config)
     return Model(
         pretrained=pretrained,
         backbone=backbone,
@@ -131,8 +133,8 @@ def build_model(
         labels=labels,
         table=TagTable.of(labels),
         device=torch.device(device),
-        dropout=float(getattr(config, "hidden_dropout_prob", 0.0)),
-        attention_dropout=float(getattr(config, "attention_probs_dropout_prob", 0.0)),
+        dropout=hidden_dropout,
+        attention_dropout=attention_dropout,
     )
 
 

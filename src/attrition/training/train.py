@@ -137,7 +137,8 @@ def _refuse_dropout_without_effect(task: Task, model: Model) -> None:
     if given and not model.backbone.populations and (given, given) != (model.dropout, model.attention_dropout):
         raise AttritionError(
             f"training.dropout = {given} has no effect on {model.pretrained.name!r}: its architecture takes dropout from its "
-            f"own configuration ({model.dropout:g}). Leave training.dropout out, or set it to 0 to switch dropout off."
+            f"own configuration ({model.dropout:g} on hidden states, {model.attention_dropout:g} on attention). "
+            "Leave training.dropout out, or set it to 0 to switch dropout off."
         )
 
 

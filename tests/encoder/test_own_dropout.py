@@ -1,0 +1,32 @@
+"""Dropout as families of encoders call it, against the dropout layers that `transformers` builds of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from torch import nn
+
+from attrition.encoder.own_dropout import own_dropout
+
+
+@pytest.mark.parametrize(
+    ("kind", "hidden", "attention"),
+    [
+        ("bert", "hidden_dropout_prob", "attention_probs_dropout_prob"),
+        ("electra", "hidden_dropout_prob", "attention_probs_dropout_prob"),
+        ("deberta-v2", "hidden_dropout_prob", "attention_probs_dropout_prob"),
+        ("distilbert", "dropout", "attention_dropout"),
+    ],
+)
+def test_what_the_module_drops_is_what_is_read(kind: str, hidden: str, attention: str, make_encoder: Any) -> None:
+    module = make_encoder(kind, **{hidden: 0.25, attention: 0.375})
+    assert own_dropout(module.config) == (0.25, 0.375)
+    built = {layer.p for layer in module.modules() if isinstance(layer, nn.Dropout)}
+    assert 0.25 in built
+    assert built <= {0.25, 0.375}
+
+
+def test_dropout_of_classifiers_does_not_count(make_encoder: Any) -> None:
+    module = make_encoder("distilbert", dropout=0.0, attention_dropout=0.0, seq_classif_dropout=0.5, qa_dropout=0.5)
+    assert own_dropout(module.config) == (0.0, 0.0)

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from attrition.names import AttritionError
+from attrition.results.pooling import refuse_different_series
+
+
+def _matrices(study: Path, beginning: str) -> list[Path]:
+    return sorted(study.glob(f"runs/{beginning}*/matrix.csv"))
+
+
+def test_orders_of_one_series_are_averaged(study: Path) -> None:
+    files = _matrices(study, "vanilla")
+    assert len(files) == 2
+    refuse_different_series(files)
+
+
+def test_two_methods_are_refused_by_name(study: Path) -> None:
+    vanilla, lora = _matrices(study, "vanilla")[0], _matrices(study, "shared")[0]
+    with pytest.raises(AttritionError, match="different series") as error:
+        refuse_different_series([vanilla, lora])
+    said = str(error.value)
+    assert str(vanilla) in said
+    assert str(lora) in said
+    assert "method VANILLA and SHARED LoRA; rank none and 32" in said
+
+
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        ({"model": "tiny:other"}, "model tiny:fake and tiny:other"),
+        ({"corpus": "massive"}, "corpus phrasebook 1 and massive 1"),
+        ({"cuts": {"th-TH": "graphemes"}}, "cuts none and th-TH graphemes"),
+    ],
+)
+def test_other_settings_are_refused(other: dict[str, object], difference: str, simulate: ModuleType, tmp_path: Path) -> None:
+    order = ["en-US", "de-DE"]
+    first = simulate.write_run(tmp_path / "a", simulate.METHODS["VANILLA"], "x", order)
+    second = simulate.write_run(tmp_path / "b", simulate.METHODS["VANILLA"], "x", order, **other)
+    with pytest.raises(AttritionError, match=difference):
+        refuse_different_series([first / "matrix.csv", second / "matrix.csv"])
+
+
+def test_a_file_by_itself_may_be_of_any_series(study: Path, tmp_path: Path) -> None:
+    copy = shutil.copy(_matrices(study, "shared")[0], tmp_path / "R.csv")
+    refuse_different_series([copy, *_matrices(study, "vanilla")])
