@@ -305,3 +305,37 @@ def test_export_writes_over_nothing(results: Path, runs: dict[str, str], say: Sa
     (tmp_path / "mine.txt").touch()
     said = say("export", results, f"{runs['VANILLA']}:en-US", tmp_path)
     assert (said.code, "is there already" in said.words) == (2, True)
+
+
+# Some of the runs, some of the time
+
+
+def test_only_some_runs(write_study: Write, say: Say, tmp_path: Path) -> None:
+    path, out = write_study(), tmp_path / "out"
+    said = say("run", path, "--only", "mine [red]/*", "--dry-run")
+    assert "1 runs" in said.out
+    assert "VANILLA" not in said.out
+    said = say("run", path, "--out", out, "--no-report", "--only", "MINE [red]")
+    assert said.code == 0
+    assert [json.loads(each.read_text())["name"] for each in out.glob("runs/*/spec.json")] == ["mine [red]"]
+    said = say("run", path, "--only", "mime [red]/as-listed/s0", "--out", out)
+    assert said.code == 2
+    assert "Did you mean 'mine [red]/as-listed/s0'? Known: VANILLA/as-listed/s0, mine [red]/as-listed/s0." in said.words
+
+
+def test_a_time_limit(write_study: Write, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, out = write_study(methods=["VANILLA"]), tmp_path / "out"
+    with monkeypatch.context() as patch:
+        patch.setattr("attrition.cli.studies.seconds_of", lambda _: 0.0)
+        said = say("run", path, "--out", out, "--for", "1s")
+    assert said.code == 0
+    assert "The time is up. Finished: 0 of 1 runs. Kept: 0 of 2 stages, and what was in training" in said.words
+    assert say("run", path, "--out", out, "--for", "2h", "--no-report").code == 0
+    assert len(list(out.glob("runs/*/matrix.csv"))) == 1
+
+
+@pytest.mark.parametrize("text", ["50", "m", "", "1h 30m", "-5m", "0s", "1.5h", "90x"])
+def test_what_is_no_time(text: str, write_study: Write, say: Say) -> None:
+    said = say("run", write_study(), f"--for={text}")
+    assert said.code == 2
+    assert f"--for {text!r} is not a time. Write for example 50m, 2h, 90s or 1h30m." in said.words

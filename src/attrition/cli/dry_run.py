@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table
 
 from attrition.cli.console import out
+from attrition.cli.durations import in_words
 from attrition.cli.progress import TerminalWatcher
 from attrition.corpus.cache import cache_folder
 from attrition.run.estimate import EFFICIENCY, estimate
 from attrition.run.prepare import prepare
-from attrition.run.side_by_side import in_words
+from attrition.run.select import select_runs
+from attrition.run.side_by_side import in_words as side_by_side
 from attrition.run.spec import Study
 from attrition.run.store import Store
 
 
-def show_plan(study: Study, folder: Path, pack: Path | None = None) -> None:
+def show_plan(study: Study, folder: Path, pack: Path | None = None, only: Sequence[str] = ()) -> None:
     """Print runs, stages, sharing and an estimate of time, memory and disk; stages that lie in `folder` cost nothing.
 
-    With `pack`, corpus and encoder are read from there.
+    With `pack`, corpus and encoder are read from there. `only` selects runs.
     """
     with TerminalWatcher() as watcher:
         prepared = prepare(study, watcher, cache_folder(), pack)
+    prepared = dataclasses.replace(prepared, plan=select_runs(prepared.plan, only))
     plan = prepared.plan
     table = Table(
         title=f"{escape(study.name)}: {len(plan.runs)} runs",
@@ -63,11 +68,11 @@ def show_plan(study: Study, folder: Path, pack: Path | None = None) -> None:
         f"{prepared.vocabulary.full_size:,} sub-tokens in use."
     )
     out.print(prepared.scored_on.statement)
-    if said := in_words(prepared):
+    if said := side_by_side(prepared):
         out.print(said, soft_wrap=True, highlight=False)
     cost = estimate(prepared, stored, scored)
     out.print(
-        f"About [bold]{_duration(cost.seconds)}[/] on this machine, {cost.memory_bytes / 1e9:.1f} GB of memory for parameters, "
+        f"About [bold]{in_words(cost.seconds)}[/] on this machine, {cost.memory_bytes / 1e9:.1f} GB of memory for parameters, "
         f"{cost.disk_bytes / 1e9:.1f} GB of disk."
     )
     out.print(
@@ -75,11 +80,3 @@ def show_plan(study: Study, folder: Path, pack: Path | None = None) -> None:
         f"just measured ({cost.operations_a_second / 1e9:,.0f} billion operations a second), and that no learner stops early.",
         style="dim",
     )
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 90:
-        return f"{seconds:.0f} seconds"
-    if seconds < 5400:
-        return f"{seconds / 60:.0f} minutes"
-    return f"{seconds / 3600:.1f} hours"

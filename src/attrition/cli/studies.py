@@ -12,6 +12,7 @@ import typer
 from rich.markup import escape
 
 from attrition.cli.console import out, tell
+from attrition.cli.durations import seconds_of
 from attrition.cli.numbers import Groupings
 
 if TYPE_CHECKING:
@@ -20,6 +21,23 @@ if TYPE_CHECKING:
 Changes = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, as training.epochs=3 (TOML values; may be repeated)."),
+]
+
+
+Only = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        metavar="RUN",
+        help="Train these runs only: METHOD/ORDER/sSEED, a method's name, or a run's key; * and ? stand for any characters "
+        "(may be repeated).",
+    ),
+]
+Limit = Annotated[
+    str | None,
+    typer.Option(
+        "--for", metavar="TIME", help="Stop in time, as 50m, 2h, 90s or 1h30m; the same command goes on from there later."
+    ),
 ]
 
 
@@ -58,17 +76,23 @@ def run(
         Path | None, typer.Option("--out", "-o", help="Folder for the results; by default runs/<study name>.")
     ] = None,
     changes: Changes = None,
+    only: Only = None,
+    limit: Limit = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show runs, stages and cost; train nothing.")] = False,
     no_report: Annotated[bool, typer.Option("--no-report", help="Show the results, but draw no report.")] = False,
 ) -> None:
     """Run a study, or go on with one that was interrupted.
 
+    Runs are trained one after another in the order of the study: methods, then orders, then seeds.
+
     [dim]attrition run studies/massive-small.toml
     attrition run studies/massive-small.toml --dry-run
     attrition run studies/massive-small.toml --set corpus.sizes.train=500 --set 'methods=["VANILLA"]'
+    attrition run studies/massive-small.toml --only VANILLA --only 'shared lora/*/s0' --for 50m
     attrition run pack --out runs/packed[/]
     """
-    _run(study, folder, changes or [], dry_run=dry_run, with_report=not no_report)
+    seconds = None if limit is None else seconds_of(limit)
+    _run(study, folder, changes or [], only or [], seconds, dry_run=dry_run, with_report=not no_report)
 
 
 def report(
@@ -88,7 +112,16 @@ def report(
     _report(folder, beside or [], groupings or [])
 
 
-def _run(path: Path, folder: Path | None, changes: list[str], *, dry_run: bool = False, with_report: bool = True) -> None:
+def _run(
+    path: Path,
+    folder: Path | None,
+    changes: list[str],
+    only: Sequence[str] = (),
+    seconds: float | None = None,
+    *,
+    dry_run: bool = False,
+    with_report: bool = True,
+) -> None:
     from attrition.run.spec import read_study
 
     pack = path if path.is_dir() else None
@@ -97,17 +130,20 @@ def _run(path: Path, folder: Path | None, changes: list[str], *, dry_run: bool =
     from attrition.cli.progress import TerminalWatcher
     from attrition.run.engine import run_study
     from attrition.run.keys import slug
-    from attrition.run.stop import Stopped
+    from attrition.run.stop import Stopped, TimeUp
 
     folder = folder or Path("runs") / slug(study.name)
     if dry_run:
         from attrition.cli.dry_run import show_plan
 
-        show_plan(study, folder, pack)
+        show_plan(study, folder, pack, only)
         return
     try:
         with TerminalWatcher() as watcher:
-            run_study(study, folder, watcher, pack)
+            run_study(study, folder, watcher, pack, only=only, seconds=seconds)
+    except TimeUp as stopped:
+        tell(f"\n[bold]The time is up.[/] {escape(stopped.kept)}")
+        return
     except Stopped as stopped:
         tell(f"\n[bold]Stopped.[/] {escape(stopped.kept)}")
         sys.exit(stopped.exit_code)

@@ -21,17 +21,19 @@ from attrition.names import AttritionError
 from attrition.run.checkpoints import CheckpointKeeper, Resumable, find_resumable, population_key, states_of
 from attrition.run.environment import deterministic, environment
 from attrition.run.estimate import refuse_too_large
-from attrition.run.evaluation import reusable
+from attrition.run.evaluation import ScoredOn, reusable
 from attrition.run.folder import EARLIER, in_precision_of, locked, put_aside, refuse_other_study
 from attrition.run.keys import evaluation_key
+from attrition.run.pace import Pace
 from attrition.run.prepare import Prepared, num_threads, prepare
 from attrition.run.restore import restored
 from attrition.run.results import has_before, write_run
+from attrition.run.select import select_runs
 from attrition.run.side_by_side import crew, in_words
 from attrition.run.spec import Study, resolved
-from attrition.run.stop import Stopped, StopRequests
+from attrition.run.stop import Stopped, StopRequests, TimeUp
 from attrition.run.store import KEPT, DamagedError, Store, StoredEvaluation, StoredHistory, numpy_tensors
-from attrition.run.study import Job, RunPlan
+from attrition.run.study import Job, RunPlan, StudyPlan
 from attrition.run.watcher import Watcher
 from attrition.training.clock import Clock, Shares
 from attrition.training.memory import Room
@@ -40,27 +42,45 @@ from attrition.training.predict import evaluate_each
 from attrition.training.score import Counts
 from attrition.training.train import Finished, Task, train_population
 
+NAMED = 6
+"""So many finished runs are named at most when the time is up."""
 
-def run_study(study: Study, folder: str | Path, watcher: Watcher | None = None, pack: Path | None = None) -> Path:
+
+def run_study(
+    study: Study,
+    folder: str | Path,
+    watcher: Watcher | None = None,
+    pack: Path | None = None,
+    *,
+    only: Sequence[str] = (),
+    seconds: float | None = None,
+) -> Path:
     """Run or resume a study in `folder`; stages that lie there already are not trained again.
 
-    In the main thread, ctrl-C or SIGTERM stop it between two steps; a second one stops it at once.
+    In the main thread, ctrl-C or SIGTERM stop it between two steps; a second one stops it at once. Runs are trained one after
+    another in the order of the study, so that what is finished is a result; learners that train side by side may be of
+    several runs.
 
     Args:
         study: as read from its file, or by `attrition.run.pack.open_pack`.
         folder: for the results.
         watcher: told how far the study is.
         pack: where the study was packed, if corpus and encoder are to come from there.
+        only: the runs to train, as `attrition.run.select.select_runs` takes them; all if empty.
+        seconds: the time limit. A stage is not begun if it would take longer than what is left, judged by similar stages
+            before it; the first one always is. What is in training at the limit is kept as at ctrl-C.
 
     Raises:
         AttritionError: the study does not fit what is there, or another process is at work in the folder.
-        Stopped: it was asked to stop, and did (a `KeyboardInterrupt`).
+        Stopped: it was asked to stop, and did (a `KeyboardInterrupt`); `TimeUp`, where it was the time limit.
     """
+    requests = StopRequests(seconds)
     watcher, folder = watcher or Watcher(), Path(folder)
     torch.set_num_threads(num_threads(study.machine.threads))
     with locked(folder), deterministic(study.machine.deterministic):
         refuse_other_study(folder, study.name)
-        prepared = prepare(in_precision_of(folder, study), watcher, cache_folder(), pack)
+        whole = prepare(in_precision_of(folder, study), watcher, cache_folder(), pack)
+        prepared = dataclasses.replace(whole, plan=select_runs(whole.plan, only))
         if study.model.precision == "auto" and prepared.study.model.precision != "float32":
             watcher.noted(
                 f"Matrix products in {prepared.study.model.precision}, which this machine is faster at; the rest in float32. "
@@ -74,11 +94,11 @@ def run_study(study: Study, folder: str | Path, watcher: Watcher | None = None, 
         if said := in_words(prepared):
             watcher.noted(said)
         try:
-            with writing(folder), StopRequests() as requests:
+            with writing(folder), requests:
                 # In this sequence: a study.toml alone would be taken for the user's own.
                 write_whole(folder / "environment.json", json.dumps(environment(prepared.device), indent=1) + "\n")
                 write_whole(folder / "study.toml", tomli_w.dumps(resolved(prepared.study)))
-                _Engine(prepared, Store(folder), watcher, requests).run()
+                _Engine(prepared, whole.plan, Store(folder), watcher, requests).run()
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise AttritionError(
                 "There is not enough memory for this study, not even for one learner and one utterance at a time. "
@@ -88,10 +108,11 @@ def run_study(study: Study, folder: str | Path, watcher: Watcher | None = None, 
 
 
 class _Engine:
-    """One study at work."""
+    """One study at work: the runs of `prepared.plan`, which are all of the study's `whole` plan or some."""
 
-    def __init__(self, prepared: Prepared, store: Store, watcher: Watcher, requests: StopRequests) -> None:
+    def __init__(self, prepared: Prepared, whole: StudyPlan, store: Store, watcher: Watcher, requests: StopRequests) -> None:
         self._prepared, self._store, self._watcher, self._requests = prepared, store, watcher, requests
+        self._whole, self._pace, self._has_begun = whole, Pace(), False
         self._study = prepared.study
         self._model: Model = prepared.model
         self._made_with = environment(prepared.device)
@@ -106,37 +127,74 @@ class _Engine:
         """
         try:
             self._run()
+        except TimeUp:
+            raise TimeUp(f"{self._finished()} {self._kept()}") from None
         except Stopped as stopped:
             raise Stopped(stopped.number, self._kept()) from None
 
     def _run(self) -> None:
-        jobs = self._prepared.plan.jobs
+        jobs, selected = self._whole.jobs, self._prepared.plan.jobs
         self._store.clean()
         self._discard_damaged()
-        if aside := put_aside(self._store.folder, {run.key for run in self._prepared.plan.runs}):
+        if aside := put_aside(self._store.folder, {run.key for run in self._whole.runs}):
             self._watcher.warned(
                 f"{len(aside)} runs in {self._store.folder} are not of this study as it is now. They were moved to "
                 f"{self._store.folder / EARLIER}; their stages are kept."
             )
-        begun = find_resumable(self._store, jobs, self._model, self._most, self._watcher.warned)
-        pending = {key: job for key, job in jobs.items() if not self._store.has("stages", key)}
-        work = sum(self._passes(job) for job in jobs.values())
+        pending = {key: job for key, job in selected.items() if not self._store.has("stages", key)}
+        found = find_resumable(self._store, jobs, self._model, self._most, self._watcher.warned)
+        begun = [each for each in found if any(job.key in pending for job in each.learners)]
+        place = {key: number for number, key in enumerate(jobs)}
+        begun.sort(key=lambda each: min(place[job.key] for job in each.learners), reverse=True)
+        # Learners that began together go on together, also those of runs that were not selected.
+        beside = {job.key: job for each in begun for job in each.learners if not self._store.has("stages", job.key)}
+        pending |= beside
+        work = sum(self._passes(job) for job in {**selected, **beside}.values())
         left = sum(self._passes(job) for job in pending.values()) - sum(self._done(each, pending) for each in begun)
         self._watcher.planned(self._prepared.plan, work, work - left)
+        if self._requests.limited:
+            passes = {key: self._passes(job) for key, job in jobs.items()}
+            self._pace.look_back(self._store, list(jobs.values()), passes, self._scored_on)
         self._write_complete_runs()
         while pending:
             ready = [job for job in pending.values() if job.parent not in pending]
             assert ready, "stages wait for each other"
-            for finished, shares in self._train(begun.pop() if begun else self._crew(ready), pending):
+            together = begun.pop() if begun else self._crew(ready)
+            self._begin(None if isinstance(together, Resumable) else self._seconds(together))
+            for finished, shares in self._train(together, pending):
                 job = jobs[finished.task.name]
                 if job.key not in pending:
                     continue  # it was stored after the last checkpoint, and the others needed it beside them
-                self._save(job, finished, shares.take())
+                spent = shares.take()
+                self._save(job, finished, spent)
+                self._pace.trained(job, self._passes(job), sum(spent.values()))
                 del pending[job.key]
                 self._watcher.finished(job, self._passes(job) - len(finished.history) * len(finished.task.train))
                 self._evaluation(job)
                 self._write_complete_runs()
                 shares.take()  # nobody's: it was not spent on training
+
+    def _begin(self, seconds: float | None) -> None:
+        """Stop before something that takes so many seconds, if it would end after the time limit.
+
+        The first is always begun: a study of long stages would otherwise never go on.
+        """
+        if self._has_begun:
+            self._requests.check_time_for(seconds)
+        self._has_begun = True
+
+    @property
+    def _scored_on(self) -> ScoredOn:
+        return self._prepared.scored_on
+
+    def _seconds(self, crew: Sequence[Job]) -> float | None:
+        """How long it takes to train and to score a crew; None where that is not known."""
+        training = [self._pace.training(job, self._passes(job)) for job in crew]
+        known = [each for each in training if each is not None]
+        if not known:
+            return None
+        scored = sum(len(self._scored_on.sets[language]) for job in crew for language in self._scored_on.of(job))
+        return sum(known) * len(training) / len(known) + (self._pace.scoring(scored) or 0.0)
 
     def _discard_damaged(self) -> None:
         for job in self._prepared.plan.jobs.values():
@@ -200,6 +258,12 @@ class _Engine:
         steps = zip(begun.learners, begun.steps, strict=True)
         return sum(self._task(job).utterances_after(step) for job, step in steps if job.key in pending)
 
+    def _finished(self) -> str:
+        runs = self._prepared.plan.runs
+        names = [run.label for run in runs if run.key in self._written]
+        listed = f": {', '.join(names[:NAMED])}{', ...' if len(names) > NAMED else ''}" if names else ""
+        return f"Finished: {len(names)} of {len(runs)} runs{listed}."
+
     def _kept(self) -> str:
         jobs = self._prepared.plan.jobs
         stored = sum(self._store.has("stages", key) for key in jobs)
@@ -238,7 +302,7 @@ class _Engine:
 
     def _evaluation(self, job: Job, *, before: bool = False) -> StoredEvaluation:
         """The scores of a stage's model, or of the untrained one before it, from the store or made now."""
-        scored_on = self._prepared.scored_on
+        scored_on = self._scored_on
         tests = scored_on.of(job, before=before)
         key = evaluation_key(job.key, tests, before=before)
         if self._store.has("evaluations", key):
@@ -251,10 +315,13 @@ class _Engine:
         counts, seconds, together = dict(there.counts), there.seconds, there.together
         if missing:
             self._watcher.scoring("before training" if before else job.label)
-            clock = Clock()
+            clock, size = Clock(), sum(len(scored_on.sets[language]) for language in missing)
+            self._begin(self._pace.scoring(size))
             with clock.measure("evaluation"):
                 counts |= self._scored(job, {language: scored_on.sets[language] for language in missing}, before=before)
-            seconds, together = seconds + clock.seconds()["evaluation"], (*together, missing)
+            took = clock.seconds()["evaluation"]
+            self._pace.scored(size, took)
+            seconds, together = seconds + took, (*together, missing)
         drawn_from = {language: scored_on.drawn_from[language] for language in tests if language in scored_on.drawn_from}
         evaluation = StoredEvaluation({language: counts[language] for language in tests}, seconds, drawn_from)
         about = {"stage": job.key, "before": before, "tests": tests, "together": together, "made_with": self._made_with}
@@ -276,7 +343,7 @@ class _Engine:
     def _write(self, run: RunPlan) -> None:
         histories = [self._store.load_history(job.key) for job in run.jobs]
         evaluations = [self._evaluation(job) for job in run.jobs]
-        before = self._evaluation(run.jobs[0], before=True) if has_before(run, self._prepared.scored_on) else None
+        before = self._evaluation(run.jobs[0], before=True) if has_before(run, self._scored_on) else None
         made_with = [self._store.about("stages", job.key).get("made_with", {}) for job in run.jobs]
         for warning in write_run(self._store.folder, run, self._prepared, histories, evaluations, before, made_with):
             self._watcher.warned(warning)

@@ -58,6 +58,11 @@ class RunPlan:
         """The run's method."""
         return self.choice.method
 
+    @property
+    def label(self) -> str:
+        """Return the run's name for people: "METHOD/ORDER/sSEED"."""
+        return f"{self.method.name}/{self.order_name}/s{self.seed}"
+
 
 @dataclass(frozen=True)
 class StudyPlan:
