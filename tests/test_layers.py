@@ -53,7 +53,7 @@ def test_imports_go_one_way(path: Path) -> None:
         assert module.split(".")[0] in allowed or module in allowed, f"{layer} must not import attrition.{module}"
 
 
-@pytest.mark.parametrize("module", ["attrition", "attrition.metrics", "attrition.analysis.words", "attrition.report.page"])
+@pytest.mark.parametrize("module", ["attrition", "attrition.metrics", "attrition.analysis.words", "attrition.paper.report"])
 def test_reading_results_needs_no_torch(module: str) -> None:
     code = f"import {module}, sys; assert not {{'torch', 'transformers'}} & set(sys.modules), 'torch was imported'"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from attrition.methods import METHODS, Full, LoRA, Method
     from attrition.names import AttritionError
     from attrition.orders import order
-    from attrition.report.page import make_report
+    from attrition.paper.report import make_report
     from attrition.results.read import read_results
     from attrition.run.engine import run_study
     from attrition.run.spec import Study, build_study, read_study
@@ -38,7 +38,7 @@ _HOMES = {
     "RMatrix": "matrix",
     "Study": "run.spec",
     "build_study": "run.spec",
-    "make_report": "report.page",
+    "make_report": "paper.report",
     "order": "orders",
     "read_results": "results.read",
     "read_study": "run.spec",

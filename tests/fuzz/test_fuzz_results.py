@@ -10,7 +10,9 @@ from types import ModuleType
 import pytest
 
 from attrition.metrics import summary
+from attrition.paper.report import paper_chapters
 from attrition.report import page
+from attrition.report.chapters import languages_chapter
 from attrition.report.latex import to_latex
 from attrition.report.terminal import terminal_matrix, terminal_metrics
 from attrition.results.read import read_results
@@ -52,7 +54,7 @@ def test_results_folders(
         if random.randrange(SHOWN) == 0 or not shown:
             shown += 1
             figures, tables = page.standard_figures(results), page.standard_tables(results)
-            text = page.render(results, figures, tables, page.paper_chapters(results))
+            text = page.render(results, figures, tables, [languages_chapter(results), *paper_chapters(results)])
             text.encode()
             for table in tables:
                 assert (table.to_markdown() + to_latex(table) + table.to_csv()).encode()

@@ -8,8 +8,10 @@ from types import ModuleType
 
 import pytest
 
+from attrition.paper.report import paper_chapters
+from attrition.report.chapters import languages_chapter
 from attrition.report.latex import PACKAGES, latex_text, to_latex
-from attrition.report.page import paper_chapters, standard_tables
+from attrition.report.page import standard_tables
 from attrition.report.tables import Cell, Column, Number, Table
 from attrition.results.read import read_results
 
@@ -87,7 +89,8 @@ def test_every_table_of_a_study_compiles_and_fits_the_page(simulate: ModuleType,
     order = ["nb-NO", "ta-IN", "th-TH"]
     simulate.write_run(study, simulate.METHODS["VANILLA"], "paper-4", order, generated=False)
     results = read_results(study)
-    tables = [*standard_tables(results), *(each for part in paper_chapters(results) for each in (*part.tables, *part.files))]
+    chapters = (languages_chapter(results), *paper_chapters(results))
+    tables = [*standard_tables(results), *(each for part in chapters for each in (*part.tables, *part.files))]
     assert {"table1", "table2", "table3", "claims", "metrics"} <= {each.name for each in tables}
     log = compiled(tables, tmp_path)
     assert "Overfull" not in log, [line for line in log.splitlines() if "Overfull" in line]

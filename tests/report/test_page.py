@@ -9,10 +9,10 @@ from types import ModuleType
 
 import pytest
 
+from attrition.paper.report import make_report, paper_chapters
+from attrition.report.chapters import languages_chapter
 from attrition.report.page import (
-    make_report,
     page_data,
-    paper_chapters,
     render,
     script_json,
     standard_figures,
@@ -25,7 +25,8 @@ EVIL = "</script><script>alert(1)</script>"
 
 def page_of(study: Path) -> str:
     results = read_results(study)
-    return render(results, standard_figures(results), standard_tables(results), paper_chapters(results))
+    chapters = [chapter for chapter in (languages_chapter(results), *paper_chapters(results)) if not chapter.is_empty]
+    return render(results, standard_figures(results), standard_tables(results), chapters)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from attrition.matrix import RMatrix
 from attrition.methods import METHODS, Full
 from attrition.metrics import summary
 from attrition.names import AttritionError
-from attrition.report.page import make_report
+from attrition.paper.report import make_report
 from attrition.run.engine import decay_left, run_study
 from attrition.run.prepare import Prepared
 from attrition.run.results import warnings_of

@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 import pytest
 import vl_convert
 
-from attrition.report.page import make_report
+from attrition.paper.report import make_report
 from attrition.run.engine import run_study
 from attrition.run.spec import build_study
 from attrition.run.watcher import Watcher

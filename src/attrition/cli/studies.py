@@ -184,7 +184,7 @@ def _show(folder: Path) -> None:
 
 def _report(folder: Path, beside: Sequence[Path] = (), groupings: Sequence[str] = ()) -> None:
     from attrition.cli.console import counting
-    from attrition.report.page import make_report
+    from attrition.paper.report import make_report
 
     with counting("Drawing the report") as progress:
         page = make_report(

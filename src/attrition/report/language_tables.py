@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from attrition.analysis.evidence import from_results
 from attrition.analysis.groups import MEASURES, GroupEstimate, by_group, trained_of
 from attrition.analysis.pairwise import DonorsAndReceivers, Ranked, donors_and_receivers
 from attrition.analysis.position import position_adjusted
@@ -14,10 +15,9 @@ from attrition.languages import LANGUAGES, grouping
 from attrition.matrix import RMatrix
 from attrition.metrics import composition, receiver, shift_fixed, shift_growing
 from attrition.metrics.several import PerLanguage, languages_of
-from attrition.report.claims import Evidence
 from attrition.report.figures import language_name
 from attrition.report.tables import Cell, Column, Number, Table
-from attrition.results.read import Results
+from attrition.results.read import Results, Run
 
 SHOWN_GROUPINGS = MappingProxyType({"latin": "", "vitality": "vitality: "})
 """Groupings of few groups, for the page, and what stands before the names of their groups."""
@@ -45,7 +45,7 @@ SHOWN_MEASURES = ("final", "change", "shift_fixed", "mft", "mbt")
 
 def language_tables(results: Results) -> tuple[tuple[Table, ...], tuple[Table, ...]]:
     """Tables to show (languages, groups) and tables for files only (every group, every pair); none without sequential runs."""
-    runs = Evidence(results).sequential()
+    runs = _sequential(results)
     if not runs or runs[0].matrix.num_stages < 2:
         return (), ()
     matrices = [run.matrix for run in runs]
@@ -59,6 +59,12 @@ def language_tables(results: Results) -> tuple[tuple[Table, ...], tuple[Table, .
     shown = _groups_table("groups", "Groups of languages", matrices, SHOWN_GROUPINGS, SHOWN_MEASURES, which)
     every = _groups_table("groups-all", "Every group and measure", matrices, GROUPINGS, tuple(MEASURES), which)
     return (languages, shown), (every, pairs)
+
+
+def _sequential(results: Results) -> tuple[Run, ...]:
+    """The runs that verdicts on languages rest on."""
+    chosen = {id(each.matrix) for each in from_results(results).sequential()}
+    return tuple(run for run in results.runs if id(run.matrix) in chosen)
 
 
 def grouping_tables(results: Results, groupings: Sequence[str]) -> tuple[Table, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
 from importlib import metadata, resources
 from pathlib import Path
@@ -16,16 +15,12 @@ import vl_convert
 from markupsafe import Markup
 
 from attrition.names import AttritionError
-from attrition.report.claims import Claim, claims_table
+from attrition.report.chapters import Chapter, Chapters, languages_chapter, no_chapters
 from attrition.report.curves import progress, time_spent, training_curves
 from attrition.report.export import FIGURE_KINDS, TABLE_KINDS, write_figures, write_tables
 from attrition.report.figures import Figure, plain
 from attrition.report.heat_maps import heat_maps, transfer_maps
-from attrition.report.language_tables import grouping_tables, language_tables
 from attrition.report.locales import unbroken_locales
-from attrition.report.paper_claims import paper_claims
-from attrition.report.paper_figures import paper_figures, series_choices
-from attrition.report.paper_tables import paper_tables
 from attrition.report.summaries import metric_columns, metrics_by_run, metrics_by_series, run_words, times_table
 from attrition.report.tables import Table
 from attrition.results.read import Results, Run, read_results
@@ -34,35 +29,23 @@ Progress = Callable[[int, int, str], None]
 """Called with what is done, what there is in all, and what is next."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Chapter:
-    """A part of the page: claims, then tables, then figures with a choice of series.
-
-    `undecided` are claims by what the study lacks for them; `files` are tables that are written but not shown.
-    """
-
-    anchor: str
-    title: str
-    text: str = ""
-    claims: tuple[Claim, ...] = ()
-    undecided: tuple[tuple[str, tuple[Claim, ...]], ...] = ()
-    tables: tuple[Table, ...] = ()
-    figures: tuple[Figure, ...] = ()
-    series: tuple[tuple[str, str], ...] = ()
-    files: tuple[Table, ...] = ()
-
-
 def make_report(
-    folder: Path, *, beside: Sequence[Path] = (), groupings: Sequence[str] = (), progress: Progress | None = None
+    folder: Path,
+    *,
+    beside: Sequence[Path] = (),
+    groupings: Sequence[str] = (),
+    chapters: Chapters = no_chapters,
+    progress: Progress | None = None,
 ) -> Path:
-    """Writes `<folder>/report/`: index.html, figures/ and tables/; returns the path of the page.
+    """Write `<folder>/report/` (index.html, figures/, tables/) and return the path of the page.
 
     The page needs nothing but itself: it opens without a network, and the folder may be moved.
 
     Args:
         folder: a study's results folder, as `attrition run` writes it.
         beside: results folders whose runs are shown beside this study's, such as those of another model.
-        groupings: what else languages are to be compared by, each as `attrition.languages.grouping` takes it.
+        groupings: what else languages are compared by, each as `attrition.languages.grouping` takes it.
+        chapters: what the page has beyond that; empty ones are left out.
         progress: called before each file with (done, total, name).
 
     Raises:
@@ -71,15 +54,15 @@ def make_report(
     results = read_results(folder, beside)
     figures = standard_figures(results)
     tables = standard_tables(results)
-    chapters = paper_chapters(results, groupings)
+    every = [chapter for chapter in (languages_chapter(results, groupings), *chapters(results)) if not chapter.is_empty]
     report = folder / "report"
-    page = render(results, figures, tables, chapters)
+    page = render(results, figures, tables, every)
     try:
         report.mkdir(exist_ok=True)
         (report / "index.html").write_text(page, encoding="utf-8")
-        every_table = [*tables, *(table for chapter in chapters for table in (*chapter.tables, *chapter.files))]
+        every_table = [*tables, *(table for chapter in every for table in (*chapter.tables, *chapter.files))]
         write_tables(every_table, report / "tables")
-        write_figures([*figures, *(figure for chapter in chapters for figure in chapter.figures)], report / "figures", progress)
+        write_figures([*figures, *(figure for chapter in every for figure in chapter.figures)], report / "figures", progress)
     except OSError as error:
         raise AttritionError(f"{report}: the report cannot be written: {error.strerror or error}.") from error
     return report / "index.html"
@@ -94,57 +77,6 @@ def standard_tables(results: Results) -> tuple[Table, ...]:
     """The tables that every study has; each run by itself only where series have several."""
     by_run = (metrics_by_run(results),) if len(results.series) < len(results.runs) else ()
     return (metrics_by_series(results), *by_run, times_table(results))
-
-
-def paper_chapters(results: Results, groupings: Sequence[str] = ()) -> tuple[Chapter, ...]:
-    """This study beside the paper: its claims, its tables, its figures; whatever the study has the runs for.
-
-    Args:
-        results: of the study.
-        groupings: what else languages are to be compared by.
-    """
-    beside = Chapter(
-        anchor="paper",
-        title="Beside the paper",
-        text="Tables 1 to 3 and Figures 3 to 6 of the paper, from this study. Its Figure 2 is the F1 over the sequence, its "
-        "Figure 7 is R, both above.",
-        tables=paper_tables(results),
-        figures=paper_figures(results),
-        series=tuple(series_choices(results)),
-    )
-    claims = paper_claims(results)
-    verdicts = Chapter(
-        anchor="claims",
-        title="The paper's claims",
-        text="Each claim of its sections 4 and 5, as a difference that would decide it, in points of F1. It is supported or "
-        "contradicted where the 95% bootstrap intervals over languages and over runs (orders and seeds) lie on one side of 0; "
-        "with few runs the latter is little more than their range. Each interval stands for itself: none is corrected for "
-        "the number of claims.",
-        claims=tuple(claim for claim in claims if claim.lacks_nothing),
-        undecided=_undecided(claims),
-        files=(claims_table(claims),),
-    )
-    shown, files = language_tables(results)
-    languages = Chapter(
-        anchor="languages",
-        title="Languages",
-        text="Who gives and who takes. D[a, b] is the change of F1 on b when a is trained; a donor's strength is its mean "
-        "over b, a receiver's its mean over a. What a stage did to the languages learned before is also shown adjusted for its "
-        "position: late stages have more to forget.",
-        tables=(*shown, *grouping_tables(results, groupings)),
-        files=files,
-    )
-    chapters = (languages, beside, verdicts)
-    return tuple(chapter for chapter in chapters if chapter.tables or chapter.figures or chapter is verdicts)
-
-
-def _undecided(claims: Sequence[Claim]) -> tuple[tuple[str, tuple[Claim, ...]], ...]:
-    """The claims for which the study lacks data, by what is lacking."""
-    found: dict[str, list[Claim]] = {}
-    for claim in claims:
-        if not claim.lacks_nothing:
-            found.setdefault(claim.words, []).append(claim)
-    return tuple((words, tuple(lacking)) for words, lacking in found.items())
 
 
 def render(results: Results, figures: Sequence[Figure], tables: Sequence[Table], chapters: Sequence[Chapter]) -> str:

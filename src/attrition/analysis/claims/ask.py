@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from attrition.analysis.claims.curves import learned_gap, own_gain
 from attrition.analysis.claims.form import Claim, Languages, Runs
 from attrition.analysis.evidence import (
     FEWEST_ORDERS,
@@ -189,7 +190,9 @@ def swing(R: RMatrix) -> float:
     return float(P_S.max() - P_S.min())
 
 
-CURVES: dict[str, Callable[[RMatrix], float]] = {"fall": fall, "swing": swing}
+CURVES: dict[str, Callable[[RMatrix], float]] = {
+    "fall": fall, "swing": swing, "learned_gap": learned_gap, "own_gain": own_gain,
+}  # fmt: skip
 
 
 def _curve(curve: Callable[[RMatrix], float], runs: Sequence[RunEvidence], other: Sequence[RunEvidence] | None) -> Found:
@@ -205,26 +208,29 @@ def _curve(curve: Callable[[RMatrix], float], runs: Sequence[RunEvidence], other
 # Pairs
 
 
-def _groups(locale: str) -> tuple[str, str]:
-    """Branch and script; a language that the table lacks shares them with none."""
+def _groups(locale: str) -> tuple[str, str, str]:
+    """Branch, script, and family; a language that the table lacks shares them with none."""
     if locale not in LANGUAGES:
-        return f"({locale})", f"({locale})"
-    return LANGUAGES[locale].branch.split(" (")[0], LANGUAGES[locale].script
+        return (f"({locale})",) * 3
+    return LANGUAGES[locale].branch.split(" (")[0], LANGUAGES[locale].script, LANGUAGES[locale].family
 
 
 def _pair_masks(kind: str, R: RMatrix) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """The pairs of a kind, and those that they are held against, each (L, L)."""
-    branches = np.array([_groups(language)[0] for language in R.languages])
-    scripts = np.array([_groups(language)[1] for language in R.languages])
+    branches, scripts, families = np.array([_groups(language) for language in R.languages]).T
     different = ~np.eye(len(R.languages), dtype=bool)
     branch = (branches[:, None] == branches[None, :]) & different
     script = (scripts[:, None] == scripts[None, :]) & different
+    family = (families[:, None] == families[None, :]) & ~branch & different
     romance = branch & (branches == "Romance")[:, None]
     near = np.abs(R.stage_L[:, None] - R.stage_L[None, :]) <= NEAR * R.num_stages
     return {
         "same branch": (branch, ~branch & different),
         "same script": (script, ~script & different),
         "same script, other branch": (script & ~branch, ~script & ~branch & different),
+        "same branch, other script": (branch & ~script, ~script & ~branch & different),
+        "same family, other branch": (family, ~family & ~branch & different),
+        "same family and script, other branch": (family & script, family & ~script),
         "Romance": (romance, ~romance & different),
         "Romance, near": (romance & near, romance & ~near),
         "Romance, far": (romance & ~near, ~romance & different),

@@ -26,10 +26,13 @@ from attrition.languages import LANGUAGES, SOURCES
 from attrition.names import AttritionError, look_up, nearest
 from attrition.reading import parse_toml, read_text
 
-CURVES = ("fall", "swing")
-"""Quantities of a whole run: the fall of P from its height to the end, and the range of P."""
+CURVES = ("fall", "swing", "learned_gap", "own_gain")
+"""Quantities of a whole run: the fall of P from its height to the end, the range of P, learned minus to come, own stages."""
 
-PAIR_KINDS = ("same branch", "same script", "same script, other branch", "Romance", "Romance, near", "Romance, far")
+PAIR_KINDS = (
+    "same branch", "same script", "same script, other branch", "same branch, other script", "same family, other branch",
+    "same family and script, other branch", "Romance", "Romance, near", "Romance, far",
+)  # fmt: skip
 """Kinds of pairs (trained, changed) that D is averaged over."""
 
 CONDITIONS = ("late", "after own family")
@@ -170,7 +173,7 @@ class Claim(_Part):
     @property
     def equivalence(self) -> bool:
         """Whether the claim says that a difference is small."""
-        return self.expect == "within" and self.low < 0 < self.high
+        return self.expect == "within" and -math.inf < self.low < 0 < self.high < math.inf
 
 
 def read_claims(path: str | Path) -> tuple[Claim, ...]:

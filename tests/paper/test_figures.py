@@ -8,8 +8,8 @@ import pytest
 import vl_convert
 
 from attrition.metrics import mbt, shift_fixed, shift_growing
+from attrition.paper.figures import paper_figures, series_choices
 from attrition.report.figures import Figure
-from attrition.report.paper_figures import paper_figures, series_choices
 from attrition.results.read import read_results
 
 

@@ -6,7 +6,7 @@ from types import ModuleType
 
 import pytest
 
-from attrition.report.paper_tables import paper_tables, printed, table_1, table_2, table_3
+from attrition.paper.tables import paper_tables, printed, table_1, table_2, table_3
 from attrition.report.tables import Number, Table
 from attrition.results.read import read_results
 

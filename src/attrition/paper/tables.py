@@ -32,7 +32,7 @@ def printed(name: str) -> tuple[dict[str, str], ...]:
     >>> printed("table2")[0]["cbt"]
     '-0.08'
     """
-    text = resources.files("attrition.report").joinpath("data", f"{name}.csv").read_text(encoding="utf-8")
+    text = resources.files("attrition.paper").joinpath("data", f"{name}.csv").read_text(encoding="utf-8")
     return tuple(csv.DictReader(io.StringIO(text)))
 
 

@@ -1,0 +1,31 @@
+"""Numbers of a whole run that claims ask for, beside the fall and the swing of P."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from attrition.matrix import RMatrix
+from attrition.metrics.means import mean_measured
+from attrition.metrics.several import changes_SL
+
+
+def learned_gap(R: RMatrix) -> float:
+    """Return the mean score on languages learned minus that on languages to come, over all stages; NaN where one is missing.
+
+    >>> learned_gap(RMatrix.sequential("ab", [[.5, .25], [.375, .75]]))  # (.5 + .375 + .75) / 3 - .25
+    0.29166...
+    """
+    learned_SL = R.learned_SL
+    one = mean_measured(np.where(learned_SL, R.scores_SL, np.nan))
+    return float(one - mean_measured(np.where(learned_SL, np.nan, R.scores_SL)))
+
+
+def own_gain(R: RMatrix) -> float:
+    """Return what a stage changed on the language that it trained, averaged over the stages after the first.
+
+    >>> own_gain(RMatrix.sequential("ab", [[.5, .25], [.375, .75]]))
+    0.5
+    """
+    trained_L = (R.stage_L > 0) & (R.stage_L < R.num_stages)
+    gained_SL = changes_SL(R, from_before=False)
+    return float(mean_measured(gained_SL[R.stage_L[trained_L], np.flatnonzero(trained_L)]))

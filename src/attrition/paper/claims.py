@@ -1,0 +1,19 @@
+"""The claims of the paper, sentence by sentence, as `claims.toml` holds them."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+
+from attrition.analysis.claims.form import Claim, parse_claims
+
+
+@cache
+def paper_claims() -> tuple[Claim, ...]:
+    """Return every claim of sections 4 to 5.4 and of appendix A that the scores of runs can test.
+
+    >>> sorted({claim.section for claim in paper_claims()})
+    ['4', '5.1', '5.2', '5.3', '5.4', 'A.1', 'A.2']
+    """
+    text = resources.files("attrition.paper").joinpath("claims.toml").read_text(encoding="utf-8")
+    return parse_claims(text, "attrition/paper/claims.toml")

@@ -1,0 +1,55 @@
+"""The report of a study, with this study beside the paper."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from attrition.analysis.claims import judge_all
+from attrition.analysis.evidence import from_results
+from attrition.paper.claims import paper_claims
+from attrition.paper.figures import paper_figures, series_choices
+from attrition.paper.tables import paper_tables
+from attrition.report import page
+from attrition.report.chapters import Chapter
+from attrition.report.verdicts import claims_chapter
+from attrition.results.read import Results
+
+
+def paper_chapters(results: Results) -> tuple[Chapter, ...]:
+    """Return the chapters on the paper: its tables and figures from this study's runs, and the verdicts on its claims."""
+    beside = Chapter(
+        anchor="paper",
+        title="Beside the paper",
+        text="Tables 1 to 3 and Figures 3 to 6 of the paper, from this study. Its Figure 2 is the F1 over the sequence, its "
+        "Figure 7 is R, both above.",
+        tables=paper_tables(results),
+        figures=paper_figures(results),
+        series=tuple(series_choices(results)),
+    )
+    verdicts = claims_chapter(
+        judge_all(paper_claims(), from_results(results)),
+        anchor="claims",
+        title="The paper's claims",
+        text="Each claim of sections 4 and 5 and appendix A is one difference, in points of F1.",
+    )
+    return beside, verdicts
+
+
+def make_report(
+    folder: Path, *, beside: Sequence[Path] = (), groupings: Sequence[str] = (), progress: page.Progress | None = None
+) -> Path:
+    """Write `<folder>/report/` (index.html, figures/, tables/) and return the path of the page.
+
+    The page needs nothing but itself: it opens without a network, and the folder may be moved.
+
+    Args:
+        folder: a study's results folder, as `attrition run` writes it.
+        beside: results folders whose runs are shown beside this study's, such as those of another model.
+        groupings: what else languages are compared by, each as `attrition.languages.grouping` takes it.
+        progress: called before each file with (done, total, name).
+
+    Raises:
+        AttritionError: there is no finished run, a result file or grouping is malformed, or the report cannot be written.
+    """
+    return page.make_report(folder, beside=beside, groupings=groupings, chapters=paper_chapters, progress=progress)

@@ -1,0 +1,64 @@
+"""The parts of the page between the metrics and the training curves, and the one on languages, which every study has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from attrition.analysis.claims import Judged
+from attrition.report.figures import Figure
+from attrition.report.language_tables import grouping_tables, language_tables
+from attrition.report.tables import Table
+from attrition.results.read import Results
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chapter:
+    """A part of the page: claims, then tables, then figures with a choice of series.
+
+    `verdicts` are judged claims by heading; `needs` are the claims that could not be asked, by what they need.
+    `files` are tables that are written but not shown.
+    """
+
+    anchor: str
+    title: str
+    text: str = ""
+    verdicts: tuple[tuple[str, tuple[Judged, ...]], ...] = ()
+    needs: tuple[tuple[str, tuple[Judged, ...]], ...] = ()
+    tables: tuple[Table, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    series: tuple[tuple[str, str], ...] = ()
+    files: tuple[Table, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to show."""
+        return not (self.tables or self.figures or self.verdicts or self.needs)
+
+
+Chapters = Callable[[Results], Sequence[Chapter]]
+"""What a study's results are shown beside: a paper's tables, figures, and claims, say."""
+
+
+def no_chapters(_: Results) -> tuple[Chapter, ...]:
+    """Return nothing: the page has only what every study has."""
+    return ()
+
+
+def languages_chapter(results: Results, groupings: Sequence[str] = ()) -> Chapter:
+    """Return the chapter on languages as donors and receivers, and on groups of languages.
+
+    Args:
+        results: of the study.
+        groupings: what else languages are compared by, each as `attrition.languages.grouping` takes it.
+    """
+    shown, files = language_tables(results)
+    return Chapter(
+        anchor="languages",
+        title="Languages",
+        text="Who gives and who takes. D[a, b] is the change of F1 on b when a is trained; a donor's strength is its mean "
+        "over b, a receiver's its mean over a. What a stage did to the languages learned before is also shown adjusted for its "
+        "position: late stages have more to forget.",
+        tables=(*shown, *grouping_tables(results, groupings)),
+        files=files,
+    )

@@ -1,0 +1,73 @@
+"""The verdicts on a list of claims, as a chapter of the page and as a table."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from attrition.analysis.claims import Judged
+from attrition.analysis.claims.ask import Needs
+from attrition.report.chapters import Chapter
+from attrition.report.tables import Cell, Column, Number, Table
+
+HEADINGS = {
+    "supported": "Supported",
+    "contradicted": "Contradicted",
+    "equivalent": "Supported as a small difference",
+    "undecided": "Undecided",
+}
+"""The verdicts in the order in which they are shown, and their headings."""
+
+TEXT = (
+    "Nothing that depends on the order of languages gets a verdict from fewer than five orders. "
+    "The false discovery rate is 5% over all claims that could be asked: on average at most 5% of the verdicts are wrong. "
+    'An undecided claim says "about N orders": so many would decide it if the difference is what it seems now.'
+)
+
+
+def claims_chapter(judged: Sequence[Judged], *, anchor: str, title: str, text: str = "") -> Chapter:
+    """Return the chapter: claims by verdict, then those that could not be asked, by what they need.
+
+    Args:
+        judged: the claims with their verdicts.
+        anchor: of the chapter on the page, and the name of the table's files.
+        title: of the chapter.
+        text: stands before the three sentences that explain the verdicts.
+    """
+    by_verdict = ((heading, tuple(each for each in judged if each.verdict == name)) for name, heading in HEADINGS.items())
+    needs: dict[str, list[Judged]] = {}
+    for each in judged:
+        if each.verdict == "needs":
+            needs.setdefault(each.words(), []).append(each)
+    most_first = sorted(needs.items(), key=lambda item: -len(item[1]))
+    return Chapter(
+        anchor=anchor,
+        title=title,
+        text=f"{text} {TEXT}".strip(),
+        verdicts=tuple((heading, found) for heading, found in by_verdict if found),
+        needs=tuple((words, tuple(found)) for words, found in most_first),
+        files=(claims_table(judged, name=anchor, title=title),),
+    )
+
+
+def claims_table(judged: Sequence[Judged], *, name: str, title: str) -> Table:
+    """Return every claim with its verdict, its value and interval in points, both p-values, and its evidence in words."""
+    rows: list[tuple[Cell, ...]] = []
+    for each in judged:
+        found = each.found
+        numbers = (math.nan,) * 3 if isinstance(found, Needs) else (found.value, found.low, found.high)
+        cells = (*numbers, each.p, each.p_adjusted)
+        claim = each.claim
+        rows.append(
+            (claim.section, claim.id, claim.statement, each.verdict, *(Number(value=value) for value in cells), each.words())
+        )
+    columns = (
+        *(Column(title=head) for head in ("Section", "Id", "Claim", "Verdict")),
+        Column(title="Difference", digits=2, signed=True),
+        Column(title="95%, low", digits=2, signed=True),
+        Column(title="95%, high", digits=2, signed=True),
+        Column(title="p", digits=4),
+        Column(title="p, adjusted", digits=4),
+        Column(title="Evidence"),
+    )
+    return Table(name=name, title=title, columns=columns, rows=tuple(rows))
