@@ -110,6 +110,10 @@ def world(name: str, languages: Sequence[str], seed: int) -> World:
     elif name == "unequal noise":
         parts["noise_L"] = np.exp(random.normal(0, 0.7, number))
         parts["own_sd"] = 3.0
+    elif name == "destructive":
+        parts["donor_L"] = np.where([language in ("zh-CN", "ja-JP", "zh-TW") for language in languages], -4.0, 0.0)
+    elif name == "Latin keeps":
+        parts["receiver_L"] = np.array([0.3 if LANGUAGES[language].latin else -0.3 for language in languages])
     elif name != "nothing":
         raise AssertionError(f"no world is called {name!r}")
     return World(**parts)  # type: ignore[arg-type]
@@ -118,5 +122,12 @@ def world(name: str, languages: Sequence[str], seed: int) -> World:
 NULL_WORLDS = ("nothing", "position", "composition", "unequal noise")
 """Worlds in which no language, script, family or pair transfers otherwise than another."""
 
-WORLDS = (*NULL_WORLDS, "donors", "receivers", "pairs by script")
+WORLDS = (*NULL_WORLDS, "donors", "receivers", "pairs by script", "destructive", "Latin keeps")
 """Every world."""
+
+TRUE_WORLDS = {
+    "destructive": ("4-zh-cost", "5.1-cjk-cost", "5.1-ja-cost", "5.1-cjk-shift"),
+    "Latin keeps": ("5.2-latin-receiver", "5.2-latin-kept", "5.2-latin-mbt"),
+    "pairs by script": ("5.2-same-script", "5.3-script-across"),
+}
+"""Claims of the paper that are true in a world."""
