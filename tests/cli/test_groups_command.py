@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 
-from attrition.analysis.groups import MEASURES, by_group
+from attrition.analysis.groups import by_group
+from attrition.analysis.quantities import QUANTITIES
 from attrition.matrix import RMatrix
+from attrition.metrics import nulls_for_nan
 
 Say = Callable[..., Any]
 Write = Callable[..., Path]
@@ -40,10 +42,10 @@ def test_groups_in_json(files: list[Path], say: Say) -> None:
     assert groups["west"]["final"]["mean"] == pytest.approx((0.75 + 0.5) / 2)
     assert (groups["east"]["final"]["mean"], groups["east"]["final"]["over_languages"]) == (0.625, [None, None])
     for each in by_group([RMatrix.from_csv(path) for path in files], GROUPS):
-        entry = groups[each.group][each.measure]
-        assert (entry["mean"], entry["num_languages"]) == (each.mean, each.num_languages)
-        assert entry["over_orders"] == [each.over_orders.low, each.over_orders.high]
-    assert list(groups["west"]) == list(MEASURES)
+        entry = groups[each.group][each.quantity]
+        assert (entry["mean"], entry["num_languages"]) == (nulls_for_nan(each.mean), each.num_languages)
+        assert entry["over_orders"] == nulls_for_nan([each.over_orders.low, each.over_orders.high])
+    assert list(groups["west"]) == list(QUANTITIES)
     assert found["conventions"]["statements"][-1].startswith("groups holds")
     assert "groups" not in json.loads(say("metrics", *files, "--json").out)
 
@@ -94,9 +96,9 @@ def test_groups_in_the_report(results: Path, say: Say, tmp_path: Path, monkeypat
     with (results / "report" / "tables" / "groups-1.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     vanilla = [RMatrix.from_csv(path) for path in results.glob("runs/vanilla*/matrix.csv")]
-    (isolating,) = by_group(vanilla, {"en-US": "analytic", "zh-CN": "<i>isolating"}, measures=["final"])[:1]
+    (isolating,) = by_group(vanilla, {"en-US": "analytic", "zh-CN": "<i>isolating"}, quantities=["final"])[:1]
     (row,) = (
-        row for row in rows if (row["Method"], row["Group"], row["Measure"]) == ("VANILLA", "<i>isolating", "Mean R, last row")
+        row for row in rows if (row["Method"], row["Group"], row["Quantity"]) == ("VANILLA", "<i>isolating", "Mean R, last row")
     )
     assert float(row["Mean"]) == pytest.approx(isolating.mean)
     assert {row["Method"] for row in rows} == {"VANILLA", "mine [red]"}

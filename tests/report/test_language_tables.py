@@ -53,8 +53,8 @@ def test_languages_stand_as_donors_and_receivers_with_their_ranks(results: Resul
 
 def test_groups_have_intervals_over_languages_and_over_orders(results: Results, tables: dict[str, Table]) -> None:
     matrices = [run.matrix for run in results.runs if run.spec.name == "VANILLA"]
-    found = {(row["Group"], row["Measure"]): row for row in rows(tables["groups"])}
-    (latin, _) = by_group(matrices, grouping("latin", matrices[0].languages), measures=["final"])
+    found = {(row["Group"], row["Quantity"]): row for row in rows(tables["groups"])}
+    (latin, _) = by_group(matrices, grouping("latin", matrices[0].languages), quantities=["final"])
     row = found["Latin", "Mean R, last row"]
     assert value(row["Mean"]) == latin.mean
     assert value(row["95% over languages, low"]) == latin.over_languages.low

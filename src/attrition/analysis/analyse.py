@@ -15,7 +15,7 @@ import numpy as np
 from attrition.analysis.claims.ask import Needs
 from attrition.analysis.claims.form import Claim
 from attrition.analysis.claims.judge import RATE, Judged, judge_all
-from attrition.analysis.drivers import Covariate, Drivers, fit_drivers
+from attrition.analysis.drivers import Covariate, Drivers
 from attrition.analysis.evidence import FEWEST_ORDERS, Evidence, Replicates, RunEvidence, distinct, replicates
 from attrition.analysis.intervals import Estimate
 from attrition.analysis.moderation import per_language

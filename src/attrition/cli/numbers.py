@@ -29,8 +29,8 @@ Groupings = Annotated[
 ]
 
 _OF_GROUPS = (
-    "groups holds means over a group's languages of each one's mean over files, with 95% bootstrap intervals over languages "
-    "and over files; there shifts are gains, and mft and mbt changes of P, means over hops, whatever the settings."
+    "groups holds means over a group's languages of each one's mean over files, with 95% intervals (Student's t) over "
+    "languages and over files; there shifts are gains, and mft and mbt changes of P, means over hops, whatever the settings."
 )
 
 
@@ -89,7 +89,7 @@ def _by_group(matrices: list[RMatrix], by: str) -> dict[str, Any]:
 
 
 def _show_groups(by: str, groups: dict[str, Any]) -> None:
-    from attrition.analysis.groups import MEASURES
+    from attrition.analysis.quantities import QUANTITIES
 
     title = f"By {escape(by)}: mean [95% over languages] [95% over orders]"
     table = Table(box=None, pad_edge=False, header_style="bold", title=title, title_justify="left")
@@ -97,7 +97,7 @@ def _show_groups(by: str, groups: dict[str, Any]) -> None:
     table.add_column("", justify="right")
     shown = ("final", "shift_growing", "shift_fixed", "mft", "mbt")
     for name in shown:
-        table.add_column(MEASURES[name].title)
+        table.add_column(QUANTITIES[name].title)
     for group, measures in groups.items():
         cells = [
             " ".join((_number(each["mean"]), *map(_interval, (each["over_languages"], each["over_orders"]))))

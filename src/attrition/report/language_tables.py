@@ -8,9 +8,10 @@ from pathlib import Path
 from types import MappingProxyType
 
 from attrition.analysis.evidence import from_results
-from attrition.analysis.groups import MEASURES, GroupEstimate, by_group, trained_of
+from attrition.analysis.groups import GroupEstimate, by_group, trained_of
 from attrition.analysis.pairwise import DonorsAndReceivers, Ranked, donors_and_receivers
 from attrition.analysis.position import position_adjusted
+from attrition.analysis.quantities import QUANTITIES
 from attrition.languages import LANGUAGES, grouping
 from attrition.matrix import RMatrix
 from attrition.metrics import composition, receiver, shift_fixed, shift_growing
@@ -25,11 +26,11 @@ SHOWN_GROUPINGS = MappingProxyType({"latin": "", "vitality": "vitality: "})
 GROUPINGS = MappingProxyType({**SHOWN_GROUPINGS, "script": "script: ", "family": "family: ", "branch": "branch: "})
 """All groupings, for the file."""
 
-GROUPING_MEASURES = ("final", "change", "shift_growing", "shift_fixed", "mft", "mbt")
+GROUPING_MEASURES = ("final", "kept", "shift_growing", "shift_fixed", "mft", "mbt")
 """What is shown of each group of a grouping that was asked for."""
 
 _GROUP_COLUMNS = (
-    *(Column(title="Group"), Column(title="Measure"), Column(title="Languages", digits=0)),
+    *(Column(title="Group"), Column(title="Quantity"), Column(title="Languages", digits=0)),
     Column(title="Mean", times=100, digits=2),
     *(
         Column(title=f"95% over {over}, {end}", group=f"95% over {over}", short=end, times=100, digits=2)
@@ -37,9 +38,9 @@ _GROUP_COLUMNS = (
         for end in ("low", "high")
     ),
 )
-_GROUP_CAPTION = "In points; bootstrap intervals, – where there are fewer than two to draw from."
+_GROUP_CAPTION = "In points; 95% intervals by Student's t, – where there are fewer than two."
 
-SHOWN_MEASURES = ("final", "change", "shift_fixed", "mft", "mbt")
+SHOWN_MEASURES = ("final", "kept", "shift_fixed", "mft", "mbt")
 """What the page shows of each group; the file has every measure."""
 
 
@@ -57,7 +58,7 @@ def language_tables(results: Results) -> tuple[tuple[Table, ...], tuple[Table, .
     if not set(languages_of(matrices)) <= set(LANGUAGES):
         return (languages,), (pairs,)
     shown = _groups_table("groups", "Groups of languages", matrices, SHOWN_GROUPINGS, SHOWN_MEASURES, which)
-    every = _groups_table("groups-all", "Every group and measure", matrices, GROUPINGS, tuple(MEASURES), which)
+    every = _groups_table("groups-all", "Every group and measure", matrices, GROUPINGS, tuple(QUANTITIES), which)
     return (languages, shown), (every, pairs)
 
 
@@ -80,7 +81,7 @@ def _grouping_table(results: Results, by: str, number: int) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for series, runs in results.series.items():
         matrices = [run.matrix for run in runs]
-        estimates = by_group(matrices, grouping(by, trained_of(matrices)), measures=GROUPING_MEASURES)
+        estimates = by_group(matrices, grouping(by, trained_of(matrices)), quantities=GROUPING_MEASURES)
         label = results.series_labels[series]
         rows += [(label, each.group, *_group_row(each)) for each in estimates if not math.isnan(each.mean)]
     columns = (Column(title="Method"), *_GROUP_COLUMNS)
@@ -158,7 +159,7 @@ def _groups_table(
     """Each group and measure: the mean and its intervals over languages and over orders."""
     rows: list[tuple[Cell, ...]] = []
     for by, before in groupings.items():
-        estimates = by_group(matrices, grouping(by, languages_of(matrices)), measures=measures)
+        estimates = by_group(matrices, grouping(by, languages_of(matrices)), quantities=measures)
         rows += [(before + estimate.group, *_group_row(estimate)) for estimate in estimates]
     caption = f"{which} {_GROUP_CAPTION}"
     return Table(name=name, title=title, columns=_GROUP_COLUMNS, rows=tuple(rows), caption=caption)
@@ -167,7 +168,7 @@ def _groups_table(
 def _group_row(estimate: GroupEstimate) -> tuple[Cell, ...]:
     intervals = (estimate.over_languages, estimate.over_orders)
     return (
-        MEASURES[estimate.measure].title,
+        QUANTITIES[estimate.quantity].title,
         Number(value=estimate.num_languages),
         Number(value=estimate.mean),
         *(Number(value=value) for interval in intervals for value in (interval.low, interval.high)),
