@@ -98,7 +98,7 @@ def test_groups_in_the_report(results: Path, say: Say, tmp_path: Path, monkeypat
     vanilla = [RMatrix.from_csv(path) for path in results.glob("runs/vanilla*/matrix.csv")]
     (isolating,) = by_group(vanilla, {"en-US": "analytic", "zh-CN": "<i>isolating"}, quantities=["final"])[:1]
     (row,) = (
-        row for row in rows if (row["Method"], row["Group"], row["Quantity"]) == ("VANILLA", "<i>isolating", "Mean R, last row")
+        row for row in rows if (row["Method"], row["Group"], row["Quantity"]) == ("VANILLA", "<i>isolating", "Final score")
     )
     assert float(row["Mean"]) == pytest.approx(isolating.mean)
     assert {row["Method"] for row in rows} == {"VANILLA", "mine [red]"}

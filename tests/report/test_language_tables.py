@@ -55,7 +55,7 @@ def test_groups_have_intervals_over_languages_and_over_orders(results: Results, 
     matrices = [run.matrix for run in results.runs if run.spec.name == "VANILLA"]
     found = {(row["Group"], row["Quantity"]): row for row in rows(tables["groups"])}
     (latin, _) = by_group(matrices, grouping("latin", matrices[0].languages), quantities=["final"])
-    row = found["Latin", "Mean R, last row"]
+    row = found["Latin", "Final score"]
     assert value(row["Mean"]) == latin.mean
     assert value(row["95% over languages, low"]) == latin.over_languages.low
     assert value(row["95% over orders, high"]) == latin.over_orders.high
