@@ -27,7 +27,7 @@ from attrition.run.keys import evaluation_key
 from attrition.run.pace import Pace
 from attrition.run.prepare import Prepared, num_threads, prepare
 from attrition.run.restore import restored
-from attrition.run.results import has_before, write_run
+from attrition.run.results import has_before, scored_under, write_run
 from attrition.run.select import select_runs
 from attrition.run.side_by_side import crew, in_words
 from attrition.run.spec import Study, resolved
@@ -141,6 +141,7 @@ class _Engine:
                 f"{len(aside)} runs in {self._store.folder} are not of this study as it is now. They were moved to "
                 f"{self._store.folder / EARLIER}; their stages are kept."
             )
+        self._warn_of_other_scores()
         pending = {key: job for key, job in selected.items() if not self._store.has("stages", key)}
         found = find_resumable(self._store, jobs, self._model, self._most, self._watcher.warned)
         begun = [each for each in found if any(job.key in pending for job in each.learners)]
@@ -173,6 +174,17 @@ class _Engine:
                 self._evaluation(job)
                 self._write_complete_runs()
                 shares.take()  # nobody's: it was not spent on training
+
+    def _warn_of_other_scores(self) -> None:
+        """Say that finished runs which were not selected were scored under other settings than those of now."""
+        chosen = {run.key for run in self._prepared.plan.runs}
+        now = (self._scored_on.evaluate, self._scored_on.split)
+        others = [run for run in self._whole.runs if run.key not in chosen]
+        if differing := [run.label for run in others if scored_under(self._store.folder / "runs" / run.key) not in (now, None)]:
+            self._watcher.warned(
+                f"{len(differing)} runs that are not selected, such as {differing[0]}, were scored under another `evaluate` or "
+                "`evaluate_on`. Leave out --only once to have them scored as the others."
+            )
 
     def _begin(self, seconds: float | None) -> None:
         """Stop before something that takes so many seconds, if it would end after the time limit.

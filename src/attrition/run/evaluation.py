@@ -15,7 +15,7 @@ from attrition.corpus.dataset import content_key, ranks
 from attrition.corpus.encoded import Encoded
 from attrition.names import AttritionError
 from attrition.run.keys import evaluation_key
-from attrition.run.spec import Evaluate, Study
+from attrition.run.spec import Evaluate, EvaluateOn, Study
 from attrition.run.store import DamagedError, Store
 from attrition.run.study import Job
 from attrition.streams import numpy_stream
@@ -27,18 +27,19 @@ Tests = Mapping[str, str]
 
 @dataclass(frozen=True, eq=False)
 class ScoredOn:
-    """The test utterances of a study, as its setting `evaluate` has them.
+    """The utterances that a study is scored on, as its settings `evaluate` and `evaluate_on` have them.
 
     `sets` are the utterances by language, `drawn_from` the number of all there are, of languages of which a sample is scored.
     """
 
     evaluate: Evaluate
+    split: EvaluateOn
     sets: Mapping[str, Encoded]
     drawn_from: Mapping[str, int]
 
     @staticmethod
     def choose(study: Study, encoded: Mapping[tuple[str, Split], Encoded]) -> ScoredOn:
-        """All test utterances, or the sample that the study asks for: the same for all stages.
+        """All utterances of the split, or the sample that the study asks for: the same for all stages.
 
         Which are drawn depends on `corpus.sizes.seed` and the ids: the same ids in all languages, and a larger sample holds a
         smaller one.
@@ -46,21 +47,22 @@ class ScoredOn:
         Raises:
             AttritionError: a language has fewer utterances than the sample.
         """
-        whole = {language: encoded[language, "test"] for language in study.languages}
+        split = study.evaluate_on
+        whole = {language: encoded[language, split] for language in study.languages}
         size = study.evaluate
         if isinstance(size, str):
-            return ScoredOn(size, whole, {})
+            return ScoredOn(size, split, whole, {})
         salt = int(numpy_stream("evaluate", study.corpus.sizes.seed).integers(2**63))
         sets, drawn_from = dict(whole), {}
         for language, each in whole.items():
             if len(each) < size:
                 raise AttritionError(
-                    f'evaluate = {size}, but {language} has only {len(each)} test utterances. Ask for fewer, or for "all".'
+                    f'evaluate = {size}, but {language} has only {len(each)} {split} utterances. Ask for fewer, or for "all".'
                 )
             if len(each) > size:  # otherwise it is no sample
                 chosen = np.argsort(ranks(each.utterance_ids, salt), kind="stable")[:size]
                 sets[language], drawn_from[language] = each.select(np.sort(chosen)), len(each)
-        return ScoredOn(size, sets, drawn_from)
+        return ScoredOn(size, split, sets, drawn_from)
 
     @cached_property
     def keys(self) -> Tests:
@@ -79,23 +81,33 @@ class ScoredOn:
 
     @property
     def statement(self) -> str:
-        """The setting in sentences."""
+        """The settings in sentences."""
+        if self.split == "dev":
+            return f"{self._statement} These are not test utterances: choose settings by these scores, and report others."
+        return self._statement
+
+    @property
+    def _statement(self) -> str:
         if self.evaluate == "seen":
+            on_dev = " Dev utterances are scored." if self.split == "dev" else ""
             return (
                 "After a stage only the languages are scored that its learner has been trained on so far. Not measured are "
                 "CFT, FWT, pairwise MFT and what a language gives to those to come; forgetting counts from a language's "
-                "own stage, and donors and receivers are those among the languages learned."
+                f"own stage, and donors and receivers are those among the languages learned.{on_dev}"
             )
         sizes = sorted(set(self.drawn_from.values()))
         if not sizes:
-            return "Every stage is scored on all test utterances of all languages."
+            return f"Every stage is scored on all {self.split} utterances of all languages."
         of = f"{sizes[0]:,}" if len(sizes) == 1 else f"{sizes[0]:,} to {sizes[-1]:,}"
-        return f"Every stage is scored on {self.evaluate:,} of the {of} test utterances of each language, drawn at random once."
+        return (
+            f"Every stage is scored on {self.evaluate:,} of the {of} {self.split} utterances of each language, drawn at random "
+            "once."
+        )
 
     def about(self, errors: Iterable[float]) -> dict[str, Any]:
-        """What the setting means, and the largest standard error of a cell, as a fraction and in a sentence."""
+        """What the settings mean, and the largest standard error of a cell, as a fraction and in a sentence."""
         largest = max((each for each in errors if not math.isnan(each)), default=None)
-        stands_for = "all test utterances" if self.drawn_from else "more utterances like these"
+        stands_for = f"all {self.split} utterances" if self.drawn_from else "more utterances like these"
         said = "that is not known" if largest is None else f"of at most {100 * largest:.2f} points of F1"
         error = f"As an estimate for {stands_for}, each cell has a standard error {said}."
         return {"statement": self.statement, "f1_error": largest, "stands_for": stands_for, "error": error}

@@ -95,12 +95,14 @@ def gather(study: Study, watcher: Watcher, cache: Path | None) -> Materials:
 
 
 def refuse_missing_dev(study: Study, encoded: Mapping[tuple[str, Split], Encoded]) -> None:
-    """Say before the first step that a method looks at dev utterances which are not there.
+    """Say before the first step that a method or the scores need dev utterances which are not there.
 
     Raises:
         AttritionError: it does.
     """
     empty = [language for language in study.languages if not len(encoded[language, "dev"])]
+    if empty and study.evaluate_on == "dev":
+        raise AttritionError(f'evaluate_on = "dev", but {empty[0]} has no dev utterances. Set corpus.sizes.dev.')
     for choice in study.methods:
         if empty and (choice.training.keep == "best" or choice.training.patience is not None):
             raise AttritionError(

@@ -99,7 +99,7 @@ def open_pack(folder: Path, changes: Sequence[str] = ()) -> Study:
 
     Args:
         folder: that `write_pack` wrote, or a copy.
-        changes: as `key=value`, of methods, training, orders, seeds, evaluate and machine.
+        changes: as `key=value`, of methods, training, orders, seeds, evaluate, evaluate_on and machine.
 
     Raises:
         AttritionError: it is no pack, is damaged or from a newer version; or a change is not allowed.

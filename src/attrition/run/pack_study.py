@@ -56,7 +56,7 @@ def read_packed_study(folder: Path, changes: Sequence[str] = ()) -> Study:
         if (name := _first_difference(getattr(packed, part), getattr(study, part), part)) is not None:
             raise AttritionError(
                 f"{name} was fixed when {folder} was packed: `attrition prepare STUDY.toml OUT --set {name}=...` packs it "
-                "otherwise. Methods, training, orders, seeds, evaluate and machine may be changed here."
+                "otherwise. Methods, training, orders, seeds, evaluate, evaluate_on and machine may be changed here."
             )
     return study
 

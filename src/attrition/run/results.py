@@ -238,6 +238,7 @@ def spec_json(
             **Conventions().as_dict(),
         },
         "evaluate": scored_on.evaluate,
+        "evaluate_on": scored_on.split,
         "scored": scored_on.about(scores.loc[scores["stage"] > 0, "f1_error"]),
         "parameters": _parameters(run, prepared),
         "stages": [
@@ -360,6 +361,15 @@ def write_run(
         write_whole(target / "transfer.csv", tables.transfer.to_csv())
     write_whole(target / "matrix.csv", tables.matrix.to_csv())
     return warnings
+
+
+def scored_under(folder: Path) -> tuple[Any, Any] | None:
+    """Return `evaluate` and `evaluate_on` of a finished run, or None where there is none, or its spec.json is damaged."""
+    try:
+        spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
+        return spec.get("evaluate", "all"), spec.get("evaluate_on", "test")
+    except (OSError, ValueError, AttributeError):
+        return None
 
 
 def _json(path: Path, value: Mapping[str, Any]) -> None:

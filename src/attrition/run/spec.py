@@ -27,7 +27,9 @@ from attrition.run.tables import as_dataclass, as_list, as_table, as_value, fiel
 from attrition.training.settings import TrainingSettings
 
 Evaluate = Literal["all", "seen"] | int
-"""On what each stage is scored: every test utterance, those of languages learned so far, or so many of each language."""
+"""How much each stage is scored on: every utterance, those of languages learned so far, or so many of each language."""
+EvaluateOn = Literal["test", "dev"]
+"""The split that stages are scored on: with "dev", settings can be chosen without a look at test utterances."""
 CorpusName = Literal["massive", "phrasebook", "columns"]
 MOST_THREADS = 1024
 FEWEST_TOKENS = 3
@@ -102,8 +104,9 @@ class MethodChoice:
 class Study:
     """A whole study: every method x order x seed is a run.
 
-    `evaluate` says on what each stage is scored: "all" test utterances; "seen", only those of the languages that its learner
-    has been trained on so far; or a number, a random sample of so many of each language.
+    `evaluate` says how much each stage is scored on: "all" test utterances; "seen", only those of the languages that its
+    learner has been trained on so far; or a number, a random sample of so many of each language. `evaluate_on` = "dev" takes
+    the dev utterances instead.
     """
 
     name: str
@@ -113,6 +116,7 @@ class Study:
     orders: tuple[str | tuple[str, ...], ...]
     seeds: tuple[int, ...] = (0,)
     evaluate: Evaluate = "all"
+    evaluate_on: EvaluateOn = "test"
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
     encoding: EncodingSettings = field(default_factory=EncodingSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
@@ -121,8 +125,8 @@ class Study:
 
 
 _TOP_KEYS = (
-    "name", "description", "languages", "methods", "orders", "seeds", "evaluate", "corpus", "encoding", "model", "training",
-    "machine",
+    "name", "description", "languages", "methods", "orders", "seeds", "evaluate", "evaluate_on", "corpus", "encoding", "model",
+    "training", "machine",
 )  # fmt: skip
 _METHOD_KEYS = ("method", "name", "rank", "alpha", "dropout", "targets", "shared_by", "joint", "training")
 _LORA_KEYS = ("rank", "alpha", "dropout", "targets")
@@ -189,6 +193,7 @@ def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) ->
             raise AttritionError(f"{where}: {key} is empty. Give at least one.")
     corpus = as_dataclass(raw.get("corpus", {}), CorpusSettings, f"{where}: corpus")
     languages = _languages(given["languages"], corpus.name, f"{where}: languages")
+    place = f"{where}: evaluate_on"
     study = Study(
         name=as_value(raw["name"], str, f"{where}: name"),
         description=as_value(raw.get("description", ""), str, f"{where}: description"),
@@ -197,6 +202,7 @@ def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) ->
         orders=tuple(_order(each, f"{where}: orders[{n}]") for n, each in enumerate(given.get("orders", [list(languages)]))),
         seeds=as_value(given.get("seeds", [0]), tuple[int, ...], f"{where}: seeds"),
         evaluate=_evaluate(raw.get("evaluate", "all"), f"{where}: evaluate"),
+        evaluate_on=as_value(as_value(raw.get("evaluate_on", "test"), str, place), EvaluateOn, place),
         corpus=corpus,
         encoding=as_dataclass(raw.get("encoding", {}), EncodingSettings, f"{where}: encoding"),
         model=as_dataclass(raw.get("model", {}), ModelSettings, f"{where}: model"),
@@ -329,6 +335,7 @@ def resolved(study: Study) -> dict[str, Any]:
     """The study as a table with every default filled in; it reads back as the same study."""
     table: dict[str, Any] = {"name": study.name, "description": study.description, "languages": list(study.languages)}
     table |= {"orders": plain(study.orders), "seeds": list(study.seeds), "evaluate": study.evaluate}
+    table["evaluate_on"] = study.evaluate_on
     methods = []
     for choice in study.methods:
         entry: dict[str, Any] = {"method": _origin(choice.method), "name": choice.method.name}
