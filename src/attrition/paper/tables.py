@@ -10,7 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import Literal
 
-from attrition.analysis.groups import final_L
+from attrition.analysis.quantities import final_L
 from attrition.languages import LANGUAGES, VITALITIES
 from attrition.metrics import cbt, cft, final_mean
 from attrition.metrics.means import mean_measured
