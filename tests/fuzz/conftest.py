@@ -40,12 +40,6 @@ def mutate() -> ModuleType:
     return _load(Path(__file__).with_name("mutate.py"), "attrition_tests_mutate")
 
 
-@pytest.fixture(scope="session")
-def simulate() -> ModuleType:
-    """The module that writes simulated studies."""
-    return _load(Path(__file__).parents[1] / "report" / "simulate.py", "attrition_tests_simulate_for_fuzz")
-
-
 def _late(_signal: int, _frame: FrameType | None) -> None:
     raise TimeoutError(f"not done after {SECONDS} seconds")
 

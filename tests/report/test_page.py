@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from attrition.paper.report import make_report, paper_chapters
+from attrition.report import page as plain_page
 from attrition.report.chapters import languages_chapter
 from attrition.report.page import (
     page_data,
@@ -108,6 +109,22 @@ def test_each_chart_on_the_page_has_its_definition_and_each_table_is_held_once(p
     assert figures["r"]["variants"] == figures["r-change"]["variants"]
     assert len(figures["r"]["variants"]) == 8
     assert len(figures["transfer"]["variants"]) == 2
+
+
+def test_claims_stand_by_verdict_with_what_is_needed_folded(simulate: ModuleType, tmp_path: Path) -> None:
+    page = page_of(simulate.write_study(tmp_path, num_languages=24, num_orders=5, generated=False))
+    assert re.search(r"<h3>Supported: \d+ claims</h3>", page)
+    assert re.search(r"<h3>Undecided: \d+ claims</h3>", page)
+    assert re.search(r"<summary>Not asked for want of data: \d+ claims</summary>", page)
+    assert re.search(r"Needs runs of MONO\. \d+ claims: ", page)
+    assert "nan points" not in page
+
+
+def test_a_page_needs_no_paper(simulate: ModuleType, tmp_path: Path) -> None:
+    page = plain_page.make_report(simulate.write_study(tmp_path, methods=("VANILLA",))).read_text(encoding="utf-8")
+    assert '<section id="languages"' in page
+    assert '<section id="paper"' not in page
+    assert '<section id="claims"' not in page
 
 
 def test_a_generated_corpus_is_said_to_be_generated(simulate: ModuleType, tmp_path: Path, page: str) -> None:
