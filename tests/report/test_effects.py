@@ -150,20 +150,23 @@ def test_a_gap_under_two_cuts(evidence: Evidence) -> None:
 
 
 def test_positions_need_three_orders(evidence: Evidence) -> None:
-    assert isinstance(due_to_position(evidence, "b", expected=1), Needs)
+    assert isinstance(due_to_position(evidence, "b", scope="fixed", expected=1), Needs)
 
 
 def test_an_effect_that_is_all_position_is_seen_as_such(simulate: ModuleType, tmp_path: Path) -> None:
-    """P is .50, .48, .44, .38 whatever is trained: each position costs .02 more than the one before."""
+    """Each stage costs every language .02 times the log of the number of languages learned before, whatever is trained."""
     results = read_results(simulate.write_study(tmp_path, methods=("VANILLA",), generated=False))
     orders = ("abcd", "bcda", "cdab", "dabc", "acbd")
-    rows = np.repeat([[0.50], [0.48], [0.44], [0.38]], 4, axis=1)
+    P = 0.5 - 0.02 * np.cumsum([0, np.log(1), np.log(2), np.log(3)])
+    rows = np.repeat(P[:, None], 4, axis=1)
     runs = tuple(run_of(results.runs[0], order, rows) for order in orders)
-    found = due_to_position(Evidence(replace(results, runs=runs)), "d", expected=-1)
-    assert isinstance(found, Comparison)
-    # d stood fourth, third, second and fourth (first has no shift): 3.25 where the mean position is 3.
-    assert found.over_runs.estimate == pytest.approx(-0.02 * 0.25)
-    assert found.over_runs.low <= found.over_runs.estimate <= found.over_runs.high
+    # d was learned after 3, 2, 1 and 3 languages (the first has no shift); five stages each come after 1, 2 and 3.
+    mean = np.log([3, 2, 1, 3]).mean() - np.log([1, 2, 3]).mean()
+    for scope in ("fixed", "growing"):
+        found = due_to_position(Evidence(replace(results, runs=runs)), "d", scope=scope, expected=-1)  # type: ignore[arg-type]
+        assert isinstance(found, Comparison)
+        assert found.over_runs.estimate == pytest.approx(-0.02 * mean)
+        assert found.over_runs.low <= found.over_runs.estimate <= found.over_runs.high
 
 
 def test_the_papers_two_models_are_known_by_name(simulate: ModuleType, tmp_path: Path) -> None:

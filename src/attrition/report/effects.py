@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from attrition.analysis.bootstrap import draws_BU, percentile_interval
 from attrition.analysis.groups import MEASURES
-from attrition.analysis.position import position_adjusted
+from attrition.analysis.position import Scope, due_to_position_L, shifts_and_positions
 from attrition.matrix import RMatrix
 from attrition.metrics.donors import effects_LL
 from attrition.metrics.means import mean_measured
@@ -160,8 +160,11 @@ def follows_related(group: Callable[[str], str]) -> Condition:
     return condition
 
 
-def due_to_position(evidence: Evidence, language: str, *, expected: Sign) -> Found:
-    """What of a language's growing shift goes away when its positions are adjusted for (`analysis.position`)."""
+def due_to_position(evidence: Evidence, language: str, *, scope: Scope, expected: Sign) -> Found:
+    """What of a language's shift goes away when its positions are adjusted for (`analysis.position`).
+
+    The fixed scope is the effect on other languages; the growing scope, the paper's, also moves by the language's own score.
+    """
     runs = evidence.sequential()
     lacking = _lacking(runs)
     if lacking is not None:
@@ -169,21 +172,19 @@ def due_to_position(evidence: Evidence, language: str, *, expected: Sign) -> Fou
     matrices = [run.matrix for run in runs]
     if len({run.spec.order.languages for run in runs}) < FEWEST or language not in languages_of(matrices):
         return Needs(f"{FEWEST} orders with {language}, to resample the effect of its positions")
+    data = shifts_and_positions(matrices, scope=scope)
+    place = data.languages.index(language)
 
-    def share(chosen: Sequence[RMatrix]) -> float:
-        found = position_adjusted(chosen, scope="growing")
-        if language not in found.languages:  # a draw of orders without it
-            return math.nan
-        place = found.languages.index(language)
-        return float(found.raw_L[place] - found.adjusted_L[place])
+    def share(rows: NDArray[np.int64]) -> float:
+        return float(due_to_position_L(data.shift_OL[rows], data.log_before_OL[rows])[place])
 
     draws = np.random.default_rng(0).integers(len(matrices), size=(NUM_POSITION_RESAMPLES, len(matrices)))
-    drawn_B = np.array([share([matrices[place] for place in draw]) for draw in draws])
-    estimate = share(matrices)
+    estimate = share(np.arange(len(matrices)))
+    measure = MEASURE_NAMES[f"shift_{scope}"]
     return Comparison(
-        what=f"{name_of(runs)}, {MEASURE_NAMES['shift_growing']}, {language}, as measured minus adjusted for its positions",
+        what=f"{name_of(runs)}, {measure}, {language}, as measured minus adjusted for its positions",
         over_languages=percentile_interval(estimate, np.empty(0)),
-        over_runs=percentile_interval(estimate, drawn_B),
+        over_runs=percentile_interval(estimate, np.array([share(draw) for draw in draws])),
         num_languages=1,
         num_runs=len(runs),
         expected=expected,

@@ -135,7 +135,7 @@ CLAIMS: tuple[tuple[str, str, Ask], ...] = (
     (
         "5.1",
         "German's gain is due to its positions in the orders",
-        lambda e: [due_to_position(e, "de-DE", expected=1)],
+        lambda e: [due_to_position(e, "de-DE", scope=scope, expected=1) for scope in ("growing", "fixed")],
     ),
     (
         "5.1",
