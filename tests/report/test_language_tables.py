@@ -7,6 +7,7 @@ from types import ModuleType
 import pytest
 
 from attrition.analysis.groups import by_group
+from attrition.analysis.position import position_effect
 from attrition.languages import grouping
 from attrition.metrics import donor, pairwise_effects, receiver, shift_fixed, shift_growing
 from attrition.report.language_tables import language_tables
@@ -49,6 +50,10 @@ def test_languages_stand_as_donors_and_receivers_with_their_ranks(results: Resul
         assert value(row["Receiver, all"]) == pytest.approx(receiver(matrices)[language])
         growing, fixed = shift_growing(matrices)[language], shift_fixed(matrices)[language]
         assert value(row["Shift, composition"]) == pytest.approx(growing - fixed, nan_ok=True)
+        slope = position_effect(matrices).by_language[language]
+        assert value(row["Per doubling, slope"]) == pytest.approx(slope.per_doubling, nan_ok=True)
+        assert value(row["Per doubling, high"]) == pytest.approx(slope.high * math.log(2), nan_ok=True)
+    assert any(not math.isnan(value(row["Per doubling, low"])) for row in found.values())
 
 
 def test_groups_have_intervals_over_languages_and_over_orders(results: Results, tables: dict[str, Table]) -> None:

@@ -1,7 +1,10 @@
-"""Language or position? The effect of training a language, with its place in the orders taken out.
+"""The effect of position: how the shift at a language's stage depends on how many languages were learned before.
 
 A language that always comes late is measured when there is more to forget. Over a few random orders the mean positions of
 languages differ widely (in the paper's five from 11.0 to 40.8), so part of a "destructive language" is a late one.
+
+The measure is the fixed-scope shift. The growing scope is a description only: its shift contains (own score - mean) / p,
+which depends on position without any transfer (docs/composition.md).
 
 Shape letters: N observations (a language in an order), L languages, O orders.
 """
@@ -9,95 +12,290 @@ Shape letters: N observations (a language in an order), L languages, O orders.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import MappingProxyType
 from typing import Literal
 
 import numpy as np
+from scipy.special import stdtrit
 
 from attrition.matrix import RMatrix
-from attrition.metrics.means import mean_measured
+from attrition.metrics.means import count_measured, mean_measured
 from attrition.metrics.several import Floats, Matrices, as_orders, at_own_stage, languages_of, per_order
 from attrition.metrics.shift import shift_fixed_L, shift_growing_L
-from attrition.names import look_up
+from attrition.names import AttritionError, look_up
 
 Scope = Literal["fixed", "growing"]
 
-_SHIFTS: Mapping[str, Callable[[RMatrix], Floats]] = {"fixed": shift_fixed_L, "growing": shift_growing_L}
+FEWEST_ORDERS = 3
+"""Orders that a slope of one language, or a jackknife over orders, needs: two points always lie on a line."""
+
+_SHIFTS: Mapping[str, Callable[[RMatrix], Floats]] = MappingProxyType({"fixed": shift_fixed_L, "growing": shift_growing_L})
+
+_NOT_MOVED = "Position effects need a language that was learned after different numbers of languages. Add another order."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Slope:
+    """The change of the shift per unit of log(number of languages learned before), with its t interval.
+
+    Scores are 0 to 1 and the logarithm is natural. What is undefined is NaN; `statement` then says what is missing, and
+    otherwise how the interval was made.
+    """
+
+    value: float
+    standard_error: float
+    low: float
+    high: float
+    level: float
+    degrees_of_freedom: int
+    num_observations: int
+    statement: str
+
+    @property
+    def per_doubling(self) -> float:
+        """The change of the shift when twice as many languages were learned before."""
+        return self.value * float(np.log(2))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
-class PositionAdjusted:
-    """What each language's stage did, as it was and as it would be at the mean position; NaN where undefined.
+class PositionEffect:
+    """The effect of position on the shift: over all languages, by language, and the shifts without it.
 
-    `raw_L` is the mean over orders; `adjusted_L` the least-squares estimate at `mean_position`, with `standard_error_L`;
-    `position_L` the mean position; `slope` the change of the effect per position, with `slope_error`. `statement` says
-    what was estimated, or why nothing could be.
+    `slope` is the slope of one model over all languages. Its interval is that of plain least squares: it takes the errors
+    of different stages as independent. `slope_over_orders` is the same slope with an interval that does not: a jackknife that
+    leaves out one order at a time. `by_language` holds each language's own slope.
+
+    `raw_L` is the mean shift over orders; `adjusted_L` the model's shift at `mean_log_before`, the mean of
+    log(number of languages learned before) over all observations, with `standard_error_L`. `position_L` is the mean
+    position, from 1. `statement` says what was estimated, or what is missing.
     """
 
     languages: tuple[str, ...]
     scope: Scope
+    slope: Slope
+    slope_over_orders: Slope
+    by_language: Mapping[str, Slope]
     raw_L: Floats
     adjusted_L: Floats
     standard_error_L: Floats
     position_L: Floats
-    slope: float
-    slope_error: float
-    mean_position: float
-    num_observations: int
+    mean_log_before: float
     statement: str
 
 
-def position_adjusted(matrices: Matrices, *, scope: Scope = "fixed") -> PositionAdjusted:
-    """The effect of training each language on those learned before, adjusted for its positions in the orders.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class ShiftsAndPositions:
+    """The observations: `shift_OL` and `log_before_OL`, the log of the number of languages learned before; NaN together."""
 
-    Formula: y = effect[language] + slope * (position - mean position) + error, by ordinary least squares over all languages and
-    orders where y, the shift in the given scope, is defined (never for the first language). The slope is estimated within
-    languages, from those seen at two positions or more; without any (a single order, or orders that never move a language)
-    language and position cannot be told apart, and all that is adjusted is NaN. Standard errors are NaN without
-    degrees of freedom to spare. One slope is assumed for all languages, and a straight line over positions.
+    languages: tuple[str, ...]
+    shift_OL: Floats
+    log_before_OL: Floats
+
+
+def shifts_and_positions(matrices: Matrices, *, scope: Scope = "fixed") -> ShiftsAndPositions:
+    """Return the shift of each language in each order with log(number of languages learned before).
+
+    NaN where the shift is: for the first stage of an order, for languages never trained, and where nothing was measured.
+
+    >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
+    >>> found = shifts_and_positions(R)
+    >>> found.shift_OL.tolist(), found.log_before_OL.round(4).tolist()  # log 1; log 2
+    ([[nan, -0.25, -0.125]], [[nan, 0.0, 0.6931]])
+    """
+    orders = as_orders(matrices)
+    shift_OL = per_order(orders, look_up(scope, _SHIFTS, kind="scope"))
+    log_OL = per_order(orders, _log_before_L)
+    return ShiftsAndPositions(
+        languages=languages_of(orders), shift_OL=shift_OL, log_before_OL=np.where(np.isnan(shift_OL), np.nan, log_OL)
+    )
+
+
+def due_to_position_L(shift_OL: Floats, log_before_OL: Floats) -> Floats:
+    """Return the part of each language's mean shift that its positions explain (L,): raw minus adjusted.
+
+    Formula: slope * (its mean of log before - the mean over all observations), the slope that of `position_effect`. The rows
+    are orders, so a bootstrap over orders can draw rows.
+
+    >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
+    >>> found = shifts_and_positions(R)
+    >>> due_to_position_L(found.shift_OL, found.log_before_OL).tolist()  # one order: no slope
+    [nan, nan, nan]
+    """
+    fit = _Fit.of(shift_OL, log_before_OL)
+    return np.asarray(fit.slope * (fit.mean_x_L - fit.mean_x))
+
+
+def position_effect(matrices: Matrices, *, scope: Scope = "fixed", level: float = 0.95) -> PositionEffect:
+    """Return the effect of position on the shift, in one model over all languages and for each language alone.
+
+    Formula: shift = effect[language] + slope * log(number of languages learned before) + error, by ordinary least squares over
+    all languages and orders where the shift is defined (never at the first stage). The slope comes from languages that were
+    learned after different numbers of languages. Intervals:
+
+    - `slope`: t with N - L - 1 degrees of freedom. It does not depend on having many orders, but takes errors as independent.
+    - `slope_over_orders`: jackknife over orders, t with O - 1 degrees of freedom; NaN below 3 orders.
+    - `by_language`: simple regression over the orders of one language, t with n - 2 degrees of freedom; NaN below 3 orders.
+
+    One slope for all languages and the logarithm are assumptions; `by_language` shows the first at work. Orders that differ
+    only in their seeds count as orders.
+
+    Raises:
+        AttritionError: no matrix, an unknown scope, or a level not between 0 and 1.
 
     >>> early = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> late = RMatrix.sequential("acb", [[.75, .25, .125], [.5, .875, .25], [.375, .5, 1]])
-    >>> found = position_adjusted([early, late])  # b: -.25 second, -.25 third; c: -.125 third, -.25 second
-    >>> found.slope, found.raw_L.tolist()  # b does not change from 2 to 3, c gains .125
+    >>> found = position_effect([early, late])  # b: -.25 after 1, -.25 after 2; c: -.25 after 1, -.125 after 2
+    >>> round(found.slope.per_doubling, 4), found.raw_L.tolist()
     (0.0625, [nan, -0.25, -0.1875])
-    >>> position_adjusted(early).statement
-    'Language and position cannot be told apart: no language was learned at two positions. Add an order.'
+    >>> found.by_language["b"].statement
+    'The slope of b needs 3 orders in which its shift was measured; there are 2.'
+    >>> position_effect(early).statement
+    'Position effects need a language that was learned after different numbers of languages. Add another order.'
     """
+    if not 0 < level < 1:
+        raise AttritionError(f"The level {level} is not between 0 and 1; 0.95 is usual.")
     orders = as_orders(matrices)
-    languages = languages_of(orders)
-    y_OL = per_order(orders, look_up(scope, _SHIFTS, kind="scope"))
-    position_OL = per_order(orders, _position_L)
-    x_OL = np.where(np.isnan(y_OL), np.nan, position_OL)
-    raw_L, mean_x_L = mean_measured(y_OL, axis=0), mean_measured(x_OL, axis=0)
-    counts_L = (~np.isnan(y_OL)).sum(axis=0)
-    num_observations, mean_position = int(counts_L.sum()), float(mean_measured(x_OL))
-
-    # The slope of a model with one effect per language is that of the deviations from each language's own means.
-    dx_OL, dy_OL = x_OL - mean_x_L, y_OL - raw_L
-    spread = float(np.nansum(dx_OL**2))
-    slope = float(np.nansum(dx_OL * dy_OL)) / spread if spread > 0 else np.nan
-    adjusted_L = raw_L - slope * (mean_x_L - mean_position)
-
-    freedom = num_observations - int((counts_L > 0).sum()) - 1
-    residual = float(np.nansum((dy_OL - slope * dx_OL) ** 2))
-    variance = residual / freedom if freedom > 0 and spread > 0 else np.nan
-    slope_error = float(np.sqrt(variance / spread)) if spread > 0 else np.nan
-    per_observation_L = np.divide(1.0, counts_L, out=np.full(len(languages), np.nan), where=counts_L > 0)
-    leverage_L = per_observation_L + (mean_x_L - mean_position) ** 2 / (spread if spread > 0 else np.nan)
-    return PositionAdjusted(
-        languages=languages,
+    data = shifts_and_positions(orders, scope=scope)
+    fit = _Fit.of(data.shift_OL, data.log_before_OL)
+    slope = _pooled(fit, level)
+    over_orders = _over_orders(data, fit, level)
+    return PositionEffect(
+        languages=data.languages,
         scope=scope,
-        raw_L=raw_L,
-        adjusted_L=adjusted_L,
-        standard_error_L=np.sqrt(variance * leverage_L),
-        position_L=mean_measured(position_OL, axis=0),
         slope=slope,
-        slope_error=slope_error,
-        mean_position=mean_position,
-        num_observations=num_observations,
-        statement=_statement(scope, slope, slope_error, mean_position, f"{num_observations} stages of {len(orders)} orders"),
+        slope_over_orders=over_orders,
+        by_language=MappingProxyType(
+            {language: _of_language(language, data, place, level) for place, language in enumerate(data.languages)}
+        ),
+        raw_L=fit.mean_y_L,
+        adjusted_L=fit.mean_y_L - fit.slope * (fit.mean_x_L - fit.mean_x),
+        standard_error_L=fit.standard_error_L(),
+        position_L=mean_measured(per_order(orders, _position_L), axis=0),
+        mean_log_before=fit.mean_x,
+        statement=_statement(scope, fit, slope, over_orders, len(orders)),
     )
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class _Fit:
+    """Least squares with one effect per language and one slope, by the deviations from each language's own means."""
+
+    mean_y_L: Floats
+    mean_x_L: Floats
+    mean_x: float
+    count_L: Floats
+    spread: float
+    slope: float
+    residual: float
+
+    @classmethod
+    def of(cls, y_OL: Floats, x_OL: Floats) -> _Fit:
+        mean_y_L, mean_x_L = mean_measured(y_OL, axis=0), mean_measured(x_OL, axis=0)
+        # Exactly 0 where a language never moved: the mean of equal logarithms may differ from them in the last bit.
+        first_L = np.where(np.isnan(x_OL), np.inf, x_OL).min(axis=0, initial=np.inf)
+        moved_L = (np.where(np.isnan(x_OL), -np.inf, x_OL) > first_L).any(axis=0)
+        dx_OL, dy_OL = np.where(moved_L, x_OL - mean_x_L, 0 * x_OL), y_OL - mean_y_L
+        spread = float(np.nansum(dx_OL**2))
+        slope = float(np.nansum(dx_OL * dy_OL)) / spread if spread > 0 else np.nan
+        residual = float(np.nansum((dy_OL - slope * dx_OL) ** 2)) if spread > 0 else np.nan
+        count_L = count_measured(y_OL, axis=0).astype(np.float64)
+        return cls(
+            mean_y_L=mean_y_L,
+            mean_x_L=mean_x_L,
+            mean_x=float(mean_measured(x_OL)),
+            count_L=count_L,
+            spread=spread,
+            slope=slope,
+            residual=residual,
+        )
+
+    @property
+    def num_observations(self) -> int:
+        return int(self.count_L.sum())
+
+    @property
+    def freedom(self) -> int:
+        """N - L - 1, of the languages observed; 0 if that is less, or without a slope."""
+        return max(0, self.num_observations - int((self.count_L > 0).sum()) - 1) if self.spread > 0 else 0
+
+    @property
+    def variance(self) -> float:
+        return self.residual / self.freedom if self.freedom > 0 else np.nan
+
+    @property
+    def slope_error(self) -> float:
+        return float(np.sqrt(self.variance / self.spread)) if self.freedom > 0 else np.nan
+
+    def standard_error_L(self) -> Floats:
+        """Of the adjusted effects."""
+        if self.freedom == 0:
+            return np.full(len(self.count_L), np.nan)
+        own_L = np.divide(1.0, self.count_L, out=np.full(len(self.count_L), np.nan), where=self.count_L > 0)
+        return np.asarray(np.sqrt(self.variance * (own_L + (self.mean_x_L - self.mean_x) ** 2 / self.spread)))
+
+
+def _slope(value: float, error: float, freedom: int, level: float, num: int, statement: str) -> Slope:
+    half = error * float(stdtrit(freedom, (1 + level) / 2)) if freedom > 0 else np.nan
+    return Slope(
+        value=value,
+        standard_error=error,
+        low=value - half,
+        high=value + half,
+        level=level,
+        degrees_of_freedom=freedom,
+        num_observations=num,
+        statement=statement,
+    )
+
+
+def _pooled(fit: _Fit, level: float) -> Slope:
+    if np.isnan(fit.slope):
+        statement = _NOT_MOVED
+    elif fit.freedom == 0:
+        statement = f"An interval needs more than {_counted(fit.num_observations, 'shift')}. Add another order."
+    else:
+        statement = (
+            f"t interval of least squares, {_counted(fit.freedom, 'degree')} of freedom. "
+            "Errors of different stages are taken as independent."
+        )
+    return _slope(fit.slope, fit.slope_error, fit.freedom, level, fit.num_observations, statement)
+
+
+def _over_orders(data: ShiftsAndPositions, fit: _Fit, level: float) -> Slope:
+    """The pooled slope with its jackknife error over orders."""
+    used = [order for order, shifts_L in enumerate(data.shift_OL) if not np.isnan(shifts_L).all()]
+    num, observed = len(used), fit.num_observations
+    if np.isnan(fit.slope):
+        return _slope(np.nan, np.nan, 0, level, observed, _NOT_MOVED)
+    if num < FEWEST_ORDERS:
+        statement = f"An interval over orders needs {FEWEST_ORDERS} orders with a measured shift; there are {num}."
+        return _slope(fit.slope, np.nan, 0, level, observed, statement)
+    without = [np.delete(np.arange(len(data.shift_OL)), order) for order in used]
+    left_out = np.array([_Fit.of(data.shift_OL[rest], data.log_before_OL[rest]).slope for rest in without])
+    if np.isnan(left_out).any():
+        statement = "An interval over orders needs languages that move in every set of orders but one. Add another order."
+        return _slope(fit.slope, np.nan, 0, level, observed, statement)
+    error = float(np.sqrt((num - 1) / num * np.sum((left_out - left_out.mean()) ** 2)))
+    statement = f"Jackknife over {num} orders, t interval with {num - 1} degrees of freedom."
+    return _slope(fit.slope, error, num - 1, level, observed, statement)
+
+
+def _of_language(language: str, data: ShiftsAndPositions, place: int, level: float) -> Slope:
+    fit = _Fit.of(data.shift_OL[:, [place]], data.log_before_OL[:, [place]])
+    num = fit.num_observations
+    if num < FEWEST_ORDERS:
+        statement = f"The slope of {language} needs {FEWEST_ORDERS} orders in which its shift was measured; there are {num}."
+        return _slope(np.nan, np.nan, 0, level, num, statement)
+    if np.isnan(fit.slope):
+        statement = f"The slope of {language} needs different positions: it always came after the same number of languages."
+        return _slope(np.nan, np.nan, 0, level, num, statement)
+    statement = f"t interval of least squares over {num} orders, {_counted(fit.freedom, 'degree')} of freedom."
+    return replace(_pooled(fit, level), statement=statement)
+
+
+def _counted(num: int, what: str) -> str:
+    return f"{num} {what}{'' if num == 1 else 's'}"
 
 
 def _position_L(R: RMatrix) -> Floats:
@@ -105,11 +303,35 @@ def _position_L(R: RMatrix) -> Floats:
     return at_own_stage(R, np.arange(1.0, R.num_stages + 1))
 
 
-def _statement(scope: Scope, slope: float, slope_error: float, mean_position: float, observed: str) -> str:
-    if np.isnan(slope):
-        return "Language and position cannot be told apart: no language was learned at two positions. Add an order."
-    error = "" if np.isnan(slope_error) else f" (standard error {100 * slope_error:.2f})"
+def _log_before_L(R: RMatrix) -> Floats:
+    """Log of the number of languages learned before the stage; NaN for the first stage."""
+    before_S = np.concatenate([[0], R.learned_SL.sum(axis=1)[:-1]]).astype(np.float64)
+    return at_own_stage(R, np.log(before_S, out=np.full(len(before_S), np.nan), where=before_S > 0))
+
+
+def _statement(scope: Scope, fit: _Fit, slope: Slope, over_orders: Slope, num_orders: int) -> str:
+    if not fit.num_observations:
+        return (
+            "Position effects need the shift of a second stage; none was measured. "
+            "Use sequential runs of two languages or more."
+        )
+    if np.isnan(slope.value):
+        return slope.statement
+    composition = " It includes the composition effect of docs/composition.md." if scope == "growing" else ""
+    observed = f"{_counted(fit.num_observations, 'shift')} of {_counted(num_orders, 'order')}"
     return (
-        f"Effects in the {scope} scope at the mean position {mean_position:.1f}, by least squares over {observed}: one effect "
-        f"per language and one slope for position, {100 * slope:+.2f} points per position{error}."
+        f"Position effect on the {scope}-scope shift: {_points(slope.per_doubling)} points each time the number of languages "
+        f"learned before doubles ({_interval(slope)}; over orders {_interval(over_orders)}), by least squares with one effect "
+        f"per language over {observed}.{composition} Adjusted shifts are those after {np.exp(fit.mean_x):.1f} languages."
     )
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:+.2f}"
+
+
+def _interval(slope: Slope) -> str:
+    if np.isnan(slope.low):
+        return "no interval"
+    low, high = (_points(end * float(np.log(2))) for end in (slope.low, slope.high))
+    return f"{100 * slope.level:g}% interval {low} to {high}"

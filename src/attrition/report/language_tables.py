@@ -10,7 +10,7 @@ from types import MappingProxyType
 from attrition.analysis.evidence import from_results
 from attrition.analysis.groups import GroupEstimate, by_group, trained_of
 from attrition.analysis.pairwise import DonorsAndReceivers, Ranked, donors_and_receivers
-from attrition.analysis.position import position_adjusted
+from attrition.analysis.position import Slope, position_effect
 from attrition.analysis.quantities import QUANTITIES
 from attrition.languages import LANGUAGES, grouping
 from attrition.matrix import RMatrix
@@ -93,7 +93,7 @@ def _languages_table(matrices: Sequence[RMatrix], found: DonorsAndReceivers, whi
     """Each language as donor and receiver, with its rank, and what its stage changed; best donors first."""
     receivers = receiver(matrices)
     growing, fixed, composed = shift_growing(matrices), shift_fixed(matrices), composition(matrices)
-    adjusted = position_adjusted(matrices, scope="fixed")
+    adjusted = position_effect(matrices)
     places = {language: place for place, language in enumerate(adjusted.languages)}
     rows: list[tuple[Cell, ...]] = []
     unranked = [language for language in receivers.languages if language not in {entry.language for entry in found.donors}]
@@ -112,10 +112,12 @@ def _languages_table(matrices: Sequence[RMatrix], found: DonorsAndReceivers, whi
                 Number(value=fixed[language]),
                 Number(value=composed[language]),
                 Number(value=float(adjusted.adjusted_L[place]), spread=float(adjusted.standard_error_L[place])),
+                *_slope(adjusted.by_language[language]),
                 Number(value=float(adjusted.position_L[place])),
             )
         )
     donors = "The mean change on the others when it is trained, mean over b of D[a, b]"
+    doubling = "Its own slope: the change of its fixed shift when twice as many languages were learned before."
     columns = (
         Column(title="Language"),
         Column(title="Donor, rank", group="Donor", short="rank", digits=0),
@@ -127,7 +129,11 @@ def _languages_table(matrices: Sequence[RMatrix], found: DonorsAndReceivers, whi
         _points("Shift, growing", "Shift", "growing", "P_p - P_(p-1), its own score included."),
         _points("Shift, fixed", "Shift", "fixed", "The change on the languages learned before."),
         _points("Shift, composition", "Shift", "composition", "Growing minus fixed.", better=False),
-        _points("Shift, adjusted", "Shift", "adjusted", "Fixed, at the mean position, ± its standard error."),
+        _points("Shift, adjusted", "Shift", "adjusted", "Fixed, adjusted to one position, ± its standard error."),
+        *(
+            _points(f"Per doubling, {short}", "Per doubling", short, f"{doubling} {text}", better=False)
+            for short, text in (("slope", "Needs 3 orders."), ("low", "95% interval."), ("high", "95% interval."))
+        ),
         Column(title="Position", digits=1, help="Its mean position in the orders."),
     )
     caption = f"{which} In points, a gain positive; ranks: 1 is best. {adjusted.statement}"
@@ -138,6 +144,11 @@ def _points(title: str, group: str, short: str, text: str, *, better: bool = Tru
     return Column(
         title=title, group=group, short=short, times=100, signed=True, better="high" if better else None, digits=2, help=text
     )
+
+
+def _slope(slope: Slope) -> tuple[Number, ...]:
+    """The slope and the ends of its interval, per doubling of the number of languages learned before."""
+    return tuple(Number(value=value * math.log(2)) for value in (slope.value, slope.low, slope.high))
 
 
 def _rank(entries: Sequence[Ranked], language: str) -> Number:
