@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from attrition.analysis.bootstrap import draws_BU
-from attrition.analysis.groups import MEASURES, by_group, by_group_json
+from attrition.analysis.groups import MEASURES, by_group, by_group_json, group_difference
 from attrition.matrix import RMatrix
 from attrition.metrics import donor, final_mean, mbt, receiver, shift_fixed
 from attrition.names import AttritionError, UnknownNameError
@@ -83,11 +83,29 @@ def test_one_order_or_one_language_says_nothing_about_spread() -> None:
     assert not np.isnan(thai.mean)
 
 
+def test_the_difference_of_groups_and_its_intervals() -> None:
+    high, low = [0.9, 0.8, 0.9, 0.8], [0.2, 0.1, 0.2, 0.1]
+    matrices = [RMatrix.sequential("abcdefgh", np.array([high + low] * 8) + shift) for shift in (0.0, 0.05)]
+    groups = dict(zip("abcdefgh", ["top"] * 4 + ["bottom"] * 4, strict=True))
+    found = group_difference(matrices, groups, "top", "bottom", "final")
+    assert found.mean == pytest.approx(0.7)
+    assert found.group == "top - bottom"
+    assert found.num_languages == 8
+    # All orders shift both groups alike, so under the same draws of orders the difference is certain.
+    assert (found.over_orders.low, found.over_orders.high) == pytest.approx((0.7, 0.7))
+    assert 0.55 < found.over_languages.low < 0.7 < found.over_languages.high < 0.85
+    assert found.over_languages.p_value < 0.01
+    alike = group_difference(matrices, dict(zip("abcdefgh", ["x", "y"] * 4, strict=True)), "x", "y", "final")
+    assert alike.over_languages.low < 0 < alike.over_languages.high
+
+
 def test_unknown_names_and_languages_without_group() -> None:
     with pytest.raises(AttritionError, match="no group for c, d"):
         by_group(orders(), {"a": "Latn", "b": "Latn"})
     with pytest.raises(UnknownNameError, match=r"Unknown measure 'finale'\. Did you mean 'final'"):
         by_group(orders(), SCRIPTS, measures=["finale"])
+    with pytest.raises(UnknownNameError, match=r"Unknown group 'Latin'\. Did you mean 'Latn'"):
+        group_difference(orders(), SCRIPTS, "Latin", "Thai", "final")
 
 
 def test_languages_never_trained_need_no_group() -> None:

@@ -68,7 +68,7 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
 
 @dataclass(frozen=True, kw_only=True)
 class GroupEstimate:
-    """The mean of a measure over a group."""
+    """The mean of a measure over a group, or the difference of two groups (`group` is then `a - b`)."""
 
     group: str
     measure: str
@@ -124,6 +124,40 @@ def by_group(
     return tuple(estimates)
 
 
+def group_difference(
+    matrices: Matrices,
+    groups: Mapping[str, str],
+    first: str,
+    second: str,
+    measure: str,
+    *,
+    num_resamples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+) -> GroupEstimate:
+    """The mean of group `first` minus that of group `second`; the orders drawn are the same for both, the languages are not.
+
+    Raises:
+        AttritionError: a group or the measure is unknown, or a language has no group.
+
+    >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
+    >>> group_difference(R, {"a": "Latn", "b": "Thai", "c": "Latn"}, "Latn", "Thai", "final").mean  # .8125 - .5
+    0.3125
+    """
+    places_of = _members(matrices, groups)
+    values_OL = per_order(matrices, look_up(measure, MEASURES, kind="measure").function)
+    # Seeds of their own, or the draws of languages would be paired where the groups are of one size.
+    one = _resampled(values_OL[:, look_up(first, places_of, kind="group")], num_resamples, seed, language_seed=seed + 1)
+    other = _resampled(values_OL[:, look_up(second, places_of, kind="group")], num_resamples, seed, language_seed=seed + 2)
+    difference = _Samples(
+        one.mean - other.mean,
+        one.num_languages + other.num_languages,
+        _minus(one.over_languages_B, other.over_languages_B),
+        _minus(one.over_orders_B, other.over_orders_B),
+    )
+    return _estimate(f"{first} - {second}", measure, difference, len(values_OL), level)
+
+
 def trained_of(matrices: Matrices) -> tuple[str, ...]:
     """The languages that some order trained, in the sequence of the columns."""
     orders = as_orders(matrices)
@@ -156,13 +190,13 @@ def _members(matrices: Matrices, groups: Mapping[str, str]) -> dict[str, NDArray
     return {name: np.array([languages.index(language) for language in of_it]) for name, of_it in inside.items()}
 
 
-def _resampled(values_OL: Floats, num_resamples: int, seed: int) -> _Samples:
+def _resampled(values_OL: Floats, num_resamples: int, seed: int, *, language_seed: int | None = None) -> _Samples:
     per_language_L = mean_measured(values_OL, axis=0)
     known_L = per_language_L[~np.isnan(per_language_L)]
     mean = float(mean_measured(known_L))
     over_languages_B = over_orders_B = None
     if len(known_L) > 1:
-        draws_BL = draws_BU(len(known_L), num_resamples, seed)
+        draws_BL = draws_BU(len(known_L), num_resamples, seed if language_seed is None else language_seed)
         over_languages_B = draws_BL.astype(np.float64) @ known_L / len(known_L)
     if len(values_OL) > 1 and len(known_L):
         draws_BO = draws_BU(len(values_OL), num_resamples, seed).astype(np.float64)
@@ -172,6 +206,10 @@ def _resampled(values_OL: Floats, num_resamples: int, seed: int) -> _Samples:
         means_BL = np.divide(sums_BL, weights_BL, out=np.full(sums_BL.shape, np.nan), where=weights_BL > 0)
         over_orders_B = mean_measured(means_BL, axis=1)
     return _Samples(mean, len(known_L), over_languages_B, over_orders_B)
+
+
+def _minus(one_B: Floats | None, other_B: Floats | None) -> Floats | None:
+    return None if one_B is None or other_B is None else one_B - other_B
 
 
 def _estimate(group: str, measure: str, samples: _Samples, num_orders: int, level: float) -> GroupEstimate:
