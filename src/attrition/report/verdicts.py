@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 
 from attrition.analysis.claims import Judged
-from attrition.analysis.claims.ask import Needs
 from attrition.report.chapters import Chapter
-from attrition.report.tables import Cell, Column, Number, Table
+from attrition.report.tables import Column, Table
 
 HEADINGS = {
     "supported": "Supported",
@@ -51,23 +49,11 @@ def claims_chapter(judged: Sequence[Judged], *, anchor: str, title: str, text: s
 
 
 def claims_table(judged: Sequence[Judged], *, name: str, title: str) -> Table:
-    """Return every claim with its verdict, its value and interval in points, both p-values, and its evidence in words."""
-    rows: list[tuple[Cell, ...]] = []
-    for each in judged:
-        found = each.found
-        numbers = (math.nan,) * 3 if isinstance(found, Needs) else (found.value, found.low, found.high)
-        cells = (*numbers, each.p, each.p_adjusted)
-        claim = each.claim
-        rows.append(
-            (claim.section, claim.id, claim.statement, each.verdict, *(Number(value=value) for value in cells), each.words())
-        )
-    columns = (
-        *(Column(title=head) for head in ("Section", "Id", "Claim", "Verdict")),
-        Column(title="Difference", digits=2, signed=True),
-        Column(title="95%, low", digits=2, signed=True),
-        Column(title="95%, high", digits=2, signed=True),
-        Column(title="p", digits=4),
-        Column(title="p, adjusted", digits=4),
-        Column(title="Evidence"),
+    """Return every claim with its verdict and the evidence: value, 95% interval, replicates, adjusted p, or what it needs."""
+    return Table(
+        name=name,
+        title=title,
+        columns=tuple(Column(title=head) for head in ("Id", "Claim", "Verdict", "Evidence")),
+        rows=tuple((each.claim.id, each.claim.statement, each.verdict, each.words()) for each in judged),
+        caption="An id begins with the section. Points of F1; p is adjusted for all claims that were asked.",
     )
-    return Table(name=name, title=title, columns=columns, rows=tuple(rows))
