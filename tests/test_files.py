@@ -21,6 +21,16 @@ def test_text_and_bytes(tmp_path: Path) -> None:
     assert sha256_of(tmp_path / "a" / "text") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
+@pytest.mark.parametrize(("mask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_a_file_has_the_permissions_of_any_new_file(mask: int, mode: int, tmp_path: Path) -> None:
+    before = os.umask(mask)
+    try:
+        write_whole(tmp_path / "r.csv", "new")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "r.csv").stat().st_mode & 0o777 == mode
+
+
 @pytest.mark.parametrize("step", ["fsync", "replace"])
 def test_the_error_names_the_file(step: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:

@@ -64,6 +64,15 @@ def unknown(name: str, known: Iterable[str], *, kind: str, where: str = "") -> U
     return UnknownNameError(f"{prefix} {kind} {name!r}.{hint}{listed}")
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun, in the plural unless the number is 1.
+
+    >>> counted(1, "run"), counted(2, "run"), counted(0, "order"), counted(1234, "language")
+    ('1 run', '2 runs', '0 orders', '1,234 languages')
+    """
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def look_up(name: str, known: Mapping[str, T], *, kind: str, where: str = "") -> T:
     """`known[name]`, or a sentence that names the nearest match.
 

@@ -42,6 +42,17 @@ def test_the_program_says_where_to_start(arguments: tuple[str, ...], say: Say) -
     assert said.code == (0 if arguments else 2)
 
 
+@pytest.mark.parametrize("command", [["languages"], ["languages", "--json"], ["list", "metrics"]])
+def test_a_closed_pipe_is_no_error(command: list[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run([sys.executable, "-m", "attrition", *command], stdout=write, stderr=subprocess.PIPE, check=False)
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
 def test_version(say: Say) -> None:
     said = say("--version")
     assert (said.code, said.out.split()[0]) == (0, "attrition")

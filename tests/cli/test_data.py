@@ -55,3 +55,16 @@ def test_a_missing_archive_says_three_ways(say: Say, monkeypatch: pytest.MonkeyP
     assert said.code == 2
     for way in ("attrition data fetch", "corpus.path", "ATTRITION_MASSIVE"):
         assert way in said.words
+
+
+def test_a_path_of_the_phrasebook_is_refused(say: Say, tmp_path: Path) -> None:
+    said = say("data", "describe", "--corpus", "phrasebook", "--path", tmp_path)
+    assert (said.code, "--path has no effect" in said.words) == (2, True)
+
+
+def test_a_slot_that_only_test_has_is_named(say: Say, tmp_path: Path) -> None:
+    for split, name in (("train", "time"), ("dev", "time"), ("test", "tiem")):
+        (tmp_path / f"en-US.{split}.conll").write_text(f"at\tO\nten\tB-{name}\n")
+    said = say("data", "describe", "--corpus", "columns", "--path", tmp_path)
+    assert said.code == 0
+    assert "no train utterance: 1 slot (tiem)" in said.words

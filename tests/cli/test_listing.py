@@ -99,3 +99,12 @@ def test_metrics_of_two_methods_are_refused(results: Path, say: Say) -> None:
     assert said.code == 2
     assert all(str(file) in said.words for file in files)
     assert "once for each series" in said.words
+
+
+def test_a_small_loss_is_no_negative_zero(tmp_path: Path, say: Say) -> None:
+    path = tmp_path / "R.csv"
+    path.write_text("trained,en,de\nen,0.5,0.25\nde,0.49999,0.5\n")
+    said = say("metrics", path)
+    assert said.code == 0
+    assert "0.0000" in said.out
+    assert "-0.0000" not in said.out

@@ -27,6 +27,20 @@ def test_variants_are_the_sequential_series(study: Path, figures: dict[str, Figu
     assert all(set(figure.variants) == {"vanilla", "shared-lora"} for figure in figures.values())
 
 
+def test_series_that_differ_in_punctuation_have_files_of_their_own(simulate: ModuleType, tmp_path: Path) -> None:
+    for name in ("mine!", "mine?"):
+        simulate.write_run(tmp_path, simulate.FakeMethod(name), f"x {name}", ["en-US", "de-DE", "th-TH"])
+        for folder in (tmp_path / "runs").iterdir():
+            if not folder.name.startswith("run"):
+                folder.rename(folder.with_name(f"run{len(name)}{ord(name[-1])}"))
+    results = read_results(tmp_path)
+    choices = series_choices(results)
+    assert [label for _, label in choices] == ["mine!", "mine?"]
+    assert len({key for key, _ in choices}) == 2
+    for figure in paper_figures(results):
+        assert set(figure.variants) == {key for key, _ in choices}
+
+
 def test_figure_3_shows_both_scopes_from_gain_to_loss(study: Path, figures: dict[str, Figure]) -> None:
     table = figures["figure3"].variants["vanilla"]["changes"]
     matrices = [run.matrix for run in read_results(study).runs if run.spec.name == "VANILLA"]

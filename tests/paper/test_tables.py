@@ -6,6 +6,7 @@ from types import ModuleType
 
 import pytest
 
+from attrition.metrics import cbt
 from attrition.paper.tables import paper_tables, printed, table_1, table_2, table_3
 from attrition.report.tables import Number, Table
 from attrition.results.read import read_results
@@ -90,3 +91,18 @@ def test_only_tables_that_the_study_has_runs_for(simulate: ModuleType, tmp_path:
     assert paper_tables(read_results(tmp_path / "b")) == ()
     simulate.write_study(tmp_path / "c", generated=True)
     assert paper_tables(read_results(tmp_path / "c")) == ()
+
+
+def test_table_2_is_in_points_as_the_other_tables(simulate: ModuleType, tmp_path: Path) -> None:
+    simulate.write_study(tmp_path, methods=("VANILLA",), generated=False)
+    results = read_results(tmp_path)
+    table = table_2(results)
+    cells = next(cells for cells in table.rows if str(cells[0]).startswith("VANILLA"))
+    (vanilla,) = (each for each in printed("table2") if each["method"] == "VANILLA")
+    theirs, ours = cells[1], cells[2]
+    assert isinstance(theirs, Number)
+    assert isinstance(ours, Number)
+    assert theirs.value == pytest.approx(100 * float(vanilla["cbt"]))
+    matrices = [run.matrix for run in results.runs]
+    assert ours.value == pytest.approx(100 * sum(map(cbt, matrices)) / len(matrices))
+    assert "The paper prints fractions" in table.caption

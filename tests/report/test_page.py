@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import re
 from html.parser import HTMLParser
+from importlib import resources
 from itertools import pairwise
 from pathlib import Path
 from types import ModuleType
@@ -79,6 +80,27 @@ def test_links_lead_to_files_that_are_written(study: Path, page: str, tmp_path: 
     assert not list(tmp_path.iterdir())
 
 
+def test_links_that_the_script_sets_lead_to_files_that_are_written(study: Path, page: str) -> None:
+    """The script takes them from `files`: a figure that is not drawn for the run chosen has none."""
+    report = make_report(study).parent
+    drawn = embedded(page)["figures"]
+    assert isinstance(drawn, dict)
+    stems = [stem for figure in drawn.values() for stem in figure["files"].values()]
+    assert [stem for stem in stems if not (report / "figures" / f"{stem}.svg").exists()] == []
+    assert 0 < len(drawn["transfer"]["files"]) < len(drawn["r"]["files"])
+    script = resources.files("attrition.report").joinpath("page.js").read_text(encoding="utf-8")
+    assert re.findall(r"`figures/.*`", script) == ["`figures/${stem}.${link.dataset.kind}`"]
+    assert "link.hidden = stem === undefined" in script
+
+
+def test_the_name_of_a_run_is_said_once_in_a_warning(simulate: ModuleType, tmp_path: Path) -> None:
+    order = ["en-US", "de-DE"]
+    for name, said in (("VANILLA", "F1 is 0."), ("SHARED LoRA", "SHARED LoRA (x, seed 0): F1 is 0.")):
+        simulate.write_run(tmp_path, simulate.METHODS[name], "x", order, warnings=[said])
+    (item,) = re.findall(r"<li>([^<]*F1 is 0\.)</li>", page_of(tmp_path))
+    assert item == "F1 is 0."
+
+
 def test_headings_descend_one_level_at_a_time(page: str) -> None:
     levels = [int(tag[1]) for tag, _ in Outline(page).elements if re.fullmatch(r"h\d", tag)]
     assert levels[0] == 1
@@ -148,7 +170,7 @@ def test_unfinished_runs_are_listed(simulate: ModuleType, tmp_path: Path) -> Non
     (study / "runs" / "half-done").mkdir()
     page = page_of(study)
     assert "half-done" in page
-    assert "1 run(s) of this study are not finished" in page
+    assert "1 run of this study is not finished" in page
 
 
 def test_undefined_cells_of_joint_runs_are_dashes(page: str) -> None:

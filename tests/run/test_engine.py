@@ -452,7 +452,8 @@ def test_a_model_that_finds_nothing_is_said_loudly(make_study: Make, run_notes: 
     assert "was no better after training on" in still
     assert warning.startswith(f"VANILLA (as-listed, seed 0): F1 is 0 right after training on {', '.join(expected)}.")
     spec = json.loads(next(tmp_path.glob("runs/*/spec.json")).read_text())
-    assert spec["warnings"] == [warning, still]
+    # Whoever shows a warning says of which run it is.
+    assert [f"VANILLA (as-listed, seed 0): {each}" for each in spec["warnings"]] == [warning, still]
 
 
 def test_a_diverged_training_is_stored_and_said(
@@ -472,7 +473,7 @@ def test_a_diverged_training_is_stored_and_said(
         patch.setattr(training._Population, "step", breaking)
         notes = run_notes(study, tmp_path)
     assert any(each.startswith("VANILLA: de-DE: the loss was no number in epoch 2.") for each in notes.warnings)
-    of_run = "training on de-DE was broken off, since the loss was no number in epoch 2. The weights of epoch 1 were kept."
+    of_run = "Training on de-DE was broken off, since the loss was no number in epoch 2. The weights of epoch 1 were kept."
     assert any(of_run in each for each in notes.warnings)
     spec = json.loads(next(tmp_path.glob("runs/*/spec.json")).read_text())
     assert any(of_run in each for each in spec["warnings"])

@@ -43,7 +43,7 @@ from attrition.run.pack import open_pack, read_pack, write_pack
 from attrition.run.pack_encoder import pack_tensor, quantised, unpack_tensor
 from attrition.run.pack_utterances import pack_utterances, unpack_utterances
 from attrition.run.prepare import prepare
-from attrition.run.spec import Study, build_study, read_study, resolved
+from attrition.run.spec import Study, build_study, read_study, resolve_orders, resolved
 from attrition.run.store import Store
 from attrition.run.watcher import Watcher
 
@@ -246,10 +246,12 @@ def test_the_users_own_orders_and_groups_travel(tiny: dict[str, Any], tmp_path: 
     assert [run.key for run in prepare(open_pack(folder), Watcher(), None, folder).plan.runs] == keys
 
 
-def test_an_order_file_elsewhere_is_refused(make_study: Make, tmp_path: Path) -> None:
+def test_an_order_file_elsewhere_travels_too(make_study: Make, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("zh-CN de-DE en-US")
-    with pytest.raises(AttritionError, match="outside the study's folder"):
-        packed(make_study(orders=[f"file:{tmp_path / 'mine.txt'}"]), tmp_path / "pack")
+    name = f"file:{tmp_path / 'mine.txt'}"
+    folder = packed(make_study(orders=[name]), tmp_path / "pack")
+    (tmp_path / "mine.txt").unlink()
+    assert resolve_orders(open_pack(folder)) == {name: ("zh-CN", "de-DE", "en-US")}
 
 
 # What is wrong with a folder

@@ -70,12 +70,14 @@ def test_fewer_learners_from_there_on(
     shortages = [store.load_history(key).shortage for key in store.keys("stages")]
     one, two = (f"from step 1 on, no more than {many} trained side by side" for many in ("1 learner", "2 learners"))
     assert sorted(shortages) == ["", "", "", one, one, two], "three became two and one, and the two one each"
-    kept = [each for each in spec_warnings(tmp_path / "short") if "memory ran out" in each]
+    kept = [each for each in spec_warnings(tmp_path / "short") if "Memory ran out in" in each]
     assert len(kept) == 3
-    assert kept[0].startswith("NON-SHARED LoRA r=")
+    assert kept[0].startswith("Memory ran out in training on ")
     assert kept[0].endswith(f": {one}.")
     again = run_notes(make_study("machine.population=3", **parts), tmp_path / "short")
-    assert [each for each in again.warnings if "memory ran out" in each] == kept, "also when nothing is trained"
+    assert [each.partition(": ")[2] for each in again.warnings if "Memory ran out in" in each] == kept, (
+        "also when nothing is trained"
+    )
 
 
 def test_batches_in_pieces_from_there_on(small: dict[str, int], make_study: Make, run_notes: Run, tmp_path: Path) -> None:

@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 
 from attrition.methods import METHODS, LoRA
 from attrition.names import AttritionError
+from attrition.run.folder import in_precision_of, read_results_study
+from attrition.run.pack_study import study_files
 from attrition.run.spec import Study, apply_change, build_study, read_study, resolve_orders, resolved
 
 
@@ -94,6 +96,8 @@ BAD: list[tuple[str, tuple[str, ...]]] = [
     ("methods=[]", ("methods is empty",)),
     ("seeds=[]", ("seeds is empty",)),
     ("orders=[]", ("orders is empty",)),
+    ("orders=[{name=\"mine\"}]", ("orders[0]", "needs both")),
+    ("orders=[{nam=\"mine\"}]", ("orders[0]", "'nam'", "Did you mean 'name'?")),
     ("orders=[[]]", ("orders[0]",)),
     ("seeds=[1, 1]", ("seeds", "once")),
     ("languages=[\"en-US\", \"de-DE\", \"en-US\"]", ("languages", "'en-US' is at positions 1 and 3")),
@@ -241,7 +245,50 @@ def test_names_of_orders(make_study: Callable[..., Study]) -> None:
     assert resolve_orders(two)["listed-1"] == ("zh-CN", "en-US", "de-DE")
 
 
+def test_an_order_as_a_table_has_a_name_of_its_own(make_study: Callable[..., Study]) -> None:
+    study = make_study(orders=[{"name": "mine", "languages": ["zh-CN", "en-US", "de-DE"]}, ["en-US", "de-DE", "zh-CN"]])
+    assert resolve_orders(study) == {"mine": ("zh-CN", "en-US", "de-DE"), "listed-2": ("en-US", "de-DE", "zh-CN")}
+
+
 # Resolved
+
+
+def test_a_resolved_study_needs_no_other_file_and_no_folder(
+    tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, other = tmp_path / "home", tmp_path / "other"
+    for folder in (home, home / "data", other):
+        folder.mkdir()
+    (home / "mine.txt").write_text("zh-CN de-DE en-US")
+    (home / "groups.csv").write_text("locale,group\nen-US,west\nde-DE,west\nzh-CN,east\n")
+    raw = {
+        **tiny,
+        "orders": ["file:mine.txt", "blocks:groups.csv", "random:1"],
+        "methods": [{"method": "GROUPED LoRA", "shared_by": "groups.csv"}],
+        "corpus": {"name": "columns", "path": "data"},
+    }
+    study = read_study(write(home, tomli_w.dumps(raw)))
+    for name, content in study_files(study).items():
+        (other / name).write_bytes(content)
+    (home / "mine.txt").unlink()
+    (home / "groups.csv").unlink()
+    monkeypatch.chdir(tmp_path)
+    again = read_study(other / "study.toml")
+    assert resolve_orders(again) == resolve_orders(study)
+    assert list(resolve_orders(again)) == ["file:mine.txt", "blocks:groups.csv", "random:1"]
+    assert again.corpus.path == str(home / "data")
+    groups = {"en-US": "west", "de-DE": "west", "zh-CN": "east"}
+    assert again.methods[0].method.learner_of(list(groups)) == groups
+
+
+def test_results_from_before_there_was_a_precision_are_in_float32(tiny: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "environment.json").write_text("{}")
+    path = write(tmp_path, tomli_w.dumps({**tiny, "model": {"name": "tiny:bert"}}))
+    assert read_study(path).model.precision == "auto"
+    assert read_results_study(tmp_path).model.precision == "float32"
+    assert in_precision_of(tmp_path, read_study(path)).model.precision == "float32"
+    write(tmp_path, tomli_w.dumps({**tiny, "model": {"name": "tiny:bert", "precision": "bfloat16"}}))
+    assert read_results_study(tmp_path).model.precision == "bfloat16"
 
 
 @pytest.mark.parametrize("name", METHODS)

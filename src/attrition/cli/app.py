@@ -59,6 +59,12 @@ STOPPED = 130
 _RESUMED = (["demo"], ["run"])
 
 
+def _quietly() -> int:
+    """Return exit code 0: whoever read our output, as `head` does, has enough. Nothing more is said, also not on leaving."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run a command; a mistake in what the user gave is one sentence and exit code 2, never a trace."""
     given = sys.argv[1:] if arguments is None else arguments
@@ -67,6 +73,11 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         code = app(args=given, prog_name="attrition", standalone_mode=False)
         sys.stdout.flush()
+    except SystemExit as left:
+        # click and rich make code 1 of a closed pipe themselves.
+        if not isinstance(left.__context__, BrokenPipeError):
+            raise
+        code = _quietly()
     except (KeyboardInterrupt, typer.Abort):
         code = STOPPED
     except AttritionError as error:
@@ -75,9 +86,7 @@ def main(arguments: list[str] | None = None) -> None:
         tell(f"[bold red]Error:[/] {escape(str(error))}")
         code = 2
     except BrokenPipeError:
-        # Whoever read our output, as `head` does, has enough: nothing more is said, also not on leaving.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = 141
+        code = _quietly()
     except OSError as error:
         if debug:
             raise

@@ -64,6 +64,7 @@ def describe(
     attrition data describe --corpus phrasebook[/]
     """
     from attrition.corpus.describe import describe as describe_corpus
+    from attrition.corpus.describe import said_of_untrained, untrained_slots
 
     opened = _open(corpus, path)
     tokenize, unknown_id = _tokenizer(model)
@@ -73,6 +74,9 @@ def describe(
         for done, each in enumerate(languages):
             progress(f"Reading {each}", done, len(languages))
             frames.append(describe_corpus(opened, [each], tokenize, unknown_id=unknown_id))
+        untrained = untrained_slots(opened, languages)
+    if said := said_of_untrained(untrained):
+        tell(f"[yellow]Warning:[/] {escape(said)}")
     import pandas as pd
 
     frame = pd.concat(frames, ignore_index=True)
@@ -102,9 +106,14 @@ def _open(name: str, path: Path | None) -> Any:
             raise AttritionError("--corpus columns needs --path, the folder with your files.")
         return Columns(path)
 
+    def phrasebook() -> Any:
+        if path is not None:
+            raise AttritionError("--path has no effect: the phrasebook is generated. Leave it out, or name another --corpus.")
+        return Phrasebook()
+
     corpora: dict[str, Callable[[], Any]] = {
         "massive": lambda: Massive(find_massive(path)),
-        "phrasebook": Phrasebook,
+        "phrasebook": phrasebook,
         "columns": columns,
     }
     return look_up(name, corpora, kind="corpus")()

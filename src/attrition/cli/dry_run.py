@@ -13,6 +13,7 @@ from attrition.cli.console import out
 from attrition.cli.durations import in_words
 from attrition.cli.progress import TerminalWatcher
 from attrition.corpus.cache import cache_folder
+from attrition.names import counted
 from attrition.run.estimate import EFFICIENCY, estimate
 from attrition.run.prepare import prepare
 from attrition.run.select import select_runs
@@ -31,7 +32,7 @@ def show_plan(study: Study, folder: Path, pack: Path | None = None, only: Sequen
     prepared = dataclasses.replace(prepared, plan=select_runs(prepared.plan, only))
     plan = prepared.plan
     table = Table(
-        title=f"{escape(study.name)}: {len(plan.runs)} runs",
+        title=f"{escape(study.name)}: {counted(len(plan.runs), 'run')}",
         title_justify="left",
         box=None,
         pad_edge=False,
@@ -64,8 +65,8 @@ def show_plan(study: Study, folder: Path, pack: Path | None = None, only: Sequen
     languages = study.languages
     train = sum(len(prepared.encoded[language, "train"]) for language in languages)
     out.print(
-        f"{len(languages)} languages, {train:,} training utterances in all; {len(prepared.vocabulary):,} of "
-        f"{prepared.vocabulary.full_size:,} sub-tokens in use."
+        f"{counted(len(languages), 'language')}, {counted(train, 'training utterance')} in all; "
+        f"{len(prepared.vocabulary):,} of {prepared.vocabulary.full_size:,} sub-tokens in use."
     )
     out.print(prepared.scored_on.statement)
     if said := side_by_side(prepared):

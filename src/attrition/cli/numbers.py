@@ -144,7 +144,10 @@ def _show_languages(result: dict[str, Any]) -> None:
 
 
 def _number(value: float | None) -> str:
-    return "–" if value is None or math.isnan(value) else f"{value:.4f}"
+    if value is None or math.isnan(value):
+        return "–"
+    text = f"{value:.4f}"
+    return text.removeprefix("-") if float(text) == 0 else text
 
 
 def params(

@@ -8,6 +8,7 @@ from types import TracebackType
 from rich.markup import escape
 
 from attrition.cli.console import bars, err, tell
+from attrition.names import counted
 from attrition.run.study import Job, RunPlan, StudyPlan
 from attrition.run.watcher import Watcher
 from attrition.training.train import Epoch, Task
@@ -53,7 +54,7 @@ class TerminalWatcher(Watcher):
         shared = plan.num_stages - len(plan.jobs)
         saved = f", {shared} of them shared" if shared else ""
         stored = f"; {done / work:.0%} lies there already" if done else ""
-        err.print(f"{len(plan.runs)} runs of {plan.num_stages} stages{saved}{stored}.", style="dim")
+        err.print(f"{counted(len(plan.runs), 'run')} of {counted(plan.num_stages, 'stage')}{saved}{stored}.", style="dim")
         self._bars.reset(self._training, total=max(work - done, 1), visible=True)
 
     def started(self, job: Job) -> None:

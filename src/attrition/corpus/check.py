@@ -12,7 +12,7 @@ from attrition.corpus.cache import Progress
 from attrition.corpus.massive import Massive
 from attrition.corpus.rows import Problem, Row, in_place
 from attrition.corpus.words import cut_words
-from attrition.names import AttritionError, nearest
+from attrition.names import AttritionError, counted, nearest
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,12 @@ class CheckReport:
         """The report in a few sentences."""
         locales = len({count.locale for count in self.counts})
         utterances = sum(count.found for count in self.counts)
-        parts = [f"{self.path}: {utterances:,} utterances in {locales} of {len(release.LOCALES)} locales."]
+        parts = [f"{self.path}: {counted(utterances, 'utterance')} in {locales} of {len(release.LOCALES)} locales."]
         if self.is_release:
             parts.append("All files are those of MASSIVE 1.1, byte for byte.")
         elif self.missing:
             parts.append(f"Not there: {', '.join(self.missing)}.")
-        parts.append(f"{len(self.problems):,} problems." if self.problems else "No problems.")
+        parts.append(f"{counted(len(self.problems), 'problem')}." if self.problems else "No problems.")
         return " ".join(parts)
 
 

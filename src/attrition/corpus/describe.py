@@ -9,6 +9,7 @@ import pandas as pd
 
 from attrition.corpus.base import SPLITS, Corpus, Cut, Split, Utterance
 from attrition.corpus.words import blank_leak, cut_words
+from attrition.names import counted
 
 _TYPES = {
     **dict.fromkeys(("language", "split", "cut"), "str"),
@@ -17,6 +18,9 @@ _TYPES = {
     **dict.fromkeys(("unknown_sub_tokens", "repeated", "also_in_train"), "Int64"),  # "Int64" has NA, "int64" has not
     **dict.fromkeys(("leak_annotation", "leak_text", "multi_word_slots"), "float64"),
 }
+
+NAMED = 8
+"""How many slots a warning names."""
 
 Tokenize = Callable[[str], Sequence[int]]
 """From a text to the numbers of its sub-tokens, special tokens left out."""
@@ -69,6 +73,34 @@ def describe(
                 }
             )
     return pd.DataFrame(rows, columns=list(_TYPES)).astype(_TYPES)
+
+
+def untrained_slots(corpus: Corpus, languages: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Return the slots that occur in test utterances of some language and in train utterances of none, by name."""
+    chosen = corpus.languages if languages is None else languages
+    slots = {
+        split: {slot.name for language in chosen for utterance in corpus.read(language, split) for slot in utterance.slots}
+        for split in ("test", "train")
+    }
+    return tuple(sorted(slots["test"] - slots["train"]))
+
+
+def said_of_untrained(slots: Sequence[str]) -> str:
+    """Return a warning about slots that are in test and not in train utterances; empty if there are none.
+
+    >>> said_of_untrained(["dtae"])
+    'In test utterances and in no train utterance: 1 slot (dtae). No model can learn it. Check the spelling, or add train ...'
+    >>> said_of_untrained([])
+    ''
+    """
+    if not slots:
+        return ""
+    named = ", ".join(slots[:NAMED]) + (", ..." if len(slots) > NAMED else "")
+    them = "it" if len(slots) == 1 else "them"
+    return (
+        f"In test utterances and in no train utterance: {counted(len(slots), 'slot')} ({named}). No model can learn {them}. "
+        "Check the spelling, or add train utterances."
+    )
 
 
 def _contents(utterances: Sequence[Utterance], cut: Cut) -> dict[str, Any]:

@@ -31,6 +31,23 @@ def slug(label: str) -> str:
     return re.sub(r"\W+", "-", label.lower()).strip("-")
 
 
+def file_names(labels: Sequence[str]) -> dict[str, str]:
+    """Return the part of a file name for each label: its slug, with a number behind it where an earlier one has the same.
+
+    >>> file_names(["mine", "mine!", "mine-2", "mine?"])
+    {'mine': 'mine', 'mine!': 'mine-3', 'mine-2': 'mine-2', 'mine?': 'mine-4'}
+    """
+    names: dict[str, str] = {}
+    slugs = [slug(label) or "x" for label in labels]
+    for place, (label, own) in enumerate(zip(labels, slugs, strict=True)):
+        name, number = own, 1
+        while name in names.values() or (number > 1 and name in slugs) or (number == 1 and own in slugs[:place]):
+            number += 1
+            name = f"{own}-{number}"
+        names[label] = name
+    return names
+
+
 def sequential_series(results: Results) -> dict[Series, tuple[Run, ...]]:
     """The series in which one learner meets language after language, so that later ones can change earlier ones."""
     return {
@@ -44,7 +61,8 @@ def series_choices(results: Results) -> list[tuple[str, str]]:
     """The variants of the figures by series, each with its label; VANILLA first, as in the paper."""
     chosen = sorted(sequential_series(results), key=lambda series: series.kind != "VANILLA")
     labels = [results.series_labels[series] for series in chosen]
-    return [(slug(label), label) for label in labels]
+    names = file_names(list(results.series_labels.values()))
+    return [(names[label], label) for label in labels]
 
 
 def paper_figures(results: Results) -> tuple[Figure, ...]:
@@ -52,7 +70,8 @@ def paper_figures(results: Results) -> tuple[Figure, ...]:
     chosen = sequential_series(results)
     figures = []
     if chosen:
-        variants = {slug(results.series_labels[series]): [run.matrix for run in runs] for series, runs in chosen.items()}
+        names = file_names(list(results.series_labels.values()))
+        variants = {names[results.series_labels[series]]: [run.matrix for run in runs] for series, runs in chosen.items()}
         figures.append(change_per_language({name: _changes(matrices) for name, matrices in variants.items()}))
         backward = {name: _hops(mbt(matrices)) for name, matrices in variants.items()}
         forward = {name: _hops(mft(matrices)) for name, matrices in variants.items()}

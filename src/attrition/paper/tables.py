@@ -14,6 +14,7 @@ from attrition.analysis.quantities import final_L
 from attrition.languages import LANGUAGES, VITALITIES
 from attrition.metrics import cbt, cft, final_mean
 from attrition.metrics.means import mean_measured
+from attrition.names import counted
 from attrition.orders import PAPER_ORDERS
 from attrition.report.tables import Cell, Column, Number, Table
 from attrition.results.read import Results, Run
@@ -68,16 +69,18 @@ def table_1(results: Results) -> Table:
 
 
 def table_2(results: Results) -> Table:
-    """CBT and CFT of the sequential methods, as the paper prints them and as measured here (both from 0 to 1)."""
+    """CBT and CFT of the sequential methods, as the paper prints them and as measured here (both in points of F1)."""
     return _side_by_side(
         results,
         "table2",
-        "Table 2: backward and forward transfer",
+        "Table 2: backward and forward transfer (points of F1)",
         [
-            ("cbt", "CBT", lambda runs: _mean([cbt(run.matrix) for run in runs]), "high", 2),
-            ("cft", "CFT", lambda runs: _mean([cft(run.matrix) for run in runs]), "high", 2),
+            ("cbt", "CBT", lambda runs: 100 * _mean([cbt(run.matrix) for run in runs]), "high", 2),
+            ("cft", "CFT", lambda runs: 100 * _mean([cft(run.matrix) for run in runs]), "high", 2),
         ],
-        f"Paper: {PAPER_MODEL}, 52 languages of MASSIVE. {_here(results)} CBT compares with the last row.",
+        f"Paper: {PAPER_MODEL}, 52 languages of MASSIVE. {_here(results)} CBT compares with the last row. "
+        "The paper prints fractions of F1; here they are multiplied by 100.",
+        printed_in=100,
     )
 
 
@@ -93,7 +96,7 @@ def table_3(results: Results) -> Table:
         title="Table 3: the orders of languages",
         columns=(Column(title="Order"), Column(title="Runs here", digits=0), Column(title="Languages"), Column(title="Note")),
         rows=tuple(rows),
-        caption=f"A study of fewer languages keeps their sequence. Here: {len(results.languages)} languages.",
+        caption=f"A study of fewer languages keeps their sequence. Here: {counted(len(results.languages), 'language')}.",
     )
 
 
@@ -103,6 +106,7 @@ def _side_by_side(
     title: str,
     measures: Sequence[tuple[str, str, Value, Literal["high", "low"], int]],
     caption: str,
+    printed_in: float = 1,
 ) -> Table:
     """The paper's rows, then ours that it does not have; for each measure what is printed, ours, and the difference."""
     rows: list[tuple[Cell, ...]] = []
@@ -114,7 +118,7 @@ def _side_by_side(
         for runs in matching or [()]:
             cells: list[Cell] = []
             for column, _, value, _, _ in measures:
-                theirs = float(row[column])
+                theirs = printed_in * float(row[column])
                 mine = value(runs) if runs else math.nan
                 cells += [Number(value=theirs), Number(value=mine), Number(value=mine - theirs)]
             rows.append((_row_name(results, row["method"], rank, runs), *cells))
@@ -166,4 +170,5 @@ def _mean(values: Sequence[float]) -> float:
 def _here(results: Results) -> str:
     models = ", ".join(results.models.values())
     corpora = ", ".join(dict.fromkeys(run.series.corpus for run in results.runs))
-    return f"Here: {models}, {len(results.languages)} languages of {corpora}: the difference is that of the whole set-up."
+    languages = counted(len(results.languages), "language")
+    return f"Here: {models}, {languages} of {corpora}: the difference is that of the whole set-up."

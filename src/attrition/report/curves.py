@@ -127,7 +127,7 @@ def training_curves(results: Results) -> tuple[Figure, ...]:
         Figure(
             name="train-loss",
             title="Training loss, epoch by epoch",
-            caption=f"One line for each stage, in the order of training. {dots}",
+            caption=f"Mean over the batches of an epoch. One line for each stage, in the order of training. {dots}",
             chart=_epoch_chart("train_loss", "training loss"),
             variants=variants,
         ),
@@ -194,7 +194,7 @@ def time_spent(results: Results) -> Figure:
     return Figure(
         name="times",
         title="Time spent",
-        caption="Minutes of each run by part. A stage that several runs share is trained once, and counted once.",
+        caption="Minutes of each run by part. A stage that several runs share was trained once, and counts in each of them.",
         chart=bar,
         variants={"": {"times": pd.DataFrame(spent)}},
     )

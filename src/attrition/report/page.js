@@ -85,8 +85,10 @@ function refresh() {
   drawAll();
   writeCells();
   for (const link of document.querySelectorAll("a[data-stem]")) {
-    const variant = variantOf(data.figures[link.dataset.stem]);
-    link.href = `figures/${link.dataset.stem}${variant && "-"}${variant}.${link.dataset.kind}`;
+    const figure = data.figures[link.dataset.stem];
+    const stem = figure.files[variantOf(figure)];  // none where the figure is not drawn for what is chosen
+    link.hidden = stem === undefined;
+    if (stem !== undefined) link.href = `figures/${stem}.${link.dataset.kind}`;
   }
 }
 

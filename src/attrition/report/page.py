@@ -14,7 +14,7 @@ import pandas as pd
 import vl_convert
 from markupsafe import Markup
 
-from attrition.names import AttritionError
+from attrition.names import AttritionError, counted
 from attrition.report.chapters import Chapter, Chapters, languages_chapter, no_chapters
 from attrition.report.curves import progress, time_spent, training_curves
 from attrition.report.export import FIGURE_KINDS, TABLE_KINDS, write_figures, write_tables
@@ -135,6 +135,7 @@ def page_data(figures: Sequence[Figure]) -> str:
             "definition": figure.definition(),
             "themes": {"light": figure.theme("light"), "dark": figure.theme("dark")},
             "fits": figure.fits,
+            "files": {variant: figure.stem(variant) for variant in figure.variants},
             "variants": {
                 variant: {name: place(table) for name, table in named.items()} for variant, named in figure.variants.items()
             },
@@ -236,12 +237,16 @@ def _warnings(results: Results) -> list[str]:
     """Every warning once, with the runs that gave it, and what is unfinished."""
     given: dict[str, list[str]] = {}
     for run in results.runs:
+        # Earlier versions began each warning with the name of the run.
+        own = f"{run.spec.method.name} ({run.spec.order.name}, seed {run.spec.seed}): "
         for warning in run.spec.warnings:
-            given.setdefault(warning, []).append(run.label)
+            given.setdefault(warning.removeprefix(own), []).append(run.label)
     everywhere = len(results.runs)
     found = [text if len(labels) == everywhere else f"{'; '.join(labels)}: {text}" for text, labels in given.items()]
     if results.unfinished:
-        found.append(f"{len(results.unfinished)} run(s) of this study are not finished: what follows may change.")
+        are = "is" if len(results.unfinished) == 1 else "are"
+        said = f"{counted(len(results.unfinished), 'run')} of this study {are} not finished: what follows may change."
+        found.append(said)
     return found
 
 

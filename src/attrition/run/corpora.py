@@ -21,13 +21,11 @@ PHRASEBOOK_SIZES: dict[Split, int] = {"train": 500, "dev": 100, "test": 200}
 def open_corpus(study: Study, progress: Progress | None = None) -> Corpus:
     """The study's corpus.
 
-    A relative path is one from the working folder, or else from the study file's.
-
     Raises:
         AttritionError: it cannot be found, or a setting makes no sense for it.
     """
     settings = study.corpus
-    path = None if settings.path is None else _located(settings.path, study.folder)
+    path = None if settings.path is None else Path(settings.path)
     if settings.name == "massive":
         return Massive(find_massive(path), progress=progress)
     if settings.name == "columns":
@@ -53,8 +51,3 @@ def open_corpus(study: Study, progress: Progress | None = None) -> Corpus:
                     f"{language}. Ask for fewer."
                 )
     return book
-
-
-def _located(path: str, folder: Path) -> Path:
-    given = Path(path).expanduser()
-    return given if given.is_absolute() or given.exists() else folder / given if (folder / given).exists() else given

@@ -8,7 +8,6 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import tomli_w
 import torch
 from torch import Tensor
 
@@ -17,20 +16,21 @@ from attrition.corpus.cache import cache_folder
 from attrition.corpus.encoded import Encoded, join
 from attrition.files import write_whole, writing
 from attrition.methods import Full, Trains
-from attrition.names import AttritionError
+from attrition.names import AttritionError, counted
 from attrition.run.checkpoints import CheckpointKeeper, Resumable, find_resumable, population_key, states_of
 from attrition.run.environment import deterministic, environment
 from attrition.run.estimate import refuse_too_large
-from attrition.run.evaluation import ScoredOn, reusable
+from attrition.run.evaluation import ScoredOn, evaluations_by_stage, reusable
 from attrition.run.folder import EARLIER, in_precision_of, locked, put_aside, refuse_other_study
 from attrition.run.keys import evaluation_key
 from attrition.run.pace import Pace
+from attrition.run.pack_study import study_files
 from attrition.run.prepare import Prepared, num_threads, prepare
 from attrition.run.restore import restored
 from attrition.run.results import has_before, scored_under, write_run
 from attrition.run.select import select_runs
 from attrition.run.side_by_side import crew, in_words
-from attrition.run.spec import Study, resolved
+from attrition.run.spec import Study
 from attrition.run.stop import Stopped, StopRequests, TimeUp
 from attrition.run.store import KEPT, DamagedError, Store, StoredEvaluation, StoredHistory, numpy_tensors
 from attrition.run.study import Job, RunPlan, StudyPlan
@@ -97,7 +97,8 @@ def run_study(
             with writing(folder), requests:
                 # In this sequence: a study.toml alone would be taken for the user's own.
                 write_whole(folder / "environment.json", json.dumps(environment(prepared.device), indent=1) + "\n")
-                write_whole(folder / "study.toml", tomli_w.dumps(resolved(prepared.study)))
+                for name, content in study_files(prepared.study).items():
+                    write_whole(folder / name, content)
                 _Engine(prepared, whole.plan, Store(folder), watcher, requests).run()
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise AttritionError(
@@ -118,6 +119,7 @@ class _Engine:
         self._made_with = environment(prepared.device)
         self._written: set[str] = set()
         self._rooms: dict[str, Room] = {}
+        self._scored_before = evaluations_by_stage(store)
 
     def run(self) -> None:
         """Train, score and write until every run is complete.
@@ -134,12 +136,14 @@ class _Engine:
 
     def _run(self) -> None:
         jobs, selected = self._whole.jobs, self._prepared.plan.jobs
+        if self._prepared.warning:
+            self._watcher.warned(self._prepared.warning)
         self._store.clean()
         self._discard_damaged()
         if aside := put_aside(self._store.folder, {run.key for run in self._whole.runs}):
             self._watcher.warned(
-                f"{len(aside)} runs in {self._store.folder} are not of this study as it is now. They were moved to "
-                f"{self._store.folder / EARLIER}; their stages are kept."
+                f"Not of this study as it is now: {counted(len(aside), 'run')} in {self._store.folder}, moved to "
+                f"{self._store.folder / EARLIER}. Their stages are kept."
             )
         self._warn_of_other_scores()
         pending = {key: job for key, job in selected.items() if not self._store.has("stages", key)}
@@ -322,7 +326,7 @@ class _Engine:
                 return self._store.load_evaluation(key)
             except DamagedError as error:
                 self._watcher.warned(f"{error} It is made again.")
-        there = reusable(self._store, job, scored_on, before=before)
+        there = reusable(self._store, self._scored_before.get((job.key, before), ()), scored_on, tests)
         missing = {language: name for language, name in tests.items() if language not in there.counts}
         counts, seconds, together = dict(there.counts), there.seconds, there.together
         if missing:
@@ -358,7 +362,8 @@ class _Engine:
         before = self._evaluation(run.jobs[0], before=True) if has_before(run, self._scored_on) else None
         made_with = [self._store.about("stages", job.key).get("made_with", {}) for job in run.jobs]
         for warning in write_run(self._store.folder, run, self._prepared, histories, evaluations, before, made_with):
-            self._watcher.warned(warning)
+            if warning != self._prepared.warning:  # which is of all runs, and was told at the beginning
+                self._watcher.warned(f"{run.method.name} ({run.order_name}, seed {run.seed}): {warning}")
         self._written.add(run.key)
         self._watcher.run_finished(run)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,6 @@ from attrition.corpus.base import Split
 from attrition.corpus.dataset import content_key, ranks
 from attrition.corpus.encoded import Encoded
 from attrition.names import AttritionError
-from attrition.run.keys import evaluation_key
 from attrition.run.spec import Evaluate, EvaluateOn, Study
 from attrition.run.store import DamagedError, Store
 from attrition.run.study import Job
@@ -30,16 +29,30 @@ class ScoredOn:
     """The utterances that a study is scored on, as its settings `evaluate` and `evaluate_on` have them.
 
     `sets` are the utterances by language, `drawn_from` the number of all there are, of languages of which a sample is scored.
+    `keys` name the utterances of each language, whatever other languages the study has; `former_keys` are the names that
+    earlier versions gave them.
     """
 
     evaluate: Evaluate
     split: EvaluateOn
     sets: Mapping[str, Encoded]
     drawn_from: Mapping[str, int]
+    keys: Tests
+    former_keys: Tests
 
     @staticmethod
-    def choose(study: Study, encoded: Mapping[tuple[str, Split], Encoded]) -> ScoredOn:
+    def choose(
+        study: Study,
+        encoded: Mapping[tuple[str, Split], Encoded],
+        whole_encoded: Mapping[tuple[str, Split], Encoded] | None = None,
+    ) -> ScoredOn:
         """All utterances of the split, or the sample that the study asks for: the same for all stages.
+
+        Args:
+            study: as read.
+            encoded: its utterances, ids of the vocabulary in use.
+            whole_encoded: the same, ids of the model's whole vocabulary: the vocabulary in use, and so its ids, change when
+                the study gets another language. By default `encoded`.
 
         Which are drawn depends on `corpus.sizes.seed` and the ids: the same ids in all languages, and a larger sample holds a
         smaller one.
@@ -51,7 +64,7 @@ class ScoredOn:
         whole = {language: encoded[language, split] for language in study.languages}
         size = study.evaluate
         if isinstance(size, str):
-            return ScoredOn(size, split, whole, {})
+            return _named(size, split, whole, {}, whole_encoded)
         salt = int(numpy_stream("evaluate", study.corpus.sizes.seed).integers(2**63))
         sets, drawn_from = dict(whole), {}
         for language, each in whole.items():
@@ -62,12 +75,7 @@ class ScoredOn:
             if len(each) > size:  # otherwise it is no sample
                 chosen = np.argsort(ranks(each.utterance_ids, salt), kind="stable")[:size]
                 sets[language], drawn_from[language] = each.select(np.sort(chosen)), len(each)
-        return ScoredOn(size, split, sets, drawn_from)
-
-    @cached_property
-    def keys(self) -> Tests:
-        """What names the utterances of each language."""
-        return {language: content_key(each) for language, each in self.sets.items()}
+        return _named(size, split, sets, drawn_from, whole_encoded)
 
     def of(self, job: Job, *, before: bool = False) -> Tests:
         """What the model of a stage is scored on, or the untrained one `before` it; nothing, where no language is to be."""
@@ -75,9 +83,11 @@ class ScoredOn:
             return self.keys
         return {} if before else {language: key for language, key in self.keys.items() if language in _learned(job)}
 
-    def narrower_and_wider(self, job: Job) -> tuple[Tests, ...]:
-        """What the same model is scored on under other settings, with the same utterances."""
-        return ({language: key for language, key in self.keys.items() if language in _learned(job)}, self.keys)
+    def renamed(self, tests: Tests) -> Tests:
+        """Return tests with the names that earlier versions gave to utterances replaced by those of today."""
+        return {
+            language: self.keys[language] if self.former_keys.get(language) == key else key for language, key in tests.items()
+        }
 
     @property
     def statement(self) -> str:
@@ -113,6 +123,24 @@ class ScoredOn:
         return {"statement": self.statement, "f1_error": largest, "stands_for": stands_for, "error": error}
 
 
+def _named(
+    evaluate: Evaluate,
+    split: EvaluateOn,
+    sets: Mapping[str, Encoded],
+    drawn_from: Mapping[str, int],
+    whole_encoded: Mapping[tuple[str, Split], Encoded] | None,
+) -> ScoredOn:
+    former = {language: content_key(each) for language, each in sets.items()}
+    if whole_encoded is None:
+        return ScoredOn(evaluate, split, sets, drawn_from, former, former)
+    keys = {}
+    for language, each in sets.items():
+        whole = whole_encoded[language, split]
+        chosen = np.flatnonzero(np.isin(whole.utterance_ids, each.utterance_ids)) if language in drawn_from else None
+        keys[language] = content_key(whole if chosen is None else whole.select(chosen))
+    return ScoredOn(evaluate, split, sets, drawn_from, keys, former)
+
+
 def _learned(job: Job) -> frozenset[str]:
     """The languages that a stage's learner has been trained on by its end."""
     return frozenset(language for stage in job.chain for language in stage)
@@ -131,20 +159,49 @@ class Reused:
     together: tuple[Tests, ...]
 
 
-def reusable(store: Store, job: Job, scored_on: ScoredOn, *, before: bool) -> Reused:
-    """What another setting of `evaluate` has left of a stage's scores on the same utterances."""
-    wanted = scored_on.of(job, before=before)
-    for tests in scored_on.narrower_and_wider(job):
-        key = evaluation_key(job.key, tests, before=before)
-        if tests == wanted or not store.has("evaluations", key):
+def evaluations_by_stage(store: Store) -> dict[tuple[str, bool], tuple[str, ...]]:
+    """Return the keys of the stored evaluations by stage and by whether they are of the model before it."""
+    found: dict[tuple[str, bool], tuple[str, ...]] = {}
+    for key in store.keys("evaluations"):
+        with suppress(AttritionError):  # what is not needed need not be whole
+            about = store.about("evaluations", key)
+            place = (str(about.get("stage")), bool(about.get("before")))
+            found[place] = (*found.get(place, ()), key)
+    return found
+
+
+def reusable(store: Store, keys: Sequence[str], scored_on: ScoredOn, wanted: Tests) -> Reused:
+    """Return the counts that other settings of `evaluate`, or the study with other languages, left of the same utterances.
+
+    Args:
+        store: of the results folder.
+        keys: of the evaluations of the same model.
+        scored_on: what the study scores.
+        wanted: the tests whose counts are needed.
+    """
+    counts: dict[str, Counts] = {}
+    together: list[Tests] = []
+    seconds, covered = 0.0, set[str]()
+    left: list[tuple[list[str], str, tuple[Tests, ...]]] = []
+    for key in keys:
+        with suppress(AttritionError):
+            about = store.about("evaluations", key)
+            if "tests" not in about:  # as the first versions wrote it
+                continue
+            tests = scored_on.renamed(about["tests"])
+            useful = [language for language, name in wanted.items() if tests.get(language) == name]
+            left.append((useful, key, tuple(scored_on.renamed(each) for each in together_of(about))))
+    for useful, key, scored in sorted(left, key=lambda each: len(each[0]), reverse=True):
+        # In each language the last of `together` counts: what was scored elsewhere already must not come again.
+        languages = {language for each in scored for language in each}
+        if not useful or languages & covered:
             continue
-        try:
-            found, together = store.load_evaluation(key), together_of(store.about("evaluations", key))
-        except DamagedError:
-            continue  # what is not needed need not be whole
-        counts = {language: each for language, each in found.counts.items() if language in wanted}
-        return Reused(counts, found.seconds, together)
-    return Reused({}, 0.0, ())
+        with suppress(DamagedError):
+            found = store.load_evaluation(key)
+            counts |= {language: found.counts[language] for language in useful}
+            seconds, covered = seconds + found.seconds, covered | languages
+            together += scored
+    return Reused(counts, seconds, tuple(together))
 
 
 def together_of(about: Mapping[str, Any]) -> tuple[Tests, ...]:

@@ -17,6 +17,8 @@ from filelock import FileLock, Timeout
 
 from attrition.files import write_whole
 from attrition.names import AttritionError
+from attrition.reading import parse_toml, read_text
+from attrition.run.pack_study import GROUPS
 from attrition.run.spec import Study, read_study
 
 EARLIER = "earlier"
@@ -99,13 +101,26 @@ def refuse_other_study(folder: Path, name: str) -> None:
 
 def in_precision_of(folder: Path, study: Study) -> Study:
     """The study as it is to go on in a folder: a `model.precision` of "auto" is the one that its stages were made in."""
-    if study.model.precision != "auto":
+    if study.model.precision != "auto" or not is_results(folder):
         return study
     try:
-        precision = read_study(folder / "study.toml").model.precision
-    except AttritionError:  # none yet, or damaged: it is written anew
+        precision = read_results_study(folder).model.precision
+    except AttritionError:  # damaged: it is written anew
         return study
     return dataclasses.replace(study, model=dataclasses.replace(study.model, precision=precision))
+
+
+def read_results_study(folder: Path) -> Study:
+    """Return the study of a results folder, in the precision of its stages.
+
+    Raises:
+        AttritionError: its `study.toml` is missing or damaged.
+    """
+    path = folder / "study.toml"
+    model = parse_toml(read_text(path), str(path)).get("model", {})
+    # The first versions had no such setting, and computed in float32; today's default would choose anew.
+    unsaid = isinstance(model, dict) and "precision" not in model
+    return read_study(path, ["model.precision=float32"] if unsaid else [])
 
 
 def put_aside(folder: Path, current: Collection[str]) -> list[str]:
@@ -132,7 +147,7 @@ def forget(folder: Path) -> None:
     if not is_results(folder):
         raise AttritionError(f"{folder} is not a results folder, so nothing in it is removed. Choose another --out.")
     with locked(folder):
-        for name in _OURS:
+        for name in (*_OURS, *(path.name for path in folder.glob(f"{GROUPS}*"))):
             path = folder / name
             if path.is_dir():
                 shutil.rmtree(path)

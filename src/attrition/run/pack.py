@@ -1,7 +1,7 @@
 """A pack: one folder with all that a study needs, for a machine that has neither network nor corpus nor encoder.
 
     manifest.json                 format; of every other file its size and SHA-256
-    study.toml                    every setting (and the user's own order and group files)
+    study.toml                    every setting (and beside it the user's own files of groups)
     facts.json                    where corpus and encoder come from, what results must say of them
     config.json                   the encoder's configuration
     embeddings.safetensors.xz     its word embeddings, of the sub-tokens in use
@@ -40,7 +40,7 @@ from attrition.reading import parse_json, read_text
 from attrition.run.folder import is_results
 from attrition.run.materials import CorpusFacts, Materials, gather, refuse_missing_dev, vocabulary_of
 from attrition.run.pack_encoder import about_encoder, kept_vocabulary, pack_embeddings, pack_layers, unpack_encoder
-from attrition.run.pack_study import STUDY_FILE, pack_study, read_packed_study
+from attrition.run.pack_study import STUDY_FILE, read_packed_study, study_files
 from attrition.run.pack_utterances import pack_utterances, unpack_utterances
 from attrition.run.spec import Study
 from attrition.run.store import flush
@@ -70,7 +70,7 @@ def write_pack(study: Study, folder: Path, watcher: Watcher, cache: Path | None)
         AttritionError: `folder` is not empty or cannot be written, or something that the study names is not there.
     """
     _refuse_existing(folder)
-    files = pack_study(study)  # the cheapest mistakes first
+    files = study_files(study)  # the cheapest mistakes first
     materials = gather(study, watcher, cache)
     refuse_missing_dev(study, materials.encoded)
     vocabulary = vocabulary_of(study, materials)

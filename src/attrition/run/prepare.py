@@ -20,6 +20,7 @@ from attrition.encoder.vocabulary import Vocabulary
 from attrition.methods import Trains
 from attrition.names import AttritionError
 from attrition.run.evaluation import ScoredOn
+from attrition.run.labels import said_of_untrained, untrained_slots
 from attrition.run.materials import CorpusFacts, gather, refuse_missing_dev, vocabulary_of
 from attrition.run.pack import read_pack
 from attrition.run.spec import Study
@@ -52,6 +53,11 @@ class Prepared:
         """That of matrix products, as chosen."""
         assert self.study.model.precision != "auto"
         return self.study.model.precision
+
+    @cached_property
+    def warning(self) -> str:
+        """What is wrong with the labels, as a sentence: slots that no model can find. Empty if there are none."""
+        return said_of_untrained(untrained_slots(self.encoded, self.labels))
 
     @cached_property
     def model(self) -> Model:
@@ -89,7 +95,7 @@ def prepare(study: Study, watcher: Watcher, cache: Path | None, pack: Path | Non
         labels=materials.labels,
         vocabulary=vocabulary,
         encoded=encoded,
-        scored_on=ScoredOn.choose(study, encoded),
+        scored_on=ScoredOn.choose(study, encoded, materials.encoded),
         plan=plan_study(study, materials.pretrained, materials.labels, materials.encoded, precision),
         device=device,
     )

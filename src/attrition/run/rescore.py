@@ -17,10 +17,10 @@ from attrition.corpus.cache import cache_folder
 from attrition.names import AttritionError
 from attrition.run.environment import deterministic, environment
 from attrition.run.evaluation import together_of
+from attrition.run.folder import read_results_study
 from attrition.run.keys import evaluation_key
 from attrition.run.prepare import Prepared, prepare
 from attrition.run.restore import restored
-from attrition.run.spec import read_study
 from attrition.run.store import Store
 from attrition.run.study import Job
 from attrition.run.watcher import Watcher
@@ -94,7 +94,7 @@ def _prepared(folder: Path, device: str, watcher: Watcher, pack: Path | None) ->
     if device not in ("cpu", there):
         raise CannotRescoreError(f"the counts were made on {device}, which is not here, and another device rounds otherwise")
     try:
-        study = read_study(folder / "study.toml")
+        study = read_results_study(folder)
         machine = dataclasses.replace(study.machine, device="cpu" if device == "cpu" else "cuda")
         return prepare(dataclasses.replace(study, machine=machine), watcher, cache_folder(), pack)
     except (AttritionError, OSError) as error:
@@ -105,13 +105,22 @@ def _candidates(store: Store, prepared: Prepared) -> list[tuple[Job, str]]:
     """The stages of this study whose weights and counts are there and whole."""
     found = []
     for key, job in sorted(prepared.plan.jobs.items()):
-        evaluation = evaluation_key(key, prepared.scored_on.of(job))
+        evaluation = _evaluation_of(store, job, prepared)
         there = store.has("stages", key) and store.has("evaluations", evaluation)
         if there and not store.problem("stages", key) and not store.problem("evaluations", evaluation):
-            together = together_of(store.about("evaluations", evaluation))
-            if all(each.items() <= prepared.scored_on.keys.items() for each in together):
+            scored_on = prepared.scored_on
+            together = map(scored_on.renamed, together_of(store.about("evaluations", evaluation)))
+            if all(each.items() <= scored_on.keys.items() for each in together):
                 found.append((job, evaluation))
     return found
+
+
+def _evaluation_of(store: Store, job: Job, prepared: Prepared) -> str:
+    """The key of a stage's evaluation: as it is called today, or, where only that is there, as earlier versions called it."""
+    tests = prepared.scored_on.of(job)
+    today = evaluation_key(job.key, tests)
+    former = evaluation_key(job.key, {language: prepared.scored_on.former_keys[language] for language in tests})
+    return former if store.has("evaluations", former) and not store.has("evaluations", today) else today
 
 
 def _why_none(store: Store, prepared: Prepared) -> str:

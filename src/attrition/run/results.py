@@ -151,29 +151,28 @@ def times(stages: Sequence[StoredHistory], evaluations: Sequence[StoredEvaluatio
 
 
 def warnings_of(run: RunPlan, R: RMatrix, stages: Sequence[StoredHistory]) -> list[str]:
-    """What a reader must know before believing the numbers."""
-    name = f"{run.method.name} ({run.order_name}, seed {run.seed})"
+    """Return what a reader must know before believing the numbers of a run; whoever shows it says of which run."""
     never, no_better = _learned_nothing(R)
     found = []
     if never:
         found.append(
-            f"{name}: F1 is 0 right after training on {', '.join(never)}. The model predicts no slot right: "
+            f"F1 is 0 right after training on {', '.join(never)}. The model predicts no slot right: "
             "try a larger head_learning_rate, more epochs or more utterances."
         )
     if no_better:
         found.append(
-            f"{name}: F1 was no better after training on {', '.join(no_better)} than before it. Nothing was learned there that "
+            f"F1 was no better after training on {', '.join(no_better)} than before it. Nothing was learned there that "
             "the test utterances show: try more epochs or another learning_rate."
         )
     for stage, stored in zip(run.stages, stages, strict=True):
         if stored.diverged:
             kept = f"of epoch {stored.kept_epoch}" if stored.kept_epoch else "that it began with"
             found.append(
-                f"{name}: training on {'+'.join(stage.languages)} was broken off, since {stored.diverged}. The weights {kept} "
+                f"Training on {'+'.join(stage.languages)} was broken off, since {stored.diverged}. The weights {kept} "
                 "were kept. Try a smaller learning_rate."
             )
         if stored.shortage:
-            found.append(f"{name}: memory ran out in training on {'+'.join(stage.languages)}: {stored.shortage}.")
+            found.append(f"Memory ran out in training on {'+'.join(stage.languages)}: {stored.shortage}.")
     return found
 
 
@@ -348,7 +347,7 @@ def write_run(
     """
     target = folder / "runs" / run.key
     tables = RunTables.of(run, prepared.study.languages, TagTable.of(prepared.labels).slot_names, stages, evaluations, before)
-    warnings = warnings_of(run, tables.matrix, stages)
+    warnings = [*filter(None, [prepared.warning]), *warnings_of(run, tables.matrix, stages)]
     _json(target / "spec.json", spec_json(run, prepared, tables.scores, warnings, made_with))
     _parquet(target / "scores.parquet", tables.scores)
     _parquet(target / "slots.parquet", tables.slots)

@@ -100,6 +100,14 @@ class MethodChoice:
     training: TrainingSettings
 
 
+@dataclass(frozen=True)
+class NamedOrder:
+    """An order with its name, as `paper-1` or `file:mine.txt`: the languages are looked up once, when the study is read."""
+
+    name: str
+    languages: tuple[str, ...]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """A whole study: every method x order x seed is a run.
@@ -113,7 +121,7 @@ class Study:
     description: str = ""
     languages: tuple[str, ...]
     methods: tuple[MethodChoice, ...]
-    orders: tuple[str | tuple[str, ...], ...]
+    orders: tuple[NamedOrder, ...]
     seeds: tuple[int, ...] = (0,)
     evaluate: Evaluate = "all"
     evaluate_on: EvaluateOn = "test"
@@ -199,11 +207,11 @@ def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) ->
         description=as_value(raw.get("description", ""), str, f"{where}: description"),
         languages=languages,
         methods=_methods(given["methods"], raw.get("training", {}), languages, where, folder),
-        orders=tuple(_order(each, f"{where}: orders[{n}]") for n, each in enumerate(given.get("orders", [list(languages)]))),
+        orders=_orders(given.get("orders", [list(languages)]), languages, where, folder),
         seeds=as_value(given.get("seeds", [0]), tuple[int, ...], f"{where}: seeds"),
         evaluate=_evaluate(raw.get("evaluate", "all"), f"{where}: evaluate"),
         evaluate_on=as_value(as_value(raw.get("evaluate_on", "test"), str, place), EvaluateOn, place),
-        corpus=corpus,
+        corpus=corpus if corpus.path is None else dataclasses.replace(corpus, path=located(corpus.path, folder)),
         encoding=as_dataclass(raw.get("encoding", {}), EncodingSettings, f"{where}: encoding"),
         model=as_dataclass(raw.get("model", {}), ModelSettings, f"{where}: model"),
         machine=as_dataclass(raw.get("machine", {}), MachineSettings, f"{where}: machine"),
@@ -216,7 +224,6 @@ def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) ->
     if study.encoding.max_tokens < FEWEST_TOKENS:
         least = f"give at least {FEWEST_TOKENS}: a word and the two special sub-tokens"
         raise AttritionError(f"{where}: encoding.max_tokens = {study.encoding.max_tokens} is not allowed: {least}.")
-    resolve_orders(study, f"{where}: ")
     return study
 
 
@@ -237,34 +244,42 @@ def _languages(raw: list[Any], corpus: str, where: str) -> tuple[str, ...]:
     return validate(languages, where=where)
 
 
-def _order(raw: Any, where: str) -> str | tuple[str, ...]:
-    if isinstance(raw, str):
-        return raw
-    locales: tuple[str, ...] = as_value(as_list(raw, where), tuple[str, ...], where)
-    return locales
-
-
-def resolve_orders(study: Study, where: str = "") -> dict[str, tuple[str, ...]]:
-    """The study's orders by name, each a sequence of all its languages.
-
-    Raises:
-        AttritionError: an unknown order, or one that is not a sequence of the study's languages; `where` is put first.
-    """
-    found: dict[str, tuple[str, ...]] = {}
-    for index, each in enumerate(study.orders):
-        place = f"{where}orders[{index}]"
+def _orders(raw: list[Any], languages: tuple[str, ...], where: str, folder: Path) -> tuple[NamedOrder, ...]:
+    """The orders by name, each a sequence of all languages."""
+    found: dict[str, NamedOrder] = {}
+    for index, each in enumerate(raw):
+        place = f"{where}: orders[{index}]"
+        given = each
         if isinstance(each, str):
             try:
-                name, sequence = each, order(each, study.languages, folder=study.folder)
+                name, given = each, list(order(each, languages, folder=folder))
             except AttritionError as error:
                 raise AttritionError(f"{place}: {error}") from error
+        elif isinstance(each, Mapping):
+            known_keys(each, ("name", "languages"), place)
+            if not ("name" in each and "languages" in each):
+                raise AttritionError(f'{place}: a table needs both, as {{name = "mine", languages = ["en-US", "de-DE"]}}.')
+            name, given = as_value(each["name"], str, f"{place}.name"), each["languages"]
+            if not name.strip():
+                raise AttritionError(f"{place}.name is empty. Runs are called by it.")
         else:
-            name = "as-listed" if len(study.orders) == 1 else f"listed-{index + 1}"
-            sequence = validate(each, study.languages, where=place)
+            name = "as-listed" if len(raw) == 1 else f"listed-{index + 1}"
+        sequence: tuple[str, ...] = as_value(as_list(given, place), tuple[str, ...], place)
         if name in found:
             raise AttritionError(f"{place}: the order {name!r} is there already. Each order may be named once.")
-        found[name] = sequence
-    return found
+        found[name] = NamedOrder(name, validate(sequence, languages, where=place))
+    return tuple(found.values())
+
+
+def resolve_orders(study: Study) -> dict[str, tuple[str, ...]]:
+    """Return the study's orders by name, each a sequence of all its languages."""
+    return {each.name: each.languages for each in study.orders}
+
+
+def located(path: str, folder: Path) -> str:
+    """Return an absolute path: a relative one starts in the working folder, or else in `folder` if it is found there only."""
+    given = Path(path).expanduser()
+    return str((folder / given if not is_there(given) and is_there(folder / given) else given).absolute())
 
 
 def _methods(raw: list[Any], training: Any, languages: Sequence[str], where: str, folder: Path) -> tuple[MethodChoice, ...]:
@@ -302,9 +317,8 @@ def _method(given: Mapping[str, Any], where: str, folder: Path) -> Method:
     changes = {key: as_value(given[key], hint, f"{where}.{key}") for key, hint in hints.items() if key in given}
     if not changes.get("name", "x").strip():
         raise AttritionError(f"{where}.name is empty. Leave it out for the method's own name.")
-    grouping = Path(changes.get("shared_by", ""))
-    if grouping.suffix in (".toml", ".csv") and not is_there(grouping) and is_there(folder / grouping):
-        changes["shared_by"] = str(folder / grouping)
+    if Path(changes.get("shared_by", "")).suffix in (".toml", ".csv"):
+        changes["shared_by"] = located(changes["shared_by"], folder)
     lora = {key: given[key] for key in _LORA_KEYS if key in given}
     if isinstance(base.trains, Full) and lora:
         raise AttritionError(f"{where}: {', '.join(lora)} has no effect: {base.name} trains the whole encoder. Remove it.")
@@ -332,7 +346,10 @@ def _told_apart(choices: Sequence[MethodChoice], named: Sequence[bool], where: s
 
 
 def resolved(study: Study) -> dict[str, Any]:
-    """The study as a table with every default filled in; it reads back as the same study."""
+    """Return the study as a table with every default filled in; it reads back as the same study from any folder.
+
+    Orders are written out under their names, paths are absolute. Files of groups stay files: `study_files` copies them too.
+    """
     table: dict[str, Any] = {"name": study.name, "description": study.description, "languages": list(study.languages)}
     table |= {"orders": plain(study.orders), "seeds": list(study.seeds), "evaluate": study.evaluate}
     table["evaluate_on"] = study.evaluate_on

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from attrition.names import AttritionError
+from attrition.names import AttritionError, counted
 from attrition.run.folder import EARLIER, is_results
 from attrition.run.recount import has_counts, recount, recount_from_matrix
 from attrition.run.rescore import CannotRescoreError, rescore
@@ -138,7 +138,9 @@ def _stored(store: Store, kind: Kind, watcher: Watcher) -> Check:
             name, _, what = problem.removeprefix(str(path)).partition(" is ")
             count.wrong(Path(f"{path}{name}"), f"is {what.rstrip('.')}", _REMEDY[kind])
     if left := list(parent.glob(".*.tmp")):
-        count.notes.append(f"{len(left)} folders that an interrupted run left half-written; the next run removes them")
+        count.notes.append(
+            f"{counted(len(left), 'folder')} that an interrupted run left half-written; the next run removes them"
+        )
     return count.done()
 
 
