@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from attrition.analysis.null import null_matrix
 from attrition.matrix import RMatrix
 from attrition.metrics.donors import Which, others_LL
 from attrition.metrics.hops import mbt_LH, mft_LH
@@ -102,23 +103,12 @@ def first_stage_L(R: RMatrix) -> Floats:
     return found_L
 
 
-def held(R: RMatrix) -> RMatrix:
-    """Return the matrix in which every language keeps the score of its own stage: nothing is lost, gained or passed on.
-
-    Cells of languages not yet learned are NaN. The formulas of MBT, MFT and eq. 9 on this matrix are their null counterparts.
-
-    >>> held(RMatrix.sequential("ab", [[.5, .25], [.375, .75]])).scores_SL.tolist()
-    [[0.5, nan], [0.5, 0.75]]
-    """
-    return RMatrix(np.where(R.learned_SL, R.own_L, np.nan), R.languages, R.trained)
-
-
-def _mean_hops(function: Callable[[RMatrix], Floats]) -> Callable[[RMatrix], Floats]:
-    return lambda R: mean_measured(function(R), axis=1)
+def _mean_hops(function: Callable[[RMatrix], Floats], hops: slice = slice(None)) -> Callable[[RMatrix], Floats]:
+    return lambda R: mean_measured(function(R)[:, hops], axis=1)
 
 
 def _beyond_null(function: Callable[[RMatrix], Floats]) -> Callable[[RMatrix], Floats]:
-    return lambda R: function(R) - function(held(R))
+    return lambda R: function(R) - function(null_matrix(R))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,6 +148,14 @@ QUANTITIES: Mapping[str, Quantity] = MappingProxyType(
             ("mft", "MFT", _plain(_MFT), "MFT, mean over hops 0 to 9 (eq. 13)"),
             ("mbt_transfer", "MBT beyond null", _plain(_beyond_null(_MBT)), "MBT minus its null counterpart"),
             ("mft_transfer", "MFT beyond null", _plain(_beyond_null(_MFT)), "MFT minus its null counterpart"),
+            (
+                "mbt_transfer_near", "MBT beyond null, hops 0 to 3", _plain(_beyond_null(_mean_hops(mbt_LH, slice(0, 4)))),
+                "MBT minus its null counterpart, mean over hops 0 to 3",
+            ),
+            (
+                "mbt_transfer_far", "MBT beyond null, hops 4 to 9", _plain(_beyond_null(_mean_hops(mbt_LH, slice(4, None)))),
+                "MBT minus its null counterpart, mean over hops 4 to 9",
+            ),
             (
                 "shift_transfer", "Shift beyond null", _plain(_beyond_null(shift_growing_L)),
                 "change of P when it is trained (eq. 9) minus its null counterpart",
