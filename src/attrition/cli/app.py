@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from attrition.cli import analyse, data, export, listing, numbers, packs, studies, verify
+from attrition.cli import analyse, archive, data, export, listing, numbers, packs, studies, verify
 from attrition.cli.console import tell
 from attrition.names import AttritionError
 
@@ -45,6 +45,7 @@ app.command(name="run")(studies.run)
 app.command(name="prepare")(packs.prepare)
 app.command(name="report")(studies.report)
 app.command(name="verify")(verify.verify)
+app.command(name="archive")(archive.archive)
 app.command(name="list")(listing.list_names)
 app.command(name="languages")(listing.languages)
 app.command(name="metrics")(numbers.metrics)

@@ -17,6 +17,7 @@ from attrition.corpus.encoded import Encoded, join
 from attrition.files import write_whole, writing
 from attrition.methods import Full, Trains
 from attrition.names import AttritionError, counted
+from attrition.run.archive import refuse_archive
 from attrition.run.checkpoints import CheckpointKeeper, Resumable, find_resumable, population_key, states_of
 from attrition.run.environment import deterministic, environment
 from attrition.run.estimate import refuse_too_large
@@ -78,6 +79,7 @@ def run_study(
     watcher, folder = watcher or Watcher(), Path(folder)
     torch.set_num_threads(num_threads(study.machine.threads))
     with locked(folder), deterministic(study.machine.deterministic):
+        refuse_archive(folder)
         refuse_other_study(folder, study.name)
         whole = prepare(in_precision_of(folder, study), watcher, cache_folder(), pack)
         prepared = dataclasses.replace(whole, plan=select_runs(whole.plan, only))

@@ -142,18 +142,12 @@ class Store:
         Raises:
             AttritionError: it is missing, damaged (`DamagedError`), or of a newer format.
         """
-        return _read_arrays(self._checked("stages", key) / "weights.safetensors")
+        return read_arrays(self._checked("stages", key) / "weights.safetensors")
 
     def load_history(self, key: str) -> StoredHistory:
         """How a stage was trained; its weights are neither read nor checked. See `load_tensors` for errors."""
         path = self._checked("stages", key, "history.json") / "history.json"
-        with _fitting(path):
-            details = json.loads(path.read_text(encoding="utf-8"))
-            epochs, seconds = epochs_of(details["history"]), {name: float(each) for name, each in details["seconds"].items()}
-            said = {
-                name: str(details.get(name, "")) for name in ("diverged", "shortage")
-            }  # which the first results did not have
-            return StoredHistory(epochs, int(details["kept_epoch"]), seconds, float(details["decay"]), **said)
+        return history_of(path.read_bytes(), path)
 
     def save_evaluation(self, key: str, about: Mapping[str, Any], evaluation: StoredEvaluation) -> None:
         """Write the counts of one model on several test sets."""
@@ -167,17 +161,8 @@ class Store:
     def load_evaluation(self, key: str) -> StoredEvaluation:
         """Read the counts of one model; see `load_tensors` for errors."""
         folder = self._checked("evaluations", key)
-        arrays = _read_arrays(folder / "counts.safetensors")
-        counts = {}
-        with _fitting(folder):
-            for name in arrays:
-                language, _, part = name.rpartition(".")
-                if part == "utterances":
-                    tp, fp, fn = _whole_numbers(arrays[name]).T
-                    counts[language] = Counts(tp, fp, fn, _whole_numbers(arrays[f"{language}.slots"]))
-            details = json.loads((folder / "details.json").read_text(encoding="utf-8"))
-            drawn_from = {str(language): int(size) for language, size in details.get("drawn_from", {}).items()}
-            return StoredEvaluation(counts, float(details["seconds"]), drawn_from)
+        arrays = read_arrays(folder / "counts.safetensors")
+        return evaluation_of(arrays, (folder / "details.json").read_bytes(), folder)
 
     def save_checkpoint(self, key: str, about: Mapping[str, Any], tensors: Tensors, details: Mapping[str, Any]) -> None:
         """Write learners in training."""
@@ -185,7 +170,7 @@ class Store:
 
     def load_checkpoint(self, key: str) -> Checkpoint:
         """Read learners in training; see `load_tensors` for errors."""
-        tensors = _read_arrays(self._checked("checkpoints", key) / "state.safetensors")
+        tensors = read_arrays(self._checked("checkpoints", key) / "state.safetensors")
         return Checkpoint(tensors, self.checkpoint_details(key))
 
     def checkpoint_details(self, key: str) -> Mapping[str, Any]:
@@ -237,10 +222,10 @@ class Store:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
             newer, whole = manifest["format"] > FORMAT, manifest["key"] == key and isinstance(manifest["about"], dict)
             if newer:  # or one of ours, the digit changed by a fault of the disk
-                newer = manifest.get("seal") != _seal({**manifest, "format": FORMAT})
+                newer = manifest.get("seal") != seal({**manifest, "format": FORMAT})
                 whole = whole and newer
             elif manifest["format"] > 1 or "seal" in manifest:
-                whole = whole and manifest["seal"] == _seal(manifest)
+                whole = whole and manifest["seal"] == seal(manifest)
         except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise DamagedError(f"{folder / MANIFEST} is missing or damaged.") from error
         if newer:
@@ -266,6 +251,38 @@ class Store:
 
 class DamagedError(AttritionError):
     """A stored file that is not what its manifest says."""
+
+
+def history_of(content: bytes, path: Path) -> StoredHistory:
+    """Return the history that the bytes of a history.json hold; `path` is named in errors.
+
+    Raises:
+        DamagedError: it holds none.
+    """
+    with _fitting(path):
+        details = json.loads(content.decode())
+        epochs, seconds = epochs_of(details["history"]), {name: float(each) for name, each in details["seconds"].items()}
+        # The first results did not have these.
+        said = {name: str(details.get(name, "")) for name in ("diverged", "shortage")}
+        return StoredHistory(epochs, int(details["kept_epoch"]), seconds, float(details["decay"]), **said)
+
+
+def evaluation_of(arrays: Tensors, content: bytes, path: Path) -> StoredEvaluation:
+    """Return the evaluation of stored arrays and the bytes of a details.json; `path` is named in errors.
+
+    Raises:
+        DamagedError: they hold none.
+    """
+    counts = {}
+    with _fitting(path):
+        for name in arrays:
+            language, _, part = name.rpartition(".")
+            if part == "utterances":
+                tp, fp, fn = _whole_numbers(arrays[name]).T
+                counts[language] = Counts(tp, fp, fn, _whole_numbers(arrays[f"{language}.slots"]))
+        details = json.loads(content.decode())
+        drawn_from = {str(language): int(size) for language, size in details.get("drawn_from", {}).items()}
+        return StoredEvaluation(counts, float(details["seconds"]), drawn_from)
 
 
 def epochs_of(stored: Sequence[Mapping[str, Any]]) -> tuple[Epoch, ...]:
@@ -306,7 +323,7 @@ def _write(
         name: {"sha256": sha256_of(folder / name), "bytes": (folder / name).stat().st_size} for name in [*arrays, *details]
     }
     manifest = _plain({"format": FORMAT, "key": key, "about": about, "files": files})
-    _write_json(folder / MANIFEST, {**manifest, "seal": _seal(manifest)})
+    _write_json(folder / MANIFEST, {**manifest, "seal": seal(manifest)})
     for path in (*folder.iterdir(), folder):
         flush(path)
 
@@ -316,13 +333,18 @@ def _write_json(path: Path, table: Mapping[str, Any]) -> None:
         path.write_text(json.dumps(_plain(table), indent=1, allow_nan=False), encoding="utf-8")
 
 
-def _seal(manifest: Mapping[str, Any]) -> str:
-    """The SHA-256 of what a manifest says, whatever the sequence of its keys."""
+def seal(manifest: Mapping[str, Any]) -> str:
+    """Return the SHA-256 of what a manifest says, whatever the sequence of its keys."""
     said = {name: value for name, value in manifest.items() if name != "seal"}
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
 
-def _read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
+    """Return the arrays of a safetensors file by name.
+
+    Raises:
+        DamagedError: it is none.
+    """
     with _fitting(path), safe_open(path, framework="numpy") as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from attrition.names import AttritionError, counted
+from attrition.run.archived import OF_KIND, STAGES, ArchivedStore, is_archive
 from attrition.run.folder import EARLIER, is_results
 from attrition.run.recount import has_counts, recount, recount_from_matrix
 from attrition.run.rescore import CannotRescoreError, rescore
@@ -29,6 +30,7 @@ _REWRITES = "The same `attrition run` writes this file anew from what is stored.
 _ASIDE = "The study that it was a run of writes it anew."
 _NO_COUNTS = "Copy the folder again from where it was published: without counts it cannot be told which of the two is wrong."
 _RESCORES = "Remove this folder: the same `attrition run` scores the stage anew."
+_AGAIN = "Make the archive again from its results folder, or copy it again."
 _ELSEWHERE = "Verify with the software and on the kind of machine that the note names: others round otherwise."
 
 
@@ -88,7 +90,7 @@ def verify(
     """Check a results folder; nothing in it is changed.
 
     Args:
-        folder: that `run_study` wrote.
+        folder: that `run_study` wrote, or an archive, in which there are no weights to check.
         sample: how many stages are scored again from their weights; 0 for none.
         seed: of the draw of these stages.
         pack: where the study was packed, if corpus and encoder are to come from there.
@@ -99,9 +101,37 @@ def verify(
     """
     if not is_results(folder):
         raise AttritionError(f"{folder} is not a results folder. Give the folder that `attrition run` wrote.")
-    watcher, store = watcher or Watcher(), Store(folder)
+    watcher = watcher or Watcher()
+    if is_archive(folder):
+        return _of_archive(ArchivedStore(folder), watcher)
+    store = Store(folder)
     checks = [_settings(folder), *(_stored(store, kind, watcher) for kind in KINDS), _runs(store, watcher)]
     return Verdict(folder, (*checks, _scored_again(store, sample, seed, watcher, pack)), has_counts(store))
+
+
+def _of_archive(store: ArchivedStore, watcher: Watcher) -> Verdict:
+    """All checks of an archive: the same but for weights, which it does not have."""
+    count = _Count("Files of the archive", len(store.index["files"]))
+    for name in store.damaged_files():
+        count.wrong(store.folder / name, "is missing or not what archive.json says", _AGAIN)
+    if count.problems:
+        return Verdict(store.folder, (count.done(), _Count("Everything else").done("the archive is damaged")))
+    checks = [count.done(), _settings(store.folder)]
+    for kind in OF_KIND:
+        count = _Count(f"Manifests of {kind}")
+        for key in store.keys(kind):
+            watcher.reading(count.name, count.checked, len(store.keys(kind)))
+            count.checked += 1
+            problem = store.problem(kind, key)
+            if problem is None and kind == "evaluations" and (language := _contradicts(store.load_evaluation(key))):
+                problem = f"its counts of {language} by utterance and by slot differ"
+            if problem:
+                count.wrong(store.folder / STAGES, f"holds {kind}/{key}, which is not whole ({problem})", _AGAIN)
+        if kind == "stages":
+            count.notes.append("weights are not in an archive, so that their checksums were not compared")
+        checks.append(count.done())
+    no_weights = _Count("Stages scored again").done("an archive has no weights")
+    return Verdict(store.folder, (*checks, _runs(store, watcher), no_weights))
 
 
 def _settings(folder: Path) -> Check:

@@ -1,0 +1,42 @@
+"""`attrition archive`: results without weights, small enough to keep in a repository."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from attrition.cli.console import out
+from attrition.names import AttritionError
+
+
+def archive(
+    folders: Annotated[
+        list[Path], typer.Argument(metavar="RUNS... OUT", help="Results folders or archives of one study, and a new folder.")
+    ],
+) -> None:
+    """Keep everything but weights and encoded data of results folders; several of one study are joined.
+
+    `attrition report`, `metrics` and `verify` read an archive like a results folder: verify computes every number again from
+    the counts, and says that it cannot check the weights.
+
+    [dim]attrition archive runs/massive-small archives/massive-small
+    attrition archive runs/part-1 runs/part-2 archives/whole
+    attrition verify archives/whole[/]
+    """
+    if len(folders) < 2:
+        raise AttritionError("Give at least one results folder, and the folder for the archive last.")
+    # torch is slow to import.
+    from attrition.cli.progress import TerminalWatcher
+    from attrition.run.archive import write_archive
+
+    *sources, target = folders
+    with TerminalWatcher() as watcher:
+        sizes = write_archive(sources, target, watcher)
+    runs = sum(name.endswith("matrix.csv") for name in sizes)
+    out.print(
+        f"Archived: {escape(str(target))}, {runs} runs in {len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB.",
+        soft_wrap=True,
+    )

@@ -1,0 +1,72 @@
+"""The counts of many evaluations in few bytes, and back to the same bytes.
+
+Letters: E evaluations, N utterances or slots.
+
+All evaluations of one language are laid side by side in three planes [E, N]: true positives, false positives, and what there is
+to find (true positives and false negatives). The last plane is the same in every row, and the other two are small numbers, so
+that xz makes little of them. Measured on 12 million synthetic triples: 1.9 MB; rows of triples take 2.3 MB, planes with zstd
+or as Parquet 2.0 MB.
+"""
+
+from __future__ import annotations
+
+import lzma
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from attrition.corpus.bounded import BoundedReader, Bounds
+from attrition.names import AttritionError
+
+Arrays = Mapping[str, NDArray[Any]]
+"""The arrays of one evaluation by name, each of whole numbers [N, 3]."""
+
+BOUNDS = Bounds(ratio=10_000)
+
+
+def pack_counts(evaluations: Mapping[str, Arrays]) -> tuple[bytes, list[dict[str, Any]]]:
+    """Return the compressed planes, and what each group of them holds: array name, type, keys of the evaluations."""
+    grouped: dict[tuple[str, str, int], list[str]] = {}
+    for key in sorted(evaluations):
+        for name, array in sorted(evaluations[key].items()):
+            grouped.setdefault((name, str(array.dtype), len(array)), []).append(key)
+    planes: dict[str, NDArray[Any]] = {}
+    groups: list[dict[str, Any]] = []
+    for number, ((name, dtype, _), keys) in enumerate(grouped.items()):
+        counts_EN3 = np.stack([evaluations[key][name] for key in keys]).astype(np.int64)
+        tp_EN, fp_EN, fn_EN = np.moveaxis(counts_EN3, 2, 0)
+        for plane, values_EN in (("tp", tp_EN), ("fp", fp_EN), ("gold", tp_EN + fn_EN)):
+            planes[f"{number}.{plane}"] = np.ascontiguousarray(_smallest(values_EN))
+        groups.append({"name": name, "dtype": dtype, "evaluations": keys})
+    return lzma.compress(save(planes)), groups
+
+
+def unpack_counts(path: Path, groups: list[dict[str, Any]]) -> dict[str, dict[str, NDArray[Any]]]:
+    """Return the arrays of every evaluation, as they were packed into a file.
+
+    Raises:
+        AttritionError: the file is not what `pack_counts` writes.
+    """
+    with BoundedReader(path, BOUNDS) as file:
+        data = file.read()
+    found: dict[str, dict[str, NDArray[Any]]] = {}
+    try:
+        planes = load(data)
+        for number, group in enumerate(groups):
+            tp_EN, fp_EN, gold_EN = (planes[f"{number}.{plane}"].astype(np.int64) for plane in ("tp", "fp", "gold"))
+            counts_EN3 = np.stack([tp_EN, fp_EN, gold_EN - tp_EN], axis=2).astype(np.dtype(group["dtype"]))
+            for key, counts_N3 in zip(group["evaluations"], counts_EN3, strict=True):
+                found.setdefault(key, {})[group["name"]] = counts_N3
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise AttritionError(f"{path} holds no counts ({error}). Make the archive again.") from error
+    return found
+
+
+def _smallest(values: NDArray[np.int64]) -> NDArray[Any]:
+    most = int(values.max(initial=0))
+    return values.astype(np.uint8 if most < 1 << 8 else np.uint16 if most < 1 << 16 else np.int64)

@@ -1,0 +1,27 @@
+"""`attrition archive`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Say = Callable[..., Any]
+
+
+def test_archive_then_verify_and_report(results: Path, say: Say, tmp_path: Path) -> None:
+    said = say("archive", results, tmp_path / "small [1]")
+    assert said.code == 0
+    assert f"Archived: {tmp_path / 'small [1]'}, 2 runs in 19 files" in said.out
+    said = say("verify", tmp_path / "small [1]")
+    assert said.code == 0
+    assert "an archive has no weights" in said.out
+    assert "Nothing is wrong." in said.out
+    assert say("report", tmp_path / "small [1]").code == 0
+
+
+def test_what_is_refused(results: Path, say: Say, tmp_path: Path) -> None:
+    assert "Give at least one results folder" in say("archive", results).words
+    said = say("archive", results, results)
+    assert (said.code, "is there already" in said.words) == (2, True)
+    assert say("archive", tmp_path, tmp_path / "out").code == 2
