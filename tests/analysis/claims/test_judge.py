@@ -84,7 +84,7 @@ def test_fewer_than_five_orders_decide_nothing_that_depends_on_them() -> None:
     matrices = world("donors", locales(16), 0).runs(4, seed=0)
     assert set(verdicts(mixed(10), matrices).values()) == {"needs"}
     (judged,) = judge_all([claim(of=LATIN, against="others")], from_matrices(matrices))
-    assert judged.needs == "5 orders of sequential (here: 4)"
+    assert judged.needs == "5 orders of VANILLA (or SHARED LoRA), here 4"
 
 
 def test_copies_of_an_order_do_not_make_five() -> None:

@@ -117,7 +117,7 @@ def _too_few(wanted: Runs, runs: Sequence[RunEvidence]) -> Needs | None:
     orders = {run.replicate for run in distinct(runs)}
     if len(orders) >= FEWEST_ORDERS:
         return None
-    return Needs(f"{FEWEST_ORDERS} orders of {wanted.words()} (here: {len(orders)})")
+    return Needs(f"{FEWEST_ORDERS} orders of {wanted.words()}, here {len(orders)}")
 
 
 # What is estimated

@@ -112,9 +112,16 @@ class Runs(_Part):
     cuts: Literal["blanks", "other"] | None = None
 
     def words(self) -> str:
-        """Return the runs in words."""
-        parts = [self.method, "" if self.rank is None else f"r {self.rank}", self.model or "", self.cuts and f"cut {self.cuts}"]
-        return " ".join(part for part in parts if part)
+        """Return the runs in words.
+
+        >>> Runs(method="SHARED LoRA", rank="highest").words(), Runs().words()
+        ('SHARED LoRA at the highest rank', 'VANILLA (or SHARED LoRA)')
+        """
+        method = "VANILLA (or SHARED LoRA)" if self.method == "sequential" else self.method
+        rank = "" if self.rank is None else f"at rank {self.rank}" if isinstance(self.rank, int) else f"at the {self.rank} rank"
+        model = "" if self.model is None else f"with {self.model}"
+        cuts = {None: "", "blanks": "cut at blanks", "other": "cut into characters or graphemes"}[self.cuts]
+        return " ".join(part for part in (method, rank, model, cuts) if part)
 
 
 class Claim(_Part):
