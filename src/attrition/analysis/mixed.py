@@ -1,8 +1,7 @@
 """Linear mixed models with crossed random intercepts, fitted by REML: what lme4's `lmer` does, for the shape of our tables.
 
 The tables have a row per stage and receiver: about 21,000 rows for 52 languages in 8 orders, with 52 donors, 52 receivers, 416
-stages and 2,652 pairs. The factor with most levels is eliminated block by block (`mixed_equations`), so that the dense part
-has a few hundred rows. A fit takes about a second on two cores.
+stages and 2,652 pairs. Stages and pairs are nested in donors, and `mixed_equations` eliminates them donor by donor. TIME
 
 Why not `MixedLM` of statsmodels: its random effects belong to the levels of one grouping factor. Crossed factors are possible only
 if all rows are one group, and then it works with dense matrices of N x N. MEASURED
@@ -20,10 +19,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.linalg import LinAlgError
 from scipy.special import ndtri, stdtr, stdtrit
 
-from attrition.analysis.mixed_equations import Floats, Problem, Slope, State, problem
+from attrition.analysis.mixed_equations import LARGEST, Floats, Problem, Slope, State, problem
 from attrition.names import AttritionError, look_up
 
 RESIDUAL = "residual"
@@ -33,9 +31,6 @@ _SMALLEST = 1e-6
 """A factor's variance below this share of the variance around the fixed effects is reported as 0."""
 
 _SMALLEST_RESIDUAL = 1e-9
-
-_MOST_DENSE_LEVELS = 6000
-"""Levels of all factors but the largest: their matrix is dense, and at this size it takes 288 MB."""
 
 _MOST_STEPS = 60
 _TOLERANCE = 1e-9
@@ -129,6 +124,7 @@ def fit_mixed(
     *,
     level: float = 0.95,
     start: Mapping[str, float] | None = None,
+    satterthwaite: bool = True,
 ) -> MixedFit:
     """Return the REML fit of y = X b + sum_k Z_k u_k + e, with u_k ~ N(0, v_k I) and Var(e_i) = v_residual + known_i.
 
@@ -144,6 +140,7 @@ def fit_mixed(
         known_variance_N: the part of each row's error variance that is known, such as the sampling variance of a score.
         level: of all intervals.
         start: variances to start from, by name (`MixedFit.variances` of a similar fit); saves time only.
+        satterthwaite: False saves the time for the degrees of freedom; they are infinite then.
 
     A column that depends on earlier columns is left out, with a note. So is a factor with one level, with a level of its own
     for every row, with the same levels as an earlier factor, or whose levels the fixed effects already tell apart.
@@ -165,8 +162,13 @@ def fit_mixed(
     scale = float(np.sqrt((residual_N**2).sum() / (len(y_N) - len(names_P))))
     if scale <= 1e-12 * max(1.0, float(np.abs(y_N).max())):
         raise AttritionError("The fixed effects explain y exactly, so no variance is left. Use fewer columns or other data.")
-    names_K = sorted(factors, key=lambda name: -len(factors[name][0]))
+    names_K = list(factors)
     model = problem(y_N / scale, X_NP, [factors[name][1] for name in names_K], None if known_N is None else known_N / scale**2)
+    if model.layout.num_numbers > LARGEST:
+        raise AttritionError(
+            f"The factors {', '.join(names_K)} need {model.layout.num_numbers:,} numbers at once, more than {LARGEST:,}. "
+            "Leave out a factor with many levels."
+        )
     begin_C = _begin([*names_K, RESIDUAL], start or {}, model, scale)
     floor_C = np.full(len(begin_C), _SMALLEST)
     if known_N is None:
@@ -175,15 +177,17 @@ def fit_mixed(
     at_floor_C = state.variances_C <= 1.001 * floor_C
     if known_N is None and at_floor_C[-1]:
         raise AttritionError("The factors explain every row exactly, so no residual variance is left. Use fewer factors.")
-    freedom_P = _degrees_of_freedom(state, slope, ~at_floor_C)
+    freedom_P = np.full(len(names_P), np.inf)
+    if satterthwaite:
+        freedom_P = _degrees_of_freedom(state, slope, ~at_floor_C)
     if known_N is not None and known_N.min() == 0:
         at_floor_C[-1] = False  # a row without any error variance would have infinite weight
     final = State(model, np.where(at_floor_C, 0.0, state.variances_C))
     return MixedFit(
         fixed=_fixed_effects(final, names_P, freedom_P, scale, level),
         covariance_PP=final.covariance_PP * scale**2,
-        components=_components(final, names_K, list(groups), scale),
-        levels=_levels(final, names_K, {name: factors[name][0] for name in groups if name in factors}, scale, level),
+        components=_components(final, names_K, scale),
+        levels=_levels(final, {name: levels for name, (levels, _) in factors.items()}, scale, level),
         criterion=final.criterion + 2 * (len(y_N) - len(names_P)) * float(np.log(scale)),
         converged=converged,
         num_steps=steps,
@@ -268,11 +272,6 @@ def _usable(
             kept[name] = (levels, codes.astype(np.int64))
             continue
         notes.append(f"Factor {name} was left out: {reason}.")
-    sizes = sorted(len(levels) for levels, _ in kept.values())
-    if sum(sizes[:-1]) > _MOST_DENSE_LEVELS:
-        raise AttritionError(
-            f"The factors below the largest have {sum(sizes[:-1])} levels, more than {_MOST_DENSE_LEVELS}. Leave one out."
-        )
     return kept, notes
 
 
@@ -333,7 +332,7 @@ def _line_search(model: Problem, state: State, step_C: Floats, floor_C: Floats, 
     while length > 1e-4:
         try:
             tried = State(model, np.maximum(state.variances_C + length * step_C, floor_C))
-        except LinAlgError:
+        except np.linalg.LinAlgError:
             tried = None
         if tried is not None and tried.criterion < state.criterion - 1e-4 * min(length * gain, 1.0):
             return tried
@@ -342,17 +341,14 @@ def _line_search(model: Problem, state: State, step_C: Floats, floor_C: Floats, 
 
 
 def _degrees_of_freedom(state: State, slope: Slope, free_C: NDArray[np.bool_]) -> Floats:
-    """Satterthwaite's, from the exact derivative of Cov(b) and the Hessian by central differences of the exact gradient."""
+    """Satterthwaite's, from the exact derivative of Cov(b) and the Hessian by differences of the exact gradient."""
     (free,) = np.nonzero(free_C)
     hessian = np.empty((len(free), len(free)))
     for row, component in enumerate(free):
-        width = 1e-3 * state.variances_C[component]
-        ends = []
-        for sign in (1, -1):
-            moved_C = state.variances_C.copy()
-            moved_C[component] += sign * width
-            ends.append(State(state.problem, moved_C).slope().gradient_C[free])
-        hessian[row] = (ends[0] - ends[1]) / (2 * width)
+        width = 1e-5 * state.variances_C[component]
+        moved_C = state.variances_C.copy()
+        moved_C[component] += width
+        hessian[row] = (State(state.problem, moved_C).slope().gradient_C - slope.gradient_C)[free] / width
     values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
     firm = values > 1e-10 * max(float(values.max(initial=0)), 1e-300)
     along = slope.covariance_CPP[free].diagonal(axis1=1, axis2=2).T @ vectors[:, firm]  # (P, directions)
@@ -375,42 +371,44 @@ def _fixed_effects(
     return tuple(effects)
 
 
-def _components(state: State, names_K: Sequence[str], wanted: Sequence[str], scale: float) -> tuple[Component, ...]:
-    """In the sequence in which the caller gave the factors."""
-    sizes = dict(zip(names_K, state.problem.sizes_K, strict=True))
-    found = dict(zip([*names_K, RESIDUAL], (state.variances_C * scale**2).tolist(), strict=True))
-    variances = {name: found[name] for name in (*wanted, RESIDUAL) if name in found}
-    if state.problem.known_N is not None:
-        variances[KNOWN] = float(state.problem.known_N.mean()) * scale**2
-    total = sum(variances.values())
+def _components(state: State, names_K: Sequence[str], scale: float) -> tuple[Component, ...]:
     rows = len(state.problem.y_N)
+    sizes = [*(len(cells) for cells in state.problem.layout.cells_K), rows, rows]
+    names, variances = [*names_K, RESIDUAL], list(state.variances_C)
+    if state.problem.known_N is not None:
+        names.append(KNOWN)
+        variances.append(state.problem.known_N.mean())
+    total = sum(variances)
     return tuple(
-        Component(name=name, variance=value, sd=value**0.5, share=value / total, num_levels=sizes.get(name, rows))
-        for name, value in variances.items()
+        Component(
+            name=name,
+            variance=float(variance) * scale**2,
+            sd=float(variance) ** 0.5 * scale,
+            share=float(variance / total),
+            num_levels=size,
+        )
+        for name, variance, size in zip(names, variances, sizes, strict=False)
     )
 
 
-def _levels(
-    state: State, names_K: Sequence[str], codes: Mapping[str, NDArray[np.int64]], scale: float, level: float
-) -> dict[str, Levels]:
+def _levels(state: State, codes: Mapping[str, NDArray[np.int64]], scale: float, level: float) -> dict[str, Levels]:
     left_Q = state.inverse_diagonal_Q()
     conditional_Q = state.sd_Q**2 * left_Q
     # The prediction moves with the fixed effects: G Z'V^-1 X Cov(b) (...)'.
     moves_QP = state.sd_Q[:, None] * state.solved_QR[:, :-1]
     error_Q = scale * np.sqrt(conditional_Q + ((moves_QP @ state.covariance_PP) * moves_QP).sum(axis=1))
     effect_Q, reach = scale * state.predicted_Q(), float(ndtri((1 + level) / 2))
-    found = {}
-    for name in codes:
-        factor = names_K.index(name)
-        mine = state.problem.factor_Q == factor
-        found[name] = Levels(
-            codes_Q=codes[name],
-            rows_Q=np.bincount(state.problem.codes_KN[factor]).astype(np.int64),
-            effect_Q=effect_Q[mine],
-            standard_error_Q=error_Q[mine],
-            low_Q=effect_Q[mine] - reach * error_Q[mine],
-            high_Q=effect_Q[mine] + reach * error_Q[mine],
-            conditional_sd_Q=scale * np.sqrt(conditional_Q[mine]),
-            shrinkage_Q=1 - left_Q[mine],
+    rows_Q = np.asarray(state.problem.Z_NQ.sum(axis=0)).astype(np.int64)
+    return {
+        name: Levels(
+            codes_Q=codes_Q,
+            rows_Q=rows_Q[cells],
+            effect_Q=effect_Q[cells],
+            standard_error_Q=error_Q[cells],
+            low_Q=effect_Q[cells] - reach * error_Q[cells],
+            high_Q=effect_Q[cells] + reach * error_Q[cells],
+            conditional_sd_Q=scale * np.sqrt(conditional_Q[cells]),
+            shrinkage_Q=1 - left_Q[cells],
         )
-    return found
+        for (name, codes_Q), cells in zip(codes.items(), state.problem.layout.cells_K, strict=True)
+    }

@@ -2,10 +2,13 @@
 
 Model: y = X b + sum_k Z_k u_k + e, with u_k ~ N(0, v_k I) and Var(e_i) = v_e + known_i. All numbers come from Henderson's
 equations, scaled so that a variance of 0 is allowed: M = L Z'WZ L + I, where W = 1 / Var(e) and L holds the standard deviations.
-The factor with most levels is a diagonal block of M. It is eliminated first, so that only the rest is dense.
 
-Shape letters: N rows, P columns of X, K factors (the one with most levels first), C factors and the residual, Q levels of all
-factors, J levels of the first factor, D levels of all others.
+One factor forms blocks: the levels of all factors that are nested in it (donor, stage and pair in donor) have no rows in common
+with those of another block, so that this part of M is block-diagonal. It is eliminated first. Only the other factors (receiver,
+order) are left as a dense matrix. With 52 languages in 8 orders this gives 52 blocks of 60 levels and a rest of 60.
+
+Shape letters: N rows, P columns of X, R columns of X and y, K factors, C factors and the residual, B blocks, M levels in the
+largest block, D levels of the other factors, Q = B M + D cells. A block with fewer levels has cells without rows.
 """
 
 from __future__ import annotations
@@ -17,203 +20,160 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.linalg import LinAlgError, cholesky, solve_triangular
-from scipy.linalg.lapack import dpotri
 
 Floats = NDArray[np.float64]
+Codes = NDArray[np.int64]
+
+LARGEST = 40_000_000
+"""Numbers in the matrices of one state: 320 MB."""
+
+_MOST_AT_ONCE = 2_000_000
+"""Numbers in a product per block. Many small products do not wake BLAS's threads, which wait for each other on a busy machine."""
 
 
 @dataclass(frozen=True, eq=False)
-class Problem:
-    """The data of a model: `known_N` is the known part of the error variance, None where there is none."""
+class Layout:
+    """Where each level stands among the Q cells: `cells_K[k]` (levels of k,) for every factor; the blocks come first."""
 
-    y_N: Floats
-    X_NP: Floats
-    codes_KN: tuple[NDArray[np.int64], ...]
-    sizes_K: tuple[int, ...]
-    Z_NQ: Any  # a scipy sparse matrix: one 1 per row and factor
-    known_N: Floats | None
-    unit_weights: Products
+    num_blocks: int
+    block_size: int
+    num_others: int
+    cells_K: tuple[Codes, ...]
+    in_blocks_K: tuple[bool, ...]
 
     @property
-    def factor_Q(self) -> NDArray[np.int64]:
-        """The factor of each level."""
-        return np.repeat(np.arange(len(self.sizes_K)), self.sizes_K)
+    def num_cells(self) -> int:
+        """Q."""
+        return self.num_blocks * self.block_size + self.num_others
+
+    @property
+    def num_numbers(self) -> int:
+        """The size of the matrices of one state."""
+        in_blocks = self.num_blocks * self.block_size
+        return in_blocks * (self.block_size + self.num_others) + self.num_others**2
+
+
+def layout(codes_KN: Sequence[Codes]) -> Layout:
+    """Return the layout that is the cheapest to compute with; the codes of a factor must be 0 to its number of levels - 1.
+
+    >>> donor, receiver = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
+    >>> found = layout([donor, receiver, 2 * donor + receiver])
+    >>> found.num_blocks, found.block_size, found.num_others  # a donor and its two pairs; the receivers
+    (2, 3, 2)
+    """
+    if not codes_KN:
+        return Layout(0, 0, 0, (), ())
+    sizes = [int(codes.max()) + 1 for codes in codes_KN]
+    return min((_layout_by(block, codes_KN, sizes) for block in range(len(sizes))), key=_cost)
+
+
+def _cost(of: Layout) -> float:
+    in_blocks = of.num_blocks * of.block_size
+    return in_blocks * float(of.block_size + of.num_others) ** 2 + float(of.num_others) ** 3
+
+
+def _layout_by(block: int, codes_KN: Sequence[Codes], sizes: Sequence[int]) -> Layout:
+    """The layout whose blocks are the levels of one factor."""
+    filled_B = np.zeros(sizes[block], dtype=np.int64)
+    places: list[tuple[Codes, Codes] | None] = []
+    for codes, size in zip(codes_KN, sizes, strict=True):
+        pairs = np.unique(codes * np.int64(sizes[block]) + codes_KN[block])
+        if len(pairs) > size:
+            places.append(None)
+            continue
+        blocks = pairs % sizes[block]  # of each level, in the sequence of the levels
+        within = np.empty(size, dtype=np.int64)
+        within[np.argsort(blocks, kind="stable")] = np.concatenate(
+            [np.arange(count) for count in np.bincount(blocks, minlength=sizes[block])]
+        )
+        places.append((blocks, filled_B[blocks] + within))
+        filled_B += np.bincount(blocks, minlength=sizes[block])
+    largest, cells = int(filled_B.max()), []
+    start = sizes[block] * largest
+    for place, size in zip(places, sizes, strict=True):
+        cells.append(np.arange(start, start + size) if place is None else place[0] * largest + place[1])
+        start += size if place is None else 0
+    in_blocks = tuple(place is not None for place in places)
+    return Layout(sizes[block], largest, start - sizes[block] * largest, tuple(cells), in_blocks)
 
 
 @dataclass(frozen=True, eq=False)
 class Products:
-    """Products of the design with weights w: Z'WZ in its blocks, Z'WX and Z'Wy, and those of X and y alone."""
+    """Products of the design with weights w: the blocks of Z'WZ, Z'W[X y], and [X y]'W[X y]."""
 
-    first_J: Floats
-    between_JD: Any  # sparse
+    blocks_BMM: Floats
+    between_BMD: Floats
     others_DD: Floats
-    Z_QR: Floats  # Z'W[X y]
-    X_RR: Floats  # [X y]'W[X y]
+    Z_QR: Floats
+    X_RR: Floats
 
     def times(self, weight: float) -> Products:
         """The products with all weights multiplied by one number."""
-        blocks = (self.first_J, self.between_JD, self.others_DD, self.Z_QR, self.X_RR)
+        blocks = (self.blocks_BMM, self.between_BMD, self.others_DD, self.Z_QR, self.X_RR)
         return Products(*(block * weight for block in blocks))
 
 
-def problem(y_N: Floats, X_NP: Floats, codes_KN: Sequence[NDArray[np.int64]], known_N: Floats | None) -> Problem:
-    """Return the model's data with its factors sorted; codes must be 0 to size - 1, the factor with most levels first."""
-    sizes_K = tuple(int(codes.max()) + 1 for codes in codes_KN)
-    starts_K = np.concatenate([[0], np.cumsum(sizes_K)[:-1]]).astype(np.int64) if sizes_K else np.zeros(0, np.int64)
-    rows, num_factors, num_levels = len(y_N), len(sizes_K), sum(sizes_K)
-    columns = np.stack([codes + start for codes, start in zip(codes_KN, starts_K, strict=True)], axis=1) if sizes_K else []
-    indptr = np.arange(0, rows * num_factors + 1, num_factors) if num_factors else np.zeros(rows + 1, np.int64)
-    entries = (np.ones(rows * num_factors), np.ravel(columns).astype(np.int64), indptr)
-    Z_NQ = sparse.csr_matrix(entries, shape=(rows, num_levels))
-    products = _products(Z_NQ, y_N, X_NP, sizes_K[0] if sizes_K else 0, np.ones(rows))
-    return Problem(y_N, X_NP, tuple(codes_KN), sizes_K, Z_NQ, known_N, products)
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """The data of a model: `known_N` is the known part of the error variance, None where there is none.
 
+    `cells_KN` is the cell of each row in each factor, and `Z_NQ` (sparse) has a 1 in each of them.
+    """
 
-def _products(Z_NQ: Any, y_N: Floats, X_NP: Floats, num_first: int, weights_N: Floats) -> Products:
-    data_NR = np.column_stack([X_NP, y_N])
-    weighted_NR = data_NR * weights_N[:, None]
-    weighted_Z = Z_NQ.multiply(weights_N[:, None]).tocsr()
-    Z_QN = Z_NQ.T.tocsr()
-    whole_QD = Z_QN @ weighted_Z[:, num_first:]
-    first_J = np.asarray(weighted_Z[:, :num_first].sum(axis=0)).ravel()
-    between_JD, others_DD = whole_QD[:num_first].tocsr(), whole_QD[num_first:].toarray()
-    return Products(first_J, between_JD, others_DD, np.asarray(Z_QN @ weighted_NR), data_NR.T @ weighted_NR)
-
-
-class State:
-    """The model at one set of variances (C,): the residual's last. The criterion is there at once; the rest is computed when asked."""
-
-    def __init__(self, problem: Problem, variances_C: Floats) -> None:
-        self.problem, self.variances_C = problem, variances_C
-        num_first = problem.sizes_K[0] if problem.sizes_K else 0
-        rows, self.num_fixed = problem.X_NP.shape
-        if problem.known_N is None:
-            self.weights_N = np.full(rows, 1 / variances_C[-1])
-            self.products = problem.unit_weights.times(1 / variances_C[-1])
-        else:
-            self.weights_N = 1 / (variances_C[-1] + problem.known_N)
-            self.products = _products(problem.Z_NQ, problem.y_N, problem.X_NP, num_first, self.weights_N)
-        self.sd_Q = np.sqrt(variances_C)[problem.factor_Q]
-        first_sd, other_sd = self.sd_Q[:num_first], self.sd_Q[num_first:]
-        self.first_J = 1 + first_sd**2 * self.products.first_J
-        between = sparse.diags_array(first_sd) @ self.products.between_JD @ sparse.diags_array(other_sd)
-        self.between_JD = between.tocsr()
-        others_DD = other_sd[:, None] * self.products.others_DD * other_sd + np.eye(len(other_sd))
-        others_DD -= self._between_products(1 / self.first_J)
-        self.factor_DD = cholesky(others_DD, lower=True, check_finite=False) if len(others_DD) else others_DD
-        # M^-1 L Z'W [X y]: of X what the levels take over from it, of y the raw predictions.
-        self.scaled_QR = self.sd_Q[:, None] * self.products.Z_QR
-        self.solved_QR = self.solve(self.scaled_QR)
-        within_RR = self.products.X_RR - self.scaled_QR.T @ self.solved_QR  # [X y]' V^-1 [X y]
-        information_PP, score_P = within_RR[:-1, :-1], within_RR[:-1, -1]
-        upper_PP = cholesky(information_PP, check_finite=False)
-        inverse_PP = solve_triangular(upper_PP, np.eye(self.num_fixed))
-        self.covariance_PP = inverse_PP @ inverse_PP.T
-        self.fixed_P = self.covariance_PP @ score_P
-        log_det_V = float(-np.log(self.weights_N).sum() + np.log(self.first_J).sum() + 2 * np.log(np.diag(self.factor_DD)).sum())
-        log_det_X = 2 * float(np.log(np.diag(upper_PP)).sum())
-        quadratic = float(within_RR[-1, -1] - score_P @ self.fixed_P)
-        self.criterion = (rows - self.num_fixed) * float(np.log(2 * np.pi)) + log_det_V + log_det_X + quadratic
-
-    def _between_products(self, weights_J: Floats) -> Floats:
-        """B' diag(w) B of the block between the first factor and the others."""
-        weighted = sparse.diags_array(weights_J) @ self.between_JD
-        product: Floats = (self.between_JD.T.tocsr() @ weighted.tocsr()).toarray()
-        return product
-
-    def solve(self, right_QR: Floats) -> Floats:
-        """Return M^-1 times the given columns."""
-        num_first = len(self.first_J)
-        top, bottom = right_QR[:num_first] / self.first_J[:, None], right_QR[num_first:]
-        if not len(bottom):
-            return top
-        half = solve_triangular(self.factor_DD, bottom - self.between_JD.T @ top, lower=True, check_finite=False)
-        bottom = solve_triangular(self.factor_DD, half, lower=True, trans=1, check_finite=False)
-        return np.concatenate([top - (self.between_JD @ bottom) / self.first_J[:, None], bottom])
+    data_NR: Floats  # [X y]
+    layout: Layout
+    cells_KN: tuple[Codes, ...]
+    Z_NQ: Any
+    known_N: Floats | None
+    unit_weights: Products
 
     @property
-    def inverse_DD(self) -> Floats:
-        """The block of M^-1 that belongs to the dense levels."""
-        if not len(self.factor_DD):
-            return self.factor_DD
-        lower, info = dpotri(self.factor_DD, lower=1)
-        if info:
-            raise LinAlgError("the equations are singular")
-        below: Floats = np.tril(lower)
-        return below + np.tril(below, -1).T
+    def X_NP(self) -> Floats:
+        """The columns of the fixed effects."""
+        return self.data_NR[:, :-1]
 
-    def inverse_diagonal_Q(self) -> Floats:
-        """Return the diagonal of M^-1: each level's conditional variance as a share of its factor's variance."""
-        inverse_DD = self.inverse_DD
-        spread_J = ((self.between_JD @ inverse_DD) * self.between_JD.toarray()).sum(axis=1)
-        return np.concatenate([1 / self.first_J + spread_J / self.first_J**2, np.diag(inverse_DD)])
+    @property
+    def y_N(self) -> Floats:
+        """The outcome."""
+        return self.data_NR[:, -1]
 
-    def predicted_Q(self) -> Floats:
-        """Return the best linear unbiased prediction of every level's effect."""
-        return self.sd_Q * (self.solved_QR[:, -1] - self.solved_QR[:, :-1] @ self.fixed_P)
 
-    def residuals_N(self) -> Floats:
-        """Return y - X b - Z u."""
-        problem = self.problem
-        left: Floats = problem.y_N - problem.X_NP @ self.fixed_P - problem.Z_NQ @ self.predicted_Q()
-        return left
+def problem(y_N: Floats, X_NP: Floats, codes_KN: Sequence[Codes], known_N: Floats | None) -> Problem:
+    """Return the data of a model in the form that `State` needs; codes as in `layout`."""
+    where = layout(codes_KN)
+    cells_KN = tuple(cells[codes] for cells, codes in zip(where.cells_K, codes_KN, strict=True))
+    rows, num_factors = len(y_N), len(cells_KN)
+    columns = np.stack(cells_KN, axis=1).ravel() if cells_KN else np.zeros(0, dtype=np.int64)
+    starts = num_factors * np.arange(rows + 1)
+    Z_NQ = sparse.csr_array((np.ones(len(columns)), columns, starts), shape=(rows, where.num_cells))
+    data_NR = np.column_stack([X_NP, y_N])
+    return Problem(data_NR, where, cells_KN, Z_NQ, known_N, _products(data_NR, where, cells_KN, Z_NQ, np.ones(rows)))
 
-    def slope(self) -> Slope:
-        """Return the derivatives at these variances, which must all be above 0."""
-        problem, num_fixed = self.problem, self.num_fixed
-        variances_K, factor_Q = self.variances_C[:-1], problem.factor_Q
-        covariance_PP = self.covariance_PP
-        inverse_DD, num_first = self.inverse_DD, len(self.first_J)
-        # tr(Z_k' V^-1 Z_k) = (levels - trace of M^-1's block) / v_k
-        traces_K = [float((np.diag(inverse_DD)[factor_Q[num_first:] == k]).sum()) for k in range(len(variances_K))]
-        squares_DD = self._between_products(self.first_J**-2) if num_first else None
-        if squares_DD is not None:
-            traces_K[0] = float((1 / self.first_J).sum() + (inverse_DD * squares_DD).sum())
-        sizes_K = np.array(problem.sizes_K, dtype=np.float64)
-        direct_K = (sizes_K - np.array(traces_K)) / variances_K
-        # Z' V^-1 [X y] = L^-1 M^-1 L Z'W [X y]
-        levels_QR = self.solved_QR / self.sd_Q[:, None]
-        left_NR = np.column_stack([problem.X_NP, problem.y_N])
-        inverse_NR = self.weights_N[:, None] * (left_NR - problem.Z_NQ @ (self.sd_Q[:, None] * self.solved_QR))
-        projected_Q = levels_QR[:, -1] - levels_QR[:, :-1] @ self.fixed_P  # Z'Py
-        projected_N = inverse_NR[:, -1] - inverse_NR[:, :-1] @ self.fixed_P  # Py
-        by_variance_CPP = np.empty((len(variances_K) + 1, num_fixed, num_fixed))  # X'V^-1 (dV/dv) V^-1 X
-        gradient_C = np.empty(len(variances_K) + 1)
-        moved_NC = np.empty((len(projected_N), len(variances_K) + 1))  # (dV/dv) Py
-        for k in range(len(variances_K)):
-            mine = factor_Q == k
-            by_variance_CPP[k] = levels_QR[mine, :-1].T @ levels_QR[mine, :-1]
-            gradient_C[k] = direct_K[k] - (covariance_PP * by_variance_CPP[k]).sum() - (projected_Q[mine] ** 2).sum()
-            moved_NC[:, k] = projected_Q[mine][problem.codes_KN[k]]
-        by_variance_CPP[-1] = inverse_NR[:, :-1].T @ inverse_NR[:, :-1]
-        moved_NC[:, -1] = projected_N
-        direct_e = float(self.weights_N.sum()) - self._trace_of_squares(inverse_DD, traces_K)
-        gradient_C[-1] = direct_e - (covariance_PP * by_variance_CPP[-1]).sum() - (projected_N**2).sum()
-        # Average information (Gilmour, Thompson & Cullis 1995), for the criterion -2 log L: F'PF with F = (dV/dv) Py.
-        scaled_QC = self.sd_Q[:, None] * (problem.Z_NQ.T @ (self.weights_N[:, None] * moved_NC))
-        cross_PC = inverse_NR[:, :-1].T @ moved_NC
-        average_CC = moved_NC.T @ (self.weights_N[:, None] * moved_NC) - scaled_QC.T @ self.solve(scaled_QC)
-        average_CC -= cross_PC.T @ covariance_PP @ cross_PC
-        # The covariance of the fixed effects changes by this per variance.
-        covariance_CPP = covariance_PP @ by_variance_CPP @ covariance_PP
-        return Slope(gradient_C, average_CC, covariance_CPP)
 
-    def _trace_of_squares(self, inverse_DD: Floats, traces_K: Sequence[float]) -> float:
-        """tr(M^-1 L Z'W^2 Z L), the second half of tr(V^-1)."""
-        if self.problem.known_N is None:  # W^2 = W / v_e, and L Z'WZ L = M - I
-            return float((sum(self.problem.sizes_K) - sum(traces_K)) / self.variances_C[-1])
-        num_first = len(self.first_J)
-        scaled = self.problem.Z_NQ.multiply(self.weights_N[:, None]) @ sparse.diags_array(self.sd_Q)
-        scaled = scaled.tocsr()
-        first, others = scaled[:, :num_first], scaled[:, num_first:]
-        square_J = np.asarray(first.multiply(first).sum(axis=0)).ravel()
-        others_QN = others.T.tocsr()
-        cross_DJ = others_QN @ first
-        over_JD = (sparse.diags_array(1 / self.first_J) @ self.between_JD).tocsr()
-        total = (others_QN @ others).toarray() - 2 * (cross_DJ @ over_JD).toarray()
-        total += (over_JD.T.tocsr() @ (sparse.diags_array(square_J) @ over_JD).tocsr()).toarray()
-        return float((square_J / self.first_J).sum() + (inverse_DD * total).sum())
+def _products(data_NR: Floats, of: Layout, cells_KN: Sequence[Codes], Z_NQ: Any, weights_N: Floats) -> Products:
+    weighted_NR = data_NR * weights_N[:, None]
+    inside = [cells for cells, is_in in zip(cells_KN, of.in_blocks_K, strict=True) if is_in]
+    others = [cells - of.num_blocks * of.block_size for cells, is_in in zip(cells_KN, of.in_blocks_K, strict=True) if not is_in]
+    size, num_others = of.block_size, of.num_others
+    blocks = _summed([(one * size + other % size) for one in inside for other in inside], weights_N, of.num_blocks * size * size)
+    between = _summed(
+        [one * num_others + other for one in inside for other in others], weights_N, of.num_blocks * size * num_others
+    )
+    rest = _summed([one * num_others + other for one in others for other in others], weights_N, num_others**2)
+    return Products(
+        blocks.reshape(of.num_blocks, size, size),
+        between.reshape(of.num_blocks, size, num_others),
+        rest.reshape(num_others, num_others),
+        np.asarray(Z_NQ.T @ weighted_NR),
+        data_NR.T @ weighted_NR,
+    )
+
+
+def _summed(places: Sequence[Codes], weights_N: Floats, size: int) -> Floats:
+    total = np.zeros(size)
+    for place_N in places:
+        total += np.bincount(place_N, weights_N, minlength=size)
+    return total
 
 
 @dataclass(frozen=True, eq=False)
@@ -223,3 +183,132 @@ class Slope:
     gradient_C: Floats
     average_CC: Floats
     covariance_CPP: Floats
+
+
+class State:
+    """The model at one set of variances (C,), the residual's last.
+
+    `criterion` is -2 log of the restricted likelihood, `fixed_P` are the fixed effects, `covariance_PP` their covariance.
+
+    Raises:
+        numpy.linalg.LinAlgError: the equations cannot be solved at these variances.
+    """
+
+    def __init__(self, problem: Problem, variances_C: Floats) -> None:
+        self.problem, self.variances_C = problem, variances_C
+        rows, num_fixed = problem.X_NP.shape
+        self.weights_N = 1 / (variances_C[-1] + (np.zeros(rows) if problem.known_N is None else problem.known_N))
+        if problem.known_N is None:
+            products = problem.unit_weights.times(1 / variances_C[-1])
+        else:
+            products = _products(problem.data_NR, problem.layout, problem.cells_KN, problem.Z_NQ, self.weights_N)
+        self.sd_Q = np.zeros(problem.layout.num_cells)
+        for cells, variance in zip(problem.layout.cells_K, variances_C, strict=False):
+            self.sd_Q[cells] = np.sqrt(variance)
+        blocks_BMM, self.between_BMD, others_DD = self._scaled(products)
+        blocks_BMM += np.eye(problem.layout.block_size)
+        self.blocks_BMM = np.linalg.inv(blocks_BMM)  # from here on the inverse
+        self.over_BMD = self.blocks_BMM @ self.between_BMD
+        others_DD += np.eye(len(others_DD)) - _over_blocks(self.between_BMD, self.over_BMD)
+        self.inverse_DD = np.linalg.inv(others_DD)
+        # M^-1 L Z'W [X y]: how far the levels take over X, and y.
+        scaled_QR = self.sd_Q[:, None] * products.Z_QR
+        self.solved_QR = self.solve(scaled_QR)
+        within_RR = products.X_RR - scaled_QR.T @ self.solved_QR  # [X y]' V^-1 [X y]
+        self.covariance_PP = np.linalg.inv(within_RR[:-1, :-1])
+        self.fixed_P = self.covariance_PP @ within_RR[:-1, -1]
+        log_dets = -np.log(self.weights_N).sum() + sum(map(_log_det, (blocks_BMM, others_DD, within_RR[:-1, :-1])))
+        quadratic = within_RR[-1, -1] - within_RR[:-1, -1] @ self.fixed_P
+        self.criterion = float((rows - num_fixed) * np.log(2 * np.pi) + log_dets + quadratic)
+
+    def _scaled(self, products: Products) -> tuple[Floats, Floats, Floats]:
+        """L Z'WZ L in its three blocks."""
+        in_BM, in_D = self._split(self.sd_Q)
+        return (
+            in_BM[:, :, None] * products.blocks_BMM * in_BM[:, None, :],
+            in_BM[:, :, None] * products.between_BMD * in_D,
+            in_D[:, None] * products.others_DD * in_D,
+        )
+
+    def _split(self, values_Q: Floats) -> tuple[Floats, Floats]:
+        """The cells of the blocks (B, M, ...) and the others (D, ...)."""
+        where = self.problem.layout
+        border = where.num_blocks * where.block_size
+        return values_Q[:border].reshape(where.num_blocks, where.block_size, *values_Q.shape[1:]), values_Q[border:]
+
+    def solve(self, right_QR: Floats) -> Floats:
+        """Return M^-1 times the given columns."""
+        right_BMR, right_DR = self._split(right_QR)
+        top_BMR = self.blocks_BMM @ right_BMR
+        bottom_DR = self.inverse_DD @ (right_DR - _over_blocks(self.between_BMD, top_BMR))
+        top_BMR -= self.over_BMD @ bottom_DR
+        return np.concatenate([top_BMR.reshape(-1, right_QR.shape[1]), bottom_DR])
+
+    def inverse_diagonal_Q(self) -> Floats:
+        """Return the diagonal of M^-1: each level's conditional variance as a share of its factor's variance."""
+        blocks_BM = self.blocks_BMM.diagonal(axis1=1, axis2=2) + ((self.over_BMD @ self.inverse_DD) * self.over_BMD).sum(axis=2)
+        return np.concatenate([blocks_BM.ravel(), self.inverse_DD.diagonal()])
+
+    def predicted_Q(self) -> Floats:
+        """Return the best linear unbiased prediction of every level's effect."""
+        predicted: Floats = self.sd_Q * (self.solved_QR[:, -1] - self.solved_QR[:, :-1] @ self.fixed_P)
+        return predicted
+
+    def slope(self) -> Slope:
+        """Return the derivatives at these variances, which must all be above 0."""
+        problem, where = self.problem, self.problem.layout
+        num_factors, num_fixed = len(where.cells_K), len(self.fixed_P)
+        diagonal_Q = self.inverse_diagonal_Q()
+        fitted_NR = problem.Z_NQ @ (self.sd_Q[:, None] * self.solved_QR)
+        inverse_NR = self.weights_N[:, None] * (problem.data_NR - fitted_NR)  # V^-1 [X y]
+        gradient_C = np.empty(num_factors + 1)
+        by_variance_CPP = np.empty((num_factors + 1, num_fixed, num_fixed))  # X'V^-1 (dV/dv) V^-1 X
+        moved_NC = np.empty((len(inverse_NR), num_factors + 1))  # (dV/dv) Py
+        for k, variance in enumerate(self.variances_C[:-1]):
+            cells = where.cells_K[k]
+            of_levels_QR = self.solved_QR[cells] / np.sqrt(variance)  # Z_k' V^-1 [X y]
+            projected_Q = of_levels_QR[:, -1] - of_levels_QR[:, :-1] @ self.fixed_P  # Z_k' P y
+            by_variance_CPP[k] = of_levels_QR[:, :-1].T @ of_levels_QR[:, :-1]
+            gradient_C[k] = (1 - diagonal_Q[cells]).sum() / variance - (projected_Q**2).sum()
+            by_cell_Q = np.zeros(where.num_cells)
+            by_cell_Q[cells] = projected_Q
+            moved_NC[:, k] = by_cell_Q[problem.cells_KN[k]]
+        moved_NC[:, -1] = inverse_NR[:, -1] - inverse_NR[:, :-1] @ self.fixed_P
+        by_variance_CPP[-1] = inverse_NR[:, :-1].T @ inverse_NR[:, :-1]
+        gradient_C[-1] = self.weights_N.sum() - self._trace_of_squares(diagonal_Q) - (moved_NC[:, -1] ** 2).sum()
+        gradient_C -= (self.covariance_PP * by_variance_CPP).sum(axis=(1, 2))
+        # Average information (Gilmour, Thompson & Cullis 1995), for the criterion -2 log L: F'PF with F = (dV/dv) Py.
+        weighted_NC = self.weights_N[:, None] * moved_NC
+        scaled_QC = self.sd_Q[:, None] * (problem.Z_NQ.T @ weighted_NC)
+        cross_PC = inverse_NR[:, :-1].T @ moved_NC
+        average_CC = moved_NC.T @ weighted_NC - scaled_QC.T @ self.solve(scaled_QC) - cross_PC.T @ self.covariance_PP @ cross_PC
+        return Slope(gradient_C, average_CC, self.covariance_PP @ by_variance_CPP @ self.covariance_PP)
+
+    def _trace_of_squares(self, diagonal_Q: Floats) -> float:
+        """tr(M^-1 L Z'W^2 Z L), the second half of tr(V^-1)."""
+        problem = self.problem
+        if problem.known_N is None:  # W^2 = W / v_e, and L Z'WZ L = M - I
+            return float((1 - diagonal_Q).sum() / self.variances_C[-1])
+        nothing_N0 = np.empty((len(self.weights_N), 0))
+        squares = _products(nothing_N0, problem.layout, problem.cells_KN, problem.Z_NQ, self.weights_N**2)
+        blocks_BMM, between_BMD, others_DD = self._scaled(squares)
+        across_BMD = self.over_BMD @ self.inverse_DD  # minus M^-1 between the blocks and the others
+        inverse_BMM = self.blocks_BMM + across_BMD @ self.over_BMD.transpose(0, 2, 1)
+        return float(
+            (inverse_BMM * blocks_BMM).sum() - 2 * (across_BMD * between_BMD).sum() + (self.inverse_DD * others_DD).sum()
+        )
+
+
+def _log_det(matrices: Floats) -> float:
+    """The sum of the log-determinants of positive definite matrices (..., n, n)."""
+    factors = np.linalg.cholesky(matrices)
+    return 2 * float(np.log(factors.diagonal(axis1=-2, axis2=-1)).sum())
+
+
+def _over_blocks(left_BMX: Floats, right_BMY: Floats) -> Floats:
+    """The sum over blocks of left' right, (X, Y)."""
+    num_blocks, _, width = left_BMX.shape
+    if num_blocks * width * right_BMY.shape[2] <= _MOST_AT_ONCE:
+        product: Floats = (left_BMX.transpose(0, 2, 1) @ right_BMY).sum(axis=0)
+        return product
+    return np.tensordot(left_BMX, right_BMY, axes=((0, 1), (0, 1)))
