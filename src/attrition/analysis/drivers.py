@@ -1,0 +1,184 @@
+"""What drives forgetting: donors, receivers and what is known of both, in one mixed model of all changes.
+
+Model: D = intercept + position + covariates + donor + receiver + pair + order + run + stage + error. Donor, receiver, pair (donor x
+receiver), order, run (order x seed) and stage (run x donor: what all receivers of one stage have in common) are random
+intercepts. So a covariate of donors is compared with the spread of 52 donors, not of 21,000 rows. REML, `mixed.fit_mixed`.
+
+Shape letters: N rows, P columns of the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from attrition.analysis.changes import Changes, Covariate, Covariates, changes, covariates
+from attrition.analysis.mixed import MixedFit, fit_mixed
+
+__all__ = ["Changes", "Covariate", "Covariates", "Driver", "Drivers", "Effect", "Strength", "changes", "covariates", "fit_drivers"]
+
+BETWEEN_LANGUAGES = ("donor", "receiver", "pair")
+"""The factors whose variance the covariates may explain."""
+
+INTERCEPT = "intercept"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effect:
+    """An effect in points, its interval, and its two-sided p-value."""
+
+    estimate: float
+    low: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strength:
+    """A language as donor or as receiver: its predicted effect in points, with everything else in the model.
+
+    `shrinkage` is 1 where the data decide and 0 where the effect is held at the mean (see `mixed.Levels`).
+    """
+
+    language: str
+    effect: float
+    low: float
+    high: float
+    shrinkage: float
+    num_rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Driver:
+    """A covariate's effect: points from 0 to 1 where it is `binary`, else points per standard deviation.
+
+    `together` has all covariates in the model, `alone` only this one and the position. `explained_alone` and `explained_on_top`
+    are shares of the variance between languages (see `fit_drivers`).
+    """
+
+    name: str
+    binary: bool
+    together: Effect
+    alone: Effect
+    explained_alone: float
+    explained_on_top: float
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Drivers:
+    """All that was estimated. `fit` is the model with all covariates; `explained` is the share that all of them explain."""
+
+    scope: str
+    fit: MixedFit
+    position: Effect | None
+    drivers: tuple[Driver, ...]
+    donors: tuple[Strength, ...]
+    receivers: tuple[Strength, ...]
+    explained: float
+    notes: tuple[str, ...]
+
+
+def factors(of: Changes) -> dict[str, NDArray[np.int64]]:
+    """Return the codes of each factor of the model, one per row."""
+    num_languages = len(of.languages)
+    return {
+        "donor": of.donor_N,
+        "receiver": of.receiver_N,
+        "pair": of.donor_N * num_languages + of.receiver_N,
+        "order": of.order_N,
+        "run": of.run_N,
+        "stage": of.run_N * num_languages + of.donor_N,
+    }
+
+
+def fit_drivers(of: Changes, by: Covariates, known_variance: ArrayLike | None = None, *, level: float = 0.95) -> Drivers:
+    """Return what each covariate does to the changes, alone and with all others, and every donor's and receiver's own effect.
+
+    A factor that cannot be told apart is left out with a note: order where there is one, run where every order has one seed, pair
+    where every pair has one row.
+
+    Explained variance: let T(model) = v_donor + v_receiver + v_pair, the variance between languages. `explained_alone` = 1 -
+    T(position + c) / T(position). `explained_on_top` = 1 - T(all covariates) / T(all but c). `explained` = 1 - T(all covariates)
+    / T(position). Each is at least 0: REML may move variance from one factor to another, and a useless covariate can raise T a
+    little. NaN where nothing is to be explained. All models are fitted by REML with their own variances; each starts from those
+    of a similar fit, which saves time only.
+
+    Intervals and p-values of covariates use Satterthwaite's degrees of freedom. Donors and receivers are predictions with the
+    covariates in the model: what a language does beyond what its covariates say.
+
+    Args:
+        of: the table of changes.
+        by: its covariates.
+        known_variance: the part of each row's error variance that is known, in points squared (such as the bootstrap variance of
+            a change); one per row.
+        level: of all intervals.
+
+    Raises:
+        AttritionError: too few rows for the covariates; the rows show no variance.
+    """
+    groups = factors(of)
+    base = [] if by.position is None else [by.position]
+
+    def fitted(columns: Sequence[Covariate], near: MixedFit | None, *, freedom: bool = True) -> MixedFit:
+        X_NP = np.column_stack([np.ones(len(of)), *(column.values_N for column in columns)])
+        names = [INTERCEPT, *(column.name for column in columns)]
+        start = None if near is None else near.variances
+        return fit_mixed(of.points_N, X_NP, names, groups, known_variance, level=level, start=start, satterthwaite=freedom)
+
+    nothing = fitted(base, None)
+    full = fitted([*base, *by.columns], nothing) if by.columns else nothing
+    drivers = []
+    for column in by.columns:
+        alone = full if len(by.columns) == 1 else fitted([*base, column], nothing)
+        others = [other for other in by.columns if other is not column]
+        without = fitted([*base, *others], full, freedom=False) if others else nothing
+        drivers.append(
+            Driver(
+                name=column.name,
+                binary=column.binary,
+                together=_effect(full, column.name),
+                alone=_effect(alone, column.name),
+                explained_alone=_explained(alone, nothing),
+                explained_on_top=_explained(full, without),
+            )
+        )
+    return Drivers(
+        scope=of.scope,
+        fit=full,
+        position=None if by.position is None else _effect(full, by.position.name),
+        drivers=tuple(drivers),
+        donors=_strengths(full, "donor", of.languages),
+        receivers=_strengths(full, "receiver", of.languages),
+        explained=_explained(full, nothing),
+        notes=(*by.notes, *full.notes),
+    )
+
+
+def _effect(fit: MixedFit, name: str) -> Effect:
+    found = fit.effect(name)
+    return Effect(estimate=found.estimate, low=found.low, high=found.high, p=found.p)
+
+
+def _between(fit: MixedFit) -> float:
+    return sum(fit.variance(factor) for factor in BETWEEN_LANGUAGES)
+
+
+def _explained(with_it: MixedFit, without: MixedFit) -> float:
+    before = _between(without)
+    return max(0.0, 1 - _between(with_it) / before) if before > 0 else float("nan")
+
+
+def _strengths(fit: MixedFit, factor: str, languages: Sequence[str]) -> tuple[Strength, ...]:
+    """Highest effect first; empty where the factor was left out."""
+    if factor not in fit.levels:
+        return ()
+    levels = fit.levels[factor]
+    columns = (levels.codes_Q, levels.effect_Q, levels.low_Q, levels.high_Q, levels.shrinkage_Q, levels.rows_Q)
+    rows = sorted(zip(*(column.tolist() for column in columns), strict=True), key=lambda row: -row[1])
+    return tuple(
+        Strength(language=languages[code], effect=effect, low=low, high=high, shrinkage=shrinkage, num_rows=num_rows)
+        for code, effect, low, high, shrinkage, num_rows in rows
+    )
