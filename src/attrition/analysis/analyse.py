@@ -12,16 +12,18 @@ from typing import Any
 
 import numpy as np
 
+from attrition.analysis.changes import changes, covariates
 from attrition.analysis.claims.ask import Needs
 from attrition.analysis.claims.form import Claim
-from attrition.analysis.claims.judge import RATE, Judged, judge_all
-from attrition.analysis.drivers import Covariate, Drivers
+from attrition.analysis.claims.judge import RATE, Judged, benjamini_hochberg, judge_all
+from attrition.analysis.drivers import Driver, Drivers, Strength, fit_drivers
 from attrition.analysis.evidence import FEWEST_ORDERS, Evidence, Replicates, RunEvidence, distinct, replicates
 from attrition.analysis.intervals import Estimate
 from attrition.analysis.moderation import per_language
 from attrition.analysis.quantities import QUANTITIES
 from attrition.analysis.reliability import Extremes, Reliability, extremes, reliability
 from attrition.metrics import nulls_for_nan
+from attrition.metrics.donors import Which
 from attrition.metrics.several import languages_of
 from attrition.names import AttritionError
 
@@ -30,6 +32,9 @@ SHOWN = ("donor", "donor_learned", "receiver_learned", "own_stage")
 
 RELIED_ON = (*SHOWN, "kept", "mbt", "mft", "mbt_transfer", "mft_transfer")
 """The quantities whose reliability is told."""
+
+SCOPES: tuple[Which, ...] = ("learned", "all")
+"""The changes that the mixed model is fitted to: on languages already learned, and on all."""
 
 MAIN = "donor_learned"
 """What training a language does to those learned before: what the program is about."""
@@ -60,7 +65,7 @@ class Analysis:
     quantities: Mapping[str, Mapping[str, Estimate]]
     extremes: Mapping[str, Mapping[str, Extremes]]
     reliability: Mapping[str, Reliability]
-    drivers: Drivers | None
+    drivers: Mapping[str, Drivers]
     claims: tuple[Judged, ...]
     notes: tuple[str, ...]
 
@@ -70,15 +75,21 @@ class Analysis:
 
 
 def analyse(
-    evidence: Evidence, claims: Sequence[Claim] = (), *, covariates: Sequence[Covariate] = (), with_drivers: bool = True
+    evidence: Evidence,
+    claims: Sequence[Claim] = (),
+    *,
+    extra_language: Mapping[str, Mapping[str, float]] | None = None,
+    extra_pair: Mapping[str, Mapping[tuple[str, str], float]] | None = None,
+    scopes: Sequence[Which] = SCOPES,
 ) -> Analysis:
     """Return what the runs show of languages, and the verdicts on claims.
 
     Args:
         evidence: all runs; languages are judged by the sequential ones of one method, claims by what they ask for.
         claims: to be judged together.
-        covariates: of languages or pairs, beyond those of the table of languages.
-        with_drivers: whether to fit the mixed model, which takes some seconds with 52 languages.
+        extra_language: covariates of languages beyond those of the table: name, then language, then value.
+        extra_pair: covariates of pairs (trained, changed): name, then pair, then value.
+        scopes: for which changes the mixed model is fitted ("learned", "all"); () for none. Each takes seconds with 52 languages.
 
     Raises:
         AttritionError: no run trains one language after another.
@@ -93,15 +104,17 @@ def analyse(
     tables = {name: _points(replicates(runs, QUANTITIES[name].function)) for name in names}
     quantities = {name: per_language(table) for name, table in tables.items()}
     design = _design(runs)
+    fitted = {scope: _drivers(runs, scope, extra_language, extra_pair) for scope in scopes}
+    unfitted = [f"No mixed model of the changes ({scope}): {each}" for scope, each in fitted.items() if isinstance(each, str)]
     return Analysis(
         design=design,
         languages=languages_of([run.matrix for run in runs]),
         quantities=quantities,
         extremes={name: extremes(quantities[name]) for name in SHOWN},
         reliability={name: reliability(tables[name].values_OL) for name in RELIED_ON},
-        drivers=_drivers(runs, covariates) if with_drivers else None,
+        drivers={scope: each for scope, each in fitted.items() if isinstance(each, Drivers)},
         claims=judge_all(claims, evidence),
-        notes=tuple(_notes(design, runs)),
+        notes=(*_notes(design, runs), *unfitted),
     )
 
 
@@ -128,8 +141,18 @@ def _design(runs: Sequence[RunEvidence]) -> Design:
     )
 
 
-def _drivers(runs: Sequence[RunEvidence], covariates: Sequence[Covariate]) -> Drivers | None:
-    return None
+def _drivers(
+    runs: Sequence[RunEvidence],
+    scope: Which,
+    extra_language: Mapping[str, Mapping[str, float]] | None,
+    extra_pair: Mapping[str, Mapping[tuple[str, str], float]] | None,
+) -> Drivers | str:
+    """The mixed model of the changes, or why there is none: fewer changes than the model has effects, say."""
+    try:
+        of = changes([run.matrix for run in runs], scope=scope)
+        return fit_drivers(of, covariates(of, extra_language=extra_language, extra_pair=extra_pair))
+    except AttritionError as error:
+        return str(error)
 
 
 def _notes(design: Design, runs: Sequence[RunEvidence]) -> list[str]:
@@ -177,8 +200,8 @@ def analysis_json(found: Analysis) -> dict[str, Any]:
             name: {"icc": each.icc, "low": each.low, "high": each.high, "rank_agreement": each.rank_agreement}
             for name, each in found.reliability.items()
         },
-        "effects": {} if found.drivers is None else found.drivers.effects_json(),
-        "model": None if found.drivers is None else found.drivers.model_json(),
+        "effects": _effects(found.drivers.get("learned")),
+        "model": {scope: _model(drivers) for scope, drivers in found.drivers.items()},
         "claims": [_claim(judged) for judged in found.claims],
         "design": {
             "method": found.design.method,
@@ -237,6 +260,45 @@ def _null(found: Analysis) -> dict[str, Any]:
                 each = {"estimate": -each["estimate"], "low": -each["high"], "high": -each["low"]}
             told[f"{key}_difference"][name] = each
     return told
+
+
+def _effects(drivers: Drivers | None) -> dict[str, Any]:
+    """Each covariate's effect with all others in the model, by itself, and what it explains."""
+    if drivers is None:
+        return {}
+    told: dict[str, Any] = {} if drivers.position is None else {"log_num_learned": vars(drivers.position)}
+    adjusted = benjamini_hochberg(np.array([driver.together.p for driver in drivers.drivers], dtype=np.float64)).tolist()
+    for driver, p_adjusted in zip(drivers.drivers, adjusted, strict=True):
+        told[driver.name] = _driver(driver) | {"p_adjusted": p_adjusted}
+    return told
+
+
+def _driver(driver: Driver) -> dict[str, Any]:
+    return {
+        **vars(driver.together),
+        "unit": "points from 0 to 1" if driver.binary else "points per standard deviation",
+        "alone": vars(driver.alone),
+        "explained_alone": driver.explained_alone,
+        "explained_on_top": driver.explained_on_top,
+    }
+
+
+def _model(drivers: Drivers) -> dict[str, Any]:
+    """The mixed model: variances, languages beyond their covariates, covariates."""
+    return {
+        "rows": drivers.fit.num_rows,
+        "converged": drivers.fit.converged,
+        "variances": {each.name: {"variance": each.variance, "share": each.share} for each in drivers.fit.components},
+        "donors": {each.language: _strength(each) for each in drivers.donors},
+        "receivers": {each.language: _strength(each) for each in drivers.receivers},
+        "effects": _effects(drivers),
+        "explained": drivers.explained,
+        "notes": list(drivers.notes),
+    }
+
+
+def _strength(each: Strength) -> dict[str, float]:
+    return {"estimate": each.effect, "low": each.low, "high": each.high, "shrinkage": each.shrinkage}
 
 
 def _claim(judged: Judged) -> dict[str, Any]:

@@ -18,7 +18,18 @@ from numpy.typing import ArrayLike, NDArray
 from attrition.analysis.changes import Changes, Covariate, Covariates, changes, covariates
 from attrition.analysis.mixed import MixedFit, fit_mixed
 
-__all__ = ["Changes", "Covariate", "Covariates", "Driver", "Drivers", "Effect", "Strength", "changes", "covariates", "fit_drivers"]
+__all__ = [
+    "Changes",
+    "Covariate",
+    "Covariates",
+    "Driver",
+    "Drivers",
+    "Effect",
+    "Strength",
+    "changes",
+    "covariates",
+    "fit_drivers",
+]
 
 BETWEEN_LANGUAGES = ("donor", "receiver", "pair")
 """The factors whose variance the covariates may explain."""

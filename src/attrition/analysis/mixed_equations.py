@@ -155,7 +155,9 @@ def _products(data_NR: Floats, of: Layout, cells_KN: Sequence[Codes], Z_NQ: Any,
     inside = [cells for cells, is_in in zip(cells_KN, of.in_blocks_K, strict=True) if is_in]
     others = [cells - of.num_blocks * of.block_size for cells, is_in in zip(cells_KN, of.in_blocks_K, strict=True) if not is_in]
     size, num_others = of.block_size, of.num_others
-    blocks = _summed([(one * size + other % size) for one in inside for other in inside], weights_N, of.num_blocks * size * size)
+    blocks = _summed(
+        [(one * size + other % size) for one in inside for other in inside], weights_N, of.num_blocks * size * size
+    )
     between = _summed(
         [one * num_others + other for one in inside for other in others], weights_N, of.num_blocks * size * num_others
     )

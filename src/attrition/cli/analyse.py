@@ -18,6 +18,7 @@ from attrition.names import AttritionError
 if TYPE_CHECKING:
     from attrition.analysis.analyse import Analysis
     from attrition.analysis.claims import Claim, Judged
+    from attrition.analysis.drivers import Drivers, Effect
     from attrition.analysis.evidence import Evidence
     from attrition.analysis.intervals import Estimate
 
@@ -99,8 +100,9 @@ def _show(found: Analysis) -> None:
         out.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
     out.print(_languages(found))
     out.print(_reliability(found))
-    if found.drivers is not None and found.drivers.effects:
-        out.print(_effects(found))
+    drivers = found.drivers.get("learned")
+    if drivers is not None and drivers.drivers:
+        out.print(_effects(drivers))
     _show_claims(found.claims)
     tell("[dim]--json has all numbers: null counterparts, every quantity, every claim.[/]")
 
@@ -109,19 +111,26 @@ def _plural(number: int, noun: str) -> str:
     return f"{number} {noun}" + ("" if number == 1 else "s")
 
 
-def interval(each: Estimate | None) -> Text:
+def interval(value: float, low: float, high: float) -> Text:
     """Return an estimate with its interval, coloured only where the interval excludes 0.
 
-    >>> from attrition.analysis.intervals import Estimate
-    >>> interval(Estimate(value=-2.0, error=0.5, freedom=4)).plain
+    >>> interval(-2.0, -3.4, -0.6).plain
     '-2.0 [-3.4 -0.6]'
     """
-    if each is None or math.isnan(each.value):
+    if math.isnan(value):
         return Text("–", style="dim")
-    if not each.known:
-        return Text(_signed(each.value), style="dim")
-    style = "" if each.low <= 0 <= each.high else ("green" if each.value > 0 else "red")
-    return Text(f"{_signed(each.value)} [{_signed(each.low)} {_signed(each.high)}]", style=style)
+    if math.isnan(low):
+        return Text(_signed(value), style="dim")
+    style = "" if low <= 0 <= high else ("green" if value > 0 else "red")
+    return Text(f"{_signed(value)} [{_signed(low)} {_signed(high)}]", style=style)
+
+
+def _of(each: Estimate) -> Text:
+    return interval(each.value, each.low, each.high)
+
+
+def _effect(each: Effect) -> Text:
+    return interval(each.estimate, each.low, each.high)
 
 
 def _signed(value: float) -> str:
@@ -148,9 +157,9 @@ def _languages(found: Analysis) -> Table:
         own = found.quantities["own_stage"][language]
         table.add_row(
             language,
-            interval(donors[language]),
+            _of(donors[language]),
             "–" if worst is None else f"{worst.worst:.2f}",
-            interval(found.quantities["receiver_learned"][language]),
+            _of(found.quantities["receiver_learned"][language]),
             "–" if math.isnan(own.value) else f"{own.value:.1f}" + (f" [{own.low:.1f} {own.high:.1f}]" if own.known else ""),
             "–" if math.isnan(mbt) else _signed(mbt),
             "–" if math.isnan(mbt) else _signed(mbt - beyond),
@@ -169,15 +178,16 @@ def _reliability(found: Analysis) -> Table:
     return table
 
 
-def _effects(found: Analysis) -> Table:
-    assert found.drivers is not None
+def _effects(drivers: Drivers) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", title="What drives the change on learned languages")
     table.title_justify = "left"
-    for title in ("Covariate", "with the others", "p", "by itself"):
+    for title in ("Covariate", "with the others", "p", "by itself", "explains"):
         table.add_column(title)
-    for name, effect in found.drivers.effects.items():
-        together, alone = effect.together, effect.alone
-        table.add_row(name, interval(together), "–" if math.isnan(together.p) else f"{together.p:.3f}", interval(alone))
+    for driver in drivers.drivers:
+        unit = "" if driver.binary else " (per sd)"
+        p = "–" if math.isnan(driver.together.p) else f"{driver.together.p:.3f}"
+        explains = "–" if math.isnan(driver.explained_alone) else f"{driver.explained_alone:.0%}"
+        table.add_row(driver.name + unit, _effect(driver.together), p, _effect(driver.alone), explains)
     return table
 
 

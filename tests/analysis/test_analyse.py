@@ -1,0 +1,110 @@
+"""Everything concluded at once: the promised keys, one order, nothing learned, and a planted donor found."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from attrition.analysis.analyse import SHOWN, analyse
+from attrition.analysis.evidence import from_matrices
+from attrition.analysis.worlds import locales, world
+from attrition.matrix import RMatrix
+from attrition.metrics import donor, donor_learned, mbt, receiver_learned
+from attrition.names import AttritionError
+from attrition.paper.claims import paper_claims
+
+LANGUAGES = locales(12)
+
+
+@pytest.fixture(scope="module")
+def matrices() -> tuple[RMatrix, ...]:
+    return world("destructive", LANGUAGES, 0).runs(5, seed=0)
+
+
+def told(matrices: Sequence[RMatrix]) -> dict[str, object]:
+    found = analyse(from_matrices(matrices), paper_claims()).as_dict()
+    assert json.loads(json.dumps(found, allow_nan=False)) == found
+    return found
+
+
+def test_every_promised_key_is_there(matrices: tuple[RMatrix, ...]) -> None:
+    found = told(matrices)
+    assert set(found) >= {"languages", "null", "reliability", "effects", "claims", "design"}
+    assert set(found["languages"]) == set(LANGUAGES)
+    for each in found["languages"].values():
+        assert set(each) >= {*SHOWN, "p_worst", "p_best"}
+        for name in SHOWN:
+            assert each[name]["low"] < each[name]["estimate"] < each[name]["high"]
+    for key in ("mbt", "mft", "p_avg"):
+        assert set(found["null"][key]) == set(LANGUAGES)
+        assert set(found["null"][f"{key}_difference"]["zh-CN"]) == {"estimate", "low", "high"}
+    assert set(found["reliability"]["donor"]) == {"icc", "low", "high", "rank_agreement"}
+    assert set(found["effects"]["same_script"]) >= {"estimate", "low", "high", "p", "p_adjusted", "alone"}
+    for each in found["claims"]:
+        assert set(each) >= {"id", "statement", "verdict", "estimate", "low", "high", "p", "p_adjusted", "needs"}
+        assert each["verdict"] in {"supported", "contradicted", "equivalent", "undecided", "needs"}
+    assert found["design"] | {"balanced": False, "largest_imbalance": 0} == {
+        "method": "given matrices", "orders": 5, "seeds": 1, "languages": 12, "balanced": False, "largest_imbalance": 0,
+    }  # fmt: skip
+
+
+def test_estimates_are_the_metrics_in_points(matrices: tuple[RMatrix, ...]) -> None:
+    found = told(matrices)
+    for name, metric in (("donor", donor), ("donor_learned", donor_learned), ("receiver_learned", receiver_learned)):
+        for language, value in metric(matrices).as_dict().items():
+            assert found["languages"][language][name]["estimate"] == pytest.approx(100 * value), (name, language)
+    # MBT of a language is the mean over orders of the mean over hops; literal = null + difference.
+    language = "zh-CN"
+    literal = np.mean([np.nanmean(mbt(R)[language]) for R in matrices if R.order[0] != language])
+    null = found["null"]
+    assert null["mbt_literal"][language] == pytest.approx(100 * literal)
+    assert null["mbt"][language] + null["mbt_difference"][language]["estimate"] == pytest.approx(100 * literal)
+
+
+def test_the_destructive_languages_are_the_worst_donors(matrices: tuple[RMatrix, ...]) -> None:
+    found = told(matrices)
+    worst = {language: each["p_worst"] for language, each in found["languages"].items()}
+    assert sum(worst[language] for language in ("zh-CN", "ja-JP", "zh-TW")) > 0.99
+    assert found["languages"]["zh-CN"]["donor_learned"]["high"] < 0
+    assert found["reliability"]["donor_learned"]["icc"] > 0.5
+    verdicts = {each["id"]: each["verdict"] for each in found["claims"]}
+    assert verdicts["5.1-cjk-cost"] == "supported"
+
+
+def test_one_order_has_estimates_and_says_what_cannot_be_known(matrices: tuple[RMatrix, ...]) -> None:
+    found = told(matrices[:1])
+    assert any("One order" in note for note in found["notes"])
+    some = found["languages"][matrices[0].order[3]]
+    assert some["donor"]["estimate"] is not None
+    assert (some["donor"]["low"], some["p_worst"]) == (None, None)
+    assert {each["verdict"] for each in found["claims"]} == {"needs"}
+
+
+def test_languages_of_no_table_are_analysed_too() -> None:
+    renamed = dict(zip(LANGUAGES, (f"lang{number}" for number in range(12)), strict=True))
+    strangers = [
+        RMatrix.sequential([renamed[name] for name in R.order], R.scores_SL) for R in world("nothing", LANGUAGES, 0).runs(5, 0)
+    ]
+    found = told(strangers)
+    assert found["languages"]["lang3"]["donor"]["low"] is not None
+    assert found["effects"].keys() <= {"log_num_learned"}
+
+
+def test_where_nothing_was_learned_it_says_so() -> None:
+    nothing = [RMatrix.sequential(order, np.full((3, 3), 0.02)) for order in ("abc", "bca")]
+    assert any("next to nothing was learned" in note for note in told(nothing)["notes"])
+
+
+def test_joint_training_alone_is_refused() -> None:
+    joint = RMatrix([[0.5, 0.5]], ("a", "b"), (("a", "b"),))
+    with pytest.raises(AttritionError, match="No run trains one language after another"):
+        analyse(from_matrices([joint]))
+
+
+def test_a_language_more_in_one_order_is_no_obstacle(matrices: tuple[RMatrix, ...]) -> None:
+    shorter = RMatrix.sequential(matrices[0].order[:8], matrices[0].scores_SL[:8, :8])
+    found = told([shorter, *matrices[1:]])
+    assert found["design"]["languages"] == 12
