@@ -63,7 +63,7 @@ def test_claims_of_ones_own(files: list[Path], say: Say, tmp_path: Path) -> None
 def test_a_results_folder(results: Path, say: Say) -> None:
     said = say("analyse", "--runs", results)
     assert said.code == 0, said.err
-    assert "a corpus of real language: this one is generated" in said.words
+    assert "a corpus of real language: this one is generated" in said.out
 
 
 def test_nothing_to_analyse(say: Say) -> None:
