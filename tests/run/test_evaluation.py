@@ -20,7 +20,6 @@ from attrition.metrics import summary
 from attrition.names import AttritionError
 from attrition.results.read import read_results
 from attrition.run.evaluation import ScoredOn
-from attrition.run.keys import evaluation_key
 from attrition.run.pack import write_pack
 from attrition.run.pack_study import read_packed_study
 from attrition.run.prepare import Prepared
@@ -315,22 +314,4 @@ def test_a_language_more_scores_nothing_again(make_study: Make, run_notes: Run, 
             assert any(np.array_equal(found.counts[EN].tp, old.counts[EN].tp) for old in before.values())
             reused += 1
     assert reused == 2
-    assert verify(tmp_path, sample=9).problems == ()
-
-
-def test_evaluations_under_the_names_of_earlier_versions_are_used(
-    make_study: Make, run_notes: Run, prepared_of: PreparedOf, tmp_path: Path
-) -> None:
-    study = make_study(methods=["VANILLA"])
-    run_notes(study, tmp_path)
-    former = prepared_of(study).scored_on.former_keys
-    store = Store(tmp_path)
-    for key in store.keys("evaluations"):
-        about = dict(store.about("evaluations", key))
-        old = {language: former[language] for language in about["tests"]}
-        about |= {"tests": old, "together": [old]}
-        store.save_evaluation(evaluation_key(about["stage"], old, before=about["before"]), about, store.load_evaluation(key))
-        store.discard("evaluations", key)
-    notes = run_notes(study, tmp_path)
-    assert (notes.trained_stages, notes.scored) == ([], [])
     assert verify(tmp_path, sample=9).problems == ()

@@ -328,7 +328,7 @@ class _Engine:
                 return self._store.load_evaluation(key)
             except DamagedError as error:
                 self._watcher.warned(f"{error} It is made again.")
-        there = reusable(self._store, self._scored_before.get((job.key, before), ()), scored_on, tests)
+        there = reusable(self._store, self._scored_before.get((job.key, before), ()), tests)
         missing = {language: name for language, name in tests.items() if language not in there.counts}
         counts, seconds, together = dict(there.counts), there.seconds, there.together
         if missing:

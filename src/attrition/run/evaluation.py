@@ -29,8 +29,7 @@ class ScoredOn:
     """The utterances that a study is scored on, as its settings `evaluate` and `evaluate_on` have them.
 
     `sets` are the utterances by language, `drawn_from` the number of all there are, of languages of which a sample is scored.
-    `keys` name the utterances of each language, whatever other languages the study has; `former_keys` are the names that
-    earlier versions gave them.
+    `keys` name the utterances of each language, whatever other languages the study has.
     """
 
     evaluate: Evaluate
@@ -38,7 +37,6 @@ class ScoredOn:
     sets: Mapping[str, Encoded]
     drawn_from: Mapping[str, int]
     keys: Tests
-    former_keys: Tests
 
     @staticmethod
     def choose(
@@ -83,12 +81,6 @@ class ScoredOn:
             return self.keys
         return {} if before else {language: key for language, key in self.keys.items() if language in _learned(job)}
 
-    def renamed(self, tests: Tests) -> Tests:
-        """Return tests with the names that earlier versions gave to utterances replaced by those of today."""
-        return {
-            language: self.keys[language] if self.former_keys.get(language) == key else key for language, key in tests.items()
-        }
-
     @property
     def statement(self) -> str:
         """The settings in sentences."""
@@ -130,15 +122,14 @@ def _named(
     drawn_from: Mapping[str, int],
     whole_encoded: Mapping[tuple[str, Split], Encoded] | None,
 ) -> ScoredOn:
-    former = {language: content_key(each) for language, each in sets.items()}
     if whole_encoded is None:
-        return ScoredOn(evaluate, split, sets, drawn_from, former, former)
+        return ScoredOn(evaluate, split, sets, drawn_from, {language: content_key(each) for language, each in sets.items()})
     keys = {}
     for language, each in sets.items():
         whole = whole_encoded[language, split]
         chosen = np.flatnonzero(np.isin(whole.utterance_ids, each.utterance_ids)) if language in drawn_from else None
         keys[language] = content_key(whole if chosen is None else whole.select(chosen))
-    return ScoredOn(evaluate, split, sets, drawn_from, keys, former)
+    return ScoredOn(evaluate, split, sets, drawn_from, keys)
 
 
 def _learned(job: Job) -> frozenset[str]:
@@ -170,13 +161,12 @@ def evaluations_by_stage(store: Store) -> dict[tuple[str, bool], tuple[str, ...]
     return found
 
 
-def reusable(store: Store, keys: Sequence[str], scored_on: ScoredOn, wanted: Tests) -> Reused:
+def reusable(store: Store, keys: Sequence[str], wanted: Tests) -> Reused:
     """Return the counts that other settings of `evaluate`, or the study with other languages, left of the same utterances.
 
     Args:
         store: of the results folder.
         keys: of the evaluations of the same model.
-        scored_on: what the study scores.
         wanted: the tests whose counts are needed.
     """
     counts: dict[str, Counts] = {}
@@ -186,11 +176,9 @@ def reusable(store: Store, keys: Sequence[str], scored_on: ScoredOn, wanted: Tes
     for key in keys:
         with suppress(AttritionError):
             about = store.about("evaluations", key)
-            if "tests" not in about:  # as the first versions wrote it
-                continue
-            tests = scored_on.renamed(about["tests"])
+            tests = about["tests"]
             useful = [language for language, name in wanted.items() if tests.get(language) == name]
-            left.append((useful, key, tuple(scored_on.renamed(each) for each in together_of(about))))
+            left.append((useful, key, tuple(together_of(about))))
     for useful, key, scored in sorted(left, key=lambda each: len(each[0]), reverse=True):
         # In each language the last of `together` counts: what was scored elsewhere already must not come again.
         languages = {language for each in scored for language in each}

@@ -105,22 +105,14 @@ def _candidates(store: Store, prepared: Prepared) -> list[tuple[Job, str]]:
     """The stages of this study whose weights and counts are there and whole."""
     found = []
     for key, job in sorted(prepared.plan.jobs.items()):
-        evaluation = _evaluation_of(store, job, prepared)
+        evaluation = evaluation_key(job.key, prepared.scored_on.of(job))
         there = store.has("stages", key) and store.has("evaluations", evaluation)
         if there and not store.problem("stages", key) and not store.problem("evaluations", evaluation):
             scored_on = prepared.scored_on
-            together = map(scored_on.renamed, together_of(store.about("evaluations", evaluation)))
+            together = together_of(store.about("evaluations", evaluation))
             if all(each.items() <= scored_on.keys.items() for each in together):
                 found.append((job, evaluation))
     return found
-
-
-def _evaluation_of(store: Store, job: Job, prepared: Prepared) -> str:
-    """The key of a stage's evaluation: as it is called today, or, where only that is there, as earlier versions called it."""
-    tests = prepared.scored_on.of(job)
-    today = evaluation_key(job.key, tests)
-    former = evaluation_key(job.key, {language: prepared.scored_on.former_keys[language] for language in tests})
-    return former if store.has("evaluations", former) and not store.has("evaluations", today) else today
 
 
 def _why_none(store: Store, prepared: Prepared) -> str:
