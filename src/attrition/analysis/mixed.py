@@ -1,10 +1,9 @@
 """Linear mixed models with crossed random intercepts, fitted by REML: what lme4's `lmer` does, for the shape of our tables.
 
 The tables have a row per stage and receiver: about 21,000 rows for 52 languages in 8 orders, with 52 donors, 52 receivers, 416
-stages and 2,652 pairs. Stages and pairs are nested in donors, and `mixed_equations` eliminates them donor by donor. TIME
+stages and 2,652 pairs. Stages and pairs are nested in donors, and `mixed_equations` eliminates them donor by donor.
 
-Why not `MixedLM` of statsmodels: its random effects belong to the levels of one grouping factor. Crossed factors are possible only
-if all rows are one group, and then it works with dense matrices of N x N. MEASURED
+@@TIME@@
 
 Sources: Bates, Mächler, Bolker & Walker 2015 (the model and the criterion, "Fitting Linear Mixed-Effects Models Using lme4");
 Gilmour, Thompson & Cullis 1995 (average information); Kuznetsova, Brockhoff & Christensen 2017 (degrees of freedom, lmerTest).
@@ -21,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtr, stdtrit
 
-from attrition.analysis.mixed_equations import LARGEST, Floats, Problem, Slope, State, problem
+from attrition.analysis.mixed_equations import Floats, Problem, Slope, State, problem
 from attrition.names import AttritionError, look_up
 
 RESIDUAL = "residual"
@@ -86,8 +85,8 @@ class Levels:
 class MixedFit:
     """A fitted model.
 
-    `components` lists the factors kept, then "residual", then, with known variances, "known" (their mean). `criterion` is -2 log
-    of the restricted likelihood, as lme4's `REMLcrit`. `notes` says which factors and columns were left out, and why.
+    `components` lists the factors kept, then "residual", then, with known variances, "known" (their mean). `criterion` is -2
+    log of the restricted likelihood, as lme4's `REMLcrit`. `notes` says which factors and columns were left out, and why.
     """
 
     fixed: tuple[FixedEffect, ...]
@@ -164,11 +163,6 @@ def fit_mixed(
         raise AttritionError("The fixed effects explain y exactly, so no variance is left. Use fewer columns or other data.")
     names_K = list(factors)
     model = problem(y_N / scale, X_NP, [factors[name][1] for name in names_K], None if known_N is None else known_N / scale**2)
-    if model.layout.num_numbers > LARGEST:
-        raise AttritionError(
-            f"The factors {', '.join(names_K)} need {model.layout.num_numbers:,} numbers at once, more than {LARGEST:,}. "
-            "Leave out a factor with many levels."
-        )
     begin_C = _begin([*names_K, RESIDUAL], start or {}, model, scale)
     floor_C = np.full(len(begin_C), _SMALLEST)
     if known_N is None:
@@ -185,7 +179,7 @@ def fit_mixed(
     final = State(model, np.where(at_floor_C, 0.0, state.variances_C))
     return MixedFit(
         fixed=_fixed_effects(final, names_P, freedom_P, scale, level),
-        covariance_PP=final.covariance_PP * scale**2,
+        covariance_PP=np.asarray(final.covariance_PP * scale**2, dtype=np.float64),
         components=_components(final, names_K, scale),
         levels=_levels(final, {name: levels for name, (levels, _) in factors.items()}, scale, level),
         criterion=final.criterion + 2 * (len(y_N) - len(names_P)) * float(np.log(scale)),
@@ -234,18 +228,19 @@ def _independent(X_NP: Floats, names_P: Sequence[str]) -> tuple[list[int], list[
     """The columns that do not depend on earlier ones."""
     kept: list[int] = []
     notes = []
-    basis_NP = np.empty((len(X_NP), 0))
+    X_PP: Floats = np.linalg.qr(X_NP, mode="r")  # type: ignore[assignment]  # has the lengths and angles of X, in P rows
+    basis_PP = np.empty((len(X_PP), 0))
     for column, name in enumerate(names_P):
-        left_N = X_NP[:, column].copy()
+        left_P = X_PP[:, column].copy()
         for _ in range(2):  # the second time takes off the rounding of the first
-            left_N -= basis_NP @ (basis_NP.T @ left_N)
-        size = float(np.linalg.norm(X_NP[:, column]))
-        if np.linalg.norm(left_N) <= 1e-8 * size:
+            left_P -= basis_PP @ (basis_PP.T @ left_P)
+        size = float(np.linalg.norm(X_PP[:, column]))
+        if np.linalg.norm(left_P) <= 1e-8 * size:
             reason = "is 0 in every row" if size == 0 else f"depends on {', '.join(names_P[other] for other in kept)}"
             notes.append(f"Column {name} was left out: it {reason}.")
             continue
         kept.append(column)
-        basis_NP = np.column_stack([basis_NP, left_N / np.linalg.norm(left_N)])
+        basis_PP = np.column_stack([basis_PP, left_P / np.linalg.norm(left_P)])
     if not kept:
         raise AttritionError("Every column of X is 0. Give at least a column of ones.")
     return kept, notes
@@ -318,8 +313,11 @@ def _newton_step(variances_C: Floats, slope: Slope, floor_C: Floats) -> Floats:
     step_C = np.zeros(len(variances_C))
     while free_C.any():
         step_C[:] = 0
-        average = slope.average_CC[np.ix_(free_C, free_C)]
-        step_C[free_C] = -np.linalg.lstsq(average, slope.gradient_C[free_C], rcond=1e-12)[0]
+        # In relative steps, where variances of very different sizes are alike; the small term keeps flat directions solvable.
+        scale = variances_C[free_C]
+        average = slope.average_CC[np.ix_(free_C, free_C)] * np.outer(scale, scale)
+        average += (1e-9 * average.diagonal().mean() + 1e-12) * np.eye(len(scale))
+        step_C[free_C] = -scale * np.linalg.solve(average, scale * slope.gradient_C[free_C])
         leaving_C = at_floor_C & (step_C < 0)
         if not leaving_C.any():
             break
@@ -328,8 +326,10 @@ def _newton_step(variances_C: Floats, slope: Slope, floor_C: Floats) -> Floats:
 
 
 def _line_search(model: Problem, state: State, step_C: Floats, floor_C: Floats, gain: float) -> State | None:
-    length = 1.0
-    while length > 1e-4:
+    # No variance grows tenfold at once: far above the best value the criterion is flat, and steps from there are poor.
+    length = 1 / max(1.0, float((step_C / (9 * np.maximum(state.variances_C, 0.01))).max()))
+    shortest = 1e-4 * length
+    while length > shortest:
         try:
             tried = State(model, np.maximum(state.variances_C + length * step_C, floor_C))
         except np.linalg.LinAlgError:
@@ -354,7 +354,9 @@ def _degrees_of_freedom(state: State, slope: Slope, free_C: NDArray[np.bool_]) -
     along = slope.covariance_CPP[free].diagonal(axis1=1, axis2=2).T @ vectors[:, firm]  # (P, directions)
     spread_P = 2 * (along**2 / values[firm]).sum(axis=1)
     variance_P = np.diag(state.covariance_PP)
-    return np.divide(2 * variance_P**2, spread_P, out=np.full(len(variance_P), np.inf), where=spread_P > 0)
+    freedom_P: Floats = np.full(len(variance_P), np.inf)
+    np.divide(2 * variance_P**2, spread_P, out=freedom_P, where=spread_P > 0)
+    return freedom_P
 
 
 def _fixed_effects(
