@@ -235,3 +235,23 @@ def test_mistakes_are_answered() -> None:
             ["one"],
             {"a": crossed, "b": np.repeat(np.arange(7000), 2)},
         )
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("with_known", [True, False])
+def test_planted_variances_come_back_at_full_size(with_known: bool) -> None:
+    rng = np.random.default_rng(0)
+    order, donor, receiver = (codes.ravel() for codes in np.meshgrid(np.arange(8), np.arange(52), np.arange(52)))
+    apart = donor != receiver
+    order, donor, receiver = order[apart], donor[apart], receiver[apart]
+    groups = {"donor": donor, "receiver": receiver, "order": order, "stage": order * 52 + donor, "pair": donor * 52 + receiver}
+    sds = {"donor": 1.0, "receiver": 0.6, "order": 0.3, "stage": 0.5, "pair": 0.4}
+    y = sum(rng.normal(0, sds[name], codes.max() + 1)[codes] for name, codes in groups.items())
+    known = rng.uniform(0.0, 0.3, len(donor)) if with_known else np.zeros(len(donor))
+    y = y + rng.normal(size=len(donor)) * np.sqrt(0.25 + known)
+    fit = fit_mixed(y, np.ones((len(y), 1)), ["one"], groups, known if with_known else None)
+    assert fit.converged
+    assert fit.variance("residual") == pytest.approx(0.25, rel=0.05)
+    assert fit.variance("pair") == pytest.approx(0.16, rel=0.1)
+    assert fit.variance("stage") == pytest.approx(0.25, rel=0.25)  # 416 levels: 0.07 is one standard error
+    assert fit.variance("donor") == pytest.approx(1.0, rel=0.6)  # 52 levels: 0.2

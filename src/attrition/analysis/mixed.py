@@ -3,7 +3,9 @@
 The tables have a row per stage and receiver: about 21,000 rows for 52 languages in 8 orders, with 52 donors, 52 receivers, 416
 stages and 2,652 pairs. Stages and pairs are nested in donors, and `mixed_equations` eliminates them donor by donor.
 
-@@TIME@@
+Why not `MixedLM` of statsmodels: its random effects belong to one grouping factor. Crossed factors need all rows in one group,
+where it works with dense matrices. Measured (statsmodels 0.15.0, these five factors, 8 orders, two busy cores): 68 s for 14
+languages (1,352 rows), 450 s for 30 (6,728 rows). On the same cores this module takes 2 s for 52 (20,808 rows).
 
 Sources: Bates, Mächler, Bolker & Walker 2015 (the model and the criterion, "Fitting Linear Mixed-Effects Models Using lme4");
 Gilmour, Thompson & Cullis 1995 (average information); Kuznetsova, Brockhoff & Christensen 2017 (degrees of freedom, lmerTest).
@@ -20,7 +22,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtr, stdtrit
 
-from attrition.analysis.mixed_equations import Floats, Problem, Slope, State, problem
+from attrition.analysis.mixed_equations import Floats, Problem, State, problem
+from attrition.analysis.mixed_search import degrees_of_freedom, minimise
 from attrition.names import AttritionError, look_up
 
 RESIDUAL = "residual"
@@ -30,10 +33,6 @@ _SMALLEST = 1e-6
 """A factor's variance below this share of the variance around the fixed effects is reported as 0."""
 
 _SMALLEST_RESIDUAL = 1e-9
-
-_MOST_STEPS = 60
-_TOLERANCE = 1e-9
-"""Of the criterion: what one more step would gain."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,13 +166,13 @@ def fit_mixed(
     floor_C = np.full(len(begin_C), _SMALLEST)
     if known_N is None:
         floor_C[-1] = _SMALLEST_RESIDUAL
-    state, slope, steps, converged = _minimise(model, np.maximum(begin_C, floor_C), floor_C)
+    state, slope, steps, converged = minimise(model, np.maximum(begin_C, floor_C), floor_C)
     at_floor_C = state.variances_C <= 1.001 * floor_C
     if known_N is None and at_floor_C[-1]:
         raise AttritionError("The factors explain every row exactly, so no residual variance is left. Use fewer factors.")
     freedom_P = np.full(len(names_P), np.inf)
     if satterthwaite:
-        freedom_P = _degrees_of_freedom(state, slope, ~at_floor_C)
+        freedom_P = degrees_of_freedom(state, slope, ~at_floor_C)
     if known_N is not None and known_N.min() == 0:
         at_floor_C[-1] = False  # a row without any error variance would have infinite weight
     final = State(model, np.where(at_floor_C, 0.0, state.variances_C))
@@ -289,74 +288,6 @@ def _begin(names_C: Sequence[str], start: Mapping[str, float], model: Problem, s
             # Not from exactly 0, where the slope says little of what lies further inside.
             begin_C[place] = max(start[name] / scale**2, 1e-4)
     return begin_C
-
-
-def _minimise(model: Problem, start_C: Floats, floor_C: Floats) -> tuple[State, Slope, int, bool]:
-    """The state of the lowest criterion with every variance at its floor or above."""
-    state = State(model, start_C)
-    for steps in range(_MOST_STEPS):
-        slope = state.slope()
-        step_C = _newton_step(state.variances_C, slope, floor_C)
-        gain = -float(slope.gradient_C @ step_C)
-        if gain < _TOLERANCE:
-            return state, slope, steps, True
-        following = _line_search(model, state, step_C, floor_C, gain)
-        if following is None:  # rounding hides what could still be gained
-            return state, slope, steps, gain < 1e-5
-        state = following
-    return state, state.slope(), _MOST_STEPS, False
-
-
-def _newton_step(variances_C: Floats, slope: Slope, floor_C: Floats) -> Floats:
-    at_floor_C = variances_C <= 1.001 * floor_C
-    free_C = ~(at_floor_C & (slope.gradient_C > 0))
-    step_C = np.zeros(len(variances_C))
-    while free_C.any():
-        step_C[:] = 0
-        # In relative steps, where variances of very different sizes are alike; the small term keeps flat directions solvable.
-        scale = variances_C[free_C]
-        average = slope.average_CC[np.ix_(free_C, free_C)] * np.outer(scale, scale)
-        average += (1e-9 * average.diagonal().mean() + 1e-12) * np.eye(len(scale))
-        step_C[free_C] = -scale * np.linalg.solve(average, scale * slope.gradient_C[free_C])
-        leaving_C = at_floor_C & (step_C < 0)
-        if not leaving_C.any():
-            break
-        free_C &= ~leaving_C
-    return step_C
-
-
-def _line_search(model: Problem, state: State, step_C: Floats, floor_C: Floats, gain: float) -> State | None:
-    # No variance grows tenfold at once: far above the best value the criterion is flat, and steps from there are poor.
-    length = 1 / max(1.0, float((step_C / (9 * np.maximum(state.variances_C, 0.01))).max()))
-    shortest = 1e-4 * length
-    while length > shortest:
-        try:
-            tried = State(model, np.maximum(state.variances_C + length * step_C, floor_C))
-        except np.linalg.LinAlgError:
-            tried = None
-        if tried is not None and tried.criterion < state.criterion - 1e-4 * min(length * gain, 1.0):
-            return tried
-        length /= 2
-    return None
-
-
-def _degrees_of_freedom(state: State, slope: Slope, free_C: NDArray[np.bool_]) -> Floats:
-    """Satterthwaite's, from the exact derivative of Cov(b) and the Hessian by differences of the exact gradient."""
-    (free,) = np.nonzero(free_C)
-    hessian = np.empty((len(free), len(free)))
-    for row, component in enumerate(free):
-        width = 1e-5 * state.variances_C[component]
-        moved_C = state.variances_C.copy()
-        moved_C[component] += width
-        hessian[row] = (State(state.problem, moved_C).slope().gradient_C - slope.gradient_C)[free] / width
-    values, vectors = np.linalg.eigh((hessian + hessian.T) / 2)
-    firm = values > 1e-10 * max(float(values.max(initial=0)), 1e-300)
-    along = slope.covariance_CPP[free].diagonal(axis1=1, axis2=2).T @ vectors[:, firm]  # (P, directions)
-    spread_P = 2 * (along**2 / values[firm]).sum(axis=1)
-    variance_P = np.diag(state.covariance_PP)
-    freedom_P: Floats = np.full(len(variance_P), np.inf)
-    np.divide(2 * variance_P**2, spread_P, out=freedom_P, where=spread_P > 0)
-    return freedom_P
 
 
 def _fixed_effects(
