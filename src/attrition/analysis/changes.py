@@ -1,4 +1,4 @@
-"""The table behind the drivers of forgetting: what each stage changed on each language, with what is known of the two languages.
+"""The table behind the drivers of forgetting: what each stage changed on each language, and covariates of the two languages.
 
 Shape letters: N rows (a stage and a receiver), S stages, L languages.
 """
@@ -25,10 +25,11 @@ Codes = NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Changes:
-    """One row per stage and receiver; `donor_N` and `receiver_N` are places in `languages`, `order_N` and `seed_N` in their labels.
+    """One row per stage and receiver.
 
-    `points_N` is D, the change of the receiver's score in points. `run_N` counts the matrices from 0, `stage_N` the stages from 1,
-    as the paper does. `learned_N` says whether the receiver was learned before the stage, `num_learned_N` how many languages were.
+    `points_N` is D, the change of the receiver's score in points. `donor_N` and `receiver_N` are places in `languages`,
+    `order_N` and `seed_N` in their labels. `run_N` counts the matrices from 0, `stage_N` the stages from 1. `learned_N` says
+    whether the receiver was learned before the stage, `num_learned_N` how many languages were.
     """
 
     scope: Which
@@ -129,7 +130,7 @@ def changes(
     run_N, order_N, seed_N, stage_N, donor_N, receiver_N, learned_N, num_learned_N = np.concatenate(parts, axis=1)
     if not len(run_N):
         raise AttritionError(
-            f"No change in scope {scope!r} was measured. It needs a run of two stages or more, each of one language, with scores "
+            f"No change in scope {scope!r} was measured. Give a run of two stages or more, each of one language, with scores "
             "on other languages before and after a stage."
         )
     return Changes(
@@ -182,8 +183,8 @@ def covariates(
 
     Per pair, 0 or 1: `same_script`, `same_family`, `same_branch`. Per language, once for the donor and once for the receiver
     (`donor_...`, `receiver_...`): `latin` (0 or 1), `log_tokens` (log of millions of CC-100 tokens), `joshi` (class 0 to 5).
-    Values and doubts about them: `attrition.languages`. Columns with other values than 0 and 1 have mean 0 and standard deviation 1
-    over the rows, so that their effect is in points per standard deviation.
+    Values and doubts about them: `attrition.languages`. A column with other values than 0 and 1 has mean 0 and standard
+    deviation 1 over the rows, so that its effect is in points per standard deviation.
 
     A column is left out, with a note, where a language or pair of the table has no value, where all values are equal, and where
     it depends on the intercept, the position and the columns before it.
@@ -196,7 +197,7 @@ def covariates(
     >>> R = RMatrix.sequential(["en-US", "de-DE", "th-TH"], [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> found = covariates(changes(R, scope="all"))
     >>> [column.name for column in found.columns]
-    ['same_script', 'receiver_latin']
+    ['same_script', 'receiver_log_tokens']
     """
     languages = of.languages
     donor_N, receiver_N = of.donor_N, of.receiver_N

@@ -1,8 +1,8 @@
 """What drives forgetting: donors, receivers and what is known of both, in one mixed model of all changes.
 
-Model: D = intercept + position + covariates + donor + receiver + pair + order + run + stage + error. Donor, receiver, pair (donor x
-receiver), order, run (order x seed) and stage (run x donor: what all receivers of one stage have in common) are random
-intercepts. So a covariate of donors is compared with the spread of 52 donors, not of 21,000 rows. REML, `mixed.fit_mixed`.
+Model: D = intercept + position + covariates + donor + receiver + pair + order + run + stage + error. Donor, receiver, pair
+(donor x receiver), order, run (order x seed) and stage (run x donor: what all receivers of one stage have in common) are random
+intercepts. So a covariate of donors is compared with the spread of 52 donors, not of 21,000 rows. `mixed.fit_mixed` fits it.
 
 Shape letters: N rows, P columns of the model.
 """
@@ -108,14 +108,13 @@ def factors(of: Changes) -> dict[str, NDArray[np.int64]]:
 def fit_drivers(of: Changes, by: Covariates, known_variance: ArrayLike | None = None, *, level: float = 0.95) -> Drivers:
     """Return what each covariate does to the changes, alone and with all others, and every donor's and receiver's own effect.
 
-    A factor that cannot be told apart is left out with a note: order where there is one, run where every order has one seed, pair
-    where every pair has one row.
+    A factor that cannot be told apart is left out with a note: order where there is one, run where every order has one seed,
+    pair where every pair has one row.
 
     Explained variance: let T(model) = v_donor + v_receiver + v_pair, the variance between languages. `explained_alone` = 1 -
-    T(position + c) / T(position). `explained_on_top` = 1 - T(all covariates) / T(all but c). `explained` = 1 - T(all covariates)
-    / T(position). Each is at least 0: REML may move variance from one factor to another, and a useless covariate can raise T a
-    little. NaN where nothing is to be explained. All models are fitted by REML with their own variances; each starts from those
-    of a similar fit, which saves time only.
+    T(position + c) / T(position). `explained_on_top` = 1 - T(all covariates) / T(all but c). `explained` = 1 - T(all
+    covariates) / T(position). A share below 0 is set to 0: a useless covariate can raise T a little. NaN where T without the
+    covariate is 0. Every model has its own REML variances; it starts from those of a similar fit, which saves time only.
 
     Intervals and p-values of covariates use Satterthwaite's degrees of freedom. Donors and receivers are predictions with the
     covariates in the model: what a language does beyond what its covariates say.
@@ -123,8 +122,8 @@ def fit_drivers(of: Changes, by: Covariates, known_variance: ArrayLike | None = 
     Args:
         of: the table of changes.
         by: its covariates.
-        known_variance: the part of each row's error variance that is known, in points squared (such as the bootstrap variance of
-            a change); one per row.
+        known_variance: the part of each row's error variance that is known, in points squared, such as the bootstrap variance
+            of a change; one per row.
         level: of all intervals.
 
     Raises:

@@ -1,7 +1,7 @@
 """The restricted likelihood of a model with crossed random intercepts, with its slope, at given variances.
 
 Model: y = X b + sum_k Z_k u_k + e, with u_k ~ N(0, v_k I) and Var(e_i) = v_e + known_i. All numbers come from Henderson's
-equations, scaled so that a variance of 0 is allowed: M = L Z'WZ L + I, where W = 1 / Var(e) and L holds the standard deviations.
+equations, scaled so that a variance of 0 is allowed: M = L Z'WZ L + I, with W = 1 / Var(e) and L the standard deviations.
 
 One factor forms blocks: the levels of all factors that are nested in it (donor, stage and pair in donor) have no rows in common
 with those of another block, so that this part of M is block-diagonal. It is eliminated first. Only the other factors (receiver,
@@ -21,6 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from attrition.names import AttritionError
+
 Floats = NDArray[np.float64]
 Codes = NDArray[np.int64]
 
@@ -28,7 +30,7 @@ LARGEST = 40_000_000
 """Numbers in the matrices of one state: 320 MB."""
 
 _MOST_AT_ONCE = 2_000_000
-"""Numbers in a product per block. Many small products do not wake BLAS's threads, which wait for each other on a busy machine."""
+"""Numbers in a product per block. Small products do not wake BLAS's threads, which wait for each other on a busy machine."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +79,9 @@ def _layout_by(block: int, codes_KN: Sequence[Codes], sizes: Sequence[int]) -> L
     filled_B = np.zeros(sizes[block], dtype=np.int64)
     places: list[tuple[Codes, Codes] | None] = []
     for codes, size in zip(codes_KN, sizes, strict=True):
+        if size < sizes[block]:  # coarser, so not nested
+            places.append(None)
+            continue
         pairs = np.unique(codes * np.int64(sizes[block]) + codes_KN[block])
         if len(pairs) > size:
             places.append(None)
@@ -139,8 +144,18 @@ class Problem:
 
 
 def problem(y_N: Floats, X_NP: Floats, codes_KN: Sequence[Codes], known_N: Floats | None) -> Problem:
-    """Return the data of a model in the form that `State` needs; codes as in `layout`."""
+    """Return the data of a model in the form that `State` needs; codes as in `layout`.
+
+    Raises:
+        AttritionError: the matrices would be larger than `LARGEST`.
+    """
     where = layout(codes_KN)
+    if where.num_numbers > LARGEST:
+        sizes = ", ".join(str(len(cells)) for cells in where.cells_K)
+        raise AttritionError(
+            f"Factors with {sizes} levels need matrices of {where.num_numbers:,} numbers; {LARGEST:,} are allowed. "
+            "Leave out a factor with many levels."
+        )
     cells_KN = tuple(cells[codes] for cells, codes in zip(where.cells_K, codes_KN, strict=True))
     rows, num_factors = len(y_N), len(cells_KN)
     columns = np.stack(cells_KN, axis=1).ravel() if cells_KN else np.zeros(0, dtype=np.int64)
