@@ -7,8 +7,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from attrition.analysis.mixed import MixedFit, fit_mixed
+from attrition.analysis.mixed_equations import State, problem
+from attrition.names import AttritionError
 
 GOLDEN = Path(__file__).parent / "golden" / "lme4"
 MODELS = {

@@ -313,7 +313,7 @@ def test_export_writes_over_nothing(results: Path, runs: dict[str, str], say: Sa
 def test_only_some_runs(write_study: Write, say: Say, tmp_path: Path) -> None:
     path, out = write_study(), tmp_path / "out"
     said = say("run", path, "--only", "mine [red]/*", "--dry-run")
-    assert "1 runs" in said.out
+    assert "1 run" in said.out
     assert "VANILLA" not in said.out
     said = say("run", path, "--out", out, "--no-report", "--only", "MINE [red]")
     assert said.code == 0

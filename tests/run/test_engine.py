@@ -495,7 +495,7 @@ def test_what_training_did_not_better_is_said(make_study: Make, prepared_of: Cal
     stages = [StoredHistory((), 1, {})] * 3
     R = RMatrix.sequential(LANGUAGES, [[0.3, 0.2, 0.01], [0.3, 0.2, 0.05], [0.3, 0.2, 0.04]], [0.1, 0.2, 0.0])
     (warning,) = warnings_of(run, R, stages)
-    assert warning.startswith("VANILLA (as-listed, seed 0): F1 was no better after training on de-DE, zh-CN than before it.")
+    assert warning.startswith("F1 was no better after training on de-DE, zh-CN than before it.")
     rising = RMatrix.sequential(LANGUAGES, [[0.3, 0.2, 0.01], [0.3, 0.21, 0.05], [0.3, 0.2, 0.06]])
     assert warnings_of(run, rising, stages) == [], "what was not measured before is no reason to warn"
 

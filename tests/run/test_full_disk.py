@@ -7,7 +7,6 @@ import io
 import os
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -60,11 +59,10 @@ def failing(disk: Disk) -> Iterator[None]:
 
             patch.setattr(module, name, guarded)
 
-        for module, name in ((os, "fsync"), (os, "replace"), (os, "rename"), (os, "mkdir"), (tempfile, "mkstemp")):
+        for module, name in ((os, "fsync"), (os, "replace"), (os, "rename"), (os, "mkdir")):
             guard(module, name)
         guard(Path, "write_text")
         guard(Path, "write_bytes")
-        real_open = io.open
 
         class Guarded(io.BufferedWriter):
             """A file that asks before it takes bytes, and then takes only half of them, as a full disk does."""
@@ -77,12 +75,15 @@ def failing(disk: Disk) -> Iterator[None]:
                     raise
                 return super().write(data)
 
-        def guarded_fdopen(descriptor: int, *arguments: Any, **named: Any) -> Any:
-            if arguments == ("wb",) and not named:
-                return Guarded(io.FileIO(descriptor, "w"))
-            return real_open(descriptor, *arguments, **named)
+        real_open = Path.open
 
-        patch.setattr(os, "fdopen", guarded_fdopen)
+        def guarded_open(path: Path, mode: str = "r", *arguments: Any, **named: Any) -> Any:
+            if mode != "xb":
+                return real_open(path, mode, *arguments, **named)
+            disk.ask("open")
+            return Guarded(io.FileIO(path, "x"))
+
+        patch.setattr(Path, "open", guarded_open)
         real_save = store_module.save_file
 
         def guarded_save(tensors: Any, path: Path) -> None:
@@ -179,8 +180,8 @@ def test_full_at_any_moment(for_ever: bool, quick: Study, expected: dict[str, by
         assert bits(folder) == expected, (n, disk.refused)
         shutil.rmtree(folder)
     # A folder that is there already need not be made.
-    assert [each[0] for each in silent if each[0] != "mkdir"] in ([], ["mkstemp", "write", "fsync", "replace"]), silent
-    assert kinds == {"mkdir", "mkstemp", "write", "fsync", "replace", "save_file", "write_text"}
+    assert [each[0] for each in silent if each[0] != "mkdir"] in ([], ["open", "write", "fsync", "replace"]), silent
+    assert kinds == {"mkdir", "open", "write", "fsync", "replace", "save_file", "write_text"}
 
 
 def test_a_stage_is_not_trained_again_for_a_table(quick: Study, run_notes: Run, tmp_path: Path) -> None:

@@ -89,7 +89,7 @@ def analyse(
         claims: to be judged together.
         extra_language: covariates of languages beyond those of the table: name, then language, then value.
         extra_pair: covariates of pairs (trained, changed): name, then pair, then value.
-        scopes: for which changes the mixed model is fitted ("learned", "all"); () for none. Each takes seconds with 52 languages.
+        scopes: the changes that the mixed model is fitted to ("learned", "all"); () for none. Each takes seconds.
 
     Raises:
         AttritionError: no run trains one language after another.
