@@ -127,7 +127,7 @@ WORLDS = (*NULL_WORLDS, "donors", "receivers", "pairs by script", "destructive",
 
 TRUE_WORLDS = {
     "destructive": ("4-zh-cost", "5.1-cjk-cost", "5.1-ja-cost", "5.1-cjk-shift"),
-    "Latin keeps": ("5.2-latin-receiver", "5.2-latin-kept", "5.2-latin-mbt"),
+    "Latin keeps": ("5.2-latin-receiver", "5.2-latin-kept"),
     "pairs by script": ("5.2-same-script", "5.3-script-across"),
 }
 """Claims of the paper that are true in a world."""
