@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attrition.analysis.words import changes_since_learned, largest_drop, words
+from attrition.analysis.words import LEARNED, changes_since_learned, has_learned, largest_drop, words
 from attrition.matrix import RMatrix
 from attrition.metrics import cbt
 
@@ -87,6 +87,22 @@ def test_languages_that_were_not_measured_are_not_spoken_for() -> None:
     assert words(R)[0] == "By the end, the 1 of 2 languages learned earlier that were measured had lost 25.0 points on average."
 
 
+def test_where_next_to_nothing_was_learned_nothing_is_said_about_forgetting() -> None:
+    (only,) = words(RMatrix.sequential("abc", np.zeros((3, 3))))
+    assert only.startswith("Next to nothing was learned: mean F1 right after a language was trained is 0.0, below 10.")
+    assert "forgotten" not in only
+
+
+def test_the_bound_is_the_mean_over_own_stages() -> None:
+    """Neither a high score before its own stage nor a language that was not measured counts."""
+    at_bound = RMatrix.sequential("ab", [[LEARNED, 0.9], [0.9, LEARNED]])
+    below = RMatrix.sequential("ab", [[LEARNED, 0.9], [0.9, LEARNED - 0.01]])
+    unknown = RMatrix.sequential("abc", [[0.5, 0, 0], [0.5, NAN, 0], [0.5, 0, NAN]])
+    assert has_learned(at_bound)
+    assert not has_learned(below)
+    assert has_learned(unknown)
+
+
 def test_what_a_stage_does_to_languages_not_learned_yet_is_no_loss() -> None:
     R = RMatrix.sequential("abc", [[0.5, 0.9, 0.9], [0.5, 0.5, 0.1], [0.5, 0.5, 0.5]])
     assert largest_drop(R) is None
@@ -100,7 +116,7 @@ def test_the_mean_in_words_is_cbt(num_languages: int, seed: int, share: float) -
     scores[rng.random(scores.shape) < share] = NAN
     R = RMatrix.sequential([f"l{number}" for number in range(num_languages)], scores)
     told = words(R)
-    if np.isnan(cbt(R)):
+    if np.isnan(cbt(R)) or not has_learned(R):
         assert len(told) == 1
     else:
         assert len(told) == 4

@@ -22,6 +22,7 @@ from attrition.analysis.intervals import Estimate
 from attrition.analysis.moderation import per_language
 from attrition.analysis.quantities import QUANTITIES
 from attrition.analysis.reliability import Extremes, Reliability, extremes, reliability
+from attrition.analysis.words import LEARNED, not_learned
 from attrition.metrics import nulls_for_nan
 from attrition.metrics.donors import Which
 from attrition.metrics.several import languages_of
@@ -176,15 +177,8 @@ def _notes(design: Design, runs: Sequence[RunEvidence]) -> list[str]:
         )
     score = float(np.nanmean([np.nanmean(run.matrix.own_L) for run in runs]))
     if score < LEARNED:
-        notes.append(
-            f"Right after training a language its F1 is {100 * score:.1f} on average, below {100 * LEARNED:.0f}: "
-            "next to nothing was learned, so nothing can be said on forgetting."
-        )
+        notes.append(not_learned(score))
     return notes
-
-
-LEARNED = 0.10
-"""Mean F1 at the languages' own stages below which a study says that nothing was learned."""
 
 
 # JSON

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from attrition.matrix import RMatrix
+from attrition.metrics.means import mean_measured
 from attrition.metrics.several import changes_SL
+
+LEARNED = 0.10
+"""Below this mean F1 at the languages' own stages next to nothing was learned, so nothing can be said about forgetting."""
 
 _STILL = 0.05
 """Points below which a change is printed as 0.0, and so is neither a gain nor a loss in words."""
@@ -55,7 +59,8 @@ def words(R: RMatrix) -> tuple[str, ...]:
     """Sentences on what was gained and lost on the languages learned before the last stage, from their own stage to the end.
 
     The mean change; the largest loss and the largest gain; the single stage that cost a language most. Points are hundredths of
-    a score. Where no change is defined (joint training, a single stage, cells that were not measured) one sentence says so.
+    a score. One sentence says so where no change is defined (joint training, a single stage, cells that were not measured),
+    and where the mean F1 at the languages' own stages is below `LEARNED`.
 
     >>> for sentence in words(RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])): print(sentence)
     By the end, the 2 languages learned earlier had lost 25.0 points on average.
@@ -74,7 +79,30 @@ def words(R: RMatrix) -> tuple[str, ...]:
         return (
             "What was gained or lost is not known: no earlier language was measured both when it was learned and at the end.",
         )
+    if not has_learned(R):
+        return (not_learned(float(mean_measured(R.own_L))),)
     return (_mean(changes, num_earlier=sum(len(stage) for stage in R.trained[:-1])), *_extremes(R, changes), _drop(R))
+
+
+def has_learned(R: RMatrix) -> bool:
+    """Return True unless the mean F1 of the languages at their own stages is below `LEARNED`.
+
+    >>> has_learned(RMatrix.sequential("ab", [[0.0, 0.0], [0.0, 0.0]]))
+    False
+    """
+    return not float(mean_measured(R.own_L)) < LEARNED
+
+
+def not_learned(own_mean: float) -> str:
+    """Return the sentence for runs that learned next to nothing. `own_mean`: mean F1 at the own stages, 0 to 1.
+
+    >>> not_learned(0.0)
+    'Next to nothing was learned: mean F1 right after a language was trained is 0.0, below 10. Nothing can be said about forgetting.'
+    """
+    return (
+        f"Next to nothing was learned: mean F1 right after a language was trained is {100 * own_mean:.1f}, "
+        f"below {100 * LEARNED:.0f}. Nothing can be said about forgetting."
+    )
 
 
 def points(fraction: float) -> str:
