@@ -63,10 +63,33 @@ def test_figure_5_orders_languages_by_their_mean_over_hops(study: Path, figures:
 
 
 def test_colours_of_hops_diverge_around_zero(figures: dict[str, Figure]) -> None:
-    layers = figures["figure5"].definition()["layer"]
-    scale = layers[0]["encoding"]["color"]["scale"]
-    assert scale["range"] == "diverging"
-    assert scale["domain"][0] == -scale["domain"][1]
+    """One scale for both panels, from the largest value there is."""
+    panels = figures["figure5"].definition()["vconcat"]
+    scales = [panel["layer"][0]["encoding"]["color"]["scale"] for panel in panels]
+    assert scales[0] == scales[1]
+    assert scales[0]["range"] == "diverging"
+    assert scales[0]["domain"][0] == -scales[0]["domain"][1]
+    tables = [table for tables in figures["figure5"].variants.values() for table in tables.values()]
+    largest = max(table["value"].abs().max() for table in tables)
+    assert largest <= scales[0]["domain"][1] <= largest + 0.5
+
+
+def test_cells_that_chance_explains_are_marked_and_the_null_stands_beside(figures: dict[str, Figure]) -> None:
+    tables = figures["figure5"].variants["vanilla"]
+    cells = tables["hops"].dropna(subset=["value"])
+    told = (cells["low"] > 0) | (cells["high"] < 0)
+    assert (cells["unsure"] == ~told).all()
+    assert list(tables["null"]["language"]) == list(tables["hops"]["language"])
+    assert not np.allclose(tables["null"]["value"].dropna(), tables["hops"]["value"].dropna())
+
+
+def test_bars_have_intervals_over_orders(simulate: ModuleType, tmp_path: Path) -> None:
+    results = read_results(simulate.write_study(tmp_path, num_languages=8, num_orders=3))
+    table = paper_figures(results)[0].variants["vanilla"]["changes"]
+    known = table.dropna(subset=["low"])
+    assert len(known)
+    assert (known["low"] < known["growing"]).all()
+    assert (known["growing"] < known["high"]).all()
 
 
 def test_two_models_stand_side_by_side(simulate: ModuleType, tmp_path: Path) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from attrition.analysis.claims import Judged
+from attrition.analysis.evidence import from_results
 from attrition.report.figures import Figure
+from attrition.report.forest import language_forests
 from attrition.report.language_tables import grouping_tables, language_tables
 from attrition.report.tables import Table
 from attrition.results.read import Results
@@ -53,6 +55,8 @@ def languages_chapter(results: Results, groupings: Sequence[str] = ()) -> Chapte
         groupings: what else languages are compared by, each as `attrition.languages.grouping` takes it.
     """
     shown, files = language_tables(results)
+    sequential = from_results(results).sequential()
+    label = sequential[0].kind.strip("()") if sequential else ""
     return Chapter(
         anchor="languages",
         title="Languages",
@@ -60,5 +64,6 @@ def languages_chapter(results: Results, groupings: Sequence[str] = ()) -> Chapte
         "over b, a receiver's its mean over a. What a stage did to the languages learned before is also shown adjusted for its "
         "position: late stages have more to forget.",
         tables=(*shown, *grouping_tables(results, groupings)),
+        figures=language_forests(sequential, label),
         files=files,
     )
