@@ -83,17 +83,19 @@ def paper_figures(results: Results) -> tuple[Figure, ...]:
     if chosen:
         names = file_names(list(results.series_labels.values()))
         variants = {names[results.series_labels[series]]: [run.matrix for run in runs] for series, runs in chosen.items()}
-        figures.append(change_per_language({name: _changes(matrices) for name, matrices in variants.items()}))
+        changes = {name: _changes(matrices) for name, matrices in variants.items()}
+        if any(len(table) for table in changes.values()):  # else nothing was measured twice
+            figures.append(change_per_language(changes))
         backward = {name: _hops(matrices, mbt_LH) for name, matrices in variants.items()}
         forward = {name: _hops(matrices, mft_LH) for name, matrices in variants.items()}
         for name, title, symbol, tables in (
             ("figure5", "Multi-hop backward transfer (Figure 5)", "MBT", backward),
             ("figure6", "Multi-hop forward transfer (Figure 6)", "MFT", forward),
         ):
-            if any(len(each["hops"]) for each in tables.values()):  # else nothing was measured twice
+            if any(len(each["hops"]) for each in tables.values()):
                 figures.append(_multi_hop(name, title, symbol, tables))
     if len({series.model for series in results.series}) > 1:
-        figures.insert(1, models_side_by_side(results))
+        figures.insert(min(1, len(figures)), models_side_by_side(results))
     return tuple(figures)
 
 
@@ -139,7 +141,8 @@ def change_per_language(variants: dict[str, pd.DataFrame]) -> Figure:
         title="Change per trained language (Figure 3)",
         caption="Bars: change of the mean F1 of all languages learned, the new one included (growing, as printed). "
         "Thick strokes: change on the languages learned before alone (fixed). "
-        "Thin lines: 95% intervals of the bars over orders, none for a single order. Sorted by the bars: where intervals overlap, the sequence says nothing.",
+        "Thin lines: 95% intervals of the bars over orders, none for a single order. "
+        "Sorted by the bars: where intervals overlap, the sequence says nothing.",
         chart=chart.properties(width=alt.Step(size), height=260),
         variants={name: {"changes": table} for name, table in variants.items()},
         fits=False,

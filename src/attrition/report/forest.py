@@ -125,7 +125,10 @@ def language_forests(runs: Sequence[RunEvidence], label: str) -> tuple[Figure, .
         rows = [
             Row(name=language_name(language), estimate=100 * each.value, low=100 * each.low, high=100 * each.high)
             for language, each in found.items()
+            if not math.isnan(each.value)
         ]
+        if not rows:
+            continue
         spread = f"{orders} orders" if orders > 1 else "one order, so without intervals"
         figures.append(
             forest(
