@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import vl_convert
 
-from attrition.metrics import mbt, shift_fixed, shift_growing
+from attrition.metrics import shift_fixed, shift_growing
 from attrition.paper.figures import paper_figures, series_choices
 from attrition.report.figures import Figure
 from attrition.results.read import read_results
@@ -51,45 +51,15 @@ def test_figure_3_shows_both_scopes_from_gain_to_loss(study: Path, figures: dict
         assert (line["sign"] == "loss") == (line["growing"] < 0)
 
 
-def test_figure_5_orders_languages_by_their_mean_over_hops(study: Path, figures: dict[str, Figure]) -> None:
-    table = figures["figure5"].variants["vanilla"]["hops"]
-    means = table.drop_duplicates("language").sort_values("place")["mean"]
-    assert means.is_monotonic_decreasing
-    matrices = [run.matrix for run in read_results(study).runs if run.spec.name == "VANILLA"]
-    line = table[table["value"].notna()].iloc[0]
-    assert line["value"] == pytest.approx(100 * mbt(matrices)[line["language"]][line["hop"]], abs=0.001)
-    assert table["hop"].max() == 2  # four stages reach no further back
-    assert (table.loc[table["value"].isna(), "orders"] == 0).all()
-
-
-def test_colours_of_hops_diverge_around_zero(figures: dict[str, Figure]) -> None:
-    """One scale for both panels, from the largest value there is."""
-    panels = figures["figure5"].definition()["vconcat"]
-    scales = [panel["layer"][0]["encoding"]["color"]["scale"] for panel in panels]
-    assert scales[0] == scales[1]
-    assert scales[0]["range"] == "diverging"
-    assert scales[0]["domain"][0] == -scales[0]["domain"][1]
-    tables = [table for tables in figures["figure5"].variants.values() for table in tables.values()]
-    largest = max(table["value"].abs().max() for table in tables)
-    assert largest <= scales[0]["domain"][1] <= largest + 0.5
-
-
-def test_cells_that_chance_explains_are_marked_and_the_null_stands_beside(figures: dict[str, Figure]) -> None:
-    tables = figures["figure5"].variants["vanilla"]
-    cells = tables["hops"].dropna(subset=["value"])
-    told = (cells["low"] > 0) | (cells["high"] < 0)
-    assert (cells["unsure"] == ~told).all()
-    assert list(tables["null"]["language"]) == list(tables["hops"]["language"])
-    assert not np.allclose(tables["null"]["value"].dropna(), tables["hops"]["value"].dropna())
-
-
-def test_bars_have_intervals_over_orders(simulate: ModuleType, tmp_path: Path) -> None:
-    results = read_results(simulate.write_study(tmp_path, num_languages=8, num_orders=3))
-    table = paper_figures(results)[0].variants["vanilla"]["changes"]
-    known = table.dropna(subset=["low"])
-    assert len(known)
-    assert (known["low"] < known["growing"]).all()
-    assert (known["growing"] < known["high"]).all()
+def test_a_series_in_which_nothing_was_measured_has_no_hops(simulate: ModuleType, tmp_path: Path) -> None:
+    study = simulate.write_study(tmp_path, methods=("VANILLA", "SHARED LoRA"))
+    for run in study.glob("runs/vanilla*"):
+        (run / "matrix.csv").write_text("trained,en-US,de-DE\nen-US,,\nde-DE,,\n")
+    found = {figure.name: figure for figure in paper_figures(read_results(study))}
+    assert set(found["figure5"].variants) == {"shared-lora"}
+    for run in study.glob("runs/shared*"):
+        (run / "matrix.csv").write_text("trained,en-US,de-DE\nen-US,,\nde-DE,,\n")
+    assert [figure.name for figure in paper_figures(read_results(study))] == ["figure3"]
 
 
 def test_two_models_stand_side_by_side(simulate: ModuleType, tmp_path: Path) -> None:
@@ -102,6 +72,7 @@ def test_two_models_stand_side_by_side(simulate: ModuleType, tmp_path: Path) -> 
     lines = figure.variants[""]["lines"]
     assert set(lines["model"]) == {"xlm-roberta-base", "e5-small"}
     assert set(lines["series"]) == {"MULTI", "VANILLA", "SHARED LoRA · r = 32", "NON-SHARED LoRA · r = 32"}
+    assert set(lines["panel"]) == set(lines["model"])
     assert vl_convert.vegalite_to_svg(figure.complete("")).count("e5-small") > 0
 
 

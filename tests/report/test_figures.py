@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
@@ -7,10 +8,11 @@ import pytest
 import vl_convert
 
 from attrition.matrix import RMatrix
-from attrition.report.curves import progress, time_spent, training_curves
+from attrition.report.curves import time_spent, training_curves
 from attrition.report.figures import stage_label
 from attrition.report.heat_maps import cells, heat_maps, transfer_maps
-from attrition.report.theme import THEMES, config, series_colours
+from attrition.report.progress import progress
+from attrition.report.theme import NUM_HUES, THEMES, config
 from attrition.results.read import read_results
 
 NAN = float("nan")
@@ -52,18 +54,6 @@ def test_stage_labels_are_short() -> None:
     assert stage_label([f"l{i}" for i in range(52)]) == "l0 + 51"
 
 
-def test_progress_draws_joint_training_as_a_level(study: Path) -> None:
-    lines = progress(read_results(study)).variants[""]["lines"]
-    multi = lines[lines["series"] == "MULTI"]
-    assert multi["step"].tolist() == [1, 4]
-    assert multi["f1"].nunique() == 1
-    vanilla = lines[lines["series"] == "VANILLA"]
-    assert vanilla["step"].tolist() == [1, 2, 3, 4]
-    assert (vanilla["runs"] == 2).all()
-    assert (vanilla["low"] <= vanilla["f1"]).all()
-    assert (vanilla["f1"] <= vanilla["high"]).all()
-
-
 def test_times_add_up(study: Path) -> None:
     results = read_results(study)
     times = time_spent(results).variants[""]["times"]
@@ -84,13 +74,6 @@ def test_every_figure_draws_without_a_warning(study: Path, capfd: pytest.Capture
     assert capfd.readouterr().err == ""
 
 
-def test_a_method_keeps_its_hue_and_a_further_rank_is_paler() -> None:
-    vanilla, low, high = series_colours([("VANILLA", None), ("SHARED LoRA", 32), ("SHARED LoRA", 64)], "light")
-    assert vanilla == THEMES["light"].hues[0]
-    assert low == THEMES["light"].hues[1]
-    assert high not in (vanilla, low)
-
-
 def _luminance(colour: str) -> float:
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
@@ -108,6 +91,25 @@ def test_inks_and_hues_stand_out_from_the_paper(mode: str) -> None:
     assert _contrast(theme.ink, theme.background) > 7
     assert _contrast(theme.muted, theme.background) > 4.5
     assert all(_contrast(hue, theme.background) > 3 for hue in theme.hues)
+
+
+def _lab(colour: str) -> np.ndarray:
+    """CIE L*a*b* under D65."""
+    parts = np.array([int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    to_xyz = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+    white = np.array([0.9505, 1.0, 1.0888])
+    xyz = to_xyz @ linear / white
+    f = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
+
+
+@pytest.mark.parametrize("mode", ["light", "dark"])
+def test_hues_can_be_told_apart(mode: str) -> None:
+    hues = THEMES[mode].hues  # type: ignore[index]
+    assert len(hues) == NUM_HUES
+    apart = [float(np.linalg.norm(_lab(one) - _lab(other))) for one, other in combinations(hues, 2)]
+    assert min(apart) > 28  # 2 to 3 is what an eye can just see side by side
 
 
 @pytest.mark.parametrize("mode", ["light", "dark"])

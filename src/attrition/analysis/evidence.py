@@ -18,7 +18,7 @@ from attrition.analysis.quantities import Values
 from attrition.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats, languages_of
-from attrition.results.read import Results
+from attrition.results.read import Results, Series
 
 FEWEST_ORDERS = 5
 """No verdict on anything that depends on the order of languages rests on fewer."""
@@ -107,6 +107,14 @@ def from_results(results: Results) -> Evidence:
             )
         )
     return Evidence(tuple(runs), generated=any(run.spec.corpus.generated for run in results.runs))
+
+
+def by_series(results: Results) -> dict[Series, tuple[RunEvidence, ...]]:
+    """Return the runs of a results folder as evidence, by series, in the order of `results.series`."""
+    found: dict[Series, list[RunEvidence]] = {series: [] for series in results.series}
+    for run, evidence in zip(results.runs, from_results(results).runs, strict=True):
+        found[run.series].append(evidence)
+    return {series: tuple(runs) for series, runs in found.items()}
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

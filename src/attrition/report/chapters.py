@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from attrition.analysis.claims import Judged
-from attrition.analysis.evidence import from_results
 from attrition.report.figures import Figure
 from attrition.report.forest import language_forests
 from attrition.report.language_tables import grouping_tables, language_tables
@@ -16,7 +15,7 @@ from attrition.results.read import Results
 
 @dataclass(frozen=True, kw_only=True)
 class Chapter:
-    """A part of the page: claims, then tables, then figures with a choice of series.
+    """A part of the page: claims, then its leading figures, then tables, then figures with a choice of series.
 
     `verdicts` are judged claims by heading; `needs` are the claims that could not be asked, by what they need.
     `files` are tables that are written but not shown.
@@ -27,15 +26,21 @@ class Chapter:
     text: str = ""
     verdicts: tuple[tuple[str, tuple[Judged, ...]], ...] = ()
     needs: tuple[tuple[str, tuple[Judged, ...]], ...] = ()
+    leading: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
     series: tuple[tuple[str, str], ...] = ()
     files: tuple[Table, ...] = ()
 
     @property
+    def every_figure(self) -> tuple[Figure, ...]:
+        """All figures, in the order of the page."""
+        return (*self.leading, *self.figures)
+
+    @property
     def is_empty(self) -> bool:
         """Whether there is nothing to show."""
-        return not (self.tables or self.figures or self.verdicts or self.needs)
+        return not (self.tables or self.every_figure or self.verdicts or self.needs)
 
 
 Chapters = Callable[[Results], Sequence[Chapter]]
@@ -55,15 +60,13 @@ def languages_chapter(results: Results, groupings: Sequence[str] = ()) -> Chapte
         groupings: what else languages are compared by, each as `attrition.languages.grouping` takes it.
     """
     shown, files = language_tables(results)
-    sequential = from_results(results).sequential()
-    label = sequential[0].kind.strip("()") if sequential else ""
     return Chapter(
         anchor="languages",
         title="Languages",
         text="Who gives and who takes. D[a, b] is the change of F1 on b when a is trained; a donor's strength is its mean "
         "over b, a receiver's its mean over a. What a stage did to the languages learned before is also shown adjusted for its "
         "position: late stages have more to forget.",
+        leading=language_forests(results),
         tables=(*shown, *grouping_tables(results, groupings)),
-        figures=language_forests(sequential, label),
         files=files,
     )

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
 from attrition.languages import LANGUAGES
-from attrition.report.theme import FONT_IN_FILES, Mode, config, series_colours
+from attrition.report.theme import FONT_IN_FILES, Mode, config
 
 HOVERED = "hovered"
 """The name of a selection that follows the pointer; its layer is only for the page."""
@@ -30,7 +30,7 @@ class Figure:
     """A chart, the tables it draws, and what to say of it.
 
     `variants` maps the key of a run to the tables drawn for it; a figure that does not depend on the run has one, named "".
-    `category` holds the (method, rank) of each series, whose colours follow from it. `fits` says that the chart takes the
+    `fits` says that the chart takes the
     width of its box; otherwise it has its own, and its box scrolls.
     """
 
@@ -39,7 +39,6 @@ class Figure:
     caption: str
     chart: Any
     variants: Mapping[str, Tables]
-    category: Sequence[tuple[str, int | None]] = field(default=())
     fits: bool = True
 
     def stem(self, variant: str) -> str:
@@ -61,7 +60,7 @@ class Figure:
 
     def theme(self, mode: Mode) -> dict[str, Any]:
         """Vega-Lite's configuration for this chart in one mode."""
-        return config(mode, category=series_colours(self.category, mode) if self.category else None)
+        return config(mode)
 
     def complete(self, variant: str) -> dict[str, Any]:
         """The chart in Vega-Lite with its data, a fixed width and the light theme, ready for a file.

@@ -1,57 +1,112 @@
-"""Forest plots: an estimate with its interval a row, coloured only where the interval excludes 0."""
+"""Forest plots: estimates with their 95% intervals, one row each, sorted; colour only where the interval excludes 0."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import altair as alt
 import pandas as pd
 
-from attrition.analysis.evidence import RunEvidence, distinct, replicates
+from attrition.analysis.evidence import RunEvidence, from_results, replicates
+from attrition.analysis.intervals import Estimate
 from attrition.analysis.moderation import per_language
 from attrition.analysis.quantities import QUANTITIES
 from attrition.report.figures import Figure, language_name
-from attrition.report.theme import THEMES
+from attrition.results.read import Results
 
-SHOWN = ("donor_learned", "receiver_learned")
-"""The quantities of languages that are drawn."""
+ROW = 14
+"""Pixels of a row."""
+
+GREY = "#868d95"
+"""The colour of an estimate whose interval includes 0; it stands out from the paper in both themes."""
+
+FAR = 1.5
+"""An axis reaches at most this many times the span of the estimates beyond them; wider intervals leave the picture."""
+
+MANY_ROWS = 20
+"""With more rows the axis stands at the top, where reading starts."""
+
+NO_RANKING = "Where intervals overlap, the order of the rows is not a ranking."
+
+FORESTS: Mapping[str, str] = {
+    "donor_learned": "Mean change of F1 on the languages learned before, when this language is trained.",
+    "receiver_learned": "Mean change of F1 on this language at each stage after its own.",
+}
+"""The quantities that have a forest plot, and what each is."""
+
+_TITLES = {
+    "donor_learned": "Donors: what training a language does to those learned before",
+    "receiver_learned": "Receivers: what later training does to a language",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
-class Row:
-    """A name, an estimate in points, and its 95% interval; NaN ends where there is none."""
+class ForestRow:
+    """One estimate with its 95% interval, in the units of the axis; `low` and `high` are NaN where there is no interval."""
 
     name: str
     estimate: float
-    low: float
-    high: float
+    low: float = math.nan
+    high: float = math.nan
+
+    @property
+    def sign(self) -> str:
+        """`gain` or `loss` where the interval excludes 0, otherwise `open`."""
+        if self.low > 0:
+            return "gain"
+        return "loss" if self.high < 0 else "open"
 
 
-def forest(rows: Iterable[Row], *, name: str, title: str, caption: str, axis: str) -> Figure:
-    """Return a forest plot of the rows that have an estimate, the largest first.
+def forest(
+    rows: Sequence[ForestRow],
+    *,
+    name: str,
+    title: str,
+    caption: str = "",
+    axis: str = "change of F1 (points)",
+    effect: tuple[str, str] = ("gain", "loss"),
+) -> Figure:
+    """Return a forest plot: a point and its 95% interval per row, largest estimate first, and a line at 0.
 
     Args:
-        rows: in any sequence.
-        name: of the figure's files.
+        rows: in any order. Rows without an estimate (NaN) are left out; there must be one that has it.
+        name: of the figure and its files.
         title: of the figure.
-        caption: what the estimates are, from how many orders; how rows are sorted and coloured is added.
-        axis: the title of the x axis.
+        caption: what the numbers are. How rows are sorted and coloured is added to it.
+        axis: title of the axis, with the unit.
+        effect: what a positive and a negative estimate are called in the caption.
     """
-    table = _table(rows)
+    table = forest_table(rows)
+    with_interval = int(table["low"].notna().sum())
+    said = [caption, "Sorted by the estimate, largest first."]
+    if with_interval:
+        said.append(
+            f"Lines: 95% intervals. Blue: {effect[0]}; orange: {effect[1]}; grey: the interval includes 0. {NO_RANKING}"
+        )
+    else:
+        said.append("No intervals: one order does not tell an effect from chance, and the order of the rows is not a ranking.")
+    if 0 < with_interval < len(table):
+        said.append("A point without a line has no interval; it is grey.")
+    span = axis_domain(rows)
+    if (table["low"] < span[0]).any() or (table["high"] > span[1]).any():
+        said.append("A line that reaches the edge goes on beyond it.")
     return Figure(
         name=name,
         title=title,
-        caption=f"{caption} Largest first: neighbours whose intervals overlap are not told apart. "
-        "Coloured where the 95% interval excludes 0, grey elsewhere and where there is no interval.",
-        chart=_chart(axis),
+        caption=" ".join(part for part in said if part),
+        chart=_chart(len(table), axis, span),
         variants={"": {"rows": table}},
     )
 
 
-def _table(rows: Iterable[Row]) -> pd.DataFrame:
+def forest_table(rows: Sequence[ForestRow]) -> pd.DataFrame:
+    """Return the table that a forest plot draws, largest estimate first.
+
+    >>> forest_table([ForestRow(name="a", estimate=-2, low=-3, high=-1), ForestRow(name="b", estimate=1)])["sign"].tolist()
+    ['open', 'loss']
+    """
     known = sorted((row for row in rows if not math.isnan(row.estimate)), key=lambda row: -row.estimate)
     return pd.DataFrame(
         [
@@ -60,83 +115,93 @@ def _table(rows: Iterable[Row]) -> pd.DataFrame:
                 "estimate": round(row.estimate, 3),
                 "low": round(row.low, 3),
                 "high": round(row.high, 3),
-                "says": _says(row),
+                "sign": row.sign,
                 "place": place,
             }
             for place, row in enumerate(known)
         ],
-        columns=["name", "estimate", "low", "high", "says", "place"],
+        columns=["name", "estimate", "low", "high", "sign", "place"],
     )
 
 
-def _says(row: Row) -> str:
-    """What the interval says of the sign."""
-    if math.isnan(row.low) or row.low <= 0 <= row.high:
-        return "not told from 0"
-    return "gain" if row.estimate > 0 else "loss"
+def axis_domain(rows: Sequence[ForestRow]) -> tuple[float, float]:
+    """Return the ends of the axis: 0, all estimates, and the intervals as far as `FAR` allows.
+
+    >>> axis_domain([ForestRow(name="a", estimate=1.0, low=-100.0, high=102.0)])
+    (-1.6, 2.6)
+    """
+    known = [row for row in rows if not math.isnan(row.estimate)]
+    bottom = min([0.0, *(row.estimate for row in known)])
+    top = max([0.0, *(row.estimate for row in known)])
+    span = top - bottom or 1.0
+    low = max(bottom - FAR * span, min([bottom, *(row.low for row in known if not math.isnan(row.low))]))
+    high = min(top + FAR * span, max([top, *(row.high for row in known if not math.isnan(row.high))]))
+    margin = 0.025 * (high - low)
+    return round(low - margin, 3), round(high + margin, 3)
 
 
-def _chart(axis: str) -> Any:
-    light = THEMES["light"]
-    colour = alt.Color(
-        "says:N",
-        title=None,
-        scale=alt.Scale(domain=["gain", "loss", "not told from 0"], range=[light.diverging[-2], light.diverging[1], "#8b949e"]),
-        legend=alt.Legend(orient="top"),
-    )
+def _chart(num_rows: int, axis: str, span: tuple[float, float]) -> alt.LayerChart:
+    x_axis = alt.Axis(gridOpacity=0.6, tickCount=8, orient="top" if num_rows > MANY_ROWS else "bottom")
+    x = alt.X("estimate:Q", title=axis, axis=x_axis, scale=alt.Scale(domain=list(span), nice=False))
+    y_axis = alt.Axis(ticks=False, domain=False, labelLimit=210, labelOverlap=False, grid=True, gridOpacity=0.7)
     base = alt.Chart(alt.NamedData("rows")).encode(
-        y=alt.Y(
-            "name:N",
-            sort=alt.EncodingSortField("place", op="min"),
-            title=None,
-            axis=alt.Axis(ticks=False, domain=False, labelLimit=220, labelOverlap=False),
+        y=alt.Y("name:N", sort=alt.EncodingSortField("place", op="min"), title=None, axis=y_axis),
+        color=alt.condition(
+            "datum.sign === 'open'",
+            alt.value(GREY),
+            alt.Color("sign:N", scale=alt.Scale(domain=["gain", "loss"], range="category"), legend=None),
         ),
-        color=colour,
         tooltip=[
-            alt.Tooltip("name:N", title=""),
-            alt.Tooltip("estimate:Q", title="points", format="+.2f"),
-            alt.Tooltip("low:Q", title="95% from", format="+.2f"),
+            alt.Tooltip("name:N", title=" "),
+            alt.Tooltip("estimate:Q", title="estimate", format="+.2f"),
+            alt.Tooltip("low:Q", title="95% interval from", format="+.2f"),
             alt.Tooltip("high:Q", title="to", format="+.2f"),
         ],
     )
-    lines = (
-        base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2).encode(x=alt.X("low:Q", title=axis), x2="high:Q")
-    )
-    points = base.mark_circle(size=46, opacity=1).encode(x=alt.X("estimate:Q", title=axis))
-    zero = alt.Chart(alt.NamedData("rows")).mark_rule(strokeDash=[3, 3]).encode(x=alt.datum(0))
-    return alt.layer(zero, lines, points).properties(width="container", height=alt.Step(15))
+    zero = alt.Chart(alt.NamedData("rows")).transform_filter("datum.place === 0").mark_rule(strokeWidth=1.25)
+    zero = zero.encode(x=alt.datum(0))
+    line = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=2, clip=True)
+    line = line.encode(x=alt.X("low:Q", title=axis), x2="high:Q")
+    point = base.mark_circle(size=44, opacity=1).encode(x=x)
+    height = num_rows * (ROW if num_rows > MANY_ROWS else ROW + 6)
+    return alt.layer(zero, line, point).properties(width="container", height=height)
 
 
-def language_forests(runs: Sequence[RunEvidence], label: str) -> tuple[Figure, ...]:
-    """Return the forest plots of languages as donors and as receivers, from the sequential runs of one method.
+# Languages
 
-    Args:
-        runs: of one method.
-        label: what the method is called.
-    """
-    kept = [run for run in distinct(runs) if run.matrix.num_stages > 1]
-    if not kept:
+
+def language_forests(results: Results) -> tuple[Figure, ...]:
+    """Return the forest plots of `FORESTS` for the sequential runs of one method; nothing where no language has an estimate."""
+    runs = [run for run in from_results(results).sequential() if run.matrix.num_stages > 1]
+    if not runs:
         return ()
-    orders = len({run.matrix.trained for run in kept})
-    figures = []
-    for name in SHOWN:
-        quantity = QUANTITIES[name]
-        found = per_language(replicates(kept, quantity.function))
-        rows = [
-            Row(name=language_name(language), estimate=100 * each.value, low=100 * each.low, high=100 * each.high)
-            for language, each in found.items()
-            if not math.isnan(each.value)
-        ]
-        if not rows:
-            continue
-        spread = f"{orders} orders" if orders > 1 else "one order, so without intervals"
-        figures.append(
-            forest(
-                rows,
-                name=f"forest-{name.replace('_', '-')}",
-                title=f"{quantity.title}: {quantity.about}",
-                caption=f"{label}, {spread}: {quantity.about}, in points of F1.",
-                axis=f"{quantity.about} (points of F1)",
-            )
-        )
-    return tuple(figures)
+    ids = {id(run.matrix) for run in runs}
+    series = next(run.series for run in results.runs if id(run.matrix) in ids)
+    found = []
+    for name, about in FORESTS.items():
+        rows = language_rows(runs, name)
+        if rows:
+            orders = len({run.matrix.trained for run in runs})
+            which = f"{results.series_labels[series]}, {orders} order{'s' if orders != 1 else ''}."
+            figure = forest(rows, name=f"forest-{name.replace('_', '-')}", title=_TITLES[name], caption=f"{about} {which}")
+            found.append(figure)
+    return tuple(found)
+
+
+def language_rows(runs: Sequence[RunEvidence], quantity: str) -> tuple[ForestRow, ...]:
+    """Return a row for every language that has an estimate of `quantity` (a key of `QUANTITIES`), in points of F1."""
+    estimates = per_language(replicates(runs, QUANTITIES[quantity].function))
+    return tuple(
+        forest_row(language_name(language), each, times=100)
+        for language, each in estimates.items()
+        if not math.isnan(each.value)
+    )
+
+
+def forest_row(name: str, each: Estimate, *, times: float = 1.0) -> ForestRow:
+    """Return the row of an estimate. `times`: factor to the units of the axis.
+
+    >>> forest_row("a", Estimate(value=0.01), times=100)
+    ForestRow(name='a', estimate=1.0, low=nan, high=nan)
+    """
+    return ForestRow(name=name, estimate=times * each.value, low=times * each.low, high=times * each.high)

@@ -16,11 +16,13 @@ from markupsafe import Markup
 
 from attrition.names import AttritionError, counted
 from attrition.report.chapters import Chapter, Chapters, languages_chapter, no_chapters
-from attrition.report.curves import progress, time_spent, training_curves
+from attrition.report.curves import time_spent, training_curves
 from attrition.report.export import FIGURE_KINDS, TABLE_KINDS, write_figures, write_tables
 from attrition.report.figures import Figure, plain
 from attrition.report.heat_maps import heat_maps, transfer_maps
 from attrition.report.locales import unbroken_locales
+from attrition.report.overview import overview
+from attrition.report.progress import progress
 from attrition.report.summaries import metric_columns, metrics_by_run, metrics_by_series, run_words, times_table
 from attrition.report.tables import Table
 from attrition.results.read import Results, Run, read_results
@@ -62,7 +64,9 @@ def make_report(
         (report / "index.html").write_text(page, encoding="utf-8")
         every_table = [*tables, *(table for chapter in every for table in (*chapter.tables, *chapter.files))]
         write_tables(every_table, report / "tables")
-        write_figures([*figures, *(figure for chapter in every for figure in chapter.figures)], report / "figures", progress)
+        write_figures(
+            [*figures, *(figure for chapter in every for figure in chapter.every_figure)], report / "figures", progress
+        )
     except OSError as error:
         raise AttritionError(f"{report}: the report cannot be written: {error.strerror or error}.") from error
     return report / "index.html"
@@ -87,7 +91,7 @@ def render(results: Results, figures: Sequence[Figure], tables: Sequence[Table],
     template = environment.from_string(_resource("page.html"))
     corpora = {run.series.corpus: run.spec.corpus for run in results.runs}
     shared, own = _settings(results.runs)
-    every_figure = [*figures, *(figure for chapter in chapters for figure in chapter.figures)]
+    every_figure = [*figures, *(figure for chapter in chapters for figure in chapter.every_figure)]
     return template.render(
         name=results.name,
         version=_version(),
@@ -96,6 +100,7 @@ def render(results: Results, figures: Sequence[Figure], tables: Sequence[Table],
         bundle=Markup(_bundle()),
         data=Markup(page_data(every_figure)),
         num_languages=len(results.languages),
+        overview=overview(results),
         facts=_facts(results),
         generated=" and ".join(label for label, corpus in corpora.items() if corpus.generated),
         warnings=_warnings(results),

@@ -6,7 +6,7 @@ further from the paper in both themes; the diverging one is warm for loss and co
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
@@ -20,8 +20,8 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation S
 class Theme:
     """The colours of one mode.
 
-    `hues` has one colour for each method, in a fixed order, so that a method keeps its colour from figure to figure;
-    `sequential` runs from low to high, `diverging` from loss to gain.
+    `hues` has `NUM_HUES` colours that can be told apart, the first two also as gain and loss; `sequential` runs
+    from low to high, `diverging` from loss to gain.
     """
 
     background: str
@@ -40,7 +40,7 @@ THEMES: Mapping[Mode, Theme] = MappingProxyType(
             ink="#1b1f24",
             muted="#59636e",
             grid="#e3e7eb",
-            hues=("#0b62a8", "#c34a00", "#00836a", "#9b3d94", "#846800", "#b81e48", "#4d5f73", "#2a8f9e"),
+            hues=("#0b62a8", "#c34a00", "#199780", "#5f0748", "#8a7afc", "#23272c", "#d4639b", "#8f8400"),
             sequential=("#fbeec0", "#d9efb5", "#8fd3b0", "#45b0c0", "#2180b5", "#274f9b", "#1b2a63"),
             diverging=("#8f3000", "#d0701e", "#f0b67a", "#f6f5f1", "#93c4de", "#3787bd", "#0b4680"),
         ),
@@ -49,48 +49,22 @@ THEMES: Mapping[Mode, Theme] = MappingProxyType(
             ink="#e8ebee",
             muted="#a3adb8",
             grid="#2c333b",
-            hues=("#6cb4f5", "#ff9d5c", "#3fcfae", "#e39ade", "#dcc04a", "#ff8199", "#a9b9ca", "#67d3e0"),
+            hues=("#6cb4f5", "#ff9d5c", "#2fb58f", "#d3408c", "#f2f0a0", "#8c7bff", "#a9b9ca", "#b7a21f"),
             sequential=("#1d2438", "#274f8f", "#2180b5", "#3ba9bb", "#7fcdb0", "#cdeab0", "#fffbe0"),
             diverging=("#ffc48a", "#e08534", "#8a4a17", "#262b31", "#22577c", "#4499cb", "#a9dcfb"),
         ),
     }
 )
 
+NUM_HUES = 8
+"""The number of hues of each theme."""
 
 FONT_IN_FILES = "Liberation Sans, Arial, sans-serif"
 """One font for figures as files: in a longer list single signs, such as the minus, may come from another font."""
 
 
-def shade(colour: str, towards: str, share: float) -> str:
-    """`colour` mixed with `share` (0-1) of `towards`, both as #rrggbb.
-
-    >>> shade("#000000", "#ffffff", 0.5)
-    '#808080'
-    """
-    mixed = (round(int(colour[i : i + 2], 16) * (1 - share) + int(towards[i : i + 2], 16) * share) for i in (1, 3, 5))
-    return "#" + "".join(f"{part:02x}" for part in mixed)
-
-
-def series_colours(series: Sequence[tuple[str, int | None]], mode: Mode) -> list[str]:
-    """One colour for each (method, rank): the method's hue, paler for each further rank of the same method.
-
-    >>> series_colours([("VANILLA", None), ("SHARED LoRA", 32), ("SHARED LoRA", 64)], "light")
-    ['#0b62a8', '#c34a00', '#d5804c']
-    """
-    theme = THEMES[mode]
-    methods = list(dict.fromkeys(method for method, _ in series))
-    seen: dict[str, int] = {}
-    colours = []
-    for method, _ in series:
-        hue = theme.hues[methods.index(method) % len(theme.hues)]
-        nth = seen.get(method, 0)
-        seen[method] = nth + 1
-        colours.append(shade(hue, theme.background, min(0.3 * nth, 0.6)))
-    return colours
-
-
-def config(mode: Mode, *, category: Sequence[str] | None = None) -> dict[str, Any]:
-    """Vega-Lite's `config` for one mode, `category` being the colours of the series in their order."""
+def config(mode: Mode) -> dict[str, Any]:
+    """Return Vega-Lite's `config` for one mode."""
     theme = THEMES[mode]
     return {
         "background": "transparent" if mode == "dark" else theme.background,
@@ -118,7 +92,7 @@ def config(mode: Mode, *, category: Sequence[str] | None = None) -> dict[str, An
         "text": {"color": theme.ink},
         "rule": {"color": theme.muted},
         "range": {
-            "category": list(category or theme.hues),
+            "category": list(theme.hues),
             "heatmap": list(theme.sequential),
             "ramp": list(theme.sequential),
             "diverging": list(theme.diverging),

@@ -1,0 +1,142 @@
+"""The paper's Figure 3: what training each language changed on the languages learned so far."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import altair as alt
+import pandas as pd
+
+from attrition.analysis.evidence import RunEvidence, replicates
+from attrition.analysis.moderation import per_language
+from attrition.analysis.quantities import QUANTITIES
+from attrition.report.figures import Figure, language_name
+from attrition.report.forest import ForestRow, axis_domain, forest_row
+
+INK = "dark ? '#ffffff' : '#000000'"
+
+FIXED = "change on the languages learned before alone (fixed)"
+INTERVAL = "95% interval of the bar, over orders"
+"""What the legend calls the strokes and the lines."""
+
+
+def column_width(num_languages: int) -> int:
+    """Return the pixels of one language's column: room for a bar where there are few, and for a label where there are 52.
+
+    >>> column_width(4), column_width(52)
+    (40, 14)
+    """
+    return 14 if num_languages > 28 else 22 if num_languages > 12 else 40
+
+
+def change_per_language(variants: Mapping[str, pd.DataFrame]) -> Figure:
+    """Return Figure 3 from a table for each variant (see `changes`)."""
+    size = column_width(max(len(table) for table in variants.values()))
+    base = alt.Chart(alt.NamedData("changes")).encode(
+        x=alt.X(
+            "language:N",
+            sort=alt.EncodingSortField("place", op="min"),
+            title="language trained",
+            axis=alt.Axis(labelAngle=-90, ticks=False, labelOverlap=False),
+        ),
+        tooltip=[
+            alt.Tooltip("name:N", title="training"),
+            alt.Tooltip("growing:Q", title="change of P (growing)", format="+.2f"),
+            alt.Tooltip("low:Q", title="95% interval from", format="+.2f"),
+            alt.Tooltip("high:Q", title="to", format="+.2f"),
+            alt.Tooltip("fixed:Q", title="change on those learned before (fixed)", format="+.2f"),
+            alt.Tooltip("composition:Q", title="composition effect", format="+.2f"),
+            alt.Tooltip("orders:Q", title="orders"),
+        ],
+    )
+    title = "change of F1 (points)"
+    legend = alt.Legend(orient="top", title="change of P (growing):", titleLimit=300, symbolOpacity=1)
+    bars = base.mark_bar(width={"band": 0.75}, opacity=0.75).encode(
+        y=alt.Y("growing:Q", title=title),
+        color=alt.Color("sign:N", scale=alt.Scale(domain=["gain", "loss"], range="category"), legend=legend),
+    )
+    keys = alt.Legend(orient="top", title=None, labelLimit=400, symbolStrokeColor=alt.expr(INK), symbolSize=120)
+    known = any(table["low"].notna().any() for table in variants.values())
+    shapes = alt.Scale(domain=[FIXED, INTERVAL] if known else [FIXED], range=["stroke", "M0,-1L0,1"] if known else ["stroke"])
+    marks = base.transform_calculate(scope=f"'{FIXED}'").mark_point(
+        size=(max(8, size - 6)) ** 2, strokeWidth=2.5, opacity=1, color=alt.expr(INK)
+    )
+    marks = marks.encode(y=alt.Y("fixed:Q", title=title), shape=alt.Shape("scope:N", scale=shapes, legend=keys))
+    interval = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.25, color=alt.expr(INK))
+    interval = interval.encode(y=alt.Y("drawn_low:Q", title=title), y2="drawn_high:Q")
+    zero = alt.Chart(alt.NamedData("changes")).transform_filter("datum.place === 0").mark_rule().encode(y=alt.datum(0))
+    chart = alt.layer(bars, zero, interval, marks).add_params(alt.param(name="dark", value=False))
+    return Figure(
+        name="figure3",
+        title="Change per trained language (Figure 3)",
+        caption=_caption(variants),
+        chart=chart.properties(width=alt.Step(size), height=260),
+        variants={name: {"changes": table} for name, table in variants.items()},
+        fits=False,
+    )
+
+
+def _caption(variants: Mapping[str, pd.DataFrame]) -> str:
+    said = [
+        "Bars: change of the mean F1 of all languages learned, the new one included (growing, as printed).",
+        "Horizontal strokes: change on the languages learned before alone (fixed).",
+        "Both are means over orders. Sorted by the bars, largest gain first.",
+    ]
+    known = [bool(table["low"].notna().any()) for table in variants.values()]
+    if any(known):
+        said.append("Vertical lines: 95% intervals of the bars, over orders.")
+        said.append("Where these overlap, the order of the bars is not a ranking.")
+        if any(table["low"].notna().any() and table["low"].isna().any() for table in variants.values()):
+            said.append("A bar without a line rests on one order.")
+    if not all(known):
+        which = "Of a method with" if any(known) else "With"
+        said.append(f"{which} one order there are no intervals: the order of the bars is not a ranking.")
+    if any(
+        (table["drawn_low"] > table["low"]).any() or (table["drawn_high"] < table["high"]).any() for table in variants.values()
+    ):
+        said.append("Very wide intervals are cut; a bar's tooltip has the whole interval.")
+    return " ".join(said)
+
+
+def changes(runs: Sequence[RunEvidence]) -> pd.DataFrame:
+    """Return a row per language, largest gain first: both scopes in points, the interval of `growing` over orders, the orders.
+
+    `drawn_low` and `drawn_high` are the interval as far as it is drawn (see `forest.axis_domain`).
+    """
+    growing = per_language(replicates(runs, QUANTITIES["shift_growing"].function))
+    fixed = per_language(replicates(runs, QUANTITIES["shift_fixed"].function))
+    rows: list[ForestRow] = [forest_row(name, each, times=100) for name, each in growing.items() if not math.isnan(each.value)]
+    rows.sort(key=lambda row: -row.estimate)
+    bottom, top = axis_domain(rows)
+    table = [
+        {
+            "language": row.name,
+            "name": language_name(row.name),
+            "growing": round(row.estimate, 3),
+            "low": round(row.low, 3),
+            "high": round(row.high, 3),
+            "drawn_low": round(max(row.low, bottom) if row.low == row.low else row.low, 3),
+            "drawn_high": round(min(row.high, top) if row.high == row.high else row.high, 3),
+            "fixed": round(100 * fixed[row.name].value, 3),
+            "composition": round(row.estimate - 100 * fixed[row.name].value, 3),
+            "orders": growing[row.name].num_replicates,
+            "sign": "loss" if row.estimate < 0 else "gain",
+            "place": place,
+        }
+        for place, row in enumerate(rows)
+    ]
+    columns = (
+        "language",
+        "name",
+        "growing",
+        "low",
+        "high",
+        "drawn_low",
+        "drawn_high",
+        "fixed",
+        "composition",
+        "orders",
+        "sign",
+    )
+    return pd.DataFrame(table, columns=[*columns, "place"])

@@ -1,0 +1,271 @@
+"""F1 of the languages learned so far, over the sequence: panels of at most six lines, each named at its end."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from attrition.metrics import learned_mean
+from attrition.report.figures import Figure, stage_label
+from attrition.report.theme import NUM_HUES
+from attrition.results.read import Results, Run, Series
+
+MOST_LINES = 6
+"""Lines in one panel, at most."""
+
+DASHES = ((1, 0), (7, 3), (2, 3), (9, 3, 2, 3))
+"""Line styles: the second and later ones are for series beyond the number of hues."""
+
+JOINT_DASH = (2, 4)
+"""The line style of joint training."""
+
+HEIGHT = 280
+"""Height of a panel in pixels."""
+
+LABEL_GAP = 13
+"""Pixels between the labels of two lines, at least."""
+
+
+COLUMNS = ("series", "panel", "hue", "dash", "model", "step", "f1", "low", "high", "runs", "trained", "joint", "label_at")
+"""Of the table that the chart draws; `label_at` is the height of a line's label, NaN before its last step."""
+
+
+def progress(results: Results) -> Figure:
+    """Return P, the mean F1 of the languages learned so far, over the sequence, by series; joint training is a dotted level."""
+    return progress_figure(results, name="progress", title="F1 of the languages learned so far")
+
+
+def progress_figure(results: Results, *, name: str, title: str) -> Figure:
+    """Return the lines of every series, a panel for each model, and for each kind of method where a model has more than six."""
+    places = _places(results)
+    panels = list(dict.fromkeys(place.panel for place in places.values()))
+    lines = progress_lines(results, places)
+    start, end = axis_span([*lines["low"], *lines["high"]])
+    several = any(len(runs) > 1 for runs in results.series.values())
+    return Figure(
+        name=name,
+        title=title if start == 0 else f"{title} (axis from {start})",
+        caption="Mean F1 over the languages learned, after each stage. Dotted: all languages learned at once."
+        + (" Lines are means over orders and seeds, bands their range." if several else "")
+        + (f" The vertical axis starts at {start}, not at 0." if start else ""),
+        chart=_chart(panels, len(results.languages), (start, end)),
+        variants={"": {"lines": _with_labels(lines, end - start)}},
+        fits=False,
+    )
+
+
+def progress_lines(results: Results, places: Mapping[Series, Place]) -> pd.DataFrame:
+    """Return one row for each series and number of languages learned: the mean of P over runs and its range, in percent."""
+    longest = len(results.languages)
+    lines: list[dict[str, Any]] = []
+    for series, runs in results.series.items():
+        joint = all(run.matrix.joint for run in runs)
+        if joint:
+            finals = [100 * float(learned_mean(run.matrix)[-1]) for run in runs]
+            steps = [(step, finals, "all languages at once") for step in dict.fromkeys((1, longest))]
+        else:
+            steps = _steps([run for run in runs if not run.matrix.joint])
+        place = places[series]
+        for step, values, trained in steps:
+            measured = [value for value in values if not math.isnan(value)]
+            if measured:
+                lines.append(
+                    {
+                        "series": place.label,
+                        "panel": place.panel,
+                        "hue": place.hue,
+                        "dash": "joint" if joint else str(place.dash),
+                        "model": results.models[series.model],
+                        "step": step,
+                        "f1": round(sum(measured) / len(measured), 2),
+                        "low": round(min(measured), 2),
+                        "high": round(max(measured), 2),
+                        "runs": len(measured),
+                        "trained": trained,
+                        "joint": joint,
+                        "label_at": math.nan,
+                    }
+                )
+    return pd.DataFrame(lines, columns=list(COLUMNS))
+
+
+def _steps(runs: Sequence[Run]) -> list[tuple[int, list[float], str]]:
+    """Per number of languages learned: P of each run that passes there, and what was trained to get there."""
+    found: dict[int, tuple[list[float], list[str]]] = {}
+    for run in runs:
+        learned = np.cumsum([len(stage) for stage in run.matrix.trained])
+        for step, value, stage in zip(learned.tolist(), learned_mean(run.matrix), run.matrix.trained, strict=True):
+            values, stages = found.setdefault(step, ([], []))
+            values.append(100 * float(value))
+            stages.append(stage_label(stage))
+    return [(step, values, ", ".join(dict.fromkeys(stages))) for step, (values, stages) in sorted(found.items())]
+
+
+def axis_span(values: Sequence[float]) -> tuple[int, int]:
+    """Return the ends of an F1 axis, in tens. It starts at 0 unless the smallest value is above half the largest.
+
+    >>> axis_span([12.0, 58.5]), axis_span([61.0, 78.0]), axis_span([])
+    ((0, 60), (60, 80), (0, 100))
+    """
+    known = [value for value in values if not math.isnan(value)]
+    if not known:
+        return 0, 100
+    top = 10 * max(1, math.ceil(max(known) / 10))
+    start = 10 * math.floor(min(known) / 10) if min(known) > max(known) / 2 else 0
+    return (start, top) if start < top else (start - 10, top)
+
+
+# Which panel, which line
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a series is drawn: its panel, its label there, its hue (index into the theme's), and its dash (into `DASHES`)."""
+
+    panel: str
+    label: str
+    hue: int
+    dash: int
+
+
+def _kind(series: Series, runs: Sequence[Run]) -> str:
+    """The kind of a method: what more than six methods of one model are divided by."""
+    if all(run.matrix.joint or run.spec.method.shared_by == "language" for run in runs):
+        return "references"
+    if not series.kind:
+        return "other methods"
+    return "full fine-tuning" if series.rank is None else "LoRA"
+
+
+def _by_panel(results: Results) -> dict[Series, str]:
+    """Every series with the title of its panel, the series of a panel together."""
+    found: dict[Series, str] = {}
+    for model, shown in results.models.items():
+        own = {series: runs for series, runs in results.series.items() if series.model == model}
+        for kind, members in _packed(own):
+            parts = [shown if len(results.models) > 1 else "", kind]
+            found |= dict.fromkeys(members, ": ".join(part for part in parts if part))
+    return found
+
+
+def _packed(own: Mapping[Series, Sequence[Run]]) -> list[tuple[str, list[Series]]]:
+    """The series of one model by panel: all in one, or kind by kind, kinds sharing a panel where they fit into it."""
+    if len(own) <= MOST_LINES:
+        return [("", list(own))]
+    kinds: dict[str, list[Series]] = {}
+    for series, runs in own.items():
+        kinds.setdefault(_kind(series, runs), []).append(series)
+    packed: list[tuple[str, list[Series]]] = []
+    for kind, members in kinds.items():
+        if packed and len(packed[-1][1]) + len(members) <= MOST_LINES:
+            before, others = packed[-1]
+            packed[-1] = (f"{before}, {kind}", [*others, *members])
+            continue
+        parts = math.ceil(len(members) / MOST_LINES)
+        size = math.ceil(len(members) / parts)
+        for number in range(parts):
+            title = kind if parts == 1 else f"{kind} ({number + 1} of {parts})"
+            packed.append((title, members[number * size : (number + 1) * size]))
+    return packed
+
+
+def _places(results: Results) -> dict[Series, Place]:
+    """Where each series is drawn. A method of one rank has the same hue and dash in every panel."""
+    panels = _by_panel(results)
+    looks = list(dict.fromkeys((series.method, series.rank) for series in panels))
+    labels = {series: _label(series) for series in panels}
+    drawn: Counter[tuple[str, int]] = Counter()
+    found = {}
+    for series, panel in panels.items():
+        alike = [other for other in panels if other.model == series.model and labels[other] == labels[series]]
+        # Corpora and cuts are named only where they tell two lines of one model apart.
+        label = labels[series] if len(alike) == 1 else results.series_labels[series]
+        look = looks.index((series.method, series.rank))
+        dash = (look // NUM_HUES + drawn[panel, look]) % len(DASHES)
+        drawn[panel, look] += 1
+        found[series] = Place(panel=panel, label=label, hue=look % NUM_HUES, dash=dash)
+    return found
+
+
+def _label(series: Series) -> str:
+    """The method, and its rank where the method's name does not say it.
+
+    >>> _label(Series("SHARED LoRA", 32, "m", "c", "", ""))
+    'SHARED LoRA · r = 32'
+    """
+    return series.method if series.rank is None or f"{series.rank}" in series.method else f"{series.method} · r = {series.rank}"
+
+
+def _with_labels(lines: pd.DataFrame, span: float) -> pd.DataFrame:
+    """The lines with the heights of their labels, so that no two labels of a panel touch."""
+    lines = lines.copy()
+    for _, own in lines.groupby("panel", sort=False):
+        last = [rows["step"].idxmax() for _, rows in own.groupby("series", sort=False)]
+        heights = spread([float(value) for value in lines.loc[last]["f1"]], LABEL_GAP * span / HEIGHT)
+        lines.loc[last, "label_at"] = np.round(heights, 2)
+    return lines
+
+
+def spread(values: Sequence[float], gap: float) -> list[float]:
+    """Return positions in the order of the values, `gap` or more apart, moved as little as blocks of neighbours allow.
+
+    >>> spread([10.0, 10.5, 30.0], 4.0)
+    [8.25, 12.25, 30.0]
+    """
+    order = np.argsort(values, kind="stable")
+    blocks: list[tuple[float, int]] = []  # centre and size: a block is spaced evenly around the mean of its values
+    for value in np.asarray(values, dtype=np.float64)[order].tolist():
+        blocks.append((value, 1))
+        while len(blocks) > 1:
+            (below, size), (above, number) = blocks[-2:]
+            if above - below >= gap * (size + number) / 2:
+                break
+            blocks[-2:] = [((below * size + above * number) / (size + number), size + number)]
+    flat = [centre + gap * (place - (size - 1) / 2) for centre, size in blocks for place in range(size)]
+    placed = np.empty(len(flat))
+    placed[order] = flat
+    return [float(each) for each in placed]
+
+
+# The chart
+
+
+def _chart(panels: Sequence[str], num_steps: int, span: tuple[int, int]) -> Any:
+    ticks = {"values": list(range(1, num_steps + 1))} if num_steps <= 12 else {}
+    axis = alt.Axis(format="d", grid=False, tickMinStep=1, **ticks)
+    x = alt.X("step:Q", title="languages learned", axis=axis, scale=alt.Scale(domain=[1, max(num_steps, 2)], nice=False))
+    y_scale = alt.Scale(domain=list(span), nice=False)
+    title = "F1 (%)" if span[0] == 0 else f"F1 (%), axis from {span[0]}"
+    y = alt.Y("f1:Q", title=title, scale=y_scale)
+    colour = alt.Color("hue:N", scale=alt.Scale(domain=list(range(NUM_HUES)), range="category"), legend=None)
+    dash = alt.StrokeDash(
+        "dash:N", scale=alt.Scale(domain=[*map(str, range(len(DASHES))), "joint"], range=[*DASHES, JOINT_DASH]), legend=None
+    )
+    base = alt.Chart().encode(x=x, color=colour, detail="series:N")
+    band = base.mark_area(clip=True, opacity=0.13).encode(y=alt.Y("low:Q", title=title, scale=y_scale), y2="high:Q")
+    line = base.mark_line(strokeWidth=2.25, clip=True).encode(y=y, strokeDash=dash)
+    point = base.transform_filter("!datum.joint").mark_circle(size=16 if num_steps > 12 else 40, opacity=1)
+    point = point.encode(
+        y=y,
+        tooltip=[
+            alt.Tooltip("series:N", title="method"),
+            alt.Tooltip("step:Q", title="languages learned"),
+            alt.Tooltip("trained:N", title="last learned"),
+            alt.Tooltip("f1:Q", title="F1 (%)", format=".1f"),
+            alt.Tooltip("runs:Q", title="runs"),
+        ],
+    )
+    label = base.transform_filter("isValid(datum.label_at)").mark_text(align="left", baseline="middle", dx=8, fontSize=11)
+    label = label.encode(y=alt.Y("label_at:Q", title=title, scale=y_scale), text="series:N")
+    width = 560 if len(panels) == 1 else 270
+    layered = alt.layer(band, line, point, label, data=alt.NamedData("lines")).properties(width=width, height=HEIGHT)
+    header = alt.Header(title=None, labelFontSize=13, labelAnchor="start", labels=len(panels) > 1)
+    columns = 1 if len(panels) == 1 else 2
+    return layered.facet(alt.Facet("panel:N", sort=list(panels), header=header, title=None), columns=columns)
