@@ -95,7 +95,7 @@ def test_languages_of_no_table_are_analysed_too() -> None:
 
 def test_where_nothing_was_learned_it_says_so() -> None:
     nothing = [RMatrix.sequential(order, np.full((3, 3), 0.02)) for order in ("abc", "bca")]
-    assert any("next to nothing was learned" in note for note in told(nothing)["notes"])
+    assert any("ext to nothing was learned" in note for note in told(nothing)["notes"])
 
 
 def test_joint_training_alone_is_refused() -> None:
