@@ -20,7 +20,7 @@ from attrition.names import AttritionError
 from attrition.run.keys import run_key
 from attrition.run.results import RunTables
 from attrition.run.spec import MethodChoice
-from attrition.run.store import DamagedError, Store
+from attrition.run.store import DamagedError, Kind, Store
 from attrition.run.study import RunPlan
 from attrition.training.score import TagTable
 from attrition.training.settings import TrainingSettings
@@ -49,12 +49,15 @@ class Recount:
     new_metrics: tuple[str, ...] = ()
 
 
+KINDS_COUNTED: tuple[Kind, ...] = ("stages", "evaluations")
+
+
 def has_counts(store: Store) -> bool:
-    """Return whether a results folder holds stages or evaluations, or a folder for them.
+    """Return whether a results folder or archive holds stages or evaluations, or a folder for them.
 
     Published results often hold the tables only.
     """
-    return any((store.folder / kind).is_dir() for kind in ("stages", "evaluations"))
+    return any((store.folder / kind).is_dir() or store.keys(kind) for kind in KINDS_COUNTED)
 
 
 def recount_from_matrix(folder: Path) -> Recount:
