@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,6 +20,9 @@ from attrition.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats, languages_of
 from attrition.results.read import Results, Series
+
+if TYPE_CHECKING:
+    from attrition.analysis.utterances import Utterances
 
 FEWEST_ORDERS = 5
 """No verdict on anything that depends on the order of languages rests on fewer."""
@@ -50,10 +54,11 @@ class RunEvidence:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """All runs at hand; `generated` where the corpus is not of real language."""
+    """All runs at hand; `generated` where the corpus is not of real language; `utterances` where counts may be stored."""
 
     runs: tuple[RunEvidence, ...]
     generated: bool = False
+    utterances: Utterances | None = None
 
     @cached_property
     def _main(self) -> tuple[str, str, str]:
@@ -91,7 +96,9 @@ def from_matrices(matrices: Sequence[RMatrix]) -> Evidence:
 
 
 def from_results(results: Results) -> Evidence:
-    """Return the runs of a results folder as evidence."""
+    """Return the runs of a results folder as evidence, with the test utterances behind them; their counts are not yet read."""
+    from attrition.analysis.utterances import utterances_of  # here, because it makes its tables with this module
+
     runs = []
     for run in results.runs:
         series, method = run.series, run.spec.method
@@ -106,7 +113,8 @@ def from_results(results: Results) -> Evidence:
                 stages=frozenset(each["key"] for each in (run.spec.model_extra or {}).get("stages", [])),
             )
         )
-    return Evidence(tuple(runs), generated=any(run.spec.corpus.generated for run in results.runs))
+    generated = any(run.spec.corpus.generated for run in results.runs)
+    return Evidence(tuple(runs), generated=generated, utterances=utterances_of(results))
 
 
 def by_series(results: Results) -> dict[Series, tuple[RunEvidence, ...]]:
@@ -168,7 +176,11 @@ def replicates(runs: Sequence[RunEvidence], function: Callable[[RMatrix], Values
     >>> replicates(runs, lambda R: (np.array(R.own_L), np.ones(2))).values_OL.tolist()
     [[0.5, 0.75]]
     """
-    kept = distinct(runs)
+    return tabulated(distinct(runs), function)
+
+
+def tabulated(kept: Sequence[RunEvidence], function: Callable[[RMatrix], Values]) -> Replicates:
+    """Return a quantity per replicate and language from runs of which none is another's copy."""
     languages = languages_of([run.matrix for run in kept])
     by_key: dict[Hashable, list[RunEvidence]] = {}
     for run in kept:

@@ -11,7 +11,7 @@ Shape letters: O replicates, L languages.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -28,7 +28,8 @@ LEVEL = 0.95
 class Estimate:
     """An estimate with its standard error and degrees of freedom; everything but `value` is NaN where nothing tells the spread.
 
-    `num_replicates` and `num_languages` say what it was computed from.
+    `num_replicates` and `num_languages` say what it was computed from. `lasting` is the part of `error` (both in the units of
+    `value`) that more replicates would not lessen, such as that of the test utterances.
     """
 
     value: float
@@ -36,6 +37,7 @@ class Estimate:
     freedom: float = math.nan
     num_replicates: int = 0
     num_languages: int = 0
+    lasting: float = 0.0
 
     @property
     def known(self) -> bool:
@@ -55,6 +57,22 @@ class Estimate:
     @property
     def _half_width(self) -> float:
         return float(special.stdtrit(self.freedom, (1 + LEVEL) / 2)) * self.error if self.known else math.nan
+
+    def widened(self, variance: float) -> Estimate:
+        """Return the estimate with a variance added that more replicates would not lessen.
+
+        Degrees of freedom by Satterthwaite, those of the added variance infinite: d (V + added)^2 / V^2. An estimate without
+        an error has none afterwards; NaN adds nothing.
+
+        >>> found = Estimate(value=2.0, error=1.0, freedom=4).widened(1.0)
+        >>> round(found.error, 4), found.freedom, found.lasting
+        (1.4142, 16.0, 1.0)
+        """
+        if not self.known or math.isnan(variance) or variance == 0:
+            return self
+        own = self.error**2
+        freedom = self.freedom * (1 + variance / own) ** 2 if own > 0 else math.inf
+        return replace(self, error=math.sqrt(own + variance), freedom=freedom, lasting=math.sqrt(self.lasting**2 + variance))
 
     def above(self, bound: float) -> float:
         """Return the one-sided p-value for "the true value is at most `bound`": small where it lies above.

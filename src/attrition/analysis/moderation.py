@@ -27,8 +27,13 @@ FEWEST_REPLICATES = 3
 """With two, a variance that is shared hides how unlike the two are: each language keeps its own."""
 
 
-def per_language(table: Replicates) -> dict[str, Estimate]:
+def per_language(table: Replicates, extra_variance_L: Floats | None = None) -> dict[str, Estimate]:
     """Return the mean over replicates of each language with its interval, variances moderated over the languages.
+
+    Args:
+        table: one number per replicate and language.
+        extra_variance_L: (L,), in the squared units of the table: what the spread of replicates does not show, added after
+            moderation (`utterances.Utterances.main_variance_L`). NaN adds nothing.
 
     >>> values_OL = np.array([[1.0, 2.0, 0.0], [2.0, 4.0, 1.0]])
     >>> table = Replicates(languages=("a", "b", "c"), values_OL=values_OL, weights_OL=np.ones((2, 3)), keys=(0, 1))
@@ -49,6 +54,8 @@ def per_language(table: Replicates) -> dict[str, Estimate]:
                 variance = (prior_freedom * prior + freedom * unit) / (prior_freedom + freedom)
                 total = min(prior_freedom + freedom, float(freedom_L.sum()))
             found[place] = replace(found[place], error=math.sqrt(variance * factors[place]), freedom=total)
+    if extra_variance_L is not None:
+        found = [each.widened(extra) for each, extra in zip(found, extra_variance_L.tolist(), strict=True)]
     return dict(zip(table.languages, found, strict=True))
 
 

@@ -134,7 +134,7 @@ def extremes(estimates: Mapping[str, Estimate], *, k: int = 5, seed: int = 0) ->
     share_L = between / (between + error_L**2) if between > 0 else np.where(error_L > 0, 0.0, 1.0)
     centre_L = value_L.mean() + share_L * (value_L - value_L.mean())
     random = np.random.default_rng(seed)
-    t_BL = random.standard_t(np.maximum(freedom_L, 3.0), size=(NUM_DRAWS, len(known)))
+    t_BL = random.standard_t(np.clip(freedom_L, 3.0, 1e6), size=(NUM_DRAWS, len(known)))
     # A trace of chance breaks ties where nothing tells the languages apart.
     spread_L = np.maximum(np.sqrt(share_L) * error_L, 1e-12)
     place_BL = np.argsort(np.argsort(centre_L + t_BL * spread_L, axis=1), axis=1)

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from attrition.files import sha256_of, write_whole, writing
 from attrition.names import AttritionError
-from attrition.run.archive_counts import pack_counts
-from attrition.run.archived import COUNTS, FORMAT, INDEX, OF_KIND, STAGES, ArchivedStore, is_archive, store_of
+from attrition.results.packed_counts import COUNTS, STAGES, pack_counts
+from attrition.run.archived import FORMAT, INDEX, OF_KIND, ArchivedStore, is_archive, store_of
 from attrition.run.folder import is_results
 from attrition.run.spec import read_study
 from attrition.run.store import MANIFEST, Kind, Store, flush, read_arrays

@@ -2,7 +2,7 @@
 
 archive.json            format, study, and the SHA-256 of every other file
 stages.json.xz          of every stage and evaluation: its manifest, history or details, as text
-counts.safetensors.xz   counts of all evaluations; see `attrition.run.archive_counts`
+counts.safetensors.xz   counts of all evaluations; see `attrition.results.packed_counts`
 study.toml, environment.json, runs/<run>/...    as in a results folder
 """
 
@@ -23,13 +23,11 @@ from attrition.corpus.bounded import BoundedReader
 from attrition.files import sha256_of
 from attrition.names import AttritionError
 from attrition.reading import parse_json, read_text
-from attrition.run.archive_counts import BOUNDS, unpack_counts
+from attrition.results.packed_counts import BOUNDS, COUNTS, STAGES, unpack_counts
 from attrition.run.store import DamagedError, Kind, Store, StoredEvaluation, StoredHistory, evaluation_of, history_of, seal
 
 FORMAT = 1
 INDEX = "archive.json"
-STAGES = "stages.json.xz"
-COUNTS = "counts.safetensors.xz"
 OF_KIND: Mapping[Kind, tuple[str, str]] = {
     "stages": ("history.json", "weights.safetensors"),
     "evaluations": ("details.json", "counts.safetensors"),

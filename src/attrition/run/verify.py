@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from attrition.names import AttritionError, counted
-from attrition.run.archived import OF_KIND, STAGES, ArchivedStore, is_archive
+from attrition.results.packed_counts import STAGES
+from attrition.run.archived import OF_KIND, ArchivedStore, is_archive
 from attrition.run.folder import EARLIER, is_results
 from attrition.run.recount import has_counts, recount, recount_from_matrix
 from attrition.run.rescore import CannotRescoreError, rescore

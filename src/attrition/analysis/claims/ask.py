@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from attrition.analysis.claims.curves import learned_gap, own_gain
 from attrition.analysis.claims.form import Claim, Languages, Runs
+from attrition.analysis.claims.noise import Found, Needs, with_run_noise
 from attrition.analysis.evidence import (
     FEWEST_ORDERS,
     Evidence,
@@ -25,6 +27,7 @@ from attrition.analysis.evidence import (
 )
 from attrition.analysis.intervals import Estimate, mean_of_replicates, two_way
 from attrition.analysis.quantities import QUANTITIES, Values
+from attrition.analysis.utterances import Table
 from attrition.languages import LANGUAGES
 from attrition.matrix import RMatrix
 from attrition.metrics import learned_mean
@@ -32,18 +35,10 @@ from attrition.metrics.donors import others_LL
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats
 
+__all__ = ["Found", "Needs", "ask"]
+
 NEAR = 0.25
 """Stages at most this share of the sequence apart are near each other."""
-
-
-@dataclass(frozen=True)
-class Needs:
-    """What the evidence lacks for a claim to be asked."""
-
-    what: str
-
-
-Found = Estimate | Needs
 
 
 def ask(claim: Claim, evidence: Evidence) -> Found:
@@ -64,14 +59,16 @@ def ask(claim: Claim, evidence: Evidence) -> Found:
         return found
     if math.isnan(found.value):
         return Needs("more stages or languages, so that the quantity is defined")
+    utterances = _utterance_variance(claim, found, runs, other, evidence)
     if other is not None:
-        widened = _with_run_noise(found, runs, other, claim, evidence)
+        widened = with_run_noise(found, runs, other, claim, evidence)
         if isinstance(widened, Needs):
             return widened
         found = widened
+    found = found.widened(utterances)
     if not found.known:
         return Needs("a second replicate (order or seed), or two languages of each kind, to tell the spread")
-    return replace(found, value=100 * found.value, error=100 * found.error)
+    return replace(found, value=100 * found.value, error=100 * found.error, lasting=100 * found.lasting)
 
 
 # Which runs
@@ -123,22 +120,44 @@ def _too_few(wanted: Runs, runs: Sequence[RunEvidence]) -> Needs | None:
 # What is estimated
 
 
-def _estimate(claim: Claim, runs: Sequence[RunEvidence], other: Sequence[RunEvidence] | None) -> Found:
+def _estimate(
+    claim: Claim, runs: Sequence[RunEvidence], other: Sequence[RunEvidence] | None, table: Table = replicates
+) -> Found:
+    """The contrast in fractions of F1; `table` makes the tables of replicates that its scores come from."""
     if claim.quantity in CURVES:
-        return _curve(CURVES[claim.quantity], runs, other)
+        function = _curve_values(CURVES[claim.quantity])
+        found = _side_by_side(function, runs, other, table)
+        return mean_of_replicates(mean_measured(found.values_OL, axis=1), num_languages=len(found.languages))
     if claim.stages is not None:
-        return _stages(claim, runs)
+        return _stages(claim, runs, table)
     if claim.position:
-        return _position(claim, runs)
+        return _position(claim, runs, table)
     if claim.pairs is not None:
-        return _pairs(claim.pairs, runs)
+        return _pairs(claim.pairs, runs, table)
     if claim.pair is not None:
-        return _pair(claim.pair, runs, against_others=claim.against == "others")
-    function = QUANTITIES[claim.quantity].function
-    table = replicates(runs, function)
-    if other is not None:
-        table = paired(table, replicates(other, function))
-    return _contrast(table, claim.of, claim.against)
+        return _pair(claim.pair, runs, table, against_others=claim.against == "others")
+    return _contrast(_side_by_side(QUANTITIES[claim.quantity].function, runs, other, table), claim.of, claim.against)
+
+
+def _side_by_side(
+    function: Callable[[RMatrix], Values], runs: Sequence[RunEvidence], other: Sequence[RunEvidence] | None, table: Table
+) -> Replicates:
+    """A quantity of some runs, or what they have of it beyond others."""
+    return table(runs, function) if other is None else paired(table(runs, function), table(other, function))
+
+
+def _utterance_variance(
+    claim: Claim, found: Estimate, runs: Sequence[RunEvidence], other: Sequence[RunEvidence] | None, evidence: Evidence
+) -> float:
+    """The variance of the contrast that the choice of test utterances adds; NaN where their counts are not stored."""
+    if evidence.utterances is None:
+        return math.nan
+
+    def again(table: Table) -> Estimate | None:
+        drawn = _estimate(claim, runs, other, table)
+        return None if isinstance(drawn, Needs) else drawn
+
+    return evidence.utterances.main_variance((*runs, *(other or ())), found, again)
 
 
 def _contrast(table: Replicates, of: Languages | None, against: Languages | str | None) -> Found:
@@ -195,14 +214,10 @@ CURVES: dict[str, Callable[[RMatrix], float]] = {
 }  # fmt: skip
 
 
-def _curve(curve: Callable[[RMatrix], float], runs: Sequence[RunEvidence], other: Sequence[RunEvidence] | None) -> Found:
-    def values(R: RMatrix) -> Values:
-        return np.full(len(R.languages), curve(R)), np.ones(len(R.languages))
-
-    table = replicates(runs, values)
-    if other is not None:
-        table = paired(table, replicates(other, values))
-    return mean_of_replicates(mean_measured(table.values_OL, axis=1), num_languages=len(table.languages))
+@cache
+def _curve_values(curve: Callable[[RMatrix], float]) -> Callable[[RMatrix], Values]:
+    """The curve's number for every language. Kept, as tables of resampled utterances are found by their function."""
+    return lambda R: (np.full(len(R.languages), curve(R)), np.ones(len(R.languages)))
 
 
 # Pairs
@@ -237,7 +252,8 @@ def _pair_masks(kind: str, R: RMatrix) -> tuple[NDArray[np.bool_], NDArray[np.bo
     }[kind]
 
 
-def _pairs(kind: str, runs: Sequence[RunEvidence]) -> Found:
+@cache
+def _pairs_values(kind: str) -> Callable[[RMatrix], Values]:
     def values(R: RMatrix) -> Values:
         first, second = _pair_masks(kind, R)
         effect_LL = others_LL(R)
@@ -245,22 +261,30 @@ def _pairs(kind: str, runs: Sequence[RunEvidence]) -> Found:
         found_L = one_L - mean_measured(np.where(second, effect_LL, np.nan), axis=1)
         return found_L, np.ones(len(found_L))
 
-    table = replicates(runs, values)
+    return values
+
+
+def _pairs(kind: str, runs: Sequence[RunEvidence], make: Table) -> Found:
+    table = make(runs, _pairs_values(kind))
     known = ~np.isnan(mean_measured(table.values_OL, axis=0))
     if known.sum() < 3:
         return Needs(f"3 languages that have pairs of both kinds ({kind})")
     return two_way(table.values_OL, known / known.sum(), sample_of_languages=True)
 
 
-def _pair(pair: tuple[str, str], runs: Sequence[RunEvidence], *, against_others: bool) -> Found:
-    trained, changed = pair
-
+@cache
+def _pair_values(trained: str, changed: str) -> Callable[[RMatrix], Values]:
     def values(R: RMatrix) -> Values:
         if trained not in R.languages or changed not in R.languages:
             return np.full(len(R.languages), np.nan), np.zeros(len(R.languages))
         return others_LL(R)[R.languages.index(trained)], np.ones(len(R.languages))
 
-    table = replicates(runs, values)
+    return values
+
+
+def _pair(pair: tuple[str, str], runs: Sequence[RunEvidence], make: Table, *, against_others: bool) -> Found:
+    trained, changed = pair
+    table = make(runs, _pair_values(trained, changed))
     if trained not in table.languages or changed not in table.languages:
         return Needs(f"runs with {trained} and {changed}")
     weights_L = np.zeros(len(table.languages))
@@ -276,11 +300,10 @@ def _pair(pair: tuple[str, str], runs: Sequence[RunEvidence], *, against_others:
 # Stages and positions: statistics of all replicates together
 
 
-def _stages(claim: Claim, runs: Sequence[RunEvidence]) -> Found:
+def _stages(claim: Claim, runs: Sequence[RunEvidence], make: Table) -> Found:
     """A quantity at the stages where the condition holds minus where it does not, within languages."""
     condition = is_late if claim.stages == "late" else follows_family
-    function = QUANTITIES[claim.quantity].function
-    table = replicates(runs, function)
+    table = make(runs, QUANTITIES[claim.quantity].function)
     kinds = replicates(
         runs, lambda R: (np.array([condition(R, language) for language in R.languages]), np.ones(len(R.languages)))
     )
@@ -320,9 +343,9 @@ def follows_family(R: RMatrix, language: str) -> float:
     return float(LANGUAGES[language].family in before)
 
 
-def _position(claim: Claim, runs: Sequence[RunEvidence]) -> Found:
+def _position(claim: Claim, runs: Sequence[RunEvidence], make: Table) -> Found:
     """What of a language's quantity goes away when its positions are adjusted for (log of the languages learned before)."""
-    table = replicates(runs, QUANTITIES[claim.quantity].function)
+    table = make(runs, QUANTITIES[claim.quantity].function)
     places = replicates(runs, lambda R: (np.log(np.maximum(R.stage_L, 1).astype(float)), np.ones(len(R.languages))))
     assert claim.of is not None
     chosen = [place for place, name in enumerate(table.languages) if name in claim.of.among(table.languages)]
@@ -347,48 +370,3 @@ def jackknife(statistic: Callable[[list[int]], float], number: int, what: str, n
         return Needs(f"more {what}")
     error = math.sqrt((number - 1) / number * float(np.sum((parts - parts.mean()) ** 2)))
     return Estimate(value=value, error=error, freedom=number - 1, num_replicates=number, num_languages=num_languages)
-
-
-# A method that was run once
-
-
-def _with_run_noise(
-    found: Estimate, runs: Sequence[RunEvidence], other: Sequence[RunEvidence], claim: Claim, evidence: Evidence
-) -> Found:
-    """Add the run-to-run variance of a joint method that was run with one seed.
-
-    All its languages share that one run, so their spread does not show it. Where it is unknown, the variance between
-    the orders of the sequential method with five or more orders is taken, which is no smaller: it holds the seeds too.
-    """
-    function = QUANTITIES[claim.quantity].function if claim.quantity in QUANTITIES else None
-    variance = found.error**2 if found.known else 0.0
-    freedom = found.freedom
-    for side in (runs, other):
-        if not side[0].matrix.joint or function is None:
-            continue
-        means_O = mean_measured(replicates(side, function).values_OL, axis=1)
-        if len(means_O) > 1:
-            continue
-        borrowed = _run_variance(evidence, function)
-        if borrowed is None:
-            return Needs(f"a second seed of {side[0].kind}, or {FEWEST_ORDERS} orders of VANILLA, to tell how runs differ")
-        extra, extra_freedom = borrowed
-        freedom = _satterthwaite((variance, freedom), (extra, extra_freedom))
-        variance += extra
-    return replace(found, error=math.sqrt(variance), freedom=freedom) if variance > 0 or found.known else found
-
-
-def _run_variance(evidence: Evidence, function: Callable[[RMatrix], Values]) -> tuple[float, float] | None:
-    for kind in ("VANILLA", "SHARED LoRA", ""):
-        runs = evidence.of(kind)
-        if runs and runs[0].order_matters:
-            means_O = mean_measured(replicates(runs, function).values_OL, axis=1)
-            if len(means_O) >= FEWEST_ORDERS:
-                return float(np.var(means_O, ddof=1)), len(means_O) - 1.0
-    return None
-
-
-def _satterthwaite(*parts: tuple[float, float]) -> float:
-    known = [(variance, freedom) for variance, freedom in parts if variance > 0 and freedom > 0]
-    total = sum(variance for variance, _ in known)
-    return total**2 / sum(variance**2 / freedom for variance, freedom in known) if known else math.nan

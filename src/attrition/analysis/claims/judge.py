@@ -121,7 +121,8 @@ def replicates_needed(claim: Claim, found: Estimate, threshold: float) -> str:
         return "more replicates (orders or seeds)"
 
     def decides(number: int) -> bool:
-        error, freedom = found.error * math.sqrt(now / number), max(found.freedom, number - 1.0)
+        lessened = (found.error**2 - found.lasting**2) * now / number
+        error, freedom = math.sqrt(lessened + found.lasting**2), max(found.freedom, number - 1.0)
         return 2 * min(_tests(claim, Estimate(value=found.value, error=error, freedom=freedom))) <= threshold
 
     if decides(MOST_REPLICATES):

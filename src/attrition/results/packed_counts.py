@@ -28,6 +28,10 @@ Arrays = Mapping[str, NDArray[Any]]
 
 BOUNDS = Bounds(ratio=10_000)
 
+STAGES = "stages.json.xz"
+COUNTS = "counts.safetensors.xz"
+"""The files of an archive that say what was stored, and hold the counts."""
+
 
 def pack_counts(evaluations: Mapping[str, Arrays]) -> tuple[bytes, list[dict[str, Any]]]:
     """Return the compressed planes, and what each group of them holds: array name, type, keys of the evaluations."""
