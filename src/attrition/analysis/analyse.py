@@ -25,7 +25,7 @@ from attrition.analysis.reliability import Extremes, Reliability, extremes, reli
 from attrition.analysis.words import LEARNED, not_learned
 from attrition.metrics import nulls_for_nan
 from attrition.metrics.donors import Which
-from attrition.metrics.several import languages_of
+from attrition.metrics.several import Floats, languages_of
 from attrition.names import AttritionError
 
 SHOWN = ("donor", "donor_learned", "receiver_learned", "own_stage")
@@ -103,7 +103,7 @@ def analyse(
         )
     names = dict.fromkeys([*RELIED_ON, "kept", "shift_growing", "shift_fixed", "shift_transfer", "first_stage"])
     tables = {name: _points(replicates(runs, QUANTITIES[name].function)) for name in names}
-    quantities = {name: per_language(table) for name, table in tables.items()}
+    quantities = {name: per_language(table, _of_utterances(evidence, runs, name)) for name, table in tables.items()}
     design = _design(runs)
     fitted = {scope: _drivers(runs, scope, extra_language, extra_pair) for scope in scopes}
     unfitted = [f"No mixed model of the changes ({scope}): {each}" for scope, each in fitted.items() if isinstance(each, str)]
@@ -117,6 +117,14 @@ def analyse(
         claims=judge_all(claims, evidence),
         notes=(*_notes(design, runs), *unfitted),
     )
+
+
+def _of_utterances(evidence: Evidence, runs: Sequence[RunEvidence], name: str) -> Floats | None:
+    """The variance, in points, that the choice of test utterances adds to each language; None without counts."""
+    if evidence.utterances is None:
+        return None
+    variance_L = evidence.utterances.main_variance_L(runs, QUANTITIES[name].function)
+    return None if variance_L is None else 100**2 * variance_L
 
 
 def _points(table: Replicates) -> Replicates:

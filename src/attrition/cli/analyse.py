@@ -72,7 +72,7 @@ def _evidence(files: list[Path], runs: Path | None) -> Evidence:
         evidence = given or stored
         assert evidence is not None
         return evidence
-    return Evidence((*given.runs, *stored.runs), generated=stored.generated)
+    return Evidence((*given.runs, *stored.runs), generated=stored.generated, utterances=stored.utterances)
 
 
 def _claims(sources: list[str]) -> tuple[Claim, ...]:
