@@ -83,6 +83,20 @@ def test_a_pattern_of_no_run_names_the_nearest_and_all(prepared: Prepared) -> No
 # --- The engine
 
 
+def test_a_study_may_be_some_of_its_runs_in_its_own_sequence(
+    make_study: Make, prepared_of: Callable[[Study], Prepared]
+) -> None:
+    study = make_study(**PARTS, only=["MULTI/*/s0", "VANILLA/listed-2/s0", "VANILLA/*/s0"])
+    prepared = prepared_of(study)
+    labels = [run.label for run in prepared.plan.runs]
+    assert labels == ["MULTI/joint/s0", "VANILLA/listed-2/s0", "VANILLA/listed-1/s0"]
+    wanted = {job.key for run in prepared.plan.runs for job in run.jobs}
+    assert set(prepared.plan.jobs) == wanted
+    assert [run.label for run in select_runs(prepared.plan, ["vanilla"]).runs] == labels[1:]
+    with pytest.raises(AttritionError, match=r"only.*VANILA.*VANILLA"):
+        prepared_of(make_study(**PARTS, only=["VANILA"]))
+
+
 def test_selected_runs_are_trained_and_the_others_stay(
     make_study: Make, run_notes: Run, matrices: Matrices, tmp_path: Path
 ) -> None:

@@ -23,6 +23,7 @@ from attrition.run.evaluation import ScoredOn
 from attrition.run.labels import said_of_untrained, untrained_slots
 from attrition.run.materials import CorpusFacts, gather, refuse_missing_dev, vocabulary_of
 from attrition.run.pack import read_pack
+from attrition.run.select import runs_of_study
 from attrition.run.spec import Study
 from attrition.run.study import StudyPlan, plan_study
 from attrition.run.watcher import Watcher
@@ -96,7 +97,7 @@ def prepare(study: Study, watcher: Watcher, cache: Path | None, pack: Path | Non
         vocabulary=vocabulary,
         encoded=encoded,
         scored_on=ScoredOn.choose(study, encoded, materials.encoded),
-        plan=plan_study(study, materials.pretrained, materials.labels, materials.encoded, precision),
+        plan=runs_of_study(plan_study(study, materials.pretrained, materials.labels, materials.encoded, precision), study.only),
         device=device,
     )
 

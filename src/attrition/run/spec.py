@@ -114,7 +114,8 @@ class Study:
 
     `evaluate` says how much each stage is scored on: "all" test utterances; "seen", only those of the languages that its
     learner has been trained on so far; or a number, a random sample of so many of each language. `evaluate_on` = "dev" takes
-    the dev utterances instead.
+    the dev utterances instead. `only` names runs, or patterns of runs, as `attrition.run.select.select_runs` takes them: those
+    are the study, in the sequence of the patterns; all runs if it is empty.
     """
 
     name: str
@@ -125,6 +126,7 @@ class Study:
     seeds: tuple[int, ...] = (0,)
     evaluate: Evaluate = "all"
     evaluate_on: EvaluateOn = "test"
+    only: tuple[str, ...] = ()
     corpus: CorpusSettings = field(default_factory=CorpusSettings)
     encoding: EncodingSettings = field(default_factory=EncodingSettings)
     model: ModelSettings = field(default_factory=ModelSettings)
@@ -133,8 +135,8 @@ class Study:
 
 
 _TOP_KEYS = (
-    "name", "description", "languages", "methods", "orders", "seeds", "evaluate", "evaluate_on", "corpus", "encoding", "model",
-    "training", "machine",
+    "name", "description", "languages", "methods", "orders", "seeds", "evaluate", "evaluate_on", "only", "corpus", "encoding",
+    "model", "training", "machine",
 )  # fmt: skip
 _METHOD_KEYS = ("method", "name", "rank", "alpha", "dropout", "targets", "shared_by", "joint", "training")
 _LORA_KEYS = ("rank", "alpha", "dropout", "targets")
@@ -211,6 +213,7 @@ def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) ->
         seeds=as_value(given.get("seeds", [0]), tuple[int, ...], f"{where}: seeds"),
         evaluate=_evaluate(raw.get("evaluate", "all"), f"{where}: evaluate"),
         evaluate_on=as_value(as_value(raw.get("evaluate_on", "test"), str, place), EvaluateOn, place),
+        only=as_value(as_list(raw.get("only", []), f"{where}: only"), tuple[str, ...], f"{where}: only"),
         corpus=corpus if corpus.path is None else dataclasses.replace(corpus, path=located(corpus.path, folder)),
         encoding=as_dataclass(raw.get("encoding", {}), EncodingSettings, f"{where}: encoding"),
         model=as_dataclass(raw.get("model", {}), ModelSettings, f"{where}: model"),
@@ -352,7 +355,7 @@ def resolved(study: Study) -> dict[str, Any]:
     """
     table: dict[str, Any] = {"name": study.name, "description": study.description, "languages": list(study.languages)}
     table |= {"orders": plain(study.orders), "seeds": list(study.seeds), "evaluate": study.evaluate}
-    table["evaluate_on"] = study.evaluate_on
+    table |= {"evaluate_on": study.evaluate_on, "only": list(study.only)}
     methods = []
     for choice in study.methods:
         entry: dict[str, Any] = {"method": _origin(choice.method), "name": choice.method.name}
