@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-FORMAT = 2
+FORMAT = 3
 """Raised when the program trains to other numbers by the same settings, such as by masks drawn in another sequence."""
 
 LENGTH = 16
@@ -22,6 +23,19 @@ def key_of(decides: Mapping[str, Any]) -> str:
     """
     text = json.dumps({"format": FORMAT, **decides}, sort_keys=True, ensure_ascii=True, allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()[:LENGTH]
+
+
+def settings_key(settings: Any) -> dict[str, Any]:
+    """Return those fields of a frozen dataclass that differ from their default.
+
+    A setting at its default is not part of a key: a new setting whose default changes no number leaves every key as it was.
+
+    >>> from attrition.training.settings import TrainingSettings
+    >>> settings_key(TrainingSettings(epochs=3, warmup=0.1))
+    {'epochs': 3}
+    """
+    fields = dataclasses.fields(settings)
+    return {each.name: getattr(settings, each.name) for each in fields if getattr(settings, each.name) != each.default}
 
 
 def evaluation_key(stage: str, tests: Mapping[str, str], *, before: bool = False) -> str:
@@ -39,7 +53,7 @@ def run_key(method: str, order_name: str, order: Sequence[str], seed: int, stage
     """The name of a run: for people, and with the beginning of a hash of its stages, languages and method.
 
     >>> run_key("SHARED LoRA", "as-listed", ["en-US"], 0, ["0123456789abcdef"])
-    'shared-lora--as-listed--s0--57f8c864'
+    'shared-lora--as-listed--s0--9853ce14'
     """
     decides = {"jobs": list(stages), "languages": list(order), "method": method}
     return f"{slug(method)}--{slug(order_name)}--s{seed}--{key_of(decides)[:8]}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,11 +9,10 @@ from typing import Any
 from attrition.corpus.base import Split
 from attrition.corpus.dataset import content_key
 from attrition.corpus.encoded import Encoded
-from attrition.encoder.own_dropout import own_dropout
 from attrition.encoder.precision import Precision
 from attrition.encoder.pretrained import Pretrained
 from attrition.methods import LoRA, Method, Stage, Trains, plan
-from attrition.run.keys import key_of, run_key
+from attrition.run.keys import key_of, run_key, settings_key
 from attrition.run.spec import MethodChoice, Study, resolve_orders
 from attrition.streams import Part
 
@@ -98,9 +96,6 @@ def plan_study(
     common: dict[str, Any] = {"model": pretrained.fingerprint, "labels": list(labels)}
     if precision != "float32":
         common["precision"] = precision
-    if not hasattr(pretrained.config, "hidden_dropout_prob"):
-        # Earlier versions read no dropout from these configurations, and their stages must not pass for stages of this one.
-        common["own_dropout"] = own_dropout(pretrained.config)
     runs: list[RunPlan] = []
     jobs: dict[str, Job] = {}
     for choice in study.methods:
@@ -131,7 +126,7 @@ def _job(
     decides = {
         **common,
         "trains": _trains(choice.method.trains),
-        "training": dataclasses.asdict(choice.training),
+        "training": settings_key(choice.training),
         "data": [[language, data[language, "train"], data[language, "dev"]] for language in stage.languages],
         "seed": seed,
         "chain": stage.chain,
@@ -142,6 +137,8 @@ def _job(
 
 
 def _trains(trains: Trains) -> dict[str, Any]:
-    """What is trained, with alpha as the number that it comes to."""
-    own = {"alpha": trains.effective_alpha} if isinstance(trains, LoRA) else {}
-    return {"kind": trains.kind, **dataclasses.asdict(trains), **own}
+    """What is trained. An alpha that is the rank is the default, however it was written."""
+    found = {"kind": trains.kind, **settings_key(trains)}
+    if isinstance(trains, LoRA) and trains.scale == 1:
+        found.pop("alpha", None)
+    return found
