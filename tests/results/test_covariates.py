@@ -100,8 +100,11 @@ def test_csv_of_languages_and_of_pairs(tmp_path: Path) -> None:
         ("locale,x,x\nde-DE,1,2\n", "two columns are called 'x'"),
         ("locale,x,\nde-DE,1,2\n", "'' cannot name a column"),
         ("locale,x\nde-DE,1\nde-DF,2\n", "mine.csv, line 3: 'de-DF' is not a locale of MASSIVE 1.1. Did you mean 'de-DE'?"),
-        ("trained,changed,x\nde-DE,en-UX,2\n", "mine.csv, line 2: 'en-UX' is not a locale of MASSIVE 1.1. Did you mean 'en-US'?"),
-        ("locale,x\nde-DE,1\nth-TH,2\nde-DE,1\n", "mine.csv, line 4: de-DE are in line 2 too"),
+        (
+            "trained,changed,x\nde-DE,en-UX,2\n",
+            "line 2: 'en-UX' is not a locale of MASSIVE 1.1. Did you mean 'en-US'?",
+        ),
+        ("locale,x\nde-DE,1\nth-TH,2\nde-DE,1\n", "mine.csv, line 4: the same as line 2 (de-DE)"),
         ("locale,x\nde-DE,1\nth-TH,1.2.3\n", "mine.csv, line 3: x is '1.2.3', but should be a finite number"),
         ("locale,x\nde-DE,1\nth-TH,inf\n", "mine.csv, line 3: x is 'inf'"),
         ("locale,x\nde-DE,1,5\n", "mine.csv, line 2: 3 values, but the header names 2 columns"),

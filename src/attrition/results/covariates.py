@@ -185,7 +185,7 @@ def parse_covariates_csv(text: str, where: str, languages: Collection[str] = ())
             if locale not in known:
                 raise not_a_locale(locale, known, where=f"{where}, line {line}")
         if key in cells:
-            raise AttritionError(f"{where}, line {line}: {' and '.join(key)} are in line {cells[key][0]} too. Keep one row.")
+            raise AttritionError(f"{where}, line {line}: the same as line {cells[key][0]} ({', '.join(key)}). Keep one row.")
         cells[key] = (line, stripped)
     found: dict[str, dict[Any, float]] = {}
     for place, name in enumerate(header):
