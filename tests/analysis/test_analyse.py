@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from attrition.matrix import RMatrix
 from attrition.metrics import donor, donor_learned, mbt, receiver_learned
 from attrition.names import AttritionError
 from attrition.paper.claims import paper_claims
+from attrition.results.covariates import Covariates
 
 LANGUAGES = locales(12)
 
@@ -108,3 +110,18 @@ def test_a_language_more_in_one_order_is_no_obstacle(matrices: tuple[RMatrix, ..
     shorter = RMatrix.sequential(matrices[0].order[:8], matrices[0].scores_SL[:8, :8])
     found = told([shorter, *matrices[1:]])
     assert found["design"]["languages"] == 12
+
+
+def test_covariates_of_the_folder_and_of_the_user_stand_together(matrices: tuple[RMatrix, ...]) -> None:
+    vowels = {name: float(place % 5) for place, name in enumerate(LANGUAGES)}
+    stored = Covariates({"fertility": {name: 1 + len(name) + place**2 for place, name in enumerate(LANGUAGES)}, "v": vowels})
+    given = from_matrices(matrices)
+    evidence = replace(given, covariates={given.runs[0].setup: stored, ("another model", "", ""): Covariates({"no": vowels})})
+    far = {(a, b): float(ord(a[0]) * ord(b[1]) % 7) for a in LANGUAGES for b in LANGUAGES}
+    found = analyse(evidence, extra_language={"v": {}}, extra_pair={"far": far}, scopes=["learned"]).as_dict()
+    assert {"donor_fertility", "receiver_fertility", "far", "same_script"} <= set(found["effects"])
+    assert not {"donor_v", "donor_no"} & set(found["effects"])
+    assert (
+        "donor_v was left out: it is not known for every language or pair of the table." in found["model"]["learned"]["notes"]
+    )
+    assert not {"donor_fertility", "far"} & set(analyse(given, scopes=["learned"]).as_dict()["effects"])

@@ -16,6 +16,7 @@ from attrition.analysis.changes import changes, covariates
 from attrition.analysis.claims.ask import Needs
 from attrition.analysis.claims.form import Claim
 from attrition.analysis.claims.judge import RATE, Judged, benjamini_hochberg, judge_all
+from attrition.analysis.distance import distances
 from attrition.analysis.drivers import Driver, Drivers, Strength, fit_drivers
 from attrition.analysis.evidence import FEWEST_ORDERS, Evidence, Replicates, RunEvidence, distinct, replicates
 from attrition.analysis.intervals import Estimate
@@ -27,6 +28,7 @@ from attrition.metrics import nulls_for_nan
 from attrition.metrics.donors import Which
 from attrition.metrics.several import Floats, languages_of
 from attrition.names import AttritionError
+from attrition.results.covariates import Covariates
 
 SHOWN = ("donor", "donor_learned", "receiver_learned", "own_stage")
 """The quantities that are told of every language."""
@@ -82,18 +84,22 @@ def analyse(
     extra_language: Mapping[str, Mapping[str, float]] | None = None,
     extra_pair: Mapping[str, Mapping[tuple[str, str], float]] | None = None,
     scopes: Sequence[Which] = SCOPES,
+    distance: bool = False,
 ) -> Analysis:
     """Return what the runs show of languages, and the verdicts on claims.
 
     Args:
         evidence: all runs; languages are judged by the sequential ones of one method, claims by what they ask for.
         claims: to be judged together.
-        extra_language: covariates of languages beyond those of the table: name, then language, then value.
+        extra_language: covariates of languages beyond those of the table and of the results folder: name, then language, then
+            value. A name that is there already is replaced.
         extra_pair: covariates of pairs (trained, changed): name, then pair, then value.
         scopes: the changes that the mixed model is fitted to ("learned", "all"); () for none. Each takes seconds.
+        distance: adds the typological distance of each pair (`attrition.analysis.distance`), for which `urielplus` must be
+            installed.
 
     Raises:
-        AttritionError: no run trains one language after another.
+        AttritionError: no run trains one language after another; or `distance` without `urielplus`.
     """
     runs = [run for run in distinct(evidence.sequential()) if run.matrix.num_stages > 1]
     if not runs:
@@ -105,7 +111,11 @@ def analyse(
     tables = {name: _points(replicates(runs, QUANTITIES[name].function)) for name in names}
     quantities = {name: per_language(table, _of_utterances(evidence, runs, name)) for name, table in tables.items()}
     design = _design(runs)
-    fitted = {scope: _drivers(runs, scope, extra_language, extra_pair) for scope in scopes}
+    extra = evidence.covariates.get(runs[0].setup, Covariates())
+    if distance:
+        extra = extra.updated(Covariates(pair=distances(languages_of([run.matrix for run in runs]))))
+    extra = extra.updated(Covariates(extra_language or {}, extra_pair or {}))
+    fitted = {scope: _drivers(runs, scope, extra) for scope in scopes}
     unfitted = [f"No mixed model of the changes ({scope}): {each}" for scope, each in fitted.items() if isinstance(each, str)]
     return Analysis(
         design=design,
@@ -150,16 +160,11 @@ def _design(runs: Sequence[RunEvidence]) -> Design:
     )
 
 
-def _drivers(
-    runs: Sequence[RunEvidence],
-    scope: Which,
-    extra_language: Mapping[str, Mapping[str, float]] | None,
-    extra_pair: Mapping[str, Mapping[tuple[str, str], float]] | None,
-) -> Drivers | str:
+def _drivers(runs: Sequence[RunEvidence], scope: Which, extra: Covariates) -> Drivers | str:
     """The mixed model of the changes, or why there is none: fewer changes than the model has effects, say."""
     try:
         of = changes([run.matrix for run in runs], scope=scope)
-        return fit_drivers(of, covariates(of, extra_language=extra_language, extra_pair=extra_pair))
+        return fit_drivers(of, covariates(of, extra_language=extra.language, extra_pair=extra.pair))
     except AttritionError as error:
         return str(error)
 

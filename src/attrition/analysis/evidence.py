@@ -8,8 +8,8 @@ Shape letters: O replicates, L languages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from attrition.analysis.quantities import Values
 from attrition.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats, languages_of
+from attrition.results.covariates import Covariates, read_covariates
 from attrition.results.read import Results, Series
 
 if TYPE_CHECKING:
@@ -54,11 +55,15 @@ class RunEvidence:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """All runs at hand; `generated` where the corpus is not of real language; `utterances` where counts may be stored."""
+    """All runs at hand; `generated` where the corpus is not of real language; `utterances` where counts may be stored.
+
+    `covariates` are what the results folders say of languages and pairs, by set-up: sub-tokens differ from model to model.
+    """
 
     runs: tuple[RunEvidence, ...]
     generated: bool = False
     utterances: Utterances | None = None
+    covariates: Mapping[tuple[str, str, str], Covariates] = field(default_factory=dict)
 
     @cached_property
     def _main(self) -> tuple[str, str, str]:
@@ -100,21 +105,26 @@ def from_results(results: Results) -> Evidence:
     from attrition.analysis.utterances import utterances_of  # here, because it makes its tables with this module
 
     runs = []
+    by_folder = {folder: read_covariates(folder) for folder in dict.fromkeys(run.folder.parent.parent for run in results.runs)}
+    found: dict[tuple[str, str, str], Covariates] = {}
     for run in results.runs:
         series, method = run.series, run.spec.method
+        setup = (series.model, series.corpus, series.cuts)
+        if (own := by_folder[run.folder.parent.parent]) is not None:
+            found.setdefault(setup, own)
         runs.append(
             RunEvidence(
                 matrix=run.matrix,
                 kind=series.kind or f"({series.method})",
                 rank=series.rank,
-                setup=(series.model, series.corpus, series.cuts),
+                setup=setup,
                 seed=run.spec.seed,
                 order_matters=not run.matrix.joint and method.shared_by != "language",
                 stages=frozenset(each["key"] for each in (run.spec.model_extra or {}).get("stages", [])),
             )
         )
     generated = any(run.spec.corpus.generated for run in results.runs)
-    return Evidence(tuple(runs), generated=generated, utterances=utterances_of(results))
+    return Evidence(tuple(runs), generated=generated, utterances=utterances_of(results), covariates=found)
 
 
 def by_series(results: Results) -> dict[Series, tuple[RunEvidence, ...]]:
