@@ -96,7 +96,7 @@ def test_one_language_or_none_in_sequence_has_no_forest(simulate: ModuleType, tm
 def test_52_languages_have_a_readable_row_each(simulate: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     results = read_results(simulate.write_study(tmp_path, num_languages=52, num_orders=5, methods=("VANILLA",)))
     chapter = languages_chapter(results)
-    assert [figure.name for figure in chapter.leading] == ["forest-donor-learned", "forest-receiver-learned"]
+    assert [figure.name for figure in chapter.leading] == ["forest-donor-learned", "forest-receiver-learned", "forest-effects"]
     for figure in chapter.leading:
         assert len(figure.variants[""]["rows"]) == 52
         assert figure.definition()["height"] == 52 * 14

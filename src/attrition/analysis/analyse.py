@@ -16,10 +16,21 @@ from attrition.analysis.changes import changes, covariates
 from attrition.analysis.claims.ask import Needs
 from attrition.analysis.claims.form import Claim
 from attrition.analysis.claims.judge import RATE, Judged, benjamini_hochberg, judge_all
-from attrition.analysis.drivers import Driver, Drivers, Strength, fit_drivers
-from attrition.analysis.evidence import FEWEST_ORDERS, Evidence, Replicates, RunEvidence, distinct, replicates
+from attrition.analysis.drivers import Driver, Drivers, Strength, factors, fit_drivers
+from attrition.analysis.evidence import (
+    FEWEST_ORDERS,
+    Evidence,
+    Replicates,
+    RunEvidence,
+    distinct,
+    replicates,
+    seeds_averaged,
+)
+from attrition.analysis.hops import METRICS, HopCurves, hop_curves, hops_json
 from attrition.analysis.intervals import Estimate
+from attrition.analysis.measurement import known_variance_N
 from attrition.analysis.moderation import per_language
+from attrition.analysis.position import PositionEffect, position_effect, position_json
 from attrition.analysis.quantities import QUANTITIES
 from attrition.analysis.reliability import Extremes, Reliability, extremes, reliability
 from attrition.analysis.words import LEARNED, not_learned
@@ -58,7 +69,8 @@ class Analysis:
     """The conclusions from the sequential runs of one method, and the verdicts on claims over all runs.
 
     `quantities[name][language]` holds every quantity of `RELIED_ON` and their literal counterparts; `extremes` are those of
-    `MAIN`; `notes` say what cannot be known from these runs.
+    `MAIN`; `notes` say what cannot be known from these runs. `hops[metric]` are MBT and MFT over hops, `position` is the effect
+    of how many languages were learned before.
     """
 
     design: Design
@@ -69,6 +81,8 @@ class Analysis:
     drivers: Mapping[str, Drivers]
     claims: tuple[Judged, ...]
     notes: tuple[str, ...]
+    hops: Mapping[str, HopCurves]
+    position: PositionEffect
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON holds it; None for what is not known."""
@@ -105,7 +119,7 @@ def analyse(
     tables = {name: _points(replicates(runs, QUANTITIES[name].function)) for name in names}
     quantities = {name: per_language(table, _of_utterances(evidence, runs, name)) for name, table in tables.items()}
     design = _design(runs)
-    fitted = {scope: _drivers(runs, scope, extra_language, extra_pair) for scope in scopes}
+    fitted = {scope: _drivers(evidence, runs, scope, extra_language, extra_pair) for scope in scopes}
     unfitted = [f"No mixed model of the changes ({scope}): {each}" for scope, each in fitted.items() if isinstance(each, str)]
     return Analysis(
         design=design,
@@ -116,6 +130,8 @@ def analyse(
         drivers={scope: each for scope, each in fitted.items() if isinstance(each, Drivers)},
         claims=judge_all(claims, evidence),
         notes=(*_notes(design, runs), *unfitted),
+        hops={metric: hop_curves(runs, metric, evidence.utterances) for metric in METRICS},
+        position=position_effect(seeds_averaged(runs)),
     )
 
 
@@ -151,6 +167,7 @@ def _design(runs: Sequence[RunEvidence]) -> Design:
 
 
 def _drivers(
+    evidence: Evidence,
     runs: Sequence[RunEvidence],
     scope: Which,
     extra_language: Mapping[str, Mapping[str, float]] | None,
@@ -159,7 +176,8 @@ def _drivers(
     """The mixed model of the changes, or why there is none: fewer changes than the model has effects, say."""
     try:
         of = changes([run.matrix for run in runs], scope=scope)
-        return fit_drivers(of, covariates(of, extra_language=extra_language, extra_pair=extra_pair))
+        known_N = known_variance_N(of, factors(of), runs, evidence.utterances)
+        return fit_drivers(of, covariates(of, extra_language=extra_language, extra_pair=extra_pair), known_N)
     except AttritionError as error:
         return str(error)
 
@@ -193,7 +211,7 @@ def _notes(design: Design, runs: Sequence[RunEvidence]) -> list[str]:
 
 
 def analysis_json(found: Analysis) -> dict[str, Any]:
-    """Return an analysis as one object: languages, null, reliability, effects, claims, design."""
+    """Return an analysis as one object: languages, null, reliability, hops, position, effects, claims, design."""
     whole = {
         "units": "points of F1 (F1 x 100)",
         "languages": {language: _language(found, language) for language in found.languages},
@@ -202,6 +220,8 @@ def analysis_json(found: Analysis) -> dict[str, Any]:
             name: {"icc": each.icc, "low": each.low, "high": each.high, "rank_agreement": each.rank_agreement}
             for name, each in found.reliability.items()
         },
+        "hops": {metric: hops_json(curves) for metric, curves in found.hops.items()},
+        "position": position_json(found.position),
         "effects": _effects(found.drivers.get("learned")),
         "model": {scope: _model(drivers) for scope, drivers in found.drivers.items()},
         "claims": [_claim(judged) for judged in found.claims],
@@ -295,6 +315,7 @@ def _model(drivers: Drivers) -> dict[str, Any]:
         "receivers": {each.language: _strength(each) for each in drivers.receivers},
         "effects": _effects(drivers),
         "explained": drivers.explained,
+        "measurement_share": drivers.measurement_share,
         "notes": list(drivers.notes),
     }
 
