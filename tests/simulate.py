@@ -192,7 +192,7 @@ class Measured:
 def measured(
     seed: int, *, num_languages: int = 10, num_orders: int = 4, num_utterances: int = 200, sd: float = 1.0, resamples: int = 200
 ) -> Measured:
-    """Runs whose changes D are known: donor, receiver, pair and stage effects, and an error of standard deviation `sd` (points).
+    """Runs whose changes D are known: donor, receiver, pair and stage effects, an error of standard deviation `sd` (points).
 
     An utterance has one span. It is found where its difficulty, and a tenth of chance at each stage, is below the score.
     """

@@ -11,6 +11,7 @@ import vl_convert
 from attrition.analysis.changes import changes, covariates
 from attrition.analysis.drivers import fit_drivers
 from attrition.analysis.evidence import from_matrices
+from attrition.matrix import RMatrix
 from attrition.report.effects import covariate_label, effect_rows, effects_forest
 from attrition.results.read import read_results
 
@@ -47,5 +48,6 @@ def test_known_measurement_error_enters(simulate: ModuleType) -> None:
 def test_nothing_is_drawn_where_no_model_fits(simulate: ModuleType, tmp_path: Path) -> None:
     assert effects_forest(read_results(simulate.write_study(tmp_path / "a", num_languages=2))) == ()
     assert effects_forest(read_results(simulate.write_study(tmp_path / "b", methods=("MULTI",)))) == ()
-    strangers = simulate.measured(0, num_languages=4, num_orders=2)
-    assert effect_rows(strangers.runs) == ()
+    scores = [R.scores_SL[:4, :4] for R in simulate.measured(0).truth[:2]]
+    unknown = [RMatrix.sequential(order, each) for order, each in zip(("abcd", "bcda"), scores, strict=True)]
+    assert effect_rows(from_matrices(unknown).runs) == ()

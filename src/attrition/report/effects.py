@@ -40,7 +40,9 @@ def effects_forest(results: Results) -> tuple[Figure, ...]:
     orders = len({run.matrix.trained for run in runs})
     which = f"{label}, {orders} order{'s' if orders != 1 else ''}."
     title = "What drives the changes: effects of the covariates"
-    return (forest(rows, name="forest-effects", title=title, caption=f"{_ABOUT} {which}", axis="effect on the change (points)"),)
+    return (
+        forest(rows, name="forest-effects", title=title, caption=f"{_ABOUT} {which}", axis="effect on the change (points)"),
+    )
 
 
 def effect_rows(runs: Sequence[RunEvidence], utterances: Utterances | None = None) -> tuple[ForestRow, ...]:
