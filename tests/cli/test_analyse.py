@@ -32,6 +32,8 @@ def test_a_table_of_languages_and_claims(files: list[Path], say: Say) -> None:
     assert "10 languages, 5 orders" in said.out
     assert "zh-CN" in said.out
     assert "supported" in said.out
+    assert "Over hops, the same n cells at each" in said.out
+    assert "points when twice as many languages were learned before (over orders)" in said.out
     assert "could not be asked" in said.out
 
 

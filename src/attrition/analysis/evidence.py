@@ -204,10 +204,28 @@ def tabulated(kept: Sequence[RunEvidence], function: Callable[[RMatrix], Values]
 
 
 def _lined_up(R: RMatrix, languages: Sequence[str], function: Callable[[RMatrix], Values]) -> tuple[Floats, Floats]:
-    values_L, weights_L = np.full(len(languages), np.nan), np.zeros(len(languages))
+    found_L, weight_L = function(R)
+    shape = (len(languages), *found_L.shape[1:])  # (L,), or (L, ...) of a function with several numbers per language
+    values_L, weights_L = np.full(shape, np.nan), np.zeros(shape)
     places = [languages.index(language) for language in R.languages]
-    values_L[places], weights_L[places] = function(R)
+    values_L[places], weights_L[places] = found_L, weight_L
     return values_L, weights_L
+
+
+def seeds_averaged(runs: Sequence[RunEvidence]) -> tuple[RMatrix, ...]:
+    """Return one matrix for each order: the mean over its seeds, copies left out.
+
+    >>> runs = from_matrices([RMatrix.sequential("ab", [[.5, .25], [.375, own]]) for own in (0.5, 0.75)]).runs
+    >>> [R.scores_SL.tolist() for R in seeds_averaged(runs)]
+    [[[0.5, 0.25], [0.375, 0.625]]]
+    """
+    alike: dict[Hashable, list[RMatrix]] = {}
+    for run in distinct(runs):
+        alike.setdefault((run.matrix.trained, run.matrix.languages), []).append(run.matrix)
+    return tuple(
+        RMatrix(mean_measured([R.scores_SL for R in same], axis=0), same[0].languages, same[0].trained)
+        for same in alike.values()
+    )
 
 
 def paired(one: Replicates, other: Replicates) -> Replicates:

@@ -133,6 +133,8 @@ def _show(found: Analysis) -> None:
         out.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
     out.print(_languages(found))
     out.print(_reliability(found))
+    out.print(_hops(found))
+    out.print(f"[bold]Position[/]: {escape(_position(found))}", soft_wrap=True)
     drivers = found.drivers.get("learned")
     if drivers is not None and drivers.drivers:
         out.print(_effects(drivers))
@@ -209,6 +211,35 @@ def _reliability(found: Analysis) -> Table:
         share = "–" if math.isnan(each.icc) else f"{each.icc:.2f} [{each.low:.2f} {each.high:.2f}]"
         table.add_row(name, share, "–" if math.isnan(each.rank_agreement) else f"{each.rank_agreement:.2f}")
     return table
+
+
+def _hops(found: Analysis) -> Table:
+    """The mean over languages by hop, over the same cells for all hops and as printed, and the cells behind each."""
+    table = Table(box=None, pad_edge=False, header_style="bold", title="Over hops, the same n cells at each")
+    table.title_justify = "left"
+    table.add_column("Hop", justify="right")
+    for metric in found.hops:
+        for title in (metric.upper(), "n", "all cells", "n"):
+            table.add_column(title, justify="right" if title == "n" else "left")
+    for hop in range(max(curves.num_hops for curves in found.hops.values())):
+        row = [Text(str(hop))]
+        for curves in found.hops.values():
+            for each in (curves.balanced, curves.literal):
+                known = hop < curves.num_hops and each.num_cells_H[hop] > 0
+                row += [_of(each.overall_H[hop]), Text(str(each.num_cells_H[hop]))] if known else [Text("–"), Text("")]
+        table.add_row(*row)
+    return table
+
+
+def _position(found: Analysis) -> str:
+    """One line: what twice as many languages learned before change."""
+    slope, over = found.position.slope, found.position.slope_over_orders
+    if math.isnan(slope.value):
+        return found.position.statement
+    shown = over if not math.isnan(over.low) else slope
+    doubled = (100 * math.log(2) * end for end in (slope.value, shown.low, shown.high))
+    how = "over orders" if shown is over else "errors of stages taken as independent"
+    return f"{interval(*doubled).plain} points when twice as many languages were learned before ({how})."
 
 
 def _effects(drivers: Drivers) -> Table:
