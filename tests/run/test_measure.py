@@ -12,7 +12,7 @@ import torch
 
 from attrition.encoder.batch import Batch, Part, assemble
 from attrition.methods import Full, LoRA
-from attrition.run.measure import FEWEST, MOST, Kind, Line, Rates, fit, measure
+from attrition.run.measure import FEWEST, Kind, Line, Rates, fit, measure
 from attrition.run.prepare import Prepared
 from attrition.run.spec import Study
 from attrition.training import predict as predicting
@@ -65,6 +65,7 @@ def test_rates_are_those_of_the_steps(
     prepared = prepared_of(make_study("machine.population=2", methods=methods))
     clock, before = Worked(monkeypatch), torch.get_num_threads()
     monkeypatch.setattr("attrition.run.measure.SECONDS_A_KIND", 1e6)
+    monkeypatch.setattr("attrition.run.measure.MOST", 15)
     torch.set_num_threads(2)
     rates = measured(prepared, clock, tmp_path / "not there")
     assert torch.get_num_threads() == 2
@@ -76,7 +77,7 @@ def test_rates_are_those_of_the_steps(
         assert (line.call, line.token) == (pytest.approx(0.25), pytest.approx(0.01))
     assert rates.scoring == Line(0.0, pytest.approx(0.002))
     assert set(rates.weights) == set(rates.saving) == set(rates.loading) == {Full(), LoRA(rank=4)}
-    assert clock.steps == 2 * (MOST + 1)
+    assert clock.steps == 2 * (15 + 1)
     assert not list(tmp_path.iterdir()), "nothing is left"
 
 
