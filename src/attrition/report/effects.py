@@ -14,6 +14,7 @@ from attrition.analysis.utterances import Utterances
 from attrition.names import AttritionError
 from attrition.report.figures import Figure
 from attrition.report.forest import ForestRow, forest
+from attrition.results.covariates import Covariates
 from attrition.results.read import Results
 
 _ABOUT = (
@@ -32,7 +33,7 @@ def effects_forest(results: Results) -> tuple[Figure, ...]:
     runs = [run for run in distinct(evidence.sequential()) if run.matrix.num_stages > 1]
     if not runs:
         return ()
-    rows = effect_rows(runs, evidence.utterances)
+    rows = effect_rows(runs, evidence.utterances, evidence.covariates.get(runs[0].setup))
     if not rows:
         return ()
     ids = {id(run.matrix) for run in runs}
@@ -45,11 +46,20 @@ def effects_forest(results: Results) -> tuple[Figure, ...]:
     )
 
 
-def effect_rows(runs: Sequence[RunEvidence], utterances: Utterances | None = None) -> tuple[ForestRow, ...]:
-    """Return a row for each covariate, and for the position; none where no covariate is known or the model cannot be fitted."""
+def effect_rows(
+    runs: Sequence[RunEvidence], utterances: Utterances | None = None, extra: Covariates | None = None
+) -> tuple[ForestRow, ...]:
+    """Return a row for each covariate, and for the position; none where no covariate is known or the model cannot be fitted.
+
+    Args:
+        runs: sequential runs of one method.
+        utterances: what was scored, for the measurement error of the changes.
+        extra: covariates of the corpus, beside those of the table of languages.
+    """
+    extra = extra or Covariates()
     try:
         of = changes([run.matrix for run in runs])
-        by = covariates(of)
+        by = covariates(of, extra_language=extra.language, extra_pair=extra.pair)
         if not by.columns:
             return ()
         fit = fit_together(of, by, known_variance_N(of, factors(of), runs, utterances))
