@@ -109,8 +109,8 @@ def from_results(results: Results) -> Evidence:
                 rank=series.rank,
                 setup=(series.model, series.corpus, series.cuts),
                 seed=run.spec.seed,
-                order_matters=not run.matrix.joint and method.shared_by != "language",
-                stages=frozenset(each["key"] for each in (run.spec.model_extra or {}).get("stages", [])),
+                order_matters=method.order_matters,
+                stages=frozenset(each["key"] for each in (run.spec.model_extra or {}).get("steps", [])),
             )
         )
     generated = any(run.spec.corpus.generated for run in results.runs)

@@ -53,7 +53,7 @@ def show_plan(study: Study, folder: Path, pack: Path | None = None, only: Sequen
         seen |= set(own)
         first = ", ".join(run.order[:4]) + (", ..." if len(run.order) > 4 else "")
         names = (escape(run.method.name), escape(run.order_name))
-        table.add_row(*names, str(run.seed), str(len(run.stages)), str(len(own)), escape(first))
+        table.add_row(*names, str(run.seed), str(len(run.jobs)), str(len(own)), escape(first))
     out.print(table)
     out.print(
         f"{plan.num_stages} stages, {len(plan.jobs)} to train: {plan.num_stages - len(plan.jobs)} are shared between runs."

@@ -26,12 +26,12 @@ def list_names(
 
 
 def _methods() -> None:
-    from attrition.methods import METHODS, LoRA
+    from attrition.methods import METHODS
 
-    table = _table("Method", "trains", "shared by", "joint", "")
+    table = _table("Method", "trains", "shared by", "")
     for method in METHODS.values():
-        trains = f"LoRA r={method.trains.rank}" if isinstance(method.trains, LoRA) else "everything"
-        table.add_row(method.name, trains, method.shared_by, "yes" if method.joint else "", method.about)
+        adapter = method.trains.adapter
+        table.add_row(method.name, "everything" if adapter is None else "LoRA", method.shared_by, method.about)
     out.print(table)
 
 

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
 import pandas as pd
@@ -39,39 +38,14 @@ class Trains(_Part):
 
 
 class MethodSpec(_Part):
-    """A method as a run records it."""
+    """A method as a run records it; `kind` is its name in the table of methods, whatever the study calls it, or ""."""
 
     name: str
     trains: Trains
+    kind: str = ""
     shared_by: str = "all"
     joint: bool = False
-
-
-KINDS: Mapping[tuple[str, str, bool], str] = MappingProxyType(
-    {
-        ("full", "all", True): "MULTI",
-        ("lora", "all", True): "MULTI LoRA",
-        ("full", "language", False): "MONO",
-        ("full", "all", False): "VANILLA",
-        ("lora", "all", False): "SHARED LoRA",
-        ("lora", "language", False): "NON-SHARED LoRA",
-    }
-)
-"""The paper's methods by what they train, who shares a learner, and whether all languages come at once."""
-
-BEYOND_THE_PAPER = ("memory", "penalty")
-"""Parts that a method of the paper never has."""
-
-
-def kind_of(method: MethodSpec) -> str:
-    """The paper's name for a method, whatever the study calls it; "" for one that the paper does not have.
-
-    >>> kind_of(MethodSpec(name="mine", trains=Trains(kind="lora", rank=8), shared_by="language"))
-    'NON-SHARED LoRA'
-    """
-    if any(getattr(method, part, None) for part in BEYOND_THE_PAPER):
-        return ""
-    return KINDS.get((method.trains.kind, method.shared_by, method.joint), "")
+    order_matters: bool = True
 
 
 class OrderSpec(_Part):
@@ -109,7 +83,7 @@ class ScoredSpec(_Part):
 class Spec(_Part):
     """Everything that decides a run's numbers, as its spec.json says it."""
 
-    format: Literal[1]
+    format: Literal[2]
     run: str
     study: str = ""
     name: str
@@ -148,7 +122,7 @@ def series_of(spec: Spec) -> Series:
     name = f"{corpus.name} {corpus.revision}".strip()
     # A study with several ranks names its methods by them, another's method of one rank is the same method.
     method_name = method.name.removesuffix(f" r={rank}")
-    return Series(method_name, rank, spec.model.name, name, cuts, kind_of(method))
+    return Series(method_name, rank, spec.model.name, name, cuts, method.kind)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 
 from attrition.encoder.precision import Precision
-from attrition.methods import LoRA, Trains
+from attrition.methods import Trains
 from attrition.names import AttritionError
 from attrition.run.keys import evaluation_key
 from attrition.run.prepare import Prepared
@@ -51,8 +51,8 @@ def operations_a_token(prepared: Prepared, trains: Trains) -> tuple[float, float
     """Operations a sub-token of training and of evaluation."""
     linears = prepared.model.backbone.linears
     base = sum(num_out * num_in for num_out, num_in in linears.values())
-    if isinstance(trains, LoRA):
-        own = sum(trains.rank * (num_out + num_in) for num_out, num_in in linears.values())
+    if trains.adapter is not None:
+        own = sum(trains.adapter.rank * (num_out + num_in) for num_out, num_in in linears.values())
         return 4.0 * base + 6.0 * own, 2.0 * base
     return 6.0 * base, 2.0 * base
 

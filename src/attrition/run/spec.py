@@ -18,12 +18,14 @@ from attrition.corpus.encoded import EncodingSettings
 from attrition.encoder.precision import PrecisionChoice
 from attrition.languages import LANGUAGES, not_a_locale
 from attrition.matrix import JOINED_BY
-from attrition.methods import METHODS, Full, LoRA, Method, method
-from attrition.methods.method import renamed_for_rank
-from attrition.names import AttritionError
+from attrition.methods import HOOKS, METHODS, Hook, LoRA, Method, method
+from attrition.methods.merging import MERGING, Merging
+from attrition.methods.methods import known_as, renamed_for_rank
+from attrition.methods.steps import Merged, joint, sequential
+from attrition.names import AttritionError, look_up
 from attrition.orders import order, validate
 from attrition.reading import is_there, parse_toml, read_text, refuse_depth
-from attrition.run.tables import as_dataclass, as_list, as_table, as_value, fields_of, known_keys, names_of, plain
+from attrition.run.tables import as_dataclass, as_list, as_model, as_table, as_value, fields_of, known_keys, names_of, plain
 from attrition.training.settings import TrainingSettings
 
 Evaluate = Literal["all", "seen"] | int
@@ -138,7 +140,9 @@ _TOP_KEYS = (
     "name", "description", "languages", "methods", "orders", "seeds", "evaluate", "evaluate_on", "only", "corpus", "encoding",
     "model", "training", "machine",
 )  # fmt: skip
-_METHOD_KEYS = ("method", "name", "rank", "alpha", "dropout", "targets", "shared_by", "joint", "training")
+_METHOD_KEYS = (
+    "method", "name", "rank", "alpha", "dropout", "targets", "shared_by", "joint", "merge", "training", *HOOKS,
+)  # fmt: skip
 _LORA_KEYS = ("rank", "alpha", "dropout", "targets")
 _OVERLAYS = ("full", "lora")
 
@@ -313,21 +317,43 @@ def _method(given: Mapping[str, Any], where: str, folder: Path) -> Method:
     if "method" not in given:
         raise AttritionError(f'{where}: say which method this starts from, such as method = "SHARED LoRA".')
     try:
-        base = method(as_value(given["method"], str, f"{where}.method"))
+        base = method(as_value(given["method"], str, f"{where}.method"), folder)
     except AttritionError as error:
         raise AttritionError(f"{where}: {error}") from error
-    hints = {"name": str, "shared_by": str, "joint": bool}
+    hints = {"name": str, "shared_by": str}
     changes = {key: as_value(given[key], hint, f"{where}.{key}") for key, hint in hints.items() if key in given}
     if not changes.get("name", "x").strip():
         raise AttritionError(f"{where}.name is empty. Leave it out for the method's own name.")
     if Path(changes.get("shared_by", "")).suffix in (".toml", ".csv"):
         changes["shared_by"] = located(changes["shared_by"], folder)
     lora = {key: given[key] for key in _LORA_KEYS if key in given}
-    if isinstance(base.trains, Full) and lora:
+    if base.trains.adapter is not None:
+        changes["trains"] = as_dataclass({**fields_of(base.trains.adapter), **lora}, LoRA, where)
+    elif lora:
         raise AttritionError(f"{where}: {', '.join(lora)} has no effect: {base.name} trains the whole encoder. Remove it.")
-    if isinstance(base.trains, LoRA):
-        changes["trains"] = as_dataclass({**fields_of(base.trains), **lora}, LoRA, where)
-    return dataclasses.replace(base, **changes)
+    if "joint" in given:
+        changes["expand"] = joint if as_value(given["joint"], bool, f"{where}.joint") else sequential
+    if "merge" in given:
+        changes["expand"] = Merged(_merging(given["merge"], f"{where}.merge"))
+    changes["hooks"] = _hooks(base, given, where)
+    value = dataclasses.replace(base, **changes)
+    return dataclasses.replace(value, of=known_as(value))
+
+
+def _hooks(base: Method, given: Mapping[str, Any], where: str) -> tuple[Hook, ...]:
+    """The hooks of a method, with the settings that are given; those that it does not have are added."""
+    there = {hook.name: hook for hook in base.hooks}
+    for name, kind in HOOKS.items():
+        if name in given:
+            before = there[name].model_dump() if name in there else {}
+            there[name] = as_model({**before, **as_table(given[name], f"{where}.{name}")}, kind, f"{where}.{name}")
+    return tuple(there.values())
+
+
+def _merging(raw: Any, where: str) -> Merging:
+    table = dict(as_table(raw, where))
+    name = as_value(table.pop("name", ""), str, f"{where}.name")
+    return as_model(table, look_up(name, MERGING, kind="way to merge", where=f"{where}.name"), where)
 
 
 def _told_apart(choices: Sequence[MethodChoice], named: Sequence[bool], where: str) -> tuple[MethodChoice, ...]:
@@ -359,7 +385,12 @@ def resolved(study: Study) -> dict[str, Any]:
     methods = []
     for choice in study.methods:
         entry: dict[str, Any] = {"method": _origin(choice.method), "name": choice.method.name}
-        entry |= {"shared_by": choice.method.shared_by, "joint": choice.method.joint}
+        entry |= {"shared_by": choice.method.shared_by}
+        if isinstance(expand := choice.method.expand, Merged):
+            entry["merge"] = {"name": expand.how.name, **expand.how.model_dump()}
+        elif choice.method.source is None:
+            entry["joint"] = expand is joint
+        entry |= {hook.name: hook.model_dump() for hook in choice.method.hooks if hook.name in HOOKS}
         entry |= plain(choice.method.trains)
         methods.append({**entry, "training": plain(choice.training)})
     parts = {part: plain(getattr(study, part)) for part in ("corpus", "encoding", "model", "machine")}
@@ -367,6 +398,6 @@ def resolved(study: Study) -> dict[str, Any]:
 
 
 def _origin(value: Method) -> str:
-    """The published method that `value` is a change of: the one of its sentence, which no study file changes."""
+    """The method of the table, or the user's file, that `value` is a change of."""
     alike = [known for known in METHODS.values() if known.trains.kind == value.trains.kind]
-    return next((known.name for known in alike if known.about == value.about), alike[0].name)
+    return value.source or value.of or next((known.name for known in alike if known.about == value.about), alike[0].name)
