@@ -11,12 +11,20 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.special import ndtri
+
+from attrition.analysis.evidence import RunEvidence
+from attrition.analysis.utterances import Utterances
+from attrition.languages import LANGUAGES
+from attrition.matrix import RMatrix
+from attrition.results.counts import RunCounts
 
 Array = npt.NDArray[np.float64]
 
@@ -170,3 +178,45 @@ def write_study(
     (study / "study.toml").write_text('[study]\nname = "simulated"\n', encoding="utf-8")
     (study / "environment.json").write_text(json.dumps({"python": "3.11", "machine": {"cpu": "simulated", "cores": 2}}))
     return study
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Runs scored on a test set, the counts behind them, and their R over the population of utterances."""
+
+    runs: tuple[RunEvidence, ...]
+    utterances: Utterances
+    truth: tuple[RMatrix, ...]
+
+
+def measured(
+    seed: int, *, num_languages: int = 10, num_orders: int = 4, num_utterances: int = 200, sd: float = 1.0, resamples: int = 200
+) -> Measured:
+    """Runs whose changes D are known: donor, receiver, pair and stage effects, an error of standard deviation `sd` (points).
+
+    An utterance has one span. It is found where its difficulty, and a tenth of chance at each stage, is below the score.
+    """
+    random = np.random.default_rng(seed)
+    L, languages = num_languages, tuple(LANGUAGES)[:num_languages]
+    effects = random.normal(0, 0.8, (L, 1)) + random.normal(0, 0.5, L) + random.normal(0, 0.4, (L, L)) - 0.5
+    base_L = random.uniform(0.45, 0.85, L)
+    hard_LU = 0.55 * random.normal(size=num_utterances) + 0.84 * random.normal(size=(L, num_utterances))
+    runs, counts, truth = [], {}, []
+    for number in range(num_orders):
+        order = random.permutation(L)
+        changes = effects[order] + random.normal(0, 0.4, (L, 1)) + random.normal(0, sd, (L, L))
+        changes[0] = 0
+        scores_SL = np.clip(base_L + np.cumsum(changes, axis=0) / 100, 0.02, 0.98)
+        latent = np.sqrt(0.9) * hard_LU + np.sqrt(0.1) * random.normal(size=(L, L, num_utterances))
+        tp = (latent < ndtri(scores_SL)[:, :, None]).astype(np.int64)
+        found = RunCounts(tp_SLU=tp, fp_SLU=1 - tp, fn_SLU=1 - tp, measured_SL=np.ones((L, L), dtype=bool))
+        trained = tuple((languages[place],) for place in order)
+        R = RMatrix(found.f1_SL, languages, trained)
+        runs.append(RunEvidence(matrix=R, kind="VANILLA", seed=number))
+        counts[R] = partial(_itself, found)
+        truth.append(RMatrix(scores_SL, languages, trained))
+    return Measured(tuple(runs), Utterances(counts, num_resamples=resamples), tuple(truth))
+
+
+def _itself(counts: RunCounts) -> RunCounts:
+    return counts

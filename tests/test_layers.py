@@ -21,8 +21,8 @@ MAY_IMPORT = {
     **dict.fromkeys(COMMON, COMMON),
 }
 MAY_IMPORT["run"] |= {"matrix", "metrics"}
-# An archive is written by a run and read by a report: how counts are packed is known in one place, and nothing of it trains.
-MAY_IMPORT["run"] |= {"results.packed_counts"}
+# Counts and covariates are written by a run and read by a report: their form is known in one place, and nothing of it trains.
+MAY_IMPORT["run"] |= {"results.packed_counts", "results.covariates"}
 MAY_IMPORT["results"] |= {"corpus.bounded"}
 # The parameter accounts are arithmetic on shipped configurations, and a table of the report.
 MAY_IMPORT["paper"] |= {"encoder.params"}
@@ -62,6 +62,8 @@ def test_imports_go_one_way(path: Path) -> None:
         "attrition",
         "attrition.metrics",
         "attrition.results.counts",
+        "attrition.results.covariates",
+        "attrition.analysis.distance",
         "attrition.analysis.utterances",
         "attrition.analysis.words",
         "attrition.paper.report",

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
+from types import ModuleType
 
 import numpy as np
 import pytest
 
 from attrition.analysis.analyse import SHOWN, analyse
-from attrition.analysis.evidence import from_matrices
+from attrition.analysis.evidence import Evidence, from_matrices, seeds_averaged
+from attrition.analysis.position import position_effect
 from attrition.analysis.worlds import locales, world
 from attrition.matrix import RMatrix
 from attrition.metrics import donor, donor_learned, mbt, receiver_learned
 from attrition.names import AttritionError
 from attrition.paper.claims import paper_claims
+from attrition.results.covariates import Covariates
 
 LANGUAGES = locales(12)
 
@@ -108,3 +112,51 @@ def test_a_language_more_in_one_order_is_no_obstacle(matrices: tuple[RMatrix, ..
     shorter = RMatrix.sequential(matrices[0].order[:8], matrices[0].scores_SL[:8, :8])
     found = told([shorter, *matrices[1:]])
     assert found["design"]["languages"] == 12
+
+
+def test_covariates_of_the_folder_and_of_the_user_stand_together(matrices: tuple[RMatrix, ...]) -> None:
+    vowels = {name: float(place % 5) for place, name in enumerate(LANGUAGES)}
+    stored = Covariates({"fertility": {name: 1 + len(name) + place**2 for place, name in enumerate(LANGUAGES)}, "v": vowels})
+    given = from_matrices(matrices)
+    evidence = replace(given, covariates={given.runs[0].setup: stored, ("another model", "", ""): Covariates({"no": vowels})})
+    far = {(a, b): float(ord(a[0]) * ord(b[1]) % 7) for a in LANGUAGES for b in LANGUAGES}
+    found = analyse(evidence, extra_language={"v": {}}, extra_pair={"far": far}, scopes=["learned"]).as_dict()
+    assert {"donor_fertility", "receiver_fertility", "far", "same_script"} <= set(found["effects"])
+    assert not {"donor_v", "donor_no"} & set(found["effects"])
+    assert (
+        "donor_v was left out: it is not known for every language or pair of the table." in found["model"]["learned"]["notes"]
+    )
+    assert not {"donor_fertility", "far"} & set(analyse(given, scopes=["learned"]).as_dict()["effects"])
+
+
+def test_hops_and_position_are_told(matrices: tuple[RMatrix, ...]) -> None:
+    found = told(matrices)
+    for metric in ("mbt", "mft"):
+        hops = found["hops"][metric]
+        assert hops["hops"] == len(hops["balanced"]["overall"]) == 6
+        assert {each["cells"] for each in hops["balanced"]["overall"]} == {5 * 6}
+        assert all(each["low"] < each["estimate"] < each["high"] for each in hops["literal"]["overall"])
+    expected = position_effect(matrices)
+    position = found["position"]
+    assert position["pooled"]["estimate"] == pytest.approx(100 * expected.slope.value)
+    assert position["over_orders"]["low"] == pytest.approx(100 * expected.slope_over_orders.low)
+    assert position["languages"]["zh-CN"]["estimate"] == pytest.approx(100 * expected.by_language["zh-CN"].value)
+    alone = told(matrices[:1])
+    assert alone["position"]["pooled"]["estimate"] is None
+    assert alone["hops"]["mbt"]["balanced"]["overall"][0]["low"] is None
+
+
+def test_seeds_of_one_order_count_once_for_the_position(matrices: tuple[RMatrix, ...]) -> None:
+    again = [RMatrix(np.clip(R.scores_SL + 0.01, 0, 1), R.languages, R.trained) for R in matrices]
+    one, two = (position_effect(seeds_averaged(from_matrices(each).runs)) for each in (matrices, [*matrices, *again]))
+    assert two.slope_over_orders.num_observations == one.slope_over_orders.num_observations
+    assert two.slope_over_orders.low == pytest.approx(one.slope_over_orders.low, rel=0.02)
+
+
+def test_known_measurement_error_is_told(simulate: ModuleType) -> None:
+    world = simulate.measured(0, num_languages=6, num_orders=3, num_utterances=60, resamples=20)
+    found = analyse(Evidence(world.runs, utterances=world.utterances), scopes=("all",)).as_dict()
+    model = found["model"]["all"]
+    assert model["variances"]["known"]["variance"] > 0
+    assert 0.5 < model["measurement_share"] <= 1
+    assert analyse(Evidence(world.runs), scopes=("all",)).as_dict()["model"]["all"]["measurement_share"] is None

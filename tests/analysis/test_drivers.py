@@ -179,3 +179,34 @@ def test_mistakes_are_answered() -> None:
     table: Changes = changes(R)
     with pytest.raises(AttritionError, match="too few"):
         fit_drivers(table, covariates(table))
+
+
+def test_columns_that_nearly_repeat_others_are_left_out_by_name() -> None:
+    """Celsius and Fahrenheit, rounded to six digits, are no exact copies; the equations of both would be singular."""
+    table = changes(world(0))
+    rng = np.random.default_rng(1)
+    celsius = {name: float(value) for name, value in zip(LANGUAGES_16, rng.normal(size=16), strict=True)}
+    given = {
+        "celsius": celsius,
+        "fahrenheit": {name: round(32 + 1.8 * value + 1e-6 * rng.normal(), 6) for name, value in celsius.items()},
+        "same": dict.fromkeys(LANGUAGES_16, 0.1),
+    }
+    by = covariates(table, extra_language=given)
+    assert {"donor_celsius", "receiver_celsius"} <= {column.name for column in by.columns}
+    for side in ("donor", "receiver"):
+        assert f"{side}_fahrenheit was left out: it follows from the columns before it." in by.notes
+        assert f"{side}_same was left out: it has one value in all rows." in by.notes
+    found = fit_drivers(table, by)
+    assert found.fit.converged
+    assert all(abs(driver.together.estimate) < 20 for driver in found.drivers)
+
+
+def test_as_many_covariates_as_languages_are_noted() -> None:
+    table = changes(world(0))
+    rng = np.random.default_rng(2)
+    given = {f"x{number}": dict(zip(LANGUAGES_16, rng.normal(size=16).tolist(), strict=True)) for number in range(20)}
+    by = covariates(table, extra_language=given)
+    donors = [column.name for column in by.columns if column.name.startswith("donor_")]
+    assert len(donors) <= 15
+    assert any(note.startswith(f"{len(donors)} covariates of 16 donors leave next to nothing") for note in by.notes)
+    assert not any("leave next to nothing" in note for note in covariates(table, extra_language={"x0": given["x0"]}).notes)

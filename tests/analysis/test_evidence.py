@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
 
-from attrition.analysis.evidence import Evidence, RunEvidence, distinct, from_matrices, paired, replicates
+from attrition.analysis.evidence import Evidence, RunEvidence, distinct, from_matrices, from_results, paired, replicates
 from attrition.analysis.quantities import QUANTITIES
 from attrition.matrix import RMatrix
+from attrition.names import AttritionError
+from attrition.results.covariates import FILE, Covariates, covariates_json
+from attrition.results.read import read_results
 
 OWN, FINAL = QUANTITIES["own_stage"].function, QUANTITIES["final"].function
 
@@ -92,3 +97,18 @@ def test_every_quantity_gives_a_value_and_a_weight_per_language(name: str) -> No
     assert (weights[np.isnan(values)] == 0).all()
     assert (weights[~np.isnan(values)] > 0).all()
     assert not np.isnan(values).all()
+
+
+def test_covariates_go_with_the_set_up_of_their_folder(simulate: ModuleType, tmp_path: Path) -> None:
+    study = simulate.write_study(tmp_path / "study", num_languages=3, methods=("VANILLA",))
+    results = read_results(study)
+    assert from_results(results).covariates == {}
+    given = Covariates(language={"fertility": dict.fromkeys(results.languages, 1.5)})
+    (study / FILE).write_text(covariates_json(results.languages, given))
+    evidence = from_results(results)
+    (found,) = evidence.covariates.values()
+    assert found.language == given.language
+    assert set(evidence.covariates) == set(evidence.setups)
+    (study / FILE).write_text("[]")
+    with pytest.raises(AttritionError, match="covariates"):
+        from_results(results)

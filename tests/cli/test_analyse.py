@@ -32,6 +32,8 @@ def test_a_table_of_languages_and_claims(files: list[Path], say: Say) -> None:
     assert "10 languages, 5 orders" in said.out
     assert "zh-CN" in said.out
     assert "supported" in said.out
+    assert "Over hops, the same n cells at each" in said.out
+    assert "points when twice as many languages were learned before (over orders)" in said.out
     assert "could not be asked" in said.out
 
 
@@ -79,3 +81,26 @@ def test_it_needs_no_torch(files: list[Path]) -> None:
         "assert 'torch' not in sys.modules, 'torch was imported'"
     )
     subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.DEVNULL)
+
+
+def test_covariates_of_ones_own(files: list[Path], say: Say, tmp_path: Path) -> None:
+    names = locales(10)
+    vowels, far = tmp_path / "vowels.csv", tmp_path / "far.csv"
+    vowels.write_text("locale,vowels [red]\n" + "".join(f"{name},{place**2 % 7}\n" for place, name in enumerate(names)))
+    rows = [f"{a},{b},{(3 * i + j * j) % 5}\n" for i, a in enumerate(names) for j, b in enumerate(names)]
+    far.write_text("trained,changed,far\n" + "".join(rows))
+    said = say("analyse", *files, "--covariates", vowels, "--covariates", far)
+    assert said.code == 0, said.err
+    assert "donor_vowels [red]" in said.out
+    assert "far (per sd)" in said.out
+    twice = say("analyse", *files, "--covariates", far, "--covariates", far)
+    assert (twice.code, "both have a column 'far'" in twice.words) == (2, True)
+    vowels.write_text("locale,vowels\nen-UX,3\n")
+    wrong = say("analyse", *files, "--covariates", vowels)
+    assert (wrong.code, "line 2: 'en-UX' is not a locale" in wrong.words) == (2, True)
+
+
+def test_distances_need_a_package(files: list[Path], say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "urielplus", None)
+    said = say("analyse", *files, "--distance")
+    assert (said.code, "attrition[distance]" in said.words) == (2, True)

@@ -12,7 +12,7 @@ Say = Callable[..., Any]
 def test_archive_then_verify_and_report(results: Path, say: Say, tmp_path: Path) -> None:
     said = say("archive", results, tmp_path / "small [1]")
     assert said.code == 0
-    assert f"Archived: {tmp_path / 'small [1]'}, 2 runs in 19 files" in said.out
+    assert f"Archived: {tmp_path / 'small [1]'}, 2 runs in 20 files" in said.out
     said = say("verify", tmp_path / "small [1]")
     assert said.code == 0
     assert "an archive has no weights" in said.out

@@ -44,7 +44,7 @@ def test_dry_run_trains_nothing(write_study: Write, say: Say, tmp_path: Path) ->
     assert said.code == 0
     assert "tiny [bold]: 4 runs" in said.out
     assert "8 stages, 4 to train: 4 are shared between runs." in said.out
-    for word in ("seconds", "of memory", "of disk"):
+    for word in ("seconds", "of memory", "of disk", " time ", "utterances/s of training (full, batches of", "of scoring"):
         assert word in said.out
     assert [path.name for path in tmp_path.iterdir()] == ["study.toml"]
 

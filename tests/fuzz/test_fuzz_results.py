@@ -15,6 +15,7 @@ from attrition.report import page
 from attrition.report.chapters import languages_chapter
 from attrition.report.latex import to_latex
 from attrition.report.terminal import terminal_matrix, terminal_metrics
+from attrition.results.covariates import FILE, Covariates, covariates_json, read_covariates, read_covariates_csv
 from attrition.results.read import read_results
 
 Hunt = Callable[[Callable[[Random], None], int, int], None]
@@ -60,3 +61,25 @@ def test_results_folders(
                 assert (table.to_markdown() + to_latex(table) + table.to_csv()).encode()
 
     hunt(attempt, 12, 400)
+
+
+def test_covariates(hunt: Hunt, mutate: ModuleType, refusal: Callable[..., None], tmp_path: Path) -> None:
+    names = ("en-US", "de-DE", "th-TH")
+    pairs = {(a, b): 0.25 for a in names for b in names}
+    path, table = tmp_path / FILE, tmp_path / "mine.csv"
+    content = covariates_json(names, Covariates({"fertility": dict.fromkeys(names, 1.5)}, {"overlap": pairs})).encode()
+    rows = b"locale,name,vowels\nen-US,English,12\nde-DE,German,15\nth-TH,Thai,\n"
+
+    def attempt(random: Random) -> None:
+        path.write_bytes(mutate.mutated(content, random))
+        table.write_bytes(mutate.mutated(rows, random))
+        for read, file in ((lambda: read_covariates(tmp_path), path), (lambda: read_covariates_csv(table), table)):
+            try:
+                found = read()
+            except ValueError as error:
+                refusal(error, str(file))
+                continue
+            assert found is not None
+            covariates_json(names, found).encode()
+
+    hunt(attempt, 300, 2_000)

@@ -69,3 +69,15 @@ def test_one_order_has_no_intervals_and_says_so(simulate: ModuleType, tmp_path: 
     mixed = change_per_language({"x": table, "y": changes(from_matrices(runs_of(simulate, tmp_path / "y", 4, 3)).runs)})
     assert "A method with one order there are no intervals" not in mixed.caption
     assert "Of a method with one order there are no intervals" in mixed.caption
+
+
+def test_test_utterances_widen_the_intervals_and_the_caption_says_so(simulate: ModuleType) -> None:
+    world = simulate.measured(0, num_languages=6, num_orders=5, num_utterances=60, resamples=60)
+    without, found = (changes(world.runs, each) for each in (None, world.utterances))
+    narrow, wide = ((table["high"] - table["low"]).dropna() for table in (without, found))
+    assert found["growing"].tolist() == without["growing"].tolist()
+    assert wide.sum() > narrow.sum()
+    assert "95% intervals of the bars, over orders and test utterances." in change_per_language({"x": found}).caption
+    assert "95% intervals of the bars, over orders." in change_per_language({"x": without}).caption
+    both = change_per_language({"x": found, "y": without}).caption
+    assert "over orders and test utterances (over orders alone where no counts are stored)" in both

@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 import vl_convert
 
-from attrition.analysis.evidence import from_matrices
+from attrition.analysis.evidence import from_matrices, replicates
+from attrition.analysis.moderation import per_language
 from attrition.analysis.null import null_matrix
 from attrition.matrix import RMatrix
 from attrition.metrics import mbt
@@ -122,3 +123,18 @@ def test_52_languages_draw_without_warnings(simulate: ModuleType, tmp_path: Path
     assert svg.count(">th-TH<") == 1
     assert "NaN" not in svg
     assert capfd.readouterr().err == ""
+
+
+def test_test_utterances_widen_the_intervals_and_the_caption_says_so(simulate: ModuleType) -> None:
+    world = simulate.measured(0, num_languages=6, num_orders=5, num_utterances=60, resamples=40)
+    without, found = (hop_table(world.runs, mbt_LH, each) for each in (None, world.utterances))
+    assert found["value"].equals(without["value"])
+    assert not found["low"].equals(without["low"])
+    # Each panel and hop is what the one-hop quantity gives by itself.
+    added_L = world.utterances.main_variance_L(world.runs, lambda R: (mbt_LH(R)[:, 1], np.isfinite(mbt_LH(R)[:, 1]) * 1.0))
+    replicated = per_language(replicates(world.runs, lambda R: (mbt_LH(R)[:, 1], np.isfinite(mbt_LH(R)[:, 1]) * 1.0)), added_L)
+    one = found[(found["panel"] == PANELS[0]) & (found["hop"] == 1)].set_index("language")
+    for language, each in replicated.items():
+        assert one.loc[language, "low"] == pytest.approx(100 * each.low, abs=0.001, nan_ok=True)
+    figure = hop_figure({"x": found}, name="figure5", title="T", symbol="MBT", equation="eq. 14")
+    assert "Dot: the 95% interval over orders and test utterances includes 0" in figure.caption

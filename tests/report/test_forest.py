@@ -11,6 +11,7 @@ import pytest
 import vl_convert
 
 from attrition.analysis.evidence import from_matrices
+from attrition.analysis.quantities import QUANTITIES
 from attrition.metrics import donor_learned
 from attrition.report.chapters import languages_chapter
 from attrition.report.forest import ForestRow, axis_domain, forest, forest_table, language_forests, language_rows
@@ -78,6 +79,16 @@ def test_languages_are_the_moderated_estimates_in_points(simulate: ModuleType, t
     assert all(row.low < row.estimate < row.high for row in rows.values())
 
 
+def test_test_utterances_widen_the_intervals(simulate: ModuleType) -> None:
+    world = simulate.measured(0, num_languages=6, num_utterances=60, resamples=60)
+    without, found = (language_rows(world.runs, "own_stage", each) for each in (None, world.utterances))
+    added_L = world.utterances.main_variance_L(world.runs, QUANTITIES["own_stage"].function)
+    assert min(added_L) > 0
+    for narrow, wide in zip(without, found, strict=True):
+        assert (wide.name, wide.estimate) == (narrow.name, narrow.estimate)
+        assert wide.low < narrow.low < narrow.high < wide.high
+
+
 def test_one_order_gives_points_without_intervals(simulate: ModuleType, tmp_path: Path) -> None:
     results = read_results(simulate.write_study(tmp_path, num_languages=5))
     for figure in language_forests(results):
@@ -96,8 +107,8 @@ def test_one_language_or_none_in_sequence_has_no_forest(simulate: ModuleType, tm
 def test_52_languages_have_a_readable_row_each(simulate: ModuleType, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     results = read_results(simulate.write_study(tmp_path, num_languages=52, num_orders=5, methods=("VANILLA",)))
     chapter = languages_chapter(results)
-    assert [figure.name for figure in chapter.leading] == ["forest-donor-learned", "forest-receiver-learned"]
-    for figure in chapter.leading:
+    assert [figure.name for figure in chapter.leading] == ["forest-donor-learned", "forest-receiver-learned", "forest-effects"]
+    for figure in chapter.leading[:2]:
         assert len(figure.variants[""]["rows"]) == 52
         assert figure.definition()["height"] == 52 * 14
         svg = vl_convert.vegalite_to_svg(figure.complete(""))

@@ -63,7 +63,9 @@ def sealed_again(archive: Path) -> None:
 
 def test_an_archive_has_few_files_and_no_weights(whole: Path, archived: Path) -> None:
     files = contents(archived)
-    assert {name for name in files if "/" not in name} == {INDEX, STAGES, COUNTS, "study.toml", "environment.json"}
+    assert {name for name in files if "/" not in name} == {
+        INDEX, STAGES, COUNTS, "study.toml", "environment.json", "covariates.json"
+    }  # fmt: skip
     runs = {name: data for name, data in contents(whole).items() if name.startswith("runs/")}
     assert {name: data for name, data in files.items() if "/" in name} == runs
     assert len(files) <= 10 * len(METHODS)
@@ -190,6 +192,22 @@ def test_a_contradiction_is_refused(name: str, whole: Path, archived: Path, tmp_
     with pytest.raises(AttritionError, match=rf"{path.name} contradicts .*{path.parent.name}/{name}"):
         write_archive([archived, copy], tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_covariates_come_along_and_may_not_contradict(whole: Path, archived: Path, tmp_path: Path) -> None:
+    assert (archived / "covariates.json").read_bytes() == (whole / "covariates.json").read_bytes()
+    copy = tmp_path / "copy"
+    shutil.copytree(whole, copy)
+    found = json.loads((copy / "covariates.json").read_text())
+    found["language"]["fertility"][1] += 0.5
+    (copy / "covariates.json").write_text(json.dumps(found))
+    with pytest.raises(AttritionError, match=r"copy/covariates\.json contradicts .*archive/covariates\.json"):
+        write_archive([archived, copy], tmp_path / "out")
+    (copy / "covariates.json").unlink()
+    write_archive([copy], tmp_path / "without")
+    assert not (tmp_path / "without" / "covariates.json").exists()
+    write_archive([tmp_path / "without", archived], tmp_path / "joined")
+    assert (tmp_path / "joined" / "covariates.json").read_bytes() == (whole / "covariates.json").read_bytes()
 
 
 def test_other_counts_of_a_stage_are_refused(study: Study, whole: Path, tmp_path: Path) -> None:

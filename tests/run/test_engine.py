@@ -74,7 +74,7 @@ def test_every_method_has_its_files(whole: tuple[Path, Any]) -> None:
         assert names == set(files.split())
         assert run.name in notes.runs
     assert {path.name for path in folder.iterdir()} == {
-        "study.toml", "environment.json", "stages", "evaluations", "runs", ".lock"
+        "study.toml", "environment.json", "covariates.json", "stages", "evaluations", "runs", ".lock"
     }  # fmt: skip
 
 

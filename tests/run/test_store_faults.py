@@ -154,7 +154,7 @@ def test_tables_of_a_run_are_written_again(study: Study, folder: Path, run_notes
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"name = ", b"{"])
 def test_a_damaged_study_or_environment_is_written_again(content: bytes, study: Study, folder: Path, run_notes: Run) -> None:
-    names = ("study.toml", "environment.json")
+    names = ("study.toml", "environment.json", "covariates.json")
     before = {name: (folder / name).read_bytes() for name in names}
     for name in names:
         (folder / name).write_bytes(content)

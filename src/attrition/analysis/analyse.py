@@ -16,10 +16,22 @@ from attrition.analysis.changes import changes, covariates
 from attrition.analysis.claims.ask import Needs
 from attrition.analysis.claims.form import Claim
 from attrition.analysis.claims.judge import RATE, Judged, benjamini_hochberg, judge_all
-from attrition.analysis.drivers import Driver, Drivers, Strength, fit_drivers
-from attrition.analysis.evidence import FEWEST_ORDERS, Evidence, Replicates, RunEvidence, distinct, replicates
+from attrition.analysis.distance import distances
+from attrition.analysis.drivers import Driver, Drivers, Strength, factors, fit_drivers
+from attrition.analysis.evidence import (
+    FEWEST_ORDERS,
+    Evidence,
+    Replicates,
+    RunEvidence,
+    distinct,
+    replicates,
+    seeds_averaged,
+)
+from attrition.analysis.hops import METRICS, HopCurves, hop_curves, hops_json
 from attrition.analysis.intervals import Estimate
+from attrition.analysis.measurement import known_variance_N
 from attrition.analysis.moderation import per_language
+from attrition.analysis.position import PositionEffect, position_effect, position_json
 from attrition.analysis.quantities import QUANTITIES
 from attrition.analysis.reliability import Extremes, Reliability, extremes, reliability
 from attrition.analysis.words import LEARNED, not_learned
@@ -27,6 +39,7 @@ from attrition.metrics import nulls_for_nan
 from attrition.metrics.donors import Which
 from attrition.metrics.several import Floats, languages_of
 from attrition.names import AttritionError
+from attrition.results.covariates import Covariates
 
 SHOWN = ("donor", "donor_learned", "receiver_learned", "own_stage")
 """The quantities that are told of every language."""
@@ -58,7 +71,8 @@ class Analysis:
     """The conclusions from the sequential runs of one method, and the verdicts on claims over all runs.
 
     `quantities[name][language]` holds every quantity of `RELIED_ON` and their literal counterparts; `extremes` are those of
-    `MAIN`; `notes` say what cannot be known from these runs.
+    `MAIN`; `notes` say what cannot be known from these runs. `hops[metric]` are MBT and MFT over hops, `position` is the effect
+    of how many languages were learned before.
     """
 
     design: Design
@@ -69,6 +83,8 @@ class Analysis:
     drivers: Mapping[str, Drivers]
     claims: tuple[Judged, ...]
     notes: tuple[str, ...]
+    hops: Mapping[str, HopCurves]
+    position: PositionEffect
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON holds it; None for what is not known."""
@@ -82,18 +98,22 @@ def analyse(
     extra_language: Mapping[str, Mapping[str, float]] | None = None,
     extra_pair: Mapping[str, Mapping[tuple[str, str], float]] | None = None,
     scopes: Sequence[Which] = SCOPES,
+    distance: bool = False,
 ) -> Analysis:
     """Return what the runs show of languages, and the verdicts on claims.
 
     Args:
         evidence: all runs; languages are judged by the sequential ones of one method, claims by what they ask for.
         claims: to be judged together.
-        extra_language: covariates of languages beyond those of the table: name, then language, then value.
+        extra_language: covariates of languages beyond those of the table and of the results folder: name, then language, then
+            value. A name that is there already is replaced.
         extra_pair: covariates of pairs (trained, changed): name, then pair, then value.
         scopes: the changes that the mixed model is fitted to ("learned", "all"); () for none. Each takes seconds.
+        distance: adds the typological distance of each pair (`attrition.analysis.distance`), for which `urielplus` must be
+            installed.
 
     Raises:
-        AttritionError: no run trains one language after another.
+        AttritionError: no run trains one language after another; or `distance` without `urielplus`.
     """
     runs = [run for run in distinct(evidence.sequential()) if run.matrix.num_stages > 1]
     if not runs:
@@ -105,7 +125,11 @@ def analyse(
     tables = {name: _points(replicates(runs, QUANTITIES[name].function)) for name in names}
     quantities = {name: per_language(table, _of_utterances(evidence, runs, name)) for name, table in tables.items()}
     design = _design(runs)
-    fitted = {scope: _drivers(runs, scope, extra_language, extra_pair) for scope in scopes}
+    extra = evidence.covariates.get(runs[0].setup, Covariates())
+    if distance:
+        extra = extra.updated(Covariates(pair=distances(languages_of([run.matrix for run in runs]))))
+    extra = extra.updated(Covariates(extra_language or {}, extra_pair or {}))
+    fitted = {scope: _drivers(evidence, runs, scope, extra) for scope in scopes}
     unfitted = [f"No mixed model of the changes ({scope}): {each}" for scope, each in fitted.items() if isinstance(each, str)]
     return Analysis(
         design=design,
@@ -116,6 +140,8 @@ def analyse(
         drivers={scope: each for scope, each in fitted.items() if isinstance(each, Drivers)},
         claims=judge_all(claims, evidence),
         notes=(*_notes(design, runs), *unfitted),
+        hops={metric: hop_curves(runs, metric, evidence.utterances) for metric in METRICS},
+        position=position_effect(seeds_averaged(runs)),
     )
 
 
@@ -150,16 +176,12 @@ def _design(runs: Sequence[RunEvidence]) -> Design:
     )
 
 
-def _drivers(
-    runs: Sequence[RunEvidence],
-    scope: Which,
-    extra_language: Mapping[str, Mapping[str, float]] | None,
-    extra_pair: Mapping[str, Mapping[tuple[str, str], float]] | None,
-) -> Drivers | str:
+def _drivers(evidence: Evidence, runs: Sequence[RunEvidence], scope: Which, extra: Covariates) -> Drivers | str:
     """The mixed model of the changes, or why there is none: fewer changes than the model has effects, say."""
     try:
         of = changes([run.matrix for run in runs], scope=scope)
-        return fit_drivers(of, covariates(of, extra_language=extra_language, extra_pair=extra_pair))
+        known_N = known_variance_N(of, factors(of), runs, evidence.utterances)
+        return fit_drivers(of, covariates(of, extra_language=extra.language, extra_pair=extra.pair), known_N)
     except AttritionError as error:
         return str(error)
 
@@ -193,7 +215,7 @@ def _notes(design: Design, runs: Sequence[RunEvidence]) -> list[str]:
 
 
 def analysis_json(found: Analysis) -> dict[str, Any]:
-    """Return an analysis as one object: languages, null, reliability, effects, claims, design."""
+    """Return an analysis as one object: languages, null, reliability, hops, position, effects, claims, design."""
     whole = {
         "units": "points of F1 (F1 x 100)",
         "languages": {language: _language(found, language) for language in found.languages},
@@ -202,6 +224,8 @@ def analysis_json(found: Analysis) -> dict[str, Any]:
             name: {"icc": each.icc, "low": each.low, "high": each.high, "rank_agreement": each.rank_agreement}
             for name, each in found.reliability.items()
         },
+        "hops": {metric: hops_json(curves) for metric, curves in found.hops.items()},
+        "position": position_json(found.position),
         "effects": _effects(found.drivers.get("learned")),
         "model": {scope: _model(drivers) for scope, drivers in found.drivers.items()},
         "claims": [_claim(judged) for judged in found.claims],
@@ -295,6 +319,7 @@ def _model(drivers: Drivers) -> dict[str, Any]:
         "receivers": {each.language: _strength(each) for each in drivers.receivers},
         "effects": _effects(drivers),
         "explained": drivers.explained,
+        "measurement_share": drivers.measurement_share,
         "notes": list(drivers.notes),
     }
 

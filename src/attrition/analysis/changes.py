@@ -20,6 +20,15 @@ from attrition.names import AttritionError, look_up
 
 SCOPES: tuple[Which, ...] = ("learned", "unlearned", "all")
 
+LEAST_OWN = 1e-3
+"""A column is left out where less than this share of its norm is not that of the columns before it.
+
+Values rounded to six digits are seldom exact copies of each other. At this share the variance of an effect is a million times
+that of the same column alone, so nothing could be said of it, and the equations of the model lose half their digits.
+"""
+
+POSITION = "log_num_learned"
+
 Codes = NDArray[np.int64]
 
 
@@ -187,12 +196,13 @@ def covariates(
     deviation 1 over the rows, so that its effect is in points per standard deviation.
 
     A column is left out, with a note, where a language or pair of the table has no value, where all values are equal, and where
-    it depends on the intercept, the position and the columns before it.
+    it depends on the intercept, the position and the columns before it (`LEAST_OWN`).
 
     Args:
         of: the table of changes.
         extra_language: name to values by locale, such as fertility; gives a column for donors and one for receivers.
-        extra_pair: name to values by (donor, receiver), such as the overlap of sub-tokens.
+        extra_pair: name to values by (donor, receiver), such as the overlap of sub-tokens. A name that is
+            there already is replaced.
 
     >>> R = RMatrix.sequential(["en-US", "de-DE", "th-TH"], [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> found = covariates(changes(R, scope="all"))
@@ -228,10 +238,10 @@ def covariates(
         column_N = values_LL[donor_N, receiver_N]
         raw[name] = column_N if np.isfinite(column_N).all() else None
 
-    position = _column("log_num_learned", np.log(np.maximum(of.num_learned_N, 1)))
+    position = _column(POSITION, np.log(np.maximum(of.num_learned_N, 1)))
     known = [np.ones(len(of))]
     if position is None:
-        notes.append("log_num_learned was left out: it has one value in all rows.")
+        notes.append(f"{POSITION} was left out: it has one value in all rows.")
     else:
         known.append(position.values_N)
     columns = []
@@ -246,6 +256,13 @@ def covariates(
         else:
             columns.append(column)
             known.append(column.values_N)
+    for side, places_N in (("donor", donor_N), ("receiver", receiver_N)):
+        of_side = sum(f"{side}_{name}" in {column.name for column in columns} for name in by_language)
+        if of_side > 3 and of_side >= (number := len(np.unique(places_N))) - 2:
+            notes.append(
+                f"{of_side} covariates of {number} {side}s leave next to nothing of the {side}s to be told of themselves. "
+                "Train more languages."
+            )
     return Covariates(position=position, columns=tuple(columns), notes=tuple(notes))
 
 
@@ -260,4 +277,4 @@ def _column(name: str, values_N: Floats) -> Covariate | None:
 def _depends(values_N: Floats, known: Sequence[Floats]) -> bool:
     known_NP = np.column_stack(known)
     left_N = values_N - known_NP @ np.linalg.lstsq(known_NP, values_N, rcond=None)[0]
-    return float(np.linalg.norm(left_N)) <= 1e-8 * float(np.linalg.norm(values_N))
+    return float(np.linalg.norm(left_N)) <= LEAST_OWN * float(np.linalg.norm(values_N))

@@ -8,8 +8,8 @@ Shape letters: O replicates, L languages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from attrition.analysis.quantities import Values
 from attrition.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats, languages_of
+from attrition.results.covariates import Covariates, read_covariates
 from attrition.results.read import Results, Series
 
 if TYPE_CHECKING:
@@ -54,11 +55,15 @@ class RunEvidence:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """All runs at hand; `generated` where the corpus is not of real language; `utterances` where counts may be stored."""
+    """All runs at hand; `generated` where the corpus is not of real language; `utterances` where counts may be stored.
+
+    `covariates` are what the results folders say of languages and pairs, by set-up: sub-tokens differ from model to model.
+    """
 
     runs: tuple[RunEvidence, ...]
     generated: bool = False
     utterances: Utterances | None = None
+    covariates: Mapping[tuple[str, str, str], Covariates] = field(default_factory=dict)
 
     @cached_property
     def _main(self) -> tuple[str, str, str]:
@@ -100,21 +105,26 @@ def from_results(results: Results) -> Evidence:
     from attrition.analysis.utterances import utterances_of  # here, because it makes its tables with this module
 
     runs = []
+    by_folder = {folder: read_covariates(folder) for folder in dict.fromkeys(run.folder.parent.parent for run in results.runs)}
+    found: dict[tuple[str, str, str], Covariates] = {}
     for run in results.runs:
         series, method = run.series, run.spec.method
+        setup = (series.model, series.corpus, series.cuts)
+        if (own := by_folder[run.folder.parent.parent]) is not None:
+            found.setdefault(setup, own)
         runs.append(
             RunEvidence(
                 matrix=run.matrix,
                 kind=series.kind or f"({series.method})",
                 rank=series.rank,
-                setup=(series.model, series.corpus, series.cuts),
+                setup=setup,
                 seed=run.spec.seed,
                 order_matters=method.order_matters,
                 stages=frozenset(each["key"] for each in (run.spec.model_extra or {}).get("steps", [])),
             )
         )
     generated = any(run.spec.corpus.generated for run in results.runs)
-    return Evidence(tuple(runs), generated=generated, utterances=utterances_of(results))
+    return Evidence(tuple(runs), generated=generated, utterances=utterances_of(results), covariates=found)
 
 
 def by_series(results: Results) -> dict[Series, tuple[RunEvidence, ...]]:
@@ -194,10 +204,28 @@ def tabulated(kept: Sequence[RunEvidence], function: Callable[[RMatrix], Values]
 
 
 def _lined_up(R: RMatrix, languages: Sequence[str], function: Callable[[RMatrix], Values]) -> tuple[Floats, Floats]:
-    values_L, weights_L = np.full(len(languages), np.nan), np.zeros(len(languages))
+    found_L, weight_L = function(R)
+    shape = (len(languages), *found_L.shape[1:])  # (L,), or (L, ...) of a function with several numbers per language
+    values_L, weights_L = np.full(shape, np.nan), np.zeros(shape)
     places = [languages.index(language) for language in R.languages]
-    values_L[places], weights_L[places] = function(R)
+    values_L[places], weights_L[places] = found_L, weight_L
     return values_L, weights_L
+
+
+def seeds_averaged(runs: Sequence[RunEvidence]) -> tuple[RMatrix, ...]:
+    """Return one matrix for each order: the mean over its seeds, copies left out.
+
+    >>> runs = from_matrices([RMatrix.sequential("ab", [[.5, .25], [.375, own]]) for own in (0.5, 0.75)]).runs
+    >>> [R.scores_SL.tolist() for R in seeds_averaged(runs)]
+    [[[0.5, 0.25], [0.375, 0.625]]]
+    """
+    alike: dict[Hashable, list[RMatrix]] = {}
+    for run in distinct(runs):
+        alike.setdefault((run.matrix.trained, run.matrix.languages), []).append(run.matrix)
+    return tuple(
+        RMatrix(mean_measured([R.scores_SL for R in same], axis=0), same[0].languages, same[0].trained)
+        for same in alike.values()
+    )
 
 
 def paired(one: Replicates, other: Replicates) -> Replicates:

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from scipy.special import stdtrit
@@ -335,3 +335,37 @@ def _interval(slope: Slope) -> str:
         return "no interval"
     low, high = (_points(end * float(np.log(2))) for end in (slope.low, slope.high))
     return f"{100 * slope.level:g}% interval {low} to {high}"
+
+
+def position_json(found: PositionEffect) -> dict[str, Any]:
+    """Return a position effect as JSON holds it: points of F1 per unit of log(languages learned before), NaN where unknown.
+
+    >>> early = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
+    >>> late = RMatrix.sequential("acb", [[.75, .25, .125], [.5, .875, .25], [.375, .5, 1]])
+    >>> told = position_json(position_effect([early, late]))
+    >>> round(told["pooled"]["per_doubling"], 2), round(told["languages"]["c"]["adjusted"], 2)
+    (6.25, -18.75)
+    """
+    return {
+        "unit": "points per unit of the natural log of the number of languages learned before",
+        "scope": found.scope,
+        "pooled": _slope_json(found.slope),
+        "over_orders": _slope_json(found.slope_over_orders),
+        "mean_log_before": found.mean_log_before,
+        "languages": {
+            language: {
+                **_slope_json(found.by_language[language]),
+                "shift": 100 * float(found.raw_L[place]),
+                "adjusted": 100 * float(found.adjusted_L[place]),
+                "adjusted_error": 100 * float(found.standard_error_L[place]),
+                "mean_position": float(found.position_L[place]),
+            }
+            for place, language in enumerate(found.languages)
+        },
+        "statement": found.statement,
+    }
+
+
+def _slope_json(slope: Slope) -> dict[str, Any]:
+    points = {"estimate": slope.value, "low": slope.low, "high": slope.high, "per_doubling": slope.per_doubling}
+    return {**{name: 100 * value for name, value in points.items()}, "shifts": slope.num_observations, "how": slope.statement}

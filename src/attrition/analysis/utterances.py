@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from weakref import ref
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,6 +67,12 @@ class Utterances:
         before_L = None if found.before_BL is None else found.before_BL[resample]
         return RMatrix(found.scores_BSL[resample], R.languages, R.trained, before_L)
 
+    def scores_BSL(self, R: RMatrix) -> Floats:
+        """Return a run's scores over the utterances of every resample; `cover` must hold."""
+        found = self._resampled(R)
+        assert found is not None
+        return found.scores_BSL
+
     def table(self, resample: int) -> Table:
         """Return what makes tables of replicates from the matrices of one resample; `cover` must hold for their runs."""
         return partial(self._table, resample)
@@ -74,7 +81,8 @@ class Utterances:
         """Return, per language, the variance of the mean over replicates that the spread of replicates does not show.
 
         Shape (L,), in the squared units of `function`, languages as in `evidence.replicates`; NaN where the quantity is
-        undefined. None without counts of all runs.
+        undefined. Where `function` gives more than one number per language (L, ...), so does this. None without counts of all
+        runs.
 
         Formula: max(0, V_U - V_I). V_U is the variance over resamples of the mean sum(h y). V_I is what the variance of
         `intervals.mean_of_replicates` holds of it: sum(h^2 / (1 - h) var(y_o - mean)), with shares h of the replicates. With O
@@ -85,7 +93,10 @@ class Utterances:
             return None
         tables = [self.table(resample)(runs, function) for resample in range(self.num_resamples)]
         values_BOL, weights_OL = np.stack([each.values_OL for each in tables]), tables[0].weights_OL
-        return np.array([_main(values_BOL[:, :, place], weights_OL[:, place]) for place in range(values_BOL.shape[2])])
+        shape = weights_OL.shape
+        values_BOX, weights_OX = values_BOL.reshape(*values_BOL.shape[:2], -1), weights_OL.reshape(shape[0], -1)
+        found = [_main(values_BOX[:, :, place], weights_OX[:, place]) for place in range(weights_OX.shape[1])]
+        return np.array(found).reshape(shape[1:])
 
     def main_variance(self, runs: Sequence[RunEvidence], found: Estimate, again: Callable[[Table], Estimate | None]) -> float:
         """Return the variance of an estimate from several runs that its own error does not hold.
@@ -131,14 +142,24 @@ class Utterances:
         return self._tables[key]
 
 
+_latest: list[tuple[ref[Results], Utterances]] = []
+
+
 def utterances_of(results: Results, *, num_resamples: int = NUM_RESAMPLES) -> Utterances:
-    """Return the test utterances of all runs of a results folder; files are read when a variance is asked for."""
+    """Return the test utterances of all runs of a results folder; files are read when a variance is asked for.
+
+    The same `results` twice in a row give the same object: a report's figures and verdicts read and resample the counts once.
+    """
+    if _latest and _latest[0][0]() is results and _latest[0][1].num_resamples == num_resamples:
+        return _latest[0][1]
     stored: dict[object, StoredCounts] = {}
     counts: dict[RMatrix, Callable[[], RunCounts | None]] = {}
     for run in results.runs:
         folder = run.folder.parent.parent
         counts[run.matrix] = partial(run_counts, run, stored.setdefault(folder, StoredCounts(folder)))
-    return Utterances(counts, num_resamples=num_resamples)
+    found = Utterances(counts, num_resamples=num_resamples)
+    _latest[:] = [(ref(results), found)]
+    return found
 
 
 @dataclass(frozen=True, eq=False)

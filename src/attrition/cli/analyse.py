@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from attrition.analysis.drivers import Drivers, Effect
     from attrition.analysis.evidence import Evidence
     from attrition.analysis.intervals import Estimate
+    from attrition.results.covariates import Covariates
 
 PAPER = "paper"
 """The name of the claims that are shipped."""
@@ -40,6 +43,17 @@ def analyse(
             "--claims", metavar="FILE.toml", help='Claims to judge (may be repeated); by default "paper", the paper\'s.'
         ),
     ] = None,
+    covariates: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--covariates",
+            metavar="FILE.csv",
+            help="What you know of languages (column locale) or of pairs (trained, changed); may be repeated.",
+        ),
+    ] = None,
+    distance: Annotated[
+        bool, typer.Option("--distance", help="Add typological distances of URIEL+ (the extra attrition[distance]).")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
 ) -> None:
     """Who gives and who takes, how sure that is, and which claims hold: from anyone's matrices, in seconds, without torch.
@@ -47,12 +61,15 @@ def analyse(
     Intervals are over orders; verdicts need five orders and are corrected for all claims asked (docs/statistics.md).
 
     [dim]attrition analyse order1.csv order2.csv order3.csv order4.csv order5.csv
-    attrition analyse --runs runs/my-study --claims my-claims.toml --json[/]
+    attrition analyse --runs runs/my-study --claims my-claims.toml --json
+    attrition analyse --runs runs/my-study --covariates vowels.csv --covariates distances.csv[/]
     """
     from attrition.analysis.analyse import analyse as conclude
 
     evidence = _evidence(files or [], runs)
-    found = conclude(evidence, _claims(claims or [PAPER]))
+    judged = _claims(claims or [PAPER])
+    extra = _covariates(covariates or [], [run.matrix.languages for run in evidence.runs])
+    found = conclude(evidence, judged, extra_language=extra.language, extra_pair=extra.pair, distance=distance)
     if as_json:
         typer.echo(json.dumps(found.as_dict(), indent=1, ensure_ascii=False, allow_nan=False))
         return
@@ -60,7 +77,7 @@ def analyse(
 
 
 def _evidence(files: list[Path], runs: Path | None) -> Evidence:
-    from attrition.analysis.evidence import Evidence, from_matrices, from_results
+    from attrition.analysis.evidence import from_matrices, from_results
     from attrition.matrix import RMatrix
     from attrition.results.read import read_results
 
@@ -72,7 +89,23 @@ def _evidence(files: list[Path], runs: Path | None) -> Evidence:
         evidence = given or stored
         assert evidence is not None
         return evidence
-    return Evidence((*given.runs, *stored.runs), generated=stored.generated, utterances=stored.utterances)
+    return replace(stored, runs=(*given.runs, *stored.runs))
+
+
+def _covariates(files: list[Path], languages: Iterable[tuple[str, ...]]) -> Covariates:
+    from attrition.results.covariates import Covariates, read_covariates_csv
+
+    known = {language for each in languages for language in each}
+    found = Covariates()
+    named: dict[str, Path] = {}
+    for path in files:
+        own = read_covariates_csv(path, known)
+        for name in (*own.language, *own.pair):
+            if name in named:
+                raise AttritionError(f"{named[name]} and {path} both have a column {name!r}. Rename one, or leave out a file.")
+            named[name] = path
+        found = found.updated(own)
+    return found
 
 
 def _claims(sources: list[str]) -> tuple[Claim, ...]:
@@ -100,6 +133,8 @@ def _show(found: Analysis) -> None:
         out.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
     out.print(_languages(found))
     out.print(_reliability(found))
+    out.print(_hops(found))
+    out.print(f"[bold]Position[/]: {escape(_position(found))}", soft_wrap=True)
     drivers = found.drivers.get("learned")
     if drivers is not None and drivers.drivers:
         out.print(_effects(drivers))
@@ -178,6 +213,35 @@ def _reliability(found: Analysis) -> Table:
     return table
 
 
+def _hops(found: Analysis) -> Table:
+    """The mean over languages by hop, over the same cells for all hops and as printed, and the cells behind each."""
+    table = Table(box=None, pad_edge=False, header_style="bold", title="Over hops, the same n cells at each")
+    table.title_justify = "left"
+    table.add_column("Hop", justify="right")
+    for metric in found.hops:
+        for title in (metric.upper(), "n", "all cells", "n"):
+            table.add_column(title, justify="right" if title == "n" else "left")
+    for hop in range(max(curves.num_hops for curves in found.hops.values())):
+        row = [Text(str(hop))]
+        for curves in found.hops.values():
+            for each in (curves.balanced, curves.literal):
+                known = hop < curves.num_hops and each.num_cells_H[hop] > 0
+                row += [_of(each.overall_H[hop]), Text(str(each.num_cells_H[hop]))] if known else [Text("–"), Text("")]
+        table.add_row(*row)
+    return table
+
+
+def _position(found: Analysis) -> str:
+    """One line: what twice as many languages learned before change."""
+    slope, over = found.position.slope, found.position.slope_over_orders
+    if math.isnan(slope.value):
+        return found.position.statement
+    shown = over if not math.isnan(over.low) else slope
+    doubled = (100 * math.log(2) * end for end in (slope.value, shown.low, shown.high))
+    how = "over orders" if shown is over else "errors of stages taken as independent"
+    return f"{interval(*doubled).plain} points when twice as many languages were learned before ({how})."
+
+
 def _effects(drivers: Drivers) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold", title="What drives the change on learned languages")
     table.title_justify = "left"
@@ -187,7 +251,7 @@ def _effects(drivers: Drivers) -> Table:
         unit = "" if driver.binary else " (per sd)"
         p = "–" if math.isnan(driver.together.p) else f"{driver.together.p:.3f}"
         explains = "–" if math.isnan(driver.explained_alone) else f"{driver.explained_alone:.0%}"
-        table.add_row(driver.name + unit, _effect(driver.together), p, _effect(driver.alone), explains)
+        table.add_row(escape(driver.name) + unit, _effect(driver.together), p, _effect(driver.alone), explains)
     return table
 
 

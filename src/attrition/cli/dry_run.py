@@ -6,20 +6,34 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from rich.console import JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
-from attrition.cli.console import out
+from attrition.cli.console import counting, out
 from attrition.cli.durations import in_words
 from attrition.cli.progress import TerminalWatcher
 from attrition.corpus.cache import cache_folder
 from attrition.names import counted
-from attrition.run.estimate import EFFICIENCY, estimate
+from attrition.run.estimate import Estimate, estimate, refuse_too_large
+from attrition.run.folder import in_precision_of
+from attrition.run.measure import measure
 from attrition.run.prepare import prepare
 from attrition.run.select import select_runs
 from attrition.run.side_by_side import in_words as side_by_side
 from attrition.run.spec import Study
 from attrition.run.store import Store
+from attrition.run.study import StudyPlan
+
+_COLUMNS: tuple[tuple[str, JustifyMethod], ...] = (
+    ("Run", "left"),
+    ("order", "left"),
+    ("seed", "right"),
+    ("stages", "right"),
+    ("own", "right"),
+    ("time", "right"),
+    ("", "left"),
+)
 
 
 def show_plan(study: Study, folder: Path, pack: Path | None = None, only: Sequence[str] = ()) -> None:
@@ -28,38 +42,20 @@ def show_plan(study: Study, folder: Path, pack: Path | None = None, only: Sequen
     With `pack`, corpus and encoder are read from there. `only` selects runs.
     """
     with TerminalWatcher() as watcher:
-        prepared = prepare(study, watcher, cache_folder(), pack)
+        prepared = prepare(in_precision_of(folder, study), watcher, cache_folder(), pack)
     prepared = dataclasses.replace(prepared, plan=select_runs(prepared.plan, only))
     plan = prepared.plan
-    table = Table(
-        title=f"{escape(study.name)}: {counted(len(plan.runs), 'run')}",
-        title_justify="left",
-        box=None,
-        pad_edge=False,
-        header_style="bold",
-    )
-    for title, justify in (
-        ("Run", "left"),
-        ("order", "left"),
-        ("seed", "right"),
-        ("stages", "right"),
-        ("own", "right"),
-        ("", "left"),
-    ):
-        table.add_column(title, justify=justify)  # type: ignore[arg-type]
-    seen: set[str] = set()
-    for run in plan.runs:
-        own = [job.key for job in run.jobs if job.key not in seen]
-        seen |= set(own)
-        first = ", ".join(run.order[:4]) + (", ..." if len(run.order) > 4 else "")
-        names = (escape(run.method.name), escape(run.order_name))
-        table.add_row(*names, str(run.seed), str(len(run.jobs)), str(len(own)), escape(first))
-    out.print(table)
+    store = Store(folder)
+    stored, scored = frozenset(store.keys("stages")) & plan.jobs.keys(), frozenset(store.keys("evaluations"))
+    pending = [job for key, job in plan.jobs.items() if key not in stored]
+    refuse_too_large(prepared)
+    with counting("Measuring") as progress:
+        rates = measure(prepared, folder, pending, progress)
+    cost = estimate(prepared, rates, stored, scored)
+    out.print(_table(study.name, plan, cost))
     out.print(
         f"{plan.num_stages} stages, {len(plan.jobs)} to train: {plan.num_stages - len(plan.jobs)} are shared between runs."
     )
-    store = Store(folder)
-    stored, scored = frozenset(store.keys("stages")) & plan.jobs.keys(), frozenset(store.keys("evaluations"))
     if stored:
         out.print(f"{len(stored)} of them lie in {escape(str(folder))} already.", soft_wrap=True)
     languages = study.languages
@@ -71,13 +67,37 @@ def show_plan(study: Study, folder: Path, pack: Path | None = None, only: Sequen
     out.print(prepared.scored_on.statement)
     if said := side_by_side(prepared):
         out.print(said, soft_wrap=True, highlight=False)
-    cost = estimate(prepared, stored, scored)
     out.print(
         f"About [bold]{in_words(cost.seconds)}[/] on this machine, {cost.memory_bytes / 1e9:.1f} GB of memory for parameters, "
         f"{cost.disk_bytes / 1e9:.1f} GB of disk."
     )
+    speeds = [f"{speed:,.0f} utterances/s of training ({label})" for label, speed in cost.training.items()]
+    speeds.append(f"{cost.scoring:,.0f} of scoring")
     out.print(
-        f"Matrix products in {prepared.precision}. The time assumes {EFFICIENCY[prepared.precision]:.0%} of the float32 rate "
-        f"just measured ({cost.operations_a_second / 1e9:,.0f} billion operations a second), and that no learner stops early.",
+        f"Measured just now, beside what else runs here: {', '.join(speeds)}; products in {prepared.precision}. The time "
+        "assumes that no learner stops early. It leaves out reading the corpus and drawing the report.",
         style="dim",
+        soft_wrap=True,
     )
+
+
+def _table(name: str, plan: StudyPlan, cost: Estimate) -> Table:
+    """Return the runs of a study, with their stages and times."""
+    table = Table(
+        title=f"{escape(name)}: {counted(len(plan.runs), 'run')}",
+        title_justify="left",
+        box=None,
+        pad_edge=False,
+        header_style="bold",
+    )
+    for title, justify in _COLUMNS:
+        table.add_column(title, justify=justify)
+    seen: set[str] = set()
+    for run in plan.runs:
+        own = [job.key for job in run.jobs if job.key not in seen]
+        seen |= set(own)
+        first = ", ".join(run.order[:4]) + (", ..." if len(run.order) > 4 else "")
+        names = (escape(run.method.name), escape(run.order_name))
+        numbers = (str(run.seed), str(len(run.jobs)), str(len(own)), in_words(cost.by_run[run.key]))
+        table.add_row(*names, *numbers, escape(first))
+    return table

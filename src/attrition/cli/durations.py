@@ -29,11 +29,13 @@ def seconds_of(text: str) -> float:
 def in_words(seconds: float) -> str:
     """Return a rounded span for people.
 
-    >>> in_words(42.4), in_words(600), in_words(9000)
-    ('42 seconds', '10 minutes', '2.5 hours')
+    >>> in_words(42.4), in_words(150), in_words(600), in_words(9000)
+    ('42 seconds', '2.5 minutes', '10 minutes', '2.5 hours')
     """
     if seconds < 90:
         return f"{seconds:.0f} seconds"
+    if seconds < 570:
+        return f"{seconds / 60:.1f} minutes"
     if seconds < 5400:
         return f"{seconds / 60:.0f} minutes"
     return f"{seconds / 3600:.1f} hours"

@@ -11,13 +11,14 @@ import pandas as pd
 from attrition.analysis.evidence import RunEvidence, replicates
 from attrition.analysis.moderation import per_language
 from attrition.analysis.quantities import QUANTITIES
+from attrition.analysis.utterances import Utterances
 from attrition.report.figures import Figure, language_name
 from attrition.report.forest import ForestRow, axis_domain, forest_row
 
 INK = "dark ? '#ffffff' : '#000000'"
 
 FIXED = "change on the languages learned before alone (fixed)"
-INTERVAL = "95% interval of the bar, over orders"
+INTERVAL = "95% interval of the bar"
 """What the legend calls the strokes and the lines."""
 
 
@@ -85,7 +86,7 @@ def _caption(variants: Mapping[str, pd.DataFrame]) -> str:
     ]
     known = [bool(table["low"].notna().any()) for table in variants.values()]
     if any(known):
-        said.append("Vertical lines: 95% intervals of the bars, over orders.")
+        said.append(f"Vertical lines: 95% intervals of the bars, {over(list(variants.values()))}.")
         said.append("Where these overlap, the order of the bars is not a ranking.")
         if any(table["low"].notna().any() and table["low"].isna().any() for table in variants.values()):
             said.append("A bar without a line rests on one order.")
@@ -99,12 +100,27 @@ def _caption(variants: Mapping[str, pd.DataFrame]) -> str:
     return " ".join(said)
 
 
-def changes(runs: Sequence[RunEvidence]) -> pd.DataFrame:
-    """Return a row per language, largest gain first: both scopes in points, the interval of `growing` over orders, the orders.
+def over(tables: Sequence[pd.DataFrame]) -> str:
+    """Return what the intervals of some tables are over, by their column `utterances`.
 
-    `drawn_low` and `drawn_high` are the interval as far as it is drawn (see `forest.axis_domain`).
+    >>> over([pd.DataFrame({"low": [0.1], "utterances": [True]})])
+    'over orders and test utterances'
     """
-    growing = per_language(replicates(runs, QUANTITIES["shift_growing"].function))
+    known = [bool(table["utterances"].any()) for table in tables if table["low"].notna().any()]
+    if not any(known):
+        return "over orders"
+    return "over orders and test utterances" + ("" if all(known) else " (over orders alone where no counts are stored)")
+
+
+def changes(runs: Sequence[RunEvidence], utterances: Utterances | None = None) -> pd.DataFrame:
+    """Return a row per language, largest gain first: both scopes in points, the interval of `growing`, the orders.
+
+    `drawn_low` and `drawn_high` are the interval as far as it is drawn (see `forest.axis_domain`). The interval is over orders,
+    and over test utterances too where `utterances` has the counts of all runs; the column `utterances` says so.
+    """
+    function = QUANTITIES["shift_growing"].function
+    added_L = None if utterances is None else utterances.main_variance_L(runs, function)
+    growing = per_language(replicates(runs, function), added_L)
     fixed = per_language(replicates(runs, QUANTITIES["shift_fixed"].function))
     rows: list[ForestRow] = [forest_row(name, each, times=100) for name, each in growing.items() if not math.isnan(each.value)]
     rows.sort(key=lambda row: -row.estimate)
@@ -121,6 +137,7 @@ def changes(runs: Sequence[RunEvidence]) -> pd.DataFrame:
             "fixed": round(100 * fixed[row.name].value, 3),
             "composition": round(row.estimate - 100 * fixed[row.name].value, 3),
             "orders": growing[row.name].num_replicates,
+            "utterances": added_L is not None,
             "sign": "loss" if row.estimate < 0 else "gain",
             "place": place,
         }
@@ -137,6 +154,7 @@ def changes(runs: Sequence[RunEvidence]) -> pd.DataFrame:
         "fixed",
         "composition",
         "orders",
+        "utterances",
         "sign",
     )
     return pd.DataFrame(table, columns=[*columns, "place"])

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from attrition.analysis.evidence import by_series
+from attrition.analysis.evidence import by_series, from_results
 from attrition.metrics.hops import mbt_LH, mft_LH
 from attrition.paper.changes import change_per_language, changes
 from attrition.paper.hop_maps import hop_figure, hop_table
@@ -67,13 +67,13 @@ def paper_figures(results: Results) -> tuple[Figure, ...]:
     chosen = sequential_series(results)
     figures = []
     if chosen:
-        evidence = by_series(results)
+        evidence, utterances = by_series(results), from_results(results).utterances
         names = file_names(list(results.series_labels.values()))
         variants = {names[results.series_labels[series]]: evidence[series] for series in chosen}
-        figures.append(change_per_language({name: changes(runs) for name, runs in variants.items()}))
+        figures.append(change_per_language({name: changes(runs, utterances) for name, runs in variants.items()}))
         for figure, direction, symbol, equation, function in MULTI_HOP:
             title = f"Multi-hop {direction} transfer ({figure.replace('figure', 'Figure ')})"
-            tables = {name: hop_table(runs, function) for name, runs in variants.items()}
+            tables = {name: hop_table(runs, function, utterances) for name, runs in variants.items()}
             drawn = {name: table for name, table in tables.items() if len(table)}  # empty where no stage follows a measured one
             if drawn:
                 figures.append(hop_figure(drawn, name=figure, title=title, symbol=symbol, equation=equation))

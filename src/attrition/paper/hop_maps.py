@@ -10,22 +10,24 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from attrition.analysis.evidence import RunEvidence, replicates
+from attrition.analysis.evidence import Replicates, RunEvidence, replicates
 from attrition.analysis.intervals import Estimate
 from attrition.analysis.moderation import per_language
 from attrition.analysis.null import null_matrix
 from attrition.analysis.quantities import Values
+from attrition.analysis.utterances import Utterances
 from attrition.matrix import RMatrix
 from attrition.metrics.hops import NUM_HOPS
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats
-from attrition.paper.changes import column_width
+from attrition.paper.changes import column_width, over
 from attrition.report.figures import Figure, language_name
 
 Hops = Callable[[RMatrix], Floats]
@@ -37,22 +39,27 @@ PANELS = ("as printed", "null counterpart", "difference")
 GAIN_OR_LOSS = "Cool: gain, warm: loss."
 
 
-def hop_table(runs: Sequence[RunEvidence], function: Hops) -> pd.DataFrame:
+def hop_table(runs: Sequence[RunEvidence], function: Hops, utterances: Utterances | None = None) -> pd.DataFrame:
     """Return a row for each panel, language and hop: the mean over orders in points, its interval, and whether it is marked.
 
-    `marked`: the 95% interval over orders includes 0, or there are fewer than two orders; never where all runs have one order.
-    `limit`: the end of the colour scale, the same for all panels.
+    `marked`: the 95% interval includes 0, or there are fewer than two orders; never where all runs have one order. The interval
+    is over orders, and over test utterances too where their counts are given; `utterances` says so. `limit`: the end of the
+    colour scale, the same for all panels.
 
     Args:
         runs: of one method.
         function: `mbt_LH` or `mft_LH`.
+        utterances: the counts behind the runs.
     """
-    panels: dict[str, Hops] = {
-        PANELS[0]: function,
-        PANELS[1]: lambda R: function(null_matrix(R)),
-        PANELS[2]: lambda R: function(R) - function(null_matrix(R)),
-    }
-    found = {panel: _estimates(runs, measure) for panel, measure in panels.items()}
+
+    def values(R: RMatrix) -> Values:
+        printed_LH, null_LH = function(R), function(null_matrix(R))
+        found_LHP = np.stack([printed_LH, null_LH, printed_LH - null_LH], axis=2)  # P panels
+        return found_LHP, (~np.isnan(found_LHP)).astype(np.float64)
+
+    table_LHP = replicates(runs, values)
+    added_LHP = None if utterances is None else utterances.main_variance_L(runs, values)
+    found = {panel: _estimates(table_LHP, added_LHP, place) for place, panel in enumerate(PANELS)}
     literal = found[PANELS[0]]
     languages = list(literal[0])
     values_HL = 100 * np.array([[each[language].value for language in languages] for each in literal])
@@ -76,27 +83,25 @@ def hop_table(runs: Sequence[RunEvidence], function: Hops) -> pd.DataFrame:
                         "low": round(100 * each.low, 3),
                         "high": round(100 * each.high, 3),
                         "orders": each.num_replicates,
+                        "utterances": added_LHP is not None,
                         "marked": several and not math.isnan(each.value) and not (each.low > 0 or each.high < 0),
                         "mean": round(float(mean_L[column]), 3),
                     }
                 )
-    columns = ["panel", "language", "name", "place", "hop", "value", "low", "high", "orders", "marked", "mean"]
+    columns = ["panel", "language", "name", "place", "hop", "value", "low", "high", "orders", "utterances", "marked", "mean"]
     table = pd.DataFrame(rows, columns=columns)
     table["limit"] = scale_end(table["value"].tolist())
     return table
 
 
-def _estimates(runs: Sequence[RunEvidence], function: Hops) -> list[dict[str, Estimate]]:
+def _estimates(table_LHP: Replicates, added_LHP: Floats | None, panel: int) -> list[dict[str, Estimate]]:
     """Per hop, every language's mean over orders; variances are moderated over the languages, as everywhere."""
 
-    def at(hop: int) -> Callable[[RMatrix], Values]:
-        def values(R: RMatrix) -> Values:
-            found_L = function(R)[:, hop]
-            return found_L, (~np.isnan(found_L)).astype(np.float64)
+    def at(hop: int) -> Replicates:
+        values_OL, weights_OL = table_LHP.values_OL[:, :, hop, panel], table_LHP.weights_OL[:, :, hop, panel]
+        return replace(table_LHP, values_OL=values_OL, weights_OL=weights_OL)
 
-        return values
-
-    return [per_language(replicates(runs, at(hop))) for hop in range(NUM_HOPS)]
+    return [per_language(at(hop), None if added_LHP is None else added_LHP[:, hop, panel]) for hop in range(NUM_HOPS)]
 
 
 def scale_end(values: Sequence[float]) -> float:
@@ -134,7 +139,7 @@ def _caption(variants: Mapping[str, pd.DataFrame], symbol: str, equation: str) -
         "Values are means over orders.",
     ]
     if any(several):
-        said.append("Dot: the 95% interval over orders includes 0, or there are fewer than two orders.")
+        said.append(f"Dot: the 95% interval {over(list(variants.values()))} includes 0, or there are fewer than two orders.")
     if not all(several):
         said.append(f"{'A method with' if any(several) else 'With'} one order has no intervals, so no cell can be marked.")
     said.append("Stroke: no order has so many stages on that side.")

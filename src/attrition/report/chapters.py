@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from attrition.analysis.claims import Judged
+from attrition.report.effects import effects_forest
 from attrition.report.figures import Figure
 from attrition.report.forest import language_forests
 from attrition.report.language_tables import grouping_tables, language_tables
@@ -66,7 +67,7 @@ def languages_chapter(results: Results, groupings: Sequence[str] = ()) -> Chapte
         text="Who gives and who takes. D[a, b] is the change of F1 on b when a is trained; a donor's strength is its mean "
         "over b, a receiver's its mean over a. What a stage did to the languages learned before is also shown adjusted for its "
         "position: late stages have more to forget.",
-        leading=language_forests(results),
+        leading=(*language_forests(results), *effects_forest(results)),
         tables=(*shown, *grouping_tables(results, groupings)),
         files=files,
     )

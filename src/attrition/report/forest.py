@@ -13,6 +13,7 @@ from attrition.analysis.evidence import RunEvidence, from_results, replicates
 from attrition.analysis.intervals import Estimate
 from attrition.analysis.moderation import per_language
 from attrition.analysis.quantities import QUANTITIES
+from attrition.analysis.utterances import Utterances
 from attrition.report.figures import Figure, language_name
 from attrition.results.read import Results
 
@@ -172,25 +173,34 @@ def _chart(num_rows: int, axis: str, span: tuple[float, float]) -> alt.LayerChar
 
 def language_forests(results: Results) -> tuple[Figure, ...]:
     """Return the forest plots of `FORESTS` for the sequential runs of one method; nothing where no language has an estimate."""
-    runs = [run for run in from_results(results).sequential() if run.matrix.num_stages > 1]
+    evidence = from_results(results)
+    runs = [run for run in evidence.sequential() if run.matrix.num_stages > 1]
     if not runs:
         return ()
     ids = {id(run.matrix) for run in runs}
     series = next(run.series for run in results.runs if id(run.matrix) in ids)
     found = []
     for name, about in FORESTS.items():
-        rows = language_rows(runs, name)
+        rows = language_rows(runs, name, evidence.utterances)
         if rows:
             orders = len({run.matrix.trained for run in runs})
             which = f"{results.series_labels[series]}, {orders} order{'s' if orders != 1 else ''}."
+            if orders > 1:
+                counted = evidence.utterances is not None and evidence.utterances.cover(runs)
+                which += f" Intervals are over orders{' and test utterances' if counted else ''}."
             figure = forest(rows, name=f"forest-{name.replace('_', '-')}", title=_TITLES[name], caption=f"{about} {which}")
             found.append(figure)
     return tuple(found)
 
 
-def language_rows(runs: Sequence[RunEvidence], quantity: str) -> tuple[ForestRow, ...]:
-    """Return a row for every language that has an estimate of `quantity` (a key of `QUANTITIES`), in points of F1."""
-    estimates = per_language(replicates(runs, QUANTITIES[quantity].function))
+def language_rows(runs: Sequence[RunEvidence], quantity: str, utterances: Utterances | None = None) -> tuple[ForestRow, ...]:
+    """Return a row for every language that has an estimate of `quantity` (a key of `QUANTITIES`), in points of F1.
+
+    Intervals are over orders, and over test utterances too where their counts are given.
+    """
+    function = QUANTITIES[quantity].function
+    added_L = None if utterances is None else utterances.main_variance_L(runs, function)
+    estimates = per_language(replicates(runs, function), added_L)
     return tuple(
         forest_row(language_name(language), each, times=100)
         for language, each in estimates.items()

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 
 from attrition.files import sha256_of, write_whole, writing
 from attrition.names import AttritionError
+from attrition.results.covariates import FILE as COVARIATES
+from attrition.results.covariates import Covariates, covariates_json, joined, languages_of_covariates, read_covariates
 from attrition.results.packed_counts import COUNTS, STAGES, pack_counts
 from attrition.run.archived import FORMAT, INDEX, OF_KIND, ArchivedStore, is_archive, store_of
 from attrition.run.folder import is_results
@@ -34,6 +36,7 @@ class _Union:
         self.files: dict[str, bytes] = {}
         self.texts: dict[Kind, dict[str, dict[str, str]]] = {kind: {} for kind in OF_KIND}
         self.counts: dict[str, Mapping[str, NDArray[Any]]] = {}
+        self.covariates: Covariates | None = None
         self._from: dict[str, Path] = {}
 
     def add_runs(self, folder: Path) -> None:
@@ -47,6 +50,15 @@ class _Union:
                 self._refuse(differing is not None, matrix.parent / str(differing), f"{run}/{differing}")
             self._from.setdefault(run, folder)
             self.files |= {f"{run}/{name}": content for name, content in own.items()}
+
+    def add_covariates(self, folder: Path) -> None:
+        """Take the covariates of a folder, which may have none."""
+        found = read_covariates(folder)
+        if found is not None:
+            together = found if self.covariates is None else joined(self.covariates, found)
+            self._refuse(together is None, folder / COVARIATES, COVARIATES)
+            self._from.setdefault(COVARIATES, folder)
+            self.covariates = together
 
     def add_stored(self, store: Store, kind: Kind, watcher: Watcher) -> None:
         """Take stages or evaluations."""
@@ -65,7 +77,7 @@ class _Union:
 
     def _refuse(self, contradicts: bool, file: Path, name: str) -> None:
         if contradicts:
-            other = self._from[name.rpartition("/")[0]]
+            other = self._from[name.rpartition("/")[0] or name]
             raise AttritionError(
                 f"{file} contradicts {other / name}: the same name, and another content. Archive these folders separately."
             )
@@ -105,12 +117,15 @@ def write_archive(folders: Sequence[Path], out: Path, watcher: Watcher | None = 
         if isinstance(store, ArchivedStore) and (wrong := store.damaged_files()):
             raise AttritionError(f"{folder / wrong[0]} is missing or damaged. Nothing was archived.")
         union.add_runs(folder)
+        union.add_covariates(folder)
         for kind in OF_KIND:
             union.add_stored(store, kind, watcher)
     if not union.texts["stages"]:
         raise AttritionError(f"{folders[0]} has no finished stage. Nothing was archived.")
     for name in ("study.toml", "environment.json"):
         union.files[name] = (folders[0] / name).read_bytes()
+    if union.covariates is not None:
+        union.files[COVARIATES] = covariates_json(languages_of_covariates(union.covariates), union.covariates).encode()
     union.files[COUNTS], groups = pack_counts(union.counts)
     union.files[STAGES] = lzma.compress(json.dumps({**union.texts, "groups": groups}, sort_keys=True).encode())
     _write(out, union.files, next(iter(names)))

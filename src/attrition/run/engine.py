@@ -18,6 +18,7 @@ from attrition.corpus.encoded import Encoded, join
 from attrition.files import write_whole, writing
 from attrition.methods import Trains
 from attrition.names import AttritionError, counted
+from attrition.results.covariates import FILE as COVARIATES
 from attrition.run.archive import refuse_archive
 from attrition.run.checkpoints import CheckpointKeeper, Resumable, find_resumable, population_key, states_of
 from attrition.run.environment import deterministic, environment
@@ -102,6 +103,7 @@ def run_study(
                 write_whole(folder / "environment.json", json.dumps(environment(prepared.device), indent=1) + "\n")
                 for name, content in study_files(prepared.study).items():
                     write_whole(folder / name, content)
+                write_whole(folder / COVARIATES, prepared.covariates)
                 _Engine(prepared, whole.plan, Store(folder), watcher, requests).run()
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise AttritionError(

@@ -1,86 +1,135 @@
-"""What a study will cost, before it runs: arithmetic from counts, and this machine's own speed.
-
-A forward pass costs 2 operations a parameter of a linear layer and sub-token, a backward pass twice that for what is trained
-and once for what is only passed through (Kaplan et al. 2020, section 2.1). The rest of a transformer is not counted: it is
-in the share of the machine's matrix-product rate that training reaches, which is an assumption stated with the estimate.
-"""
+"""What a study will cost, before it runs: what its stages read, times what this machine was measured to take for it."""
 
 from __future__ import annotations
 
 import os
-import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 
-from attrition.encoder.precision import Precision
-from attrition.methods import Trains
 from attrition.names import AttritionError
+from attrition.run.checkpoints import SHARE
 from attrition.run.keys import evaluation_key
+from attrition.run.measure import Kind, Rates, kinds_of, unscaled
 from attrition.run.prepare import Prepared
+from attrition.run.results import has_before
 from attrition.run.side_by_side import largest_crews
+from attrition.run.study import Job, Made
 
-EFFICIENCY: dict[Precision, float] = {"float32": 0.35, "bfloat16": 0.55}
-"""Share of the machine's *float32* rate: what is not a matrix product is no faster in bfloat16."""
 BYTES = 4
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Seconds, peak memory and disk of a study; `operations_a_second` is what this machine's matrix products reached."""
+    """Seconds, peak memory and disk of a study.
+
+    Attributes:
+        seconds: of all runs.
+        by_run: of each run by its key; what several runs share counts in the first of them.
+        memory_bytes: of parameters, at most at a time.
+        disk_bytes: of stages that are not stored yet.
+        training: by the label of each kind, utterances a second of all learners side by side, without scoring.
+        scoring: utterances a second.
+    """
 
     seconds: float
+    by_run: Mapping[str, float]
     memory_bytes: int
     disk_bytes: int
-    operations_a_second: float
+    training: Mapping[str, float]
+    scoring: float
 
 
-def matrix_rate(device: torch.device, size: int = 1024, repeats: int = 8) -> float:
-    """Floating point operations a second of a large float32 matrix product, measured now."""
-    left = torch.ones(size, size, device=device)
-    torch.mm(left, left)
-    began = time.perf_counter()
-    for _ in range(repeats):
-        torch.mm(left, left)
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-    return repeats * 2 * size**3 / (time.perf_counter() - began)
+def estimate(
+    prepared: Prepared, rates: Rates, stored: frozenset[str] = frozenset(), scored: frozenset[str] = frozenset()
+) -> Estimate:
+    """Return the cost of the stages that are not in `stored` yet, if no learner stops early, and of what is not in `scored`.
 
-
-def operations_a_token(prepared: Prepared, trains: Trains) -> tuple[float, float]:
-    """Operations a sub-token of training and of evaluation."""
-    linears = prepared.model.backbone.linears
-    base = sum(num_out * num_in for num_out, num_in in linears.values())
-    if trains.adapter is not None:
-        own = sum(trains.adapter.rank * (num_out + num_in) for num_out, num_in in linears.values())
-        return 4.0 * base + 6.0 * own, 2.0 * base
-    return 6.0 * base, 2.0 * base
-
-
-def estimate(prepared: Prepared, stored: frozenset[str] = frozenset(), scored: frozenset[str] = frozenset()) -> Estimate:
-    """The cost of the stages that are not yet in `stored`, if no learner stops early, and of what is not yet in `scored`.
+    A stage takes its epochs times (steps and sub-tokens at the measured rate, then its dev utterances), checkpoints, two times
+    reading a learner and one time writing it; then it is scored.
 
     Args:
         prepared: a study.
+        rates: as `attrition.run.measure.measure` returns them, for all jobs that are not in `stored`.
         stored: keys of stages that need not be trained.
         scored: keys of evaluations that need not be made.
     """
-    rate = matrix_rate(prepared.device)
-    encoded = prepared.encoded
-    test_tokens = {language: each.num_tokens for language, each in prepared.scored_on.sets.items()}
-    operations, disk = 0.0, 0
-    for job in prepared.plan.jobs.values():
-        trains, settings = job.choice.method.trains, job.choice.training
-        train, score = operations_a_token(prepared, trains)
-        tests = prepared.scored_on.of(job)
-        if evaluation_key(job.key, tests) not in scored:
-            operations += score * sum(test_tokens[language] for language in tests)
-        if job.key in stored:
-            continue
-        disk += prepared.model.layout(trains).size * BYTES
-        tokens = {split: sum(encoded[language, split].num_tokens for language in job.languages) for split in ("train", "dev")}
-        operations += settings.epochs * (train * tokens["train"] + score * tokens["dev"])
-    return Estimate(operations / (rate * EFFICIENCY[prepared.precision]), parameter_bytes(prepared), disk, rate)
+    jobs = prepared.plan.jobs
+    kinds = kinds_of(prepared, (job for key, job in jobs.items() if key not in stored))
+    by_run: dict[str, float] = {}
+    spent: dict[Kind, float] = {}
+    read: dict[Kind, int] = {}
+    known, disk = set(stored), 0
+    evaluated = set(scored)
+    for run in prepared.plan.runs:
+        seconds = 0.0
+        for job in run.jobs:
+            if job.key not in known:
+                known.add(job.key)
+                kind = kinds[job.key]
+                training = training_seconds(prepared, rates, kind, job)
+                spent[kind] = spent.get(kind, 0.0) + training
+                read[kind] = read.get(kind, 0) + _utterances(prepared, job)
+                seconds += training + _around(prepared, rates, job, training)
+                disk += prepared.model.layout(job.choice.method.trains).size * BYTES
+        seconds += sum(_scoring(prepared, rates, made, evaluated) for made in run.made)
+        if has_before(run, prepared.scored_on):
+            seconds += _scoring(prepared, rates, run.jobs[0], evaluated, before=True)
+        by_run[run.key] = seconds
+    sets = prepared.scored_on.sets.values()
+    tokens, utterances = sum(each.num_tokens for each in sets), sum(len(each) for each in sets)
+    scoring = tokens * rates.scoring.token
+    return Estimate(
+        seconds=sum(by_run.values()),
+        by_run=by_run,
+        memory_bytes=parameter_bytes(prepared),
+        disk_bytes=disk,
+        training={kind.label: read[kind] / seconds for kind, seconds in spent.items() if seconds},
+        scoring=utterances / scoring if scoring else float("nan"),
+    )
+
+
+def training_seconds(prepared: Prepared, rates: Rates, kind: Kind, job: Job) -> float:
+    """Return a stage's share of the time that its steps take, of all learners that train beside it.
+
+    Utterances that hooks add, and their passes over the stage's own, are taken to be as long as its own.
+    """
+    costs = [hook.cost() for hook in job.hooks]
+    share, passes = sum(each.share for each in costs), sum(each.passes for each in costs)
+    sets = [prepared.encoded[language, "train"] for language in job.languages]
+    settings, line = job.choice.training, rates.training[kind]
+    steps = -(-sum(len(each) for each in sets) // settings.batch_size)
+    tokens = sum(each.num_tokens for each in sets) * line.token
+    return settings.epochs * (steps * line.call / kind.learners + (1 + share) * tokens) + passes * tokens
+
+
+def _around(prepared: Prepared, rates: Rates, job: Job, training: float) -> float:
+    """Seconds of a stage's dev scores, checkpoints, reading and writing."""
+    trains, settings = unscaled(job.choice.method.trains), job.choice.training
+    dev = sum(prepared.encoded[language, "dev"].num_tokens for language in job.languages)
+    seconds = settings.epochs * (rates.weights[trains] + dev * rates.scoring.token) if dev else 0.0
+    every, saving = prepared.study.machine.checkpoint_seconds, rates.saving[trains]
+    if every != "none":
+        checkpoint = 4 * saving  # parameters, two moments and the best epoch's parameters
+        seconds += checkpoint * ((training + seconds) // max(every, checkpoint / SHARE, 1e-9))
+    return seconds + saving + 2 * rates.loading[trains]
+
+
+def _scoring(prepared: Prepared, rates: Rates, job: Made, evaluated: set[str], *, before: bool = False) -> float:
+    """Seconds to score a stage, or the model before it; 0 if that is in `evaluated`, to which it is added."""
+    tests = prepared.scored_on.of(job, before=before)
+    key = evaluation_key(job.key, tests, before=before)
+    if key in evaluated or not tests:
+        return 0.0
+    evaluated.add(key)
+    tokens = sum(prepared.scored_on.sets[language].num_tokens for language in tests)
+    trains = job.choice.method.trains if isinstance(job, Job) else job.trains
+    return rates.weights[unscaled(trains)] + tokens * rates.scoring.token
+
+
+def _utterances(prepared: Prepared, job: Job) -> int:
+    return job.choice.training.epochs * sum(len(prepared.encoded[language, "train"]) for language in job.languages)
 
 
 def parameter_bytes(prepared: Prepared) -> int:

@@ -24,7 +24,10 @@ from attrition.run.spec import Study, read_study
 EARLIER = "earlier"
 """Where finished runs go that a changed study no longer has."""
 
-_OURS = ("runs", EARLIER, "stages", "evaluations", "checkpoints", "report", "environment.json", "study.toml", ".lock")
+_OURS = (
+    "runs", EARLIER, "stages", "evaluations", "checkpoints", "report",
+    "environment.json", "study.toml", "covariates.json", ".lock",
+)  # fmt: skip
 _HOLDER = ".holder.json"
 
 

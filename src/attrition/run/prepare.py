@@ -19,6 +19,7 @@ from attrition.encoder.pretrained import Pretrained
 from attrition.encoder.vocabulary import Vocabulary
 from attrition.methods import Trains
 from attrition.names import AttritionError
+from attrition.run.covariates import covariates_text
 from attrition.run.evaluation import ScoredOn
 from attrition.run.labels import said_of_untrained, untrained_slots
 from attrition.run.materials import CorpusFacts, gather, refuse_missing_dev, vocabulary_of
@@ -59,6 +60,11 @@ class Prepared:
     def warning(self) -> str:
         """What is wrong with the labels, as a sentence: slots that no model can find. Empty if there are none."""
         return said_of_untrained(untrained_slots(self.encoded, self.labels))
+
+    @property
+    def covariates(self) -> str:
+        """The text of `covariates.json`."""
+        return covariates_text(self.encoded, self.corpus.cuts, self.labels, self.study.languages)
 
     @cached_property
     def model(self) -> Model:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +43,12 @@ class CannotRescoreError(AttritionError):
 
 
 def rescore(
-    store: Store, sample: int, seed: int, watcher: Watcher, pack: Path | None = None
+    store: Store,
+    sample: int,
+    seed: int,
+    watcher: Watcher,
+    pack: Path | None = None,
+    when_prepared: Callable[[Prepared], None] | None = None,
 ) -> Iterator[tuple[Rescored, str | None]]:
     """Score up to `sample` stages again, drawn by `seed`; each comes with a note where it was made by other software.
 
@@ -53,12 +58,15 @@ def rescore(
         seed: of the draw.
         watcher: told how far reading and encoding are.
         pack: where the study was packed, if corpus and encoder are to come from there.
+        when_prepared: called with the study once it is made ready, before any stage is scored.
 
     Raises:
         CannotRescoreError: the corpus, the encoder or the device that the results were made with are not at hand.
     """
     recorded = _recorded(store.folder)
     prepared = _prepared(store.folder, str(recorded.get("device", "cpu")), watcher, pack)
+    if when_prepared is not None:
+        when_prepared(prepared)
     candidates = _candidates(store, prepared)
     if not candidates:
         raise CannotRescoreError(_why_none(store, prepared))

@@ -126,7 +126,7 @@ class Store:
         for kind in KINDS:
             for path in (self.folder / kind).glob(".*.tmp"):
                 shutil.rmtree(path, ignore_errors=True)
-        own = (".study.toml.*", ".environment.json.*", "..holder.json.*")
+        own = (".study.toml.*", ".environment.json.*", ".covariates.json.*", "..holder.json.*")
         for path in (*(self.folder / "runs").glob("[!.]*/.*"), *(path for name in own for path in self.folder.glob(name))):
             if path.is_file():
                 path.unlink()

@@ -13,9 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from attrition.names import AttritionError, counted
+from attrition.results.covariates import FILE as COVARIATES
+from attrition.results.covariates import read_covariates
 from attrition.results.packed_counts import STAGES
 from attrition.run.archived import OF_KIND, ArchivedStore, is_archive
 from attrition.run.folder import EARLIER, is_results
+from attrition.run.prepare import Prepared
 from attrition.run.recount import has_counts, recount, recount_from_matrix
 from attrition.run.rescore import CannotRescoreError, rescore
 from attrition.run.spec import read_study
@@ -136,7 +139,7 @@ def _of_archive(store: ArchivedStore, watcher: Watcher) -> Verdict:
 
 
 def _settings(folder: Path) -> Check:
-    """The two files that say what was run, and with what."""
+    """The files that say what was run, and with what; covariates only where there are any."""
     count = _Count("Study and environment", 2)
     try:
         read_study(folder / "study.toml")
@@ -146,6 +149,10 @@ def _settings(folder: Path) -> Check:
         json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         count.wrong(folder / "environment.json", "is damaged", _REWRITES)
+    try:
+        count.checked += read_covariates(folder) is not None
+    except AttritionError as error:
+        count.wrong(folder / COVARIATES, f"cannot be read ({error})", _REWRITES)
     return count.done()
 
 
@@ -230,8 +237,14 @@ def _scored_again(store: Store, sample: int, seed: int, watcher: Watcher, pack: 
         return count.done("not asked for (--sample 0)")
     if not store.keys("stages"):
         return count.done("this folder holds no weights")
+
+    def compared(prepared: Prepared) -> None:
+        path = store.folder / COVARIATES
+        if path.is_file() and path.read_bytes() != prepared.covariates.encode():
+            count.wrong(path, "is not what the training utterances give that are here", _REWRITES)
+
     try:
-        for result, note in rescore(store, sample, seed, watcher, pack):
+        for result, note in rescore(store, sample, seed, watcher, pack, compared):
             count.checked += 1
             count.notes.append(f"{result.job.label} ({result.job.key}){f': {note}' if note else ''}")
             for what in result.differences:

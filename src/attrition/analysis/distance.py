@@ -1,0 +1,87 @@
+"""Typological distances of languages, from URIEL+: an optional package that holds its data itself and asks no network.
+
+pip install "attrition[distance]"
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+
+from attrition.languages import LANGUAGES
+from attrition.metrics.several import Floats
+from attrition.names import AttritionError
+
+NAME = "syntactic_distance"
+
+HAS_FEATURES = {"azj": "aze", "lvs": "lav"}
+"""Languages without a syntactic feature in URIEL+, and the macrolanguage that has them: North Azerbaijani, Standard Latvian."""
+
+_ALWAYS = ("eng", "cmn", "tur")
+"""URIEL+ gives a table for three languages or more."""
+
+
+def distances(languages: Sequence[str]) -> dict[str, dict[tuple[str, str], float]]:
+    """Return the syntactic distance of every two languages, 0 to 1, as a covariate of pairs: name, then pair, then value.
+
+    Formula: the angle between two languages' vectors of syntactic features, as a share of a right angle: (2 / pi) arccos(cos).
+    Only the features that are known of both languages count. Source: `new_distance("syntactic", ...)` of URIEL+ (Khan et al.
+    2025), with the data of URIEL (Littell et al. 2017) that it begins with. Locales of one language have distance 0.
+
+    NaN where no feature is known of both, and for a language that is no locale of MASSIVE.
+
+    Raises:
+        AttritionError: `urielplus` is not installed, or cannot prepare its data.
+    """
+    known = [language for language in languages if language in LANGUAGES]
+    codes = {language: _code(language) for language in known}
+    asked = list(dict.fromkeys([*codes.values(), *_ALWAYS]))
+    table_CC = _table(asked)
+    place = {code: number for number, code in enumerate(asked)}
+    found = {(one, other): float("nan") for one in languages for other in languages}
+    for one in known:
+        for other in known:
+            value = 0.0 if codes[one] == codes[other] else float(table_CC[place[codes[one]], place[codes[other]]])
+            found[one, other] = value if value >= 0 else float("nan")  # URIEL+ says -1 for unknown
+    return {NAME: found}
+
+
+def _code(locale: str) -> str:
+    code = LANGUAGES[locale].iso639_3
+    return HAS_FEATURES.get(code, code)
+
+
+def _table(codes: Sequence[str]) -> Floats:
+    with _quiet():
+        try:
+            from urielplus.urielplus import URIELPlus
+        except ImportError as error:
+            raise AttritionError(
+                'Typological distances need the package urielplus: pip install "attrition[distance]", or leave out distance.'
+            ) from error
+        try:
+            return np.asarray(URIELPlus().new_distance("syntactic", list(codes)), dtype=np.float64)
+        except OSError as error:
+            # At its first use it copies its data inside its own folder.
+            raise AttritionError(
+                f"urielplus cannot prepare its data ({error}). Use it once as a user who may write to where it is installed, "
+                "or give distances with --covariates."
+            ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Undo what urielplus does to logging when it is imported, and keep its reports of progress back."""
+    root = logging.getLogger()
+    handlers, level, disabled = list(root.handlers), root.level, root.manager.disable
+    logging.disable(logging.INFO)
+    try:
+        yield
+    finally:
+        logging.disable(disabled)
+        root.setLevel(level)
+        for handler in [each for each in root.handlers if each not in handlers]:
+            root.removeHandler(handler)

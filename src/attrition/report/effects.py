@@ -1,0 +1,87 @@
+"""The forest plot of what drives the changes: the effects of all covariates of the mixed model, one row each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from attrition.analysis.changes import Covariate, changes, covariates
+from attrition.analysis.drivers import factors, fit_together
+from attrition.analysis.evidence import RunEvidence, distinct, from_results
+from attrition.analysis.measurement import known_variance_N
+from attrition.analysis.mixed import MixedFit
+from attrition.analysis.utterances import Utterances
+from attrition.names import AttritionError
+from attrition.report.figures import Figure
+from attrition.report.forest import ForestRow, forest
+from attrition.results.covariates import Covariates
+from attrition.results.read import Results
+
+_ABOUT = (
+    "How much more F1 a stage adds to a language learned before, by what is known of the two languages: all covariates in one "
+    "mixed model, with donor, receiver, pair, order and stage as random effects. Points from 0 to 1 for a yes or no, otherwise "
+    "per standard deviation (sd)."
+)
+
+_NAMES = {"log_num_learned": "log languages before", "latin": "Latin script", "joshi": "Joshi class"}
+"""What some covariates are called; an axis has room for some thirty letters."""
+
+
+def effects_forest(results: Results) -> tuple[Figure, ...]:
+    """Return the forest plot of the covariates' effects on the changes of learned languages; nothing where no model fits."""
+    evidence = from_results(results)
+    runs = [run for run in distinct(evidence.sequential()) if run.matrix.num_stages > 1]
+    if not runs:
+        return ()
+    rows = effect_rows(runs, evidence.utterances, evidence.covariates.get(runs[0].setup))
+    if not rows:
+        return ()
+    ids = {id(run.matrix) for run in runs}
+    label = results.series_labels[next(run.series for run in results.runs if id(run.matrix) in ids)]
+    orders = len({run.matrix.trained for run in runs})
+    which = f"{label}, {orders} order{'s' if orders != 1 else ''}."
+    title = "What drives the changes: effects of the covariates"
+    return (
+        forest(rows, name="forest-effects", title=title, caption=f"{_ABOUT} {which}", axis="effect on the change (points)"),
+    )
+
+
+def effect_rows(
+    runs: Sequence[RunEvidence], utterances: Utterances | None = None, extra: Covariates | None = None
+) -> tuple[ForestRow, ...]:
+    """Return a row for each covariate, and for the position; none where no covariate is known or the model cannot be fitted.
+
+    Args:
+        runs: sequential runs of one method.
+        utterances: what was scored, for the measurement error of the changes.
+        extra: covariates of the corpus, beside those of the table of languages.
+    """
+    extra = extra or Covariates()
+    try:
+        of = changes([run.matrix for run in runs])
+        by = covariates(of, extra_language=extra.language, extra_pair=extra.pair)
+        if not by.columns:
+            return ()
+        fit = fit_together(of, by, known_variance_N(of, factors(of), runs, utterances))
+    except AttritionError:
+        return ()
+    columns = [*by.columns] if by.position is None else [*by.columns, by.position]
+    return tuple(_row(fit, column) for column in columns)
+
+
+def covariate_label(name: str, *, binary: bool) -> str:
+    """Return what a covariate is called on an axis.
+
+    >>> covariate_label("donor_log_tokens", binary=False), covariate_label("same_script", binary=True)
+    ('donor: log tokens (per sd)', 'same script')
+    """
+    side, _, rest = name.partition("_")
+    words = f"{side}: {_NAMES.get(rest, rest)}" if side in ("donor", "receiver") and rest else _NAMES.get(name, name)
+    return words.replace("_", " ") + ("" if binary else " (per sd)")
+
+
+def _row(fit: MixedFit, column: Covariate) -> ForestRow:
+    effect = fit.effect(column.name)
+    # Hardly any degrees of freedom give an infinite interval: none, for a picture.
+    low, high = (end if math.isfinite(end) else math.nan for end in (effect.low, effect.high))
+    return ForestRow(name=covariate_label(column.name, binary=column.binary), estimate=effect.estimate, low=low, high=high)

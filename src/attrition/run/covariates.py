@@ -1,0 +1,132 @@
+"""Covariates of a study's languages and pairs, from its encoded training utterances.
+
+Shape letters: L languages, U utterances, N sub-tokens, W words, V sub-tokens in use.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from attrition.corpus.base import Cut, Split
+from attrition.corpus.encoded import Encoded
+from attrition.results.covariates import Covariates, covariates_json
+
+FERTILITY = "fertility"
+LOG_TOKENS = "log_train_tokens"
+BLANK_EDGES = "blank_edges"
+OVERLAP = "overlap"
+
+
+def covariates_text(
+    encoded: Mapping[tuple[str, Split], Encoded], cuts: Mapping[str, Cut], labels: Sequence[str], languages: Sequence[str]
+) -> str:
+    """Return the text of a study's `covariates.json`, the same for the same training utterances.
+
+    Args:
+        encoded: the study's utterances; only those of the split "train" are used.
+        cuts: how each language is cut into words.
+        labels: the classes.
+        languages: of the study, in the order in which they are written.
+    """
+    return covariates_json(languages, corpus_covariates({name: encoded[name, "train"] for name in languages}, cuts, labels))
+
+
+def corpus_covariates(train: Mapping[str, Encoded], cuts: Mapping[str, Cut], labels: Sequence[str]) -> Covariates:
+    """Return what the training utterances say of each language and each pair (trained, changed).
+
+    Sub-tokens are those the model is given, without the special tokens that begin and end each utterance.
+
+    - `fertility`: sub-tokens per word (Rust et al. 2021). A word is a labelled unit of the study: a character or grapheme where
+      the language is cut so. Words beyond `max_tokens` do not count. NaN without words.
+    - `log_train_tokens`: natural logarithm of the number of sub-tokens of one pass over the training utterances; NaN for none.
+    - `blank_edges`: share, from 0 to 1, of the blanks between words at which a slot begins or ends
+      (`attrition.corpus.words.blank_leak`). NaN where the language is not cut at blanks, and without blanks.
+    - `overlap`: share, from 0 to 1, of the occurrences of sub-tokens in the changed language's utterances whose sub-token
+      occurs in those of the trained language. Our definition; Pires et al. (2019) and Wu and Dredze (2019) relate other
+      measures of shared sub-tokens to zero-shot transfer. NaN where the changed language has no sub-token.
+
+    Args:
+        train: the training utterances of each language.
+        cuts: how each language is cut into words.
+        labels: the classes.
+    """
+    specials = _specials(list(train.values()))
+    ids = {language: _without(each, specials) for language, each in train.items()}
+    tokens = {language: len(each) for language, each in ids.items()}
+    words = {language: int((each.word_token >= 0).sum()) for language, each in train.items()}
+    return Covariates(
+        language={
+            FERTILITY: {each: tokens[each] / words[each] if words[each] else math.nan for each in train},
+            LOG_TOKENS: {each: math.log(tokens[each]) if tokens[each] else math.nan for each in train},
+            BLANK_EDGES: {
+                name: share_of_edges(each, labels) if cuts[name] == "blanks" else math.nan for name, each in train.items()
+            },
+        },
+        pair={OVERLAP: overlaps(ids)},
+    )
+
+
+def share_of_edges(encoded: Encoded, labels: Sequence[str]) -> float:
+    """Return the share of the gaps between neighbouring words at which a slot ends or begins; NaN without gaps.
+
+    With "io" labels two slots of one name side by side count as one slot.
+    """
+    slots = sorted({label[2:] for label in labels if label != "O"})
+    slot_of = np.array([0 if label == "O" else 1 + slots.index(label[2:]) for label in labels])
+    begins = np.array([label.startswith("B-") for label in labels])
+    is_gap_W = np.ones(max(len(encoded.gold) - 1, 0), dtype=bool)
+    # No gap lies between the last word of an utterance and the first word of the next.
+    inner = encoded.word_offsets[1:-1]
+    is_gap_W[inner[(inner > 0) & (inner < len(encoded.gold))] - 1] = False
+    before_W, after_W = encoded.gold[:-1][is_gap_W], encoded.gold[1:][is_gap_W]
+    if not len(after_W):
+        return math.nan
+    return float(np.mean(begins[after_W] | (slot_of[before_W] != slot_of[after_W])))
+
+
+def overlaps(ids: Mapping[str, NDArray[np.integer]]) -> dict[tuple[str, str], float]:
+    """Return, for every (trained, changed), the share of the changed language's `ids` that occur in the trained one's.
+
+    52 languages of 200,000 sub-tokens each take a second, and 100 MB at most.
+
+    >>> found = overlaps({"a": np.array([1, 1, 2]), "b": np.array([2, 3, 3, 3])})
+    >>> found["a", "b"], found["b", "a"], found["a", "a"]
+    (0.25, 0.3333333333333333, 1.0)
+    """
+    used_V = np.unique(np.concatenate([np.zeros(0, dtype=np.int64), *(np.unique(each) for each in ids.values())]))
+    counts_LV = np.array([np.bincount(np.searchsorted(used_V, each), minlength=len(used_V)) for each in ids.values()])
+    found = {}
+    for trained, own_V in zip(ids, counts_LV, strict=True):
+        shared_L = counts_LV[:, own_V > 0].sum(axis=1)
+        for changed, shared, number in zip(ids, shared_L.tolist(), counts_LV.sum(axis=1).tolist(), strict=True):
+            found[trained, changed] = shared / number if number else math.nan
+    return found
+
+
+def _specials(parts: Sequence[Encoded]) -> tuple[bool, bool]:
+    """Whether the first, and the last, sub-token of every utterance is a special one: the same in all languages.
+
+    A pack holds no tokeniser that could be asked.
+    """
+    firsts: set[int] = set()
+    lasts: set[int] = set()
+    for each in parts:
+        filled = each.lengths > 0
+        firsts |= set(np.unique(each.ids[each.offsets[:-1][filled]]).tolist())
+        lasts |= set(np.unique(each.ids[each.offsets[1:][filled] - 1]).tolist())
+    return len(firsts) == 1, len(lasts) == 1
+
+
+def _without(encoded: Encoded, specials: tuple[bool, bool]) -> NDArray[np.int32]:
+    """All sub-tokens but special ones, flat."""
+    kept_N = np.ones(encoded.num_tokens, dtype=bool)
+    filled = encoded.lengths > 0
+    if specials[0]:
+        kept_N[encoded.offsets[:-1][filled]] = False
+    if specials[1]:
+        kept_N[encoded.offsets[1:][filled] - 1] = False
+    return encoded.ids[kept_N]
