@@ -22,7 +22,6 @@ if TYPE_CHECKING:  # a list of methods need not wait for torch
 
     from attrition.corpus.encoded import Encoded
     from attrition.streams import Part
-    from attrition.training.layout import Layout
 
 
 class Cost(NamedTuple):
@@ -60,7 +59,7 @@ class Stage:
         total_steps: of this stage, if it does not stop early.
         start_P: the parameters that the stage starts from.
         memory: what this hook left at the end of the stage before; empty in the first.
-        layout: where each tensor lies in a vector of parameters.
+        unpack: a vector of parameters as tensors by name, which are views of it.
         gradient: the gradient of the summed loss over some utterances at given parameters, [P], without dropout. With a
             generator the labels are drawn from the model's own predictions; without, they are those of the data.
     """
@@ -73,7 +72,7 @@ class Stage:
     total_steps: int
     start_P: Callable[[], Tensor]
     memory: Mapping[str, Tensor]
-    layout: Layout
+    unpack: Callable[[Tensor], Mapping[str, Tensor]]
     gradient: Gradient
 
     @property

@@ -20,6 +20,9 @@ from attrition.reading import is_text, parse_json, read_text
 from attrition.results.history import read_history
 from attrition.results.labels import short_models, telling_labels
 
+FORMAT = 2
+"""Of spec.json: 1 named stages, where 2 has steps and the rows of R that read them."""
+
 PARTS = ("data", "training", "evaluation", "other")
 """What the time of a run is divided into, in the order in which it is shown."""
 
@@ -284,8 +287,10 @@ def _read_run(folder: Path, key: str) -> Run:
 
 
 def _spec(raw: Mapping[str, Any], path: Path) -> Spec:
-    if raw.get("format") != 1:
-        raise AttritionError(f"{path}: format {raw.get('format')!r} is not known; this version of attrition reads format 1.")
+    if raw.get("format") != FORMAT:
+        raise AttritionError(
+            f"{path}: format {raw.get('format')!r} is not known; this version of attrition reads format {FORMAT}."
+        )
     try:
         return Spec.model_validate(raw)
     except ValidationError as error:

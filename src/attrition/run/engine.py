@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import torch
-from torch import Tensor
 
-from attrition.corpus.base import Split
 from attrition.corpus.cache import cache_folder
-from attrition.corpus.encoded import Encoded, join
+from attrition.corpus.encoded import Encoded
 from attrition.files import write_whole, writing
 from attrition.methods import Trains
 from attrition.names import AttritionError, counted
@@ -29,7 +25,7 @@ from attrition.run.keys import evaluation_key
 from attrition.run.pace import Pace
 from attrition.run.pack_study import study_files
 from attrition.run.prepare import Prepared, num_threads, prepare
-from attrition.run.restore import HOOK, made_model, restored
+from attrition.run.restore import HOOK, made_model
 from attrition.run.results import has_before, scored_under, write_run
 from attrition.run.select import select_runs
 from attrition.run.side_by_side import crew, in_words
@@ -37,6 +33,7 @@ from attrition.run.spec import Study
 from attrition.run.stop import Stopped, StopRequests, TimeUp
 from attrition.run.store import KEPT, DamagedError, Store, StoredEvaluation, StoredHistory, numpy_tensors
 from attrition.run.study import Job, Made, RunPlan, StudyPlan
+from attrition.run.tasks import decay_left, task_of
 from attrition.run.watcher import Watcher
 from attrition.training.clock import Clock, Shares
 from attrition.training.memory import Room
@@ -263,38 +260,7 @@ class _Engine:
         keeper.forget()
 
     def _task(self, job: Job) -> Task:
-        encoded = self._prepared.encoded
-
-        def joined(split: Split) -> Encoded:
-            return join([encoded[language, split] for language in job.languages])
-
-        def earlier(languages: Sequence[str]) -> Callable[[], Encoded]:
-            return lambda: join([encoded[language, "train"] for language in languages])
-
-        return Task(
-            name=job.key,
-            trains=job.choice.method.trains,
-            start=lambda: self._start(job),
-            train=joined("train"),
-            dev=joined("dev"),
-            settings=job.choice.training,
-            seed=job.seed,
-            hooks=job.hooks,
-            chain=job.chain,
-            earlier=tuple(earlier(languages) for languages in job.chain[:-1]),
-            memory=lambda: self._memory(job),
-        )
-
-    def _memory(self, job: Job) -> dict[str, Tensor]:
-        """What the hooks of the stage before left."""
-        if job.parent is None:
-            return {}
-        stored = self._store.load_tensors(job.parent)
-        return {
-            name.removeprefix(HOOK): torch.from_numpy(np.array(array))
-            for name, array in stored.items()
-            if name.startswith(HOOK)
-        }
+        return task_of(job, self._prepared, self._store)
 
     def _passes(self, job: Job) -> int:
         return job.choice.training.epochs * sum(len(self._prepared.encoded[language, "train"]) for language in job.languages)
@@ -315,15 +281,6 @@ class _Engine:
         stored = sum(self._store.has("stages", key) for key in jobs)
         begun = ", and what was in training as it stood" if self._store.checkpoints() else ""
         return f"Kept: {stored} of {len(jobs)} stages{begun}. The same command goes on from there."
-
-    def _start(self, job: Job) -> Tensor:
-        """The vector a job starts from: its parent's, or a fresh one."""
-        trains = job.choice.method.trains
-        return (
-            self._model.start(trains, *job.seed)
-            if job.parent is None
-            else restored(self._store, self._model, trains, job.parent)
-        )
 
     def _save(self, job: Job, finished: Finished, seconds: Mapping[str, float]) -> None:
         trains = job.choice.method.trains
@@ -402,13 +359,3 @@ class _Engine:
                 self._watcher.warned(f"{run.method.name} ({run.order_name}, seed {run.seed}): {warning}")
         self._written.add(run.key)
         self._watcher.run_finished(run)
-
-
-def decay_left(task: Task, num_epochs: int) -> float:
-    """What decoupled weight decay leaves of a parameter without gradient after some epochs: the product of 1 - lr_t * decay.
-
-    Loshchilov and Hutter 2019, Algorithm 2.
-    """
-    settings, total = task.settings, task.steps_an_epoch * task.settings.epochs
-    rates = (settings.learning_rate * settings.rate(step, total) for step in range(task.steps_an_epoch * num_epochs))
-    return math.prod(1 - rate * settings.weight_decay for rate in rates)

@@ -14,7 +14,8 @@ from attrition.encoder.pretrained import Pretrained
 from attrition.methods import Hook, Method, Steps, Train, Trains
 from attrition.methods.merging import Merging
 from attrition.run.keys import key_of, run_key, settings_key
-from attrition.run.spec import MethodChoice, Study, resolve_orders
+from attrition.run.spec import Study, resolve_orders
+from attrition.run.spec_methods import MethodChoice
 from attrition.streams import Part
 
 

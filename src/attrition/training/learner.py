@@ -193,7 +193,7 @@ class Learner:
                 total_steps=self.total_steps,
                 start_P=task.start,
                 memory=_of_hook(left, hook.name),
-                layout=self.layout,
+                unpack=self.layout.unpack,
                 gradient=gradient,
             )
             self.works = {**self.works, hook.name: hook.begin(stage)}

@@ -27,9 +27,9 @@ from attrition.methods.hook import Rows
 from attrition.names import AttritionError
 from attrition.training.batches import part_of
 from attrition.training.clock import Clock
-from attrition.training.crews import Crew, beginning, crews_of, halved, states_of
+from attrition.training.crews import Crew, beginning, crews_of, halved, stacked, states_of, widest
 from attrition.training.gradient import gradient_at
-from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT, Layout
+from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT
 from attrition.training.learner import Epoch as Epoch
 from attrition.training.learner import Finished as Finished
 from attrition.training.learner import Learner, LearnerState, in_common
@@ -151,8 +151,8 @@ class _Population:
         self.learners = [Learner(task, model.layout(task.trains)) for task, _ in crew]
         self._model, self._clock, self._room = model, clock, room
         self._adapts = crew[0][0].trains.adapter is not None
-        self._layout = _widest(self.learners)
-        self._flat = _stacked(self.learners, [state for _, state in crew], self._layout, model.device)
+        self._layout = widest(self.learners)
+        self._flat = stacked(self.learners, [state for _, state in crew], self._layout, model.device)
         self._grads = torch.zeros_like(self._flat)
         settings = [learner.task.settings for learner in self.learners]
         self._optimizer = PopulationAdamW(self._layout, settings, model.device)
@@ -356,7 +356,7 @@ class _Population:
         if not keep:
             del self._flat, self._optimizer
             return
-        before, self._layout = self._layout, _widest(self.learners)
+        before, self._layout = self._layout, widest(self.learners)
         self._flat = before.taken(self._flat, keep, self._layout)
         self._optimizer.keep(keep, self._layout)
         self._grads = torch.zeros_like(self._flat)  # last, in the place of the former ones
@@ -386,19 +386,3 @@ class _Population:
 
 def _piece(rows: NDArray[np.int64], piece: int, pieces: int) -> NDArray[np.int64]:
     return rows if pieces == 1 else np.array_split(rows, pieces)[piece]
-
-
-def _widest(learners: Sequence[Learner]) -> Layout:
-    return max((learner.layout for learner in learners), key=lambda layout: layout.size)
-
-
-def _stacked(
-    learners: Sequence[Learner], states: Sequence[LearnerState | None], layout: Layout, device: torch.device
-) -> Tensor:
-    """The vectors that the learners start or go on from, [M, P]."""
-    if len(learners) == 1 and states[0] is None:
-        return learners[0].task.start().to(device).unsqueeze(0)
-    flat_MP = torch.empty(len(learners), layout.size, device=device)
-    for row, learner, state in zip(flat_MP, learners, states, strict=True):
-        row.copy_(learner.layout.resized(learner.task.start() if state is None else state.flat_P, layout))
-    return flat_MP
