@@ -10,9 +10,10 @@ from random import Random
 from types import ModuleType
 from typing import Any
 
+from attrition.corpus.columns_rows import conll_utterances, jsonl_utterances
+
 from attrition.corpus import release
 from attrition.corpus.columns import Columns
-from attrition.corpus.columns_rows import conll_utterances, jsonl_utterances
 from attrition.corpus.rows import Problem, massive_rows
 from attrition.corpus.words import cut_words
 from attrition.matrix import RMatrix

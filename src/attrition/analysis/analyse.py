@@ -23,6 +23,7 @@ from attrition.analysis.moderation import per_language
 from attrition.analysis.quantities import QUANTITIES
 from attrition.analysis.reliability import Extremes, Reliability, extremes, reliability
 from attrition.analysis.words import LEARNED, not_learned
+from attrition.languages import OwnLanguages
 from attrition.metrics import nulls_for_nan
 from attrition.metrics.donors import Which
 from attrition.metrics.several import Floats, languages_of
@@ -105,7 +106,7 @@ def analyse(
     tables = {name: _points(replicates(runs, QUANTITIES[name].function)) for name in names}
     quantities = {name: per_language(table, _of_utterances(evidence, runs, name)) for name, table in tables.items()}
     design = _design(runs)
-    fitted = {scope: _drivers(runs, scope, extra_language, extra_pair) for scope in scopes}
+    fitted = {scope: _drivers(runs, scope, extra_language, extra_pair, evidence.own) for scope in scopes}
     unfitted = [f"No mixed model of the changes ({scope}): {each}" for scope, each in fitted.items() if isinstance(each, str)]
     return Analysis(
         design=design,
@@ -155,11 +156,12 @@ def _drivers(
     scope: Which,
     extra_language: Mapping[str, Mapping[str, float]] | None,
     extra_pair: Mapping[str, Mapping[tuple[str, str], float]] | None,
+    own: OwnLanguages,
 ) -> Drivers | str:
     """The mixed model of the changes, or why there is none: fewer changes than the model has effects, say."""
     try:
         of = changes([run.matrix for run in runs], scope=scope)
-        return fit_drivers(of, covariates(of, extra_language=extra_language, extra_pair=extra_pair))
+        return fit_drivers(of, covariates(of, extra_language=extra_language, extra_pair=extra_pair, own=own))
     except AttritionError as error:
         return str(error)
 

@@ -9,13 +9,14 @@ Shape letters: O replicates, L languages.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from attrition.analysis.quantities import Values
+from attrition.languages import NONE_OF_ONES_OWN, OwnLanguages
 from attrition.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats, languages_of
@@ -54,11 +55,15 @@ class RunEvidence:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """All runs at hand; `generated` where the corpus is not of real language; `utterances` where counts may be stored."""
+    """All runs at hand; `generated` where the corpus is not of real language; `utterances` where counts may be stored.
+
+    `own` is what the user's file of languages says.
+    """
 
     runs: tuple[RunEvidence, ...]
     generated: bool = False
     utterances: Utterances | None = None
+    own: OwnLanguages = field(default_factory=lambda: NONE_OF_ONES_OWN)
 
     @cached_property
     def _main(self) -> tuple[str, str, str]:
@@ -114,7 +119,7 @@ def from_results(results: Results) -> Evidence:
             )
         )
     generated = any(run.spec.corpus.generated for run in results.runs)
-    return Evidence(tuple(runs), generated=generated, utterances=utterances_of(results))
+    return Evidence(tuple(runs), generated=generated, utterances=utterances_of(results), own=results.own_languages)
 
 
 def by_series(results: Results) -> dict[Series, tuple[RunEvidence, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -60,7 +61,7 @@ def analyse(
 
 
 def _evidence(files: list[Path], runs: Path | None) -> Evidence:
-    from attrition.analysis.evidence import Evidence, from_matrices, from_results
+    from attrition.analysis.evidence import from_matrices, from_results
     from attrition.matrix import RMatrix
     from attrition.results.read import read_results
 
@@ -72,7 +73,7 @@ def _evidence(files: list[Path], runs: Path | None) -> Evidence:
         evidence = given or stored
         assert evidence is not None
         return evidence
-    return Evidence((*given.runs, *stored.runs), generated=stored.generated, utterances=stored.utterances)
+    return replace(stored, runs=(*given.runs, *stored.runs))
 
 
 def _claims(sources: list[str]) -> tuple[Claim, ...]:

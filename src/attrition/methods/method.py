@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from attrition.languages import grouping
+from attrition.languages import NONE_OF_ONES_OWN, OwnLanguages, grouping
 from attrition.methods.trains import Full, LoRA, Trains
 from attrition.names import AttritionError, look_up
 
@@ -35,7 +35,7 @@ class Method:
     joint: bool = False
     about: str = ""
 
-    def learner_of(self, languages: Sequence[str]) -> dict[str, str]:
+    def learner_of(self, languages: Sequence[str], own: OwnLanguages = NONE_OF_ONES_OWN) -> dict[str, str]:
         """The learner that serves each language, by name.
 
         >>> METHODS["NON-SHARED LoRA"].learner_of(["en-US", "de-DE"])
@@ -47,7 +47,7 @@ class Method:
             return dict.fromkeys(languages, "all")
         if self.shared_by == "language":
             return {language: language for language in languages}
-        return dict(grouping(self.shared_by, languages))
+        return dict(grouping(self.shared_by, languages, own=own))
 
 
 @dataclass(frozen=True)
@@ -64,7 +64,7 @@ class Stage:
     chain: tuple[tuple[str, ...], ...]
 
 
-def plan(method: Method, order: Sequence[str]) -> tuple[Stage, ...]:
+def plan(method: Method, order: Sequence[str], own: OwnLanguages = NONE_OF_ONES_OWN) -> tuple[Stage, ...]:
     """The stages of one run, in the order of training.
 
     >>> [(stage.learner, stage.languages, stage.parent) for stage in plan(METHODS["VANILLA"], ["en-US", "de-DE"])]
@@ -76,7 +76,7 @@ def plan(method: Method, order: Sequence[str]) -> tuple[Stage, ...]:
         raise AttritionError("An order needs at least one language.")
     if len(set(order)) < len(order):
         raise AttritionError(f"An order names a language twice: {', '.join(order)}.")
-    learner_of = method.learner_of(order)
+    learner_of = method.learner_of(order, own)
     if method.joint:
         # Sorted: what is learned at once has no order, and every order of a study shares the stage.
         groups = {

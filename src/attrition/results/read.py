@@ -14,6 +14,7 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from attrition.languages import Language, OwnLanguages
 from attrition.matrix import RMatrix
 from attrition.metrics import summary
 from attrition.names import AttritionError
@@ -61,6 +62,8 @@ KINDS: Mapping[tuple[str, str, bool], str] = MappingProxyType(
 
 BEYOND_THE_PAPER = ("memory", "penalty")
 """Parts that a method of the paper never has."""
+
+_NOT_SETTINGS = ("format", "scored", "warnings", "own_languages")
 
 
 def kind_of(method: MethodSpec) -> str:
@@ -122,6 +125,7 @@ class Spec(_Part):
     encoding: dict[str, Any] = {}
     parameters: dict[str, float] = {}
     scored: ScoredSpec = ScoredSpec()
+    own_languages: dict[str, Language] = {}
     warnings: tuple[str, ...] = ()
 
 
@@ -207,6 +211,11 @@ class Results:
     def models(self) -> Mapping[str, str]:
         """What each model is called."""
         return short_models(run.spec.model.name for run in self.runs)
+
+    @cached_property
+    def own_languages(self) -> OwnLanguages:
+        """What the user's file of languages said of them when the runs were made."""
+        return {label: language for run in self.runs for label, language in run.spec.own_languages.items()}
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -300,7 +309,7 @@ def _read_run(folder: Path, key: str) -> Run:
         folder=folder,
         key=key,
         spec=_spec(raw, folder / "spec.json"),
-        settings=flat({name: value for name, value in raw.items() if name not in ("format", "scored", "warnings")}),
+        settings=flat({name: value for name, value in raw.items() if name not in _NOT_SETTINGS}),
         matrix=matrix,
         metrics=_metrics(folder / "metrics.json", matrix),
         history=read_history(folder / "history.csv"),
@@ -384,13 +393,5 @@ def _reading_order(run: Run) -> tuple[bool, bool, bool, str, int, str, str, int]
     spec = run.spec
     lora = spec.method.trains.kind == "lora"
     sharing = spec.method.shared_by != "all"
-    return (
-        not run.matrix.joint,
-        lora,
-        sharing,
-        spec.method.name,
-        run.series.rank or 0,
-        spec.model.name,
-        spec.order.name,
-        spec.seed,
-    )
+    method = (not run.matrix.joint, lora, sharing, spec.method.name, run.series.rank or 0)
+    return (*method, spec.model.name, spec.order.name, spec.seed)

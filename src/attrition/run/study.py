@@ -108,7 +108,7 @@ def plan_study(
             if choice.method.joint and number > 0:
                 continue  # what is learned at once has no order: one run stands for all of them
             for seed in study.seeds:
-                stages = plan(choice.method, sequence)
+                stages = plan(choice.method, sequence, study.own)
                 made: list[Job] = []
                 for stage in stages:
                     parent = None if stage.parent is None else made[stage.parent].key
