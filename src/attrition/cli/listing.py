@@ -42,15 +42,10 @@ def _models() -> None:
 
 
 def _corpora() -> None:
-    rows = [
-        (
-            "massive",
-            "MASSIVE 1.1 (FitzGerald et al. 2023): 52 locales, 55 slots, 11,514 / 2,033 / 2,974 utterances each; CC BY 4.0",
-        ),
-        ("phrasebook", "generated from sentence patterns and CLDR names, in MASSIVE's schema and locales; nothing to download"),
-        ("columns", "your own: a folder of CoNLL-style columns or JSONL, one file per language and split"),
-    ]
-    _names_and_sentences("Corpus", rows)
+    from attrition.corpus.registry import OPENER, corpora
+
+    rows = [(kind.name, kind.about) for kind in corpora().values()]
+    _names_and_sentences("Corpus", [*rows, ("FILE.py", f"your own: what its function {OPENER}(request) returns")])
 
 
 def _orders() -> None:

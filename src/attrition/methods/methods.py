@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from attrition.languages import grouping
+from attrition.languages import NONE_OF_ONES_OWN, OwnLanguages, grouping
 from attrition.methods.decay import RateDecay
 from attrition.methods.ewc import EWC
 from attrition.methods.hook import Hook
@@ -50,7 +50,7 @@ class Method:
     about: str = ""
     source: str | None = None
 
-    def learner_of(self, languages: Sequence[str]) -> dict[str, str]:
+    def learner_of(self, languages: Sequence[str], own: OwnLanguages = NONE_OF_ONES_OWN) -> dict[str, str]:
         """The learner that serves each language, by name.
 
         >>> METHODS["NON-SHARED LoRA"].learner_of(["en-US", "de-DE"])
@@ -62,9 +62,9 @@ class Method:
             return dict.fromkeys(languages, "all")
         if self.shared_by == "language":
             return {language: language for language in languages}
-        return dict(grouping(self.shared_by, languages))
+        return dict(grouping(self.shared_by, languages, own=own))
 
-    def steps(self, order: Sequence[str]) -> Steps:
+    def steps(self, order: Sequence[str], own: OwnLanguages = NONE_OF_ONES_OWN) -> Steps:
         """The steps of one run, and the rows of R.
 
         >>> steps = METHODS["VANILLA"].steps(["en-US", "de-DE"])
@@ -73,7 +73,7 @@ class Method:
         >>> [step.languages for step in METHODS["MULTI"].steps(["en-US", "de-DE"]).trainings]
         [('de-DE', 'en-US')]
         """
-        return self.expand(self.learner_of(checked_order(order)))
+        return self.expand(self.learner_of(checked_order(order), own))
 
 
 _ALL = (

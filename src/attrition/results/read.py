@@ -13,6 +13,7 @@ from typing import Any, Literal
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from attrition.languages import Language, OwnLanguages
 from attrition.matrix import RMatrix
 from attrition.metrics import summary
 from attrition.names import AttritionError
@@ -49,6 +50,9 @@ class MethodSpec(_Part):
     shared_by: str = "all"
     joint: bool = False
     order_matters: bool = True
+
+
+_NOT_SETTINGS = ("format", "scored", "warnings", "own_languages", "steps", "rows")
 
 
 class OrderSpec(_Part):
@@ -99,6 +103,7 @@ class Spec(_Part):
     encoding: dict[str, Any] = {}
     parameters: dict[str, float] = {}
     scored: ScoredSpec = ScoredSpec()
+    own_languages: dict[str, Language] = {}
     warnings: tuple[str, ...] = ()
 
 
@@ -184,6 +189,11 @@ class Results:
     def models(self) -> Mapping[str, str]:
         """What each model is called."""
         return short_models(run.spec.model.name for run in self.runs)
+
+    @cached_property
+    def own_languages(self) -> OwnLanguages:
+        """What the user's file of languages said of them when the runs were made."""
+        return {label: language for run in self.runs for label, language in run.spec.own_languages.items()}
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -277,7 +287,7 @@ def _read_run(folder: Path, key: str) -> Run:
         folder=folder,
         key=key,
         spec=_spec(raw, folder / "spec.json"),
-        settings=flat({name: value for name, value in raw.items() if name not in ("format", "scored", "warnings")}),
+        settings=flat({name: value for name, value in raw.items() if name not in _NOT_SETTINGS}),
         matrix=matrix,
         metrics=_metrics(folder / "metrics.json", matrix),
         history=read_history(folder / "history.csv"),
@@ -363,13 +373,5 @@ def _reading_order(run: Run) -> tuple[bool, bool, bool, str, int, str, str, int]
     spec = run.spec
     lora = spec.method.trains.kind == "lora"
     sharing = spec.method.shared_by != "all"
-    return (
-        not run.matrix.joint,
-        lora,
-        sharing,
-        spec.method.name,
-        run.series.rank or 0,
-        spec.model.name,
-        spec.order.name,
-        spec.seed,
-    )
+    method = (not run.matrix.joint, lora, sharing, spec.method.name, run.series.rank or 0)
+    return (*method, spec.model.name, spec.order.name, spec.seed)

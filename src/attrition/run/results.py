@@ -29,6 +29,7 @@ from attrition.run.keys import evaluation_key
 from attrition.run.prepare import Prepared
 from attrition.run.store import StoredEvaluation, StoredHistory
 from attrition.run.study import Made, RunPlan
+from attrition.run.tables import plain
 from attrition.training.score import TagTable
 
 FORMAT = 2
@@ -226,6 +227,7 @@ def spec_json(
             "fingerprint": corpus.fingerprint,
             "cuts": dict(corpus.cuts),
         },
+        **({"own_languages": plain(study.own)} if study.own else {}),
         "training": dataclasses.asdict(run.choice.training),
         "encoding": dataclasses.asdict(prepared.encoding),
         "sizes": dataclasses.asdict(study.corpus.sizes),

@@ -15,12 +15,14 @@ from typing import Any, Literal
 from attrition.corpus.base import Cut
 from attrition.corpus.dataset import Sizes
 from attrition.corpus.encoded import EncodingSettings
+from attrition.corpus.registry import is_file_of_a_corpus, refuse_other_languages, refuse_unknown_corpus
+from attrition.corpus.schemes import SchemeName
 from attrition.encoder.precision import PrecisionChoice
-from attrition.languages import LANGUAGES, not_a_locale
+from attrition.languages import NONE_OF_ONES_OWN, OwnLanguages, read_languages
 from attrition.matrix import JOINED_BY
 from attrition.names import AttritionError
 from attrition.orders import order, validate
-from attrition.reading import is_there, parse_toml, read_text, refuse_depth
+from attrition.reading import parse_toml, read_text, refuse_depth
 from attrition.run.spec_methods import MethodChoice, entry_of, located, read_methods
 from attrition.run.tables import as_dataclass, as_list, as_value, known_keys, plain
 
@@ -28,7 +30,6 @@ Evaluate = Literal["all", "seen"] | int
 """How much each stage is scored on: every utterance, those of languages learned so far, or so many of each language."""
 EvaluateOn = Literal["test", "dev"]
 """The split that stages are scored on: with "dev", settings can be chosen without a look at test utterances."""
-CorpusName = Literal["massive", "phrasebook", "columns"]
 MOST_THREADS = 1024
 FEWEST_TOKENS = 3
 FEWEST_SCORED = 2  # one utterance says nothing of the error
@@ -36,10 +37,21 @@ FEWEST_SCORED = 2  # one utterance says nothing of the error
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusSettings:
-    """Where utterances come from: `path` for "massive" (optional) and "columns"; `cuts` by locale where not the default."""
+    """Where utterances come from.
 
-    name: CorpusName = "massive"
+    `name` is a corpus of `attrition list corpora`, or a Python file that opens one ("my_corpus.py"). `path` is where it lies.
+    `token`, `tag`, `scheme` and `labels` say how the files of "columns" are read (`attrition.corpus.formats.Layout`).
+    `languages` is a CSV file about languages (`attrition.languages.read_languages`). `cuts` are by language, where not the
+    default.
+    """
+
+    name: str = "massive"
     path: str | None = None
+    languages: str | None = None
+    token: int | str | None = None
+    tag: int | str | None = None
+    scheme: SchemeName | None = None
+    labels: tuple[str, ...] | None = None
     sizes: Sizes = field(default_factory=Sizes)
     cuts: Mapping[str, Cut] = field(default_factory=dict)
 
@@ -105,7 +117,7 @@ class Study:
     `evaluate` says how much each stage is scored on: "all" test utterances; "seen", only those of the languages that its
     learner has been trained on so far; or a number, a random sample of so many of each language. `evaluate_on` = "dev" takes
     the dev utterances instead. `only` names runs, or patterns of runs, as `attrition.run.select.select_runs` takes them: those
-    are the study, in the sequence of the patterns; all runs if it is empty.
+    are the study, in the sequence of the patterns; all runs if it is empty. `own` is what the file `corpus.languages` says.
     """
 
     name: str
@@ -122,6 +134,7 @@ class Study:
     model: ModelSettings = field(default_factory=ModelSettings)
     machine: MachineSettings = field(default_factory=MachineSettings)
     folder: Path = Path()
+    own: OwnLanguages = field(default_factory=lambda: NONE_OF_ONES_OWN, compare=False)
 
 
 _TOP_KEYS = (
@@ -189,23 +202,26 @@ def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) ->
         if not items:
             raise AttritionError(f"{where}: {key} is empty. Give at least one.")
     corpus = as_dataclass(raw.get("corpus", {}), CorpusSettings, f"{where}: corpus")
+    corpus = _located(corpus, folder, f"{where}: corpus")
+    own = NONE_OF_ONES_OWN if corpus.languages is None else read_languages(Path(corpus.languages))
     languages = _languages(given["languages"], corpus.name, f"{where}: languages")
     place = f"{where}: evaluate_on"
     study = Study(
         name=as_value(raw["name"], str, f"{where}: name"),
         description=as_value(raw.get("description", ""), str, f"{where}: description"),
         languages=languages,
-        methods=read_methods(given["methods"], raw.get("training", {}), languages, where, folder),
-        orders=_orders(given.get("orders", [list(languages)]), languages, where, folder),
+        methods=read_methods(given["methods"], raw.get("training", {}), languages, where, folder, own),
+        orders=_orders(given.get("orders", [list(languages)]), languages, where, folder, own),
         seeds=as_value(given.get("seeds", [0]), tuple[int, ...], f"{where}: seeds"),
         evaluate=_evaluate(raw.get("evaluate", "all"), f"{where}: evaluate"),
         evaluate_on=as_value(as_value(raw.get("evaluate_on", "test"), str, place), EvaluateOn, place),
         only=as_value(as_list(raw.get("only", []), f"{where}: only"), tuple[str, ...], f"{where}: only"),
-        corpus=corpus if corpus.path is None else dataclasses.replace(corpus, path=located(corpus.path, folder)),
+        corpus=corpus,
         encoding=as_dataclass(raw.get("encoding", {}), EncodingSettings, f"{where}: encoding"),
         model=as_dataclass(raw.get("model", {}), ModelSettings, f"{where}: model"),
         machine=as_dataclass(raw.get("machine", {}), MachineSettings, f"{where}: machine"),
         folder=folder,
+        own=own,
     )
     if not study.name.strip():
         raise AttritionError(f"{where}: name is empty. The results folder is called by it.")
@@ -227,14 +243,13 @@ def _evaluate(raw: Any, where: str) -> Evaluate:
 def _languages(raw: list[Any], corpus: str, where: str) -> tuple[str, ...]:
     languages: tuple[str, ...] = as_value(raw, tuple[str, ...], where)
     for language in languages:
-        if corpus != "columns" and language not in LANGUAGES:
-            raise not_a_locale(language, where=where)
+        refuse_other_languages(corpus, language, where=where)
         if not language or language != language.strip() or JOINED_BY in language:
             raise AttritionError(f"{where}: {language!r} cannot name a language: leave out '{JOINED_BY}' and blanks around it.")
     return validate(languages, where=where)
 
 
-def _orders(raw: list[Any], languages: tuple[str, ...], where: str, folder: Path) -> tuple[NamedOrder, ...]:
+def _orders(raw: list[Any], languages: tuple[str, ...], where: str, folder: Path, own: OwnLanguages) -> tuple[NamedOrder, ...]:
     """The orders by name, each a sequence of all languages."""
     found: dict[str, NamedOrder] = {}
     for index, each in enumerate(raw):
@@ -242,7 +257,7 @@ def _orders(raw: list[Any], languages: tuple[str, ...], where: str, folder: Path
         given = each
         if isinstance(each, str):
             try:
-                name, given = each, list(order(each, languages, folder=folder))
+                name, given = each, list(order(each, languages, folder=folder, own=own))
             except AttritionError as error:
                 raise AttritionError(f"{place}: {error}") from error
         elif isinstance(each, Mapping):
@@ -264,6 +279,17 @@ def _orders(raw: list[Any], languages: tuple[str, ...], where: str, folder: Path
 def resolve_orders(study: Study) -> dict[str, tuple[str, ...]]:
     """Return the study's orders by name, each a sequence of all its languages."""
     return {each.name: each.languages for each in study.orders}
+
+
+def _located(corpus: CorpusSettings, folder: Path, where: str) -> CorpusSettings:
+    """The settings with absolute paths, once the corpus is known."""
+    named = {"path": corpus.path, "languages": corpus.languages}
+    if is_file_of_a_corpus(corpus.name):
+        named["name"] = corpus.name
+    found: dict[str, Any] = {key: located(value, folder) for key, value in named.items() if value is not None}
+    corpus = dataclasses.replace(corpus, **found)
+    refuse_unknown_corpus(corpus.name, where=f"{where}.name")
+    return corpus
 
 
 def resolved(study: Study) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attrition.languages import OwnLanguages
 from attrition.methods import HOOKS, METHODS, Hook, LoRA, Method, method
 from attrition.methods.merging import MERGING, Merging
 from attrition.methods.methods import known_as, renamed_for_rank
@@ -32,7 +33,9 @@ class MethodChoice:
     training: TrainingSettings
 
 
-def read_methods(raw: list[Any], training: Any, languages: Sequence[str], where: str, folder: Path) -> tuple[MethodChoice, ...]:
+def read_methods(
+    raw: list[Any], training: Any, languages: Sequence[str], where: str, folder: Path, own: OwnLanguages
+) -> tuple[MethodChoice, ...]:
     """The methods of a study with the settings that each is trained with.
 
     Raises:
@@ -50,11 +53,11 @@ def read_methods(raw: list[Any], training: Any, languages: Sequence[str], where:
         given: Mapping[str, Any] = {"method": each} if isinstance(each, str) else as_table(each, place)
         value = _method(given, place, folder)
         try:
-            value.learner_of(languages)
+            value.learner_of(languages, own)
         except AttritionError as error:
             raise AttritionError(f"{place}.shared_by: {error}") from error
-        own = as_table(given.get("training", {}), f"{place}.training")
-        settings = {**shared, **common.get(value.trains.kind, {}), **own}
+        special = as_table(given.get("training", {}), f"{place}.training")
+        settings = {**shared, **common.get(value.trains.kind, {}), **special}
         choices.append(MethodChoice(method=value, training=as_dataclass(settings, TrainingSettings, f"{place}.training")))
     return _told_apart(choices, [isinstance(each, Mapping) and "name" in each for each in raw], where)
 

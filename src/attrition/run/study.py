@@ -137,7 +137,7 @@ def plan_study(
     jobs: dict[str, Job] = {}
     for choice in study.methods:
         for number, (name, sequence) in enumerate(resolve_orders(study).items()):
-            steps = choice.method.steps(sequence)
+            steps = choice.method.steps(sequence, study.own)
             if steps.joint and number > 0:
                 continue  # what is learned at once has no order: one run stands for all of them
             for seed in study.seeds:
