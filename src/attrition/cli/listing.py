@@ -25,6 +25,17 @@ def list_names(
     look_up(what, _LISTS, kind="list")()
 
 
+def schema() -> None:
+    """Print the JSON Schema of a study file, with which editors complete and check it.
+
+    [dim]attrition schema > study.schema.json
+    and at the top of a study file: #:schema study.schema.json[/]
+    """
+    from attrition.run.schema import study_schema
+
+    typer.echo(json.dumps(study_schema(), indent=1, ensure_ascii=False))
+
+
 def _methods() -> None:
     from attrition.methods import METHODS
 

@@ -18,7 +18,7 @@ from attrition.reading import is_there
 from attrition.run.tables import as_dataclass, as_model, as_table, as_value, fields_of, known_keys, names_of, plain
 from attrition.training.settings import TrainingSettings
 
-_METHOD_KEYS = (
+METHOD_KEYS = (
     "method", "name", "rank", "alpha", "dropout", "targets", "shared_by", "joint", "merge", "training", *HOOKS,
 )  # fmt: skip
 _LORA_KEYS = ("rank", "alpha", "dropout", "targets")
@@ -64,7 +64,7 @@ def read_methods(
 
 def _method(given: Mapping[str, Any], where: str, folder: Path) -> Method:
     """One entry of `methods`: a table that starts from a published method and changes it."""
-    known_keys(given, _METHOD_KEYS, where)
+    known_keys(given, METHOD_KEYS, where)
     if "method" not in given:
         raise AttritionError(f'{where}: say which method this starts from, such as method = "SHARED LoRA".')
     try:
