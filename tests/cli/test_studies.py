@@ -73,7 +73,7 @@ def test_results_lie_under_the_studys_name(write_study: Write, say: Say, tmp_pat
         (["model.name=tiny:bart"], "Did you mean 'bert'?"),
         (["model.name=tiny"], "has no source"),
         (["model.name=hub:./nothing"], "hub:./nothing"),
-        (["corpus.path=x"], "corpus.path has no effect"),
+        (["corpus.path=x"], "corpus.path (--path) has no effect"),
         (["corpus.sizes.disjoint=true"], "corpus.sizes.disjoint has no effect"),
         (["corpus.name=columns"], "needs corpus.path"),
         (["corpus.name=columns", "corpus.path=study.toml"], "is not a folder"),
