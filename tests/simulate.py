@@ -51,6 +51,17 @@ class FakeMethod:
     ceiling: float = 0.75
     takes: float = 1.0
 
+    @property
+    def kind(self) -> str:
+        """The method of the paper that it is, whatever it is called."""
+        alone = self.shared_by == "language"
+        full, lora = {
+            (True, False): ("MULTI", "MULTI LoRA"),
+            (False, True): ("MONO", "NON-SHARED LoRA"),
+            (False, False): ("VANILLA", "SHARED LoRA") if self.shared_by == "all" else ("", "GROUPED LoRA"),
+        }.get((self.joint, alone), ("", ""))
+        return lora if self.rank else full
+
 
 METHODS = {
     "MULTI": FakeMethod("MULTI", joint=True, ceiling=0.76),
@@ -105,15 +116,17 @@ def write_run(
     folder.mkdir(parents=True)
     trains: dict[str, Any] = {"kind": "lora", "rank": method.rank, "alpha": method.rank, "dropout": 0.1, "targets": ["query"]}
     spec = {
-        "format": 1,
+        "format": 2,
         "run": key,
         "study": study_name,
         "name": method.name,
         "method": {
             "name": method.name,
+            "kind": method.kind,
             "trains": trains if method.rank else {"kind": "full"},
             "shared_by": method.shared_by,
             "joint": method.joint,
+            "order_matters": not method.joint and method.shared_by != "language",
         },
         "order": {"name": order_name, "languages": list(order)},
         "seed": seed,

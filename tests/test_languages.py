@@ -9,7 +9,18 @@ from pathlib import Path
 import pytest
 from babel.core import get_global
 
-from attrition.languages import GROUPINGS, LANGUAGES, SOURCES, Language, by_locale, doubts, grouping, select
+from attrition.languages import (
+    GROUPINGS,
+    LANGUAGES,
+    SOURCES,
+    Language,
+    doubts,
+    grouping,
+    is_tag,
+    language_of,
+    read_languages,
+    select,
+)
 from attrition.names import AttritionError, UnknownNameError
 
 EACH = pytest.mark.parametrize("language", LANGUAGES.values(), ids=lambda language: language.locale)
@@ -79,22 +90,17 @@ def test_one_script_has_one_type_and_one_branch_one_family() -> None:
 
 
 def test_a_record_names_every_attribute_and_is_json() -> None:
-    record = by_locale("sv-SE").record()
+    record = LANGUAGES["sv-SE"].record()
     assert list(record) == list(SOURCES)
     assert json.loads(json.dumps(record)) == record
     assert record["latin"] is True
     assert record["cc100_tokens_m"] == 77.8
-    assert {field.name for field in dataclasses.fields(Language)} | {"latin", "vitality"} == set(SOURCES)
+    assert {field.name for field in dataclasses.fields(Language)} - {"stated_vitality"} | {"latin", "vitality"} == set(SOURCES)
 
 
 def test_doubtful_values_say_so() -> None:
     assert set(doubts()) >= {"sv-SE", "my-MM", "nb-NO", "tl-PH", "zh-CN", "zh-TW", "ja-JP", "th-TH"}
     assert "de-DE" not in doubts()
-
-
-def test_an_unknown_locale_is_a_sentence() -> None:
-    with pytest.raises(UnknownNameError, match=r"^study\.toml: unknown locale 'de_DE'\. Did you mean 'de-DE'\?"):
-        by_locale("de_DE", where="study.toml")
 
 
 @pytest.mark.parametrize(
@@ -134,8 +140,7 @@ def test_every_grouping_covers_all_languages(name: str) -> None:
 def test_all_and_language_group_also_what_massive_lacks() -> None:
     assert dict(grouping("all", ["sk-SK"])) == {"sk-SK": "all"}
     assert dict(grouping("language", ["sk-SK"])) == {"sk-SK": "sk-SK"}
-    with pytest.raises(UnknownNameError, match="Unknown locale 'sk-SK'"):
-        grouping("script", ["sk-SK"])
+    assert dict(grouping("script", ["sk-SK", "de-DE"])) == {"sk-SK": "Latn", "de-DE": "Latn"}
 
 
 def test_an_own_grouping_comes_from_toml_or_csv_alike(tmp_path: Path) -> None:
@@ -152,17 +157,21 @@ def test_an_own_grouping_comes_from_toml_or_csv_alike(tmp_path: Path) -> None:
     [
         (
             "a.csv",
-            "locale,group\nde-DE,x\nml-NL,x\n",
-            r"^a\.csv, line 3: 'ml-NL' is not a locale of MASSIVE 1\.1\. Did you mean 'nl-NL'\?$",
+            "locale,group\nde-DE,x\nnl_NL,x\n",
+            r"^a\.csv, line 3: 'nl_NL' is no language tag \(BCP 47 or ISO 639\)\. Did you mean 'nl-NL'\?$",
         ),
         ("a.csv", "locale,group\nde-DE,x\nde-DE,y\n", r"^a\.csv, line 3: 'de-DE' already has the group 'x'"),
         ("a.csv", "locale,group\nde-DE\n", r"^a\.csv, line 2: 1 values"),
         ("a.csv", "de-DE,x\n", r"^a\.csv, line 1: the header is 'de-DE,x'"),
         ("a.csv", "", r"^a\.csv, line 1: the header is ''"),
         ("a.csv", "locale,group\nde-DE,\n", r"^a\.csv, line 2: the group of 'de-DE' is ''"),
-        ("a.toml", '# mine\nde-DE = "x"\nqqqqqq = "x"\n', r"^a\.toml, line 3: 'qqqqqq' is not .* `attrition languages`"),
+        (
+            "a.toml",
+            '# mine\nde-DE = "x"\nqqqqqq = "x"\n',
+            r"^a\.toml, line 3: 'qqqqqq' is no language tag .* `attrition languages`",
+        ),
         ("a.toml", "de-DE = 1\n", r"^a\.toml, line 1: the group of 'de-DE' is 1, but it must be a text"),
-        ("a.toml", '[west]\nde-DE = "x"\n', r"^a\.toml: 'west' is not a locale"),
+        ("a.toml", '[west]\nde-DE = "x"\n', r"^a\.toml: 'west' is no language tag"),
         ("a.toml", 'de-DE = "x"\nde-DE = "y"\n', r"^a\.toml is not valid TOML: .*line 2"),
         ("a.toml", 'th-TH = "x"\n', r"^a\.toml: no group for de-DE"),
     ],
@@ -197,3 +206,128 @@ def test_a_grouping_file_that_no_reader_takes(name: str, text: str, said: str, t
     (tmp_path / name).write_text(text)
     with pytest.raises(AttritionError, match=said):
         grouping(name, folder=tmp_path)
+
+
+# Languages that MASSIVE lacks
+
+MASAKHANER = [
+    "bam",
+    "bbj",
+    "ewe",
+    "fon",
+    "hau",
+    "ibo",
+    "kin",
+    "lug",
+    "luo",
+    "mos",
+    "nya",
+    "pcm",
+    "sna",
+    "swa",
+    "tsn",
+    "twi",
+    "wol",
+    "xho",
+    "yor",
+    "zul",
+]
+
+
+def test_every_two_letter_code_of_iso_639_and_three_letter_code_of_a_living_language_is_a_tag() -> None:
+    pycountry = pytest.importorskip("pycountry", reason="pycountry (ISO 639-3) is not installed")
+    living = [entry for entry in pycountry.languages if entry.scope == "I" and entry.type == "L"]
+    assert len(living) > 7_000
+    codes = {entry.alpha_3 for entry in living} | {entry.alpha_2 for entry in living if hasattr(entry, "alpha_2")}
+    refused = {code for code in codes if not is_tag(code)}
+    assert len(refused) < 0.01 * len(codes), "the registry of tags is a year or two behind ISO at most"
+
+
+@pytest.mark.parametrize(
+    "label", ["", "a", "ed-US", "en_US", "EN-us", "Klingon", "en-", "xyz", "en-US-", "en US", "en-ÜS", "e" * 99]
+)
+def test_what_is_no_tag_is_a_label_of_which_nothing_is_known(label: str) -> None:
+    assert not is_tag(label)
+    found = language_of(label)
+    assert (found.locale, found.name) == (label, label)
+    assert {found.value(name) for name in SOURCES if name not in ("locale", "name", "note")} == {None}
+
+
+def test_script_is_that_of_the_tag_or_the_likely_one_of_cldr() -> None:
+    likely = get_global("likely_subtags")
+    for code in MASAKHANER:
+        tag = get_global("language_aliases").get(code, code)
+        if tag in likely:
+            assert language_of(code).script == likely[tag].split("_")[1], code
+    assert [language_of(tag).script for tag in ("sr", "sr-Latn", "uz-Arab", "pnb", "yue")] == [
+        "Cyrl", "Latn", "Arab", "Arab", "Hant",
+    ]  # fmt: skip
+    assert [language_of(code).latin for code in MASAKHANER] == [True] * 20
+
+
+def test_names_are_those_of_cldr() -> None:
+    assert [language_of(tag).name for tag in ("yor", "yo", "pcm", "swa")] == ["Yoruba", "Yoruba", "Nigerian Pidgin", "Swahili"]
+
+
+@pytest.mark.parametrize("language", LANGUAGES.values(), ids=lambda language: language.locale)
+def test_the_codes_of_a_language_of_the_table_mean_that_language(language: Language) -> None:
+    for code in {language.iso639_3, language.locale.split("-")[0]} - {None}:
+        found = language_of(str(code))
+        assert (found.family, found.branch, found.joshi_class) == (language.family, language.branch, language.joshi_class)
+        if found.script == language.script:
+            assert (found.script_type, found.cc100_gib) == (language.script_type, language.cc100_gib)
+
+
+def test_a_relative_in_another_script_has_no_size_of_text() -> None:
+    found = language_of("ru-Latn")
+    assert (found.family, found.script, found.cc100_gib) == ("Indo-European", "Latn", None)
+
+
+def test_unknown_is_a_group_of_its_own() -> None:
+    languages = ["de-DE", "yor", "my-dialect"]
+    assert dict(grouping("family", languages)) == {"de-DE": "Indo-European", "yor": "unknown", "my-dialect": "unknown"}
+    assert dict(grouping("latin", languages)) == {"de-DE": "Latin", "yor": "Latin", "my-dialect": "unknown"}
+    assert dict(grouping("vitality", languages)) == {"de-DE": "High", "yor": "unknown", "my-dialect": "unknown"}
+
+
+def test_a_file_of_languages_adds_to_the_table(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(
+        "locale,family,vitality,script,cc100_tokens_m\nyor,Atlantic-Congo,Low,,\nmy-dialect,Mine,,Adlm,2.5\nde-DE,,Mid,,\n"
+    )
+    own = read_languages(path)
+    languages = ["de-DE", "yor", "my-dialect", "swa"]
+    assert list(grouping("family", languages, own=own).values()) == [
+        "Indo-European",
+        "Atlantic-Congo",
+        "Mine",
+        "Atlantic-Congo",
+    ]
+    assert list(grouping("script", languages, own=own).values()) == ["Latn", "Latn", "Adlm", "Latn"]
+    assert list(grouping("vitality", languages, own=own).values()) == ["Mid", "Low", "unknown", "Low"]
+    assert own["my-dialect"].cc100_tokens_m == 2.5
+    assert own["yor"].name == "Yoruba"
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", r"line 1: the first column is \[\], but it must be 'locale'"),
+        ("family,locale\n", "line 1: the first column is"),
+        ("locale,famly\n", "line 1: unknown column 'famly'. Did you mean 'family'"),
+        ("locale,family,family\n", "'family' is there twice"),
+        ("locale,family\nyor\n", "line 2: 1 values, but the header has 2"),
+        ("locale,family\nyor,x\nyor,y\n", "line 3: 'yor' is there twice"),
+        ("locale,family\n,x\n", "line 2: '' cannot name a language"),
+        ("locale,script\nyor,Latin\n", "line 2: script 'Latin' is not allowed. Write a code of ISO 15924"),
+        ("locale,vitality\nyor,low\n", "vitality 'low' is not allowed. Write one of Low, Mid, High"),
+        ("locale,joshi_class\nyor,7\n", "joshi_class '7' is not allowed"),
+        ("locale,cc100_gib\nyor,nan\n", "cc100_gib 'nan' is not allowed"),
+        ("locale,family\nyor,a\x1bb\n", "family .* is not allowed. It holds a control character"),
+        ('locale,family\nyor,"a\n', "is not valid CSV"),
+    ],
+)
+def test_a_faulty_file_of_languages_is_a_sentence_with_its_line(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "mine.csv").write_text(text)
+    with pytest.raises(AttritionError, match=rf"mine\.csv.*{said}"):
+        read_languages(tmp_path / "mine.csv")

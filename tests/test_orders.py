@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from attrition.languages import LANGUAGES
-from attrition.names import AttritionError, UnknownNameError
+from attrition.languages import LANGUAGES, read_languages
+from attrition.names import AttritionError
 from attrition.orders import PAPER_ORDERS, Order, balanced_set, list_orders, order, read_order, validate
 
 SIX = ("th-TH", "en-US", "de-DE", "sw-KE", "ru-RU", "hi-IN")
@@ -189,8 +189,8 @@ def test_an_order_file_may_be_written_as_one_likes(tmp_path: Path) -> None:
     ("text", "message"),
     [
         (
-            "en-US\nde-DE\n# x\nml-NL\n",
-            r"^orders/mine\.txt, line 4: 'ml-NL' is not a locale of MASSIVE 1\.1\. Did you mean 'nl-NL'\?$",
+            "en-US\nde-DE\n# x\nnl_NL\n",
+            r"^orders/mine\.txt, line 4: 'nl_NL' is no language tag \(BCP 47 or ISO 639\)\. Did you mean 'nl-NL'\?$",
         ),
         ("en-US\nde-DE en-US\n", r"^orders/mine\.txt, line 2: 'en-US' is already in line 1"),
         ("# nothing\n", r"^orders/mine\.txt: no languages"),
@@ -208,14 +208,17 @@ def test_an_order_file_that_is_nowhere_is_a_sentence(tmp_path: Path) -> None:
         order("file:mine.txt", folder=tmp_path)
 
 
-def test_languages_outside_the_table_can_be_ordered_where_no_attribute_is_needed(tmp_path: Path) -> None:
+def test_languages_outside_the_table_can_be_ordered_and_come_last_where_the_attribute_is_not_known(tmp_path: Path) -> None:
     two = ("sk-SK", "de-DE")
     (tmp_path / "two.txt").write_text("sk-SK de-DE", encoding="utf-8")
     assert order("file:two.txt", two, folder=tmp_path) == two
     assert sorted(order("random:3", two)) == sorted(two)
     assert sorted(order("balanced:2:1", two)) == sorted(two)
-    with pytest.raises(UnknownNameError, match="Unknown locale 'sk-SK'"):
-        order("sorted:cc100_gib", two)
+    assert order("sorted:cc100_gib", two) == order("sorted:cc100_gib:desc", two) == ("de-DE", "sk-SK")
+    assert order("sorted:name:desc", two) == ("sk-SK", "de-DE")  # Slovak, German
+    assert order("blocks:family", two) == ("de-DE", "sk-SK")
+    (tmp_path / "mine.csv").write_text("locale,cc100_gib\nsk-SK,0.5\n")
+    assert order("sorted:cc100_gib", two, own=read_languages(tmp_path / "mine.csv")) == ("sk-SK", "de-DE")
 
 
 def test_validate() -> None:

@@ -7,7 +7,7 @@ A name is what a study file says:
     blocks:GROUPING            group after group, as `blocks:script`
     random:SEED                shuffled; one seed and one set of languages give one order, for ever
     balanced:N:I[:SEED]        order I of N in which every language has the same mean position
-    file:PATH                  locales separated by blanks, commas or lines; `#` begins a comment
+    file:PATH                  tags separated by blanks, commas or lines; `#` begins a comment
 """
 
 from __future__ import annotations
@@ -18,10 +18,23 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 
-from attrition.languages import LANGUAGES, SOURCES, VITALITIES, Value, by_locale, grouping, not_a_locale
+from attrition.designs import balanced_design
+from attrition.languages import (
+    LANGUAGES,
+    NONE_OF_ONES_OWN,
+    SOURCES,
+    VITALITIES,
+    OwnLanguages,
+    Value,
+    grouping,
+    is_tag,
+    language_of,
+    no_language,
+)
 from attrition.names import AttritionError, look_up, unknown
 from attrition.reading import read_text
 
@@ -32,9 +45,6 @@ MOST_ORDERS = 10_000
 """The largest balanced set: all of it is made to give one of its orders."""
 
 _MOST_DIGITS = 40  # more than any seed needs, fewer than Python refuses to read
-
-IndexOrder = tuple[int, ...]
-"""The same with numbers 0...n-1 for languages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +105,13 @@ def list_orders() -> tuple[OrderInfo, ...]:
     return (*named, OrderInfo("file:PATH", "the locales that a file lists", "file:orders/mine.txt", ()))
 
 
-def order(name: str, languages: Sequence[str] | None = None, *, folder: Path | None = None) -> Order:
+def order(
+    name: str,
+    languages: Sequence[str] | None = None,
+    *,
+    folder: Path | None = None,
+    own: OwnLanguages = NONE_OF_ONES_OWN,
+) -> Order:
     """The order called `name`, over the given languages.
 
     Args:
@@ -104,9 +120,10 @@ def order(name: str, languages: Sequence[str] | None = None, *, folder: Path | N
             order files are cut to these languages and keep their sequence; the generated ones order just these, and the
             sequence in which they are given here does not matter.
         folder: where a relative file name starts.
+        own: what the user's file of languages says, for orders by an attribute.
 
     Raises:
-        AttritionError: an unknown order, attribute or locale; a number out of range; an order file that cannot be read,
+        AttritionError: an unknown order, attribute or language; a number out of range; an order file that cannot be read,
             repeats a locale or leaves one out.
 
     >>> order("paper-1", ["th-TH", "en-US", "ru-RU"])
@@ -127,7 +144,7 @@ def order(name: str, languages: Sequence[str] | None = None, *, folder: Path | N
     arguments = rest.split(":") if rest else []
     if len(arguments) not in form.num_arguments or "" in arguments:
         raise AttritionError(f"Order {name!r} is not complete: write {form.syntax}, such as {form.example!r}.")
-    return form.generate(name, arguments, chosen, folder)
+    return form.generate(name, arguments, chosen, folder, own)
 
 
 def validate(locales: Sequence[str], languages: Sequence[str] | None = None, *, where: str = "The order") -> Order:
@@ -177,28 +194,35 @@ def _refuse_missing(present: Mapping[str, int] | Sequence[str], languages: Seque
 # Generators: pure functions of the set of languages.
 
 
-def sorted_by(attribute: str, languages: Sequence[str], *, descending: bool = False) -> Order:
-    """Languages by an attribute (vitality as Low, Mid, High); ties in the order of their locales, either way.
+def sorted_by(
+    attribute: str, languages: Sequence[str], *, descending: bool = False, own: OwnLanguages = NONE_OF_ONES_OWN
+) -> Order:
+    """Return languages by an attribute (vitality as Low, Mid, High); ties in the order of their tags, either way.
+
+    Languages of which the attribute is not known come last, either way.
 
     >>> sorted_by("joshi_class", ["cy-GB", "en-US", "am-ET", "de-DE"], descending=True)
     ('de-DE', 'en-US', 'am-ET', 'cy-GB')
     """
 
-    def key(locale: str) -> Value:
-        value = by_locale(locale).value(attribute)
+    values: dict[str, Value] = {label: language_of(label, own).value(attribute) for label in sorted(languages)}
+
+    def key(label: str) -> Any:
+        value = values[label]
         return VITALITIES.index(value) if attribute == "vitality" else value
 
     # Python's sort keeps ties in place even when it is reversed.
-    return tuple(sorted(sorted(languages), key=key, reverse=descending))
+    known = sorted((label for label in values if values[label] is not None), key=key, reverse=descending)
+    return (*known, *(label for label in values if values[label] is None))
 
 
-def in_blocks(by: str, languages: Sequence[str], *, folder: Path | None = None) -> Order:
+def in_blocks(by: str, languages: Sequence[str], *, folder: Path | None = None, own: OwnLanguages = NONE_OF_ONES_OWN) -> Order:
     """One group after another, groups by their names, languages within a group by their locales.
 
     >>> in_blocks("script", ["ru-RU", "th-TH", "mn-MN", "el-GR"])
     ('mn-MN', 'ru-RU', 'el-GR', 'th-TH')
     """
-    groups = grouping(by, languages, folder=folder)
+    groups = grouping(by, languages, folder=folder, own=own)
     return tuple(sorted(languages, key=lambda locale: (groups[locale], locale)))
 
 
@@ -243,40 +267,7 @@ def balanced_set(size: int, languages: Sequence[str], *, seed: int | None = None
     if not 1 <= size <= MOST_ORDERS:
         raise AttritionError(f"A balanced set has at least 1 order and at most {MOST_ORDERS:,}, not {size:,}.")
     locales = validate(sorted(languages) if seed is None else shuffled(seed, languages))
-    return tuple(tuple(locales[index] for index in row) for row in _balanced(len(locales), size))
-
-
-def _balanced(n: int, size: int) -> list[IndexOrder]:
-    zigzag = tuple(index // 2 + 1 if index % 2 else -(index // 2) % n for index in range(n))  # 0, 1, n-1, 2, n-2, ...
-    square = [tuple((index + shift) % n for index in zigzag) for shift in range(n)]
-    # For even n the reverse of a row of the square is another row of it.
-    pairs = [(row, row[::-1]) for row in square[: n // 2 if n % 2 == 0 else n]]
-    rows: list[IndexOrder] = []
-    if size % 2 and size >= n and n % 2:
-        rows = square
-    elif size == 1:
-        rows = square[:1]
-    elif size % 2:
-        rows = _triple(square[0])
-    num_pairs = (size - len(rows)) // 2
-    # The last, incomplete round takes pairs far apart in the square, and not the first, if a row of it is taken already.
-    rounds, rest = divmod(num_pairs, len(pairs))
-    skip = 1 if rows else 0
-    chosen = [*range(len(pairs))] * rounds
-    chosen += [(index + skip) * len(pairs) // (rest + skip) % len(pairs) for index in range(rest)]
-    return rows + [row for index in chosen for row in pairs[index]]
-
-
-def _triple(labels: IndexOrder) -> list[IndexOrder]:
-    """Three orders in which the sums of positions are equal (odd number of labels) or differ by at most 1 (even)."""
-    n = len(labels)
-    half = (n - 1) // 2
-    # Label number i is at position i in the first order, at positions[i][0] in the second and positions[i][1] in the third.
-    if n % 2:
-        positions = [(2 * half - i // 2, half - 1 - i // 2) if i % 2 else (half - i // 2, 2 * half - i // 2) for i in range(n)]
-    else:
-        positions = [(n - 1 - i // 2, half - i // 2) if i % 2 else (half - i // 2, n - 1 - i // 2) for i in range(n)]
-    return [labels, *(tuple(labels[i] for i in sorted(range(n), key=lambda i: positions[i][k])) for k in (0, 1))]
+    return tuple(tuple(locales[index] for index in row) for row in balanced_design(len(locales), size))
 
 
 # Order files.
@@ -304,8 +295,8 @@ def read_order(path: Path, languages: Sequence[str] | None = None, *, source: st
     line_of: dict[str, int] = {}
     for number, locale in _words(text):
         where = f"{source}, line {number}"
-        if locale not in known:
-            raise not_a_locale(locale, known, where=where)
+        if locale not in known and not is_tag(locale):
+            raise no_language(locale, known, where=where)
         if locale in line_of:
             raise AttritionError(f"{where}: {locale!r} is already in line {line_of[locale]}. Keep one of the two.")
         line_of[locale] = number
@@ -329,25 +320,25 @@ class _Form:
     description: str
     example: str
     num_arguments: tuple[int, ...]
-    generate: Callable[[str, list[str], Order, Path], Order]
+    generate: Callable[[str, list[str], Order, Path, OwnLanguages], Order]
 
 
-def _generate_sorted(name: str, arguments: list[str], languages: Order, _folder: Path) -> Order:
+def _generate_sorted(name: str, arguments: list[str], languages: Order, _folder: Path, own: OwnLanguages) -> Order:
     attribute, direction = arguments[0], arguments[1] if len(arguments) == 2 else "asc"
     look_up(attribute, SOURCES, kind="attribute of a language", where=f"order {name!r}")
     descending = look_up(direction, {"asc": False, "desc": True}, kind="direction", where=f"order {name!r}")
-    return sorted_by(attribute, languages, descending=descending)
+    return sorted_by(attribute, languages, descending=descending, own=own)
 
 
-def _generate_blocks(_name: str, arguments: list[str], languages: Order, folder: Path) -> Order:
-    return in_blocks(arguments[0], languages, folder=folder)
+def _generate_blocks(_name: str, arguments: list[str], languages: Order, folder: Path, own: OwnLanguages) -> Order:
+    return in_blocks(arguments[0], languages, folder=folder, own=own)
 
 
-def _generate_random(name: str, arguments: list[str], languages: Order, _folder: Path) -> Order:
+def _generate_random(name: str, arguments: list[str], languages: Order, _folder: Path, _own: OwnLanguages) -> Order:
     return shuffled(_number(arguments[0], name, "SEED"), languages)
 
 
-def _generate_balanced(name: str, arguments: list[str], languages: Order, _folder: Path) -> Order:
+def _generate_balanced(name: str, arguments: list[str], languages: Order, _folder: Path, _own: OwnLanguages) -> Order:
     size, row = _number(arguments[0], name, "N"), _number(arguments[1], name, "I")
     seed = _number(arguments[2], name, "SEED") if len(arguments) == 3 else None
     if not 1 <= row <= size:

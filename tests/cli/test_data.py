@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import os
+import tarfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -59,7 +62,7 @@ def test_a_missing_archive_says_three_ways(say: Say, monkeypatch: pytest.MonkeyP
 
 def test_a_path_of_the_phrasebook_is_refused(say: Say, tmp_path: Path) -> None:
     said = say("data", "describe", "--corpus", "phrasebook", "--path", tmp_path)
-    assert (said.code, "--path has no effect" in said.words) == (2, True)
+    assert (said.code, "corpus.path (--path) has no effect" in said.words) == (2, True)
 
 
 def test_a_slot_that_only_test_has_is_named(say: Say, tmp_path: Path) -> None:
@@ -68,3 +71,51 @@ def test_a_slot_that_only_test_has_is_named(say: Say, tmp_path: Path) -> None:
     said = say("data", "describe", "--corpus", "columns", "--path", tmp_path)
     assert said.code == 0
     assert "no train utterance: 1 slot (tiem)" in said.words
+
+
+def test_what_is_skipped_and_what_is_no_tag_is_said(say: Say, tmp_path: Path) -> None:
+    for split in ("train", "test"):
+        (tmp_path / f"ed-US.{split}.txt").write_text("a B-x\n O\n")
+    said = say("data", "describe", "--corpus", "columns", "--path", tmp_path)
+    assert said.code == 0
+    assert "ed-US.train.txt, line 2: a tag 'O' without a word" in said.words
+    assert "Not a language tag: 'ed-US' (did you mean 'en-US'?)" in said.words
+    assert [line.split()[:2] for line in said.out.splitlines()[1:3]] == [["ed-US", "train"], ["ed-US", "test"]], "no dev file"
+
+
+def test_the_columns_can_be_named(say: Say, tmp_path: Path) -> None:
+    (tmp_path / "yor.train.txt").write_text("word ner pos\na x N\nb O V\n")
+    options = ("data", "describe", "--corpus", "columns", "--path", tmp_path, "--csv", tmp_path / "t.csv")
+    assert say(*options, "--tag", "ner", "--scheme", "plain").code == 0
+    assert pd.read_csv(tmp_path / "t.csv")["slots"].tolist() == [1.0]
+    said = say(*options, "--tag", "nre")
+    assert (said.code, "unknown column 'nre'. Did you mean 'ner'?" in said.words) == (2, True)
+    assert say(*options, "--scheme", "iob").code == 2
+
+
+def test_an_archive_is_read_where_it_lies(say: Say, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "mine.tar.xz", "w:xz") as tar:
+        for name, text in (("data/yor/train.txt", "a B-x\n O\n"), ("data/yor/test.txt", "a B-x\n"), ("README.txt", "hello")):
+            info = tarfile.TarInfo(name)
+            info.size = len(text)
+            tar.addfile(info, io.BytesIO(text.encode()))
+    (tmp_path / "README.md").write_text("hello")
+    for path in (tmp_path, tmp_path / "mine.tar.xz"):
+        said = say("data", "describe", "--corpus", "columns", "--path", path)
+        assert said.code == 0
+        assert "mine.tar.xz: data/yor/train.txt, line 2: a tag 'O' without a word" in said.words
+
+
+MASAKHANER = Path(os.environ.get("ATTRITION_MASAKHANER2", "../shared/masakhaner2"))
+
+
+@pytest.mark.long
+@pytest.mark.skipif(not MASAKHANER.is_dir(), reason="MasakhaNER 2.0 is not here (ATTRITION_MASAKHANER2)")
+def test_masakhaner_is_read_as_it_is(say: Say) -> None:
+    said = say("data", "describe", "--corpus", "columns", "--path", MASAKHANER, "-l", "xho")
+    assert said.code == 0
+    for line in (44520, 74513):
+        assert f"data/xho/train.txt, line {line}: a tag 'O' without a word" in said.words
+    assert [line.split()[1:4] for line in said.out.splitlines()[1:4]] == [
+        ["train", "blanks", "5,718"], ["dev", "blanks", "817"], ["test", "blanks", "1,633"],
+    ]  # fmt: skip

@@ -66,7 +66,7 @@ def test_groups_as_a_table(files: list[Path], say: Say) -> None:
         ("locale,group\nen,west\nde,west\nth\n", "other.csv, line 4: 1 values"),
         ("locale,group\nen,west\nde,west\nth,\n", "other.csv, line 4: the group of 'th' is ''"),
         ("locale,group\nen,west\nde,west\nth,e\x1b[2Jast\n", "holds a control character"),
-        ("locale,group\nen,west\nde,west\nth,east\nxx,east\n", "line 5: 'xx' is not a locale"),
+        ("locale,group\nen,west\nde,west\nth,east\nxx,east\n", "line 5: 'xx' is no language tag"),
         ("language;group\n", "the header is"),
     ],
 )

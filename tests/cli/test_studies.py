@@ -73,7 +73,7 @@ def test_results_lie_under_the_studys_name(write_study: Write, say: Say, tmp_pat
         (["model.name=tiny:bart"], "Did you mean 'bert'?"),
         (["model.name=tiny"], "has no source"),
         (["model.name=hub:./nothing"], "hub:./nothing"),
-        (["corpus.path=x"], "corpus.path has no effect"),
+        (["corpus.path=x"], "corpus.path (--path) has no effect"),
         (["corpus.sizes.disjoint=true"], "corpus.sizes.disjoint has no effect"),
         (["corpus.name=columns"], "needs corpus.path"),
         (["corpus.name=columns", "corpus.path=study.toml"], "is not a folder"),
@@ -263,7 +263,7 @@ def test_export_of_an_adapter(results: Path, runs: dict[str, str], say: Say, tmp
     assert (config["peft_type"], config["r"], config["lora_alpha"]) == ("LORA", 32, 32)
     stored = load_file(tmp_path / "adapter" / "adapter_model.safetensors")
     spec = json.loads((results / "runs" / runs["mine [red]"] / "spec.json").read_text())
-    trained = Store(results).load_tensors(spec["stages"][1]["key"])
+    trained = Store(results).load_tensors(spec["steps"][1]["key"])
     name = "encoder.layer.0.attention.self.query.lora_A"
     assert (stored[f"base_model.model.bert.{name}.weight"] == trained[name]).all()
 
@@ -272,7 +272,7 @@ def test_export_of_a_whole_model(results: Path, runs: dict[str, str], say: Say, 
     from transformers import AutoModelForTokenClassification
 
     spec = json.loads((results / "runs" / runs["VANILLA"] / "spec.json").read_text())
-    key = spec["stages"][0]["key"]
+    key = spec["steps"][0]["key"]
     assert say("export", results, key, tmp_path / "by-key").code == 0
     assert say("export", results, f"{runs['VANILLA']}:en-US", tmp_path / "by-name").code == 0
     by_key, by_name = (load_file(tmp_path / name / "model.safetensors") for name in ("by-key", "by-name"))

@@ -124,7 +124,7 @@ def test_a_quoted_row_of_a_megabyte_is_a_short_message(tmp_path: Path) -> None:
         ("\u200b\tO\n", "conll", r"line 1: the utterance holds nothing that can be seen"),
         ("um\tB-ti\u200bme\n", "conll", r"line 1: the slot name 'ti\\u200bme' holds U\+200B"),
         ("um\tB-tme\n", "conll", "line 1: unknown slot 'tme'. Did you mean 'time'"),
-        ("um\tX\n", "conll", "line 1: 'X' is not a tag"),
+        ("um\tX\nda\tB-time\n", "conll", "line 1: 'X' is not a tag"),
     ],
 )
 def test_a_file_of_the_users_own(content: str, ending: str, said: str, tmp_path: Path) -> None:

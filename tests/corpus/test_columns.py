@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import product
 from pathlib import Path
 
 import pytest
-from seqeval.metrics.sequence_labeling import get_entities
 
 from attrition.corpus.base import Corpus, Slot, Utterance
 from attrition.corpus.columns import Columns
-from attrition.corpus.columns_rows import tag_spans
 from attrition.names import AttritionError
 
 COLUMNS = """\
@@ -90,14 +87,6 @@ def test_slots_of_a_row_are_sorted(tmp_path: Path) -> None:
     assert one(tmp_path, row, "jsonl")[0].slots == (Slot(0, 1, "x"), Slot(2, 3, "y"))
 
 
-def test_tags_mean_what_seqeval_takes_them_to_mean() -> None:
-    sequences = list(product(["O", "B-x", "I-x", "B-y-z", "I-y-z"], repeat=4))
-    assert len(sequences) == 625
-    for sequence in sequences:
-        expected = [(first, last + 1, name) for name, first, last in get_entities(list(sequence))]
-        assert tag_spans(sequence) == expected, sequence
-
-
 def test_both_ways_of_naming_files_and_languages_of_any_name(tmp_path: Path) -> None:
     write(
         tmp_path,
@@ -151,11 +140,10 @@ def test_an_inventory_fixes_the_slots(tmp_path: Path) -> None:
     [
         ("a O\nb\n", 2, "'b' has one column"),
         ("a\u00a0O\n", 1, "has one column"),
-        ("a O\nb S-time\n", 2, "'S-time' is not a tag.*not BILOU"),
-        ("a O\nb B-\n", 2, "'B-' is not a tag"),
-        ("a O\nb time\n", 2, "'time' is not a tag"),
-        ("a O\nNew York\tB-x\n", 2, "'New York' is empty or holds a blank"),
-        ("\tO\n", 1, "the word '' is empty"),
+        ("a O\nb S-time\nc\tU-time\n", 3, "'U-time' is not a tag of BIOES, whose tags are 'O', 'B-name', 'I-name', 'E-name'"),
+        ("a O\nb B-\n", 2, "'B-' is not a tag of BIO"),
+        ("a O\nb time\nc B-time\n", 2, "'time' is not a tag of BIO.*If this line is a header"),
+        ("a O\nNew York\tB-x\n", 2, "'New York' holds a blank"),
         ("a O\n# id = 4\nb O\n", 2, "stands between words"),
         ("# id = 4\na O\n\n# id = 4\nb O\n", 5, "id '4' was used in line 2 already"),
         ("# text = a c\na O\nb O\n", 2, "does not go on with the word 'b' at character 3"),
@@ -174,14 +162,16 @@ def test_malformed_columns_are_named_by_file_and_line(tmp_path: Path, content: s
         ("{", "not a JSON object"),
         ("", "it is empty"),
         ("3", "the value 3"),
-        ('{"text": "a"}', r"has the fields text\. Give it 'words' and 'tags', or"),
+        ('{"text": "a"}', r"has the fields text\. Give it 'words' and 'tags' \(or"),
         ('{"words": ["a"]}', "'tags' must be a list"),
         ('{"words": "a", "tags": ["O"]}', "'words' must be a list of texts"),
         ('{"words": ["a", 1], "tags": ["O", "O"]}', "'words' must be a list of texts"),
         ('{"words": ["a"], "tags": ["O", "O"]}', "1 words and 2 tags"),
         ('{"words": [], "tags": []}', "0 words"),
         ('{"words": ["a b"], "tags": ["O"]}', "holds a blank"),
-        ('{"words": ["a"], "tags": ["U-x"]}', "not a tag"),
+        ('{"words": ["a"], "tags": ["x"]}', "not a tag"),
+        ('{"words": ["a"], "tags": [1]}', "holds numbers, and the file does not say what they mean. Set corpus.labels"),
+        ('{"words": ["a"], "tags": [true]}', "neither a text nor a whole number"),
         ('{"words": ["a"], "tags": ["O"], "text": "b"}', "does not go on with the word 'a'"),
         ('{"text": " ", "slots": []}', "the text is empty"),
         ('{"text": 5, "slots": []}', "'text' must be text"),
@@ -192,13 +182,13 @@ def test_malformed_columns_are_named_by_file_and_line(tmp_path: Path, content: s
         ('{"text": "a", "slots": [{"start": 0, "end": 1, "name": ""}]}', "is not a slot of"),
         ('{"text": "a b", "slots": [{"start": 1, "end": 2, "name": "x"}]}', "holds blanks only"),
         ('{"text": "ab", "slots": [{"start": 0, "end": 2, "name": "x"}, {"start": 1, "end": 2, "name": "y"}]}', "overlap"),
-        ('{"text": "a", "slots": [], "id": 3}', "'id' must be text"),
+        ('{"text": "a", "slots": [], "id": [3]}', "'id' must be text"),
         ('{"utt": "a", "annot_utt": "[x : b]"}', "does not match the text"),
         ('{"utt": "a", "annot_utt": "a", "partition": "test"}', "of partition 'test', the file of 'train'"),
     ],
 )
 def test_malformed_rows_are_named_by_file_and_line(tmp_path: Path, row: str, said: str) -> None:
-    content = f'{{"text": "good", "slots": []}}\n{row}\n'
+    content = f'{{"words": ["good"], "tags": ["B-x"]}}\n{row}\n'
     with pytest.raises(AttritionError, match=rf"nds\.train\.jsonl, line 2: .*{said}"):
         one(tmp_path, content, "jsonl")
 

@@ -10,9 +10,13 @@ from random import Random
 from types import ModuleType
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
 from attrition.corpus import release
 from attrition.corpus.columns import Columns
-from attrition.corpus.columns_rows import conll_utterances, jsonl_utterances
+from attrition.corpus.formats import BY_ENDING, read_utterances
 from attrition.corpus.rows import Problem, massive_rows
 from attrition.corpus.words import cut_words
 from attrition.matrix import RMatrix
@@ -61,6 +65,18 @@ JSONL = "\n".join(
         '{"id": "5", "text": "hallo", "slots": []}',
     ]
 ).encode()
+CONLLU = """# sent_id = 1
+# text = um fünf
+1\tum\t_\t_\t_\t_\t_\t_\t_\t_
+2\tfünf\t_\t_\t_\t_\t_\t_\t_\tNER=B-time
+
+# sent_id = 2
+1-2\tzum\t_\t_\t_\t_\t_\t_\t_\t_
+1\tzu\t_\t_\t_\t_\t_\t_\t_\t_
+2\tdem\t_\t_\t_\t_\t_\t_\t_\t_
+3\tSee\t_\t_\t_\t_\t_\t_\t_\tSpaceAfter=No|NER=B-place
+4\t.\t_\t_\t_\t_\t_\t_\t_\t_
+""".encode()
 ORDER = b"# mine\nen-US, de-DE\n  th-TH sw-KE # far\nja-JP\n"
 MATRIX = b"trained,en-US,de-DE,sw-KE\n,0.01,0.02,\nen-US,0.5,0.25,0.125\nde-DE,0.375,0.75,0.0625\nsw-KE,0.3,0.5,0.6\n"
 
@@ -104,14 +120,14 @@ def test_massive_rows(hunt: Hunt, mutate: ModuleType) -> None:
     hunt(attempt, 120, 3_000)
 
 
-def test_jsonl(hunt: Hunt, mutate: ModuleType, refusal: Refusal) -> None:
-    sound = {line: found.utterance for line, found in zip(lines_of(JSONL), _jsonl(JSONL), strict=True)}
+def test_jsonl(hunt: Hunt, mutate: ModuleType, refusal: Refusal, tmp_path: Path) -> None:
+    sound = {line: found.utterance for line, found in zip(lines_of(JSONL), read_own(JSONL, tmp_path, ".jsonl"), strict=True)}
 
     def attempt(random: Random) -> None:
         data = mutate.mutated(JSONL, random)
         lines = lines_of(data)
         try:
-            found = _jsonl(data)
+            found = read_own(data, tmp_path, ".jsonl")
         except ValueError as error:
             refusal(error, "own.jsonl, line ")
             return
@@ -123,17 +139,22 @@ def test_jsonl(hunt: Hunt, mutate: ModuleType, refusal: Refusal) -> None:
     hunt(attempt, 80, 2_000)
 
 
-def _jsonl(data: bytes) -> list[Any]:
-    return list(jsonl_utterances(data, "own.jsonl", language="de", split="train"))
+def read_own(data: bytes, folder: Path, ending: str, problems: list[Problem] | None = None) -> list[Any]:
+    """What a file of a user's own holds."""
+    path, problems = folder / f"own{ending}", [] if problems is None else problems
+    path.write_bytes(data)
+    found = read_utterances(path, BY_ENDING[ending], language="de", split="train", file=path.name, warn=problems.append)
+    return list(found)
 
 
-def test_conll(hunt: Hunt, mutate: ModuleType, refusal: Refusal) -> None:
-    sound = {block: found.utterance for block, found in zip(_blocks(CONLL), _conll(CONLL), strict=True)}
+def test_conll(hunt: Hunt, mutate: ModuleType, refusal: Refusal, tmp_path: Path) -> None:
+    sound = {block: found.utterance for block, found in zip(_blocks(CONLL), read_own(CONLL, tmp_path, ".conll"), strict=True)}
 
     def attempt(random: Random) -> None:
         data = mutate.mutated(CONLL, random)
         try:
-            found = _conll(data)
+            skipped: list[Problem] = []
+            found = read_own(data, tmp_path, ".conll", skipped)
         except ValueError as error:
             refusal(error, "own.conll, line ")
             return
@@ -141,7 +162,7 @@ def test_conll(hunt: Hunt, mutate: ModuleType, refusal: Refusal) -> None:
         rows = [line for line in lines if line.strip(" \t")]
         remarks = [line for line in rows if line.startswith("#") or line.strip(" \t").startswith("-DOCSTART-")]
         words = sum(len(each.utterance.words) for each in found)
-        assert len(rows) - len(remarks) <= words <= len(rows), "a word was lost, or made"
+        assert len(rows) - len(remarks) - len(skipped) <= words <= len(rows), "a word was lost, or made"
         texts = [each.utterance for each in found]
         for block in _blocks(data):
             if block in sound:
@@ -150,8 +171,43 @@ def test_conll(hunt: Hunt, mutate: ModuleType, refusal: Refusal) -> None:
     hunt(attempt, 80, 2_000)
 
 
-def _conll(data: bytes) -> list[Any]:
-    return list(conll_utterances(data, "own.conll", language="de", split="train"))
+def test_conllu(hunt: Hunt, mutate: ModuleType, refusal: Refusal, tmp_path: Path) -> None:
+    def attempt(random: Random) -> None:
+        data = mutate.mutated(CONLLU, random)
+        try:
+            found = read_own(data, tmp_path, ".conllu")
+        except ValueError as error:
+            refusal(error, "own.conllu")
+            return
+        assert len(found) <= len(lines_of(data))
+        for each in found:
+            cut_words(each.utterance, "blanks")
+
+    hunt(attempt, 80, 2_000)
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".arrow"])
+def test_tables(ending: str, hunt: Hunt, mutate: ModuleType, refusal: Refusal, tmp_path: Path) -> None:
+    table = pa.table({"tokens": [["um", "fünf"], ["da"]], "ner_tags": [["O", "B-time"], ["O"]]})
+    sink = pa.BufferOutputStream()
+    if ending == ".parquet":
+        pq.write_table(table, sink)
+    else:
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+    content = sink.getvalue().to_pybytes()
+    assert len(read_own(content, tmp_path, ending)) == 2
+
+    def attempt(random: Random) -> None:
+        try:
+            found = read_own(mutate.mutated(content, random), tmp_path, ending)
+        except ValueError as error:
+            refusal(error, f"own{ending}")
+            return
+        for each in found:
+            assert each.utterance.text.encode()
+
+    hunt(attempt, 60, 1_000)
 
 
 def _blocks(data: bytes) -> list[bytes]:

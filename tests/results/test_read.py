@@ -77,8 +77,8 @@ def test_nothing_finished(tmp_path: Path) -> None:
     [
         ("spec.json", "{", r"spec\.json, line 1: not JSON"),
         ("spec.json", "[]", r"spec\.json: a JSON object is expected"),
-        ("spec.json", '{"format": 2}', r"spec\.json: format 2 is not known"),
-        ("spec.json", '{"format": 1}', r"spec\.json: run: Field required"),
+        ("spec.json", '{"format": 1}', r"spec\.json: format 1 is not known"),
+        ("spec.json", '{"format": 2}', r"spec\.json: run: Field required"),
         ("matrix.csv", "trained,en-US\nen-US,50\n", r"matrix\.csv, line 2"),
         ("metrics.json", '{"cbt": "low"}', r"metrics\.json: 'cbt' is 'low'"),
         ("times.json", '{"data": null}', r"times\.json: 'data' is None, but should be a number"),

@@ -14,10 +14,10 @@ import pytest
 from attrition.corpus.annotation import annotate
 from attrition.corpus.base import Cut, Utterance
 from attrition.corpus.encoded import Encoded, EncodingSettings, encode_utterances
+from attrition.corpus.registry import Request, open_corpus
 from attrition.corpus.words import Scheme, blank_leak, cut_words, label_set
 from attrition.encoder.tiny import byte_tokenizer
 from attrition.results.covariates import FILE, read_covariates
-from attrition.run.corpora import open_corpus
 from attrition.run.covariates import corpus_covariates, overlaps, share_of_edges
 from attrition.run.engine import run_study
 from attrition.run.prepare import Prepared
@@ -118,7 +118,7 @@ def test_a_run_writes_them_and_verify_computes_them_again(
     assert text == prepared_of(study).covariates
     found = read_covariates(folder)
     assert found is not None
-    corpus = open_corpus(study)
+    corpus = open_corpus(study.corpus.name, Request(languages=study.languages, sizes=study.corpus.sizes))
     for language in ("en-US", "de-DE"):
         assert found.language["blank_edges"][language] == pytest.approx(
             blank_leak(corpus.read(language, "train")).annotation, abs=1e-6

@@ -22,11 +22,12 @@ from attrition.methods import METHODS, Full
 from attrition.metrics import summary
 from attrition.names import AttritionError
 from attrition.paper.report import make_report
-from attrition.run.engine import decay_left, run_study
+from attrition.run.engine import run_study
 from attrition.run.prepare import Prepared
 from attrition.run.results import warnings_of
 from attrition.run.spec import Study, read_study, resolved
 from attrition.run.store import Store, StoredHistory
+from attrition.run.tasks import decay_left
 from attrition.training import train as training
 from attrition.training.settings import TrainingSettings
 from attrition.training.train import Task
@@ -67,7 +68,7 @@ def matrix(folder: Path, method: str, order: str = "listed-1") -> RMatrix:
 def test_every_method_has_its_files(whole: tuple[Path, Any]) -> None:
     folder, notes = whole
     runs = sorted(folder.glob("runs/*"))
-    assert len(runs) == len(notes.runs) == 2 + 5 * 2
+    assert len(runs) == len(notes.runs) == 2 + 11 * 2
     for run in runs:
         names = {path.name for path in run.iterdir()} - {"transfer.csv"}
         files = "spec.json matrix.csv scores.parquet slots.parquet metrics.json history.csv times.json"
@@ -200,9 +201,9 @@ def test_a_specification_says_what_decides(whole: tuple[Path, Any]) -> None:
     assert spec["corpus"]["generated"] is True
     assert spec["corpus"]["cuts"][ZH] == "characters"
     assert spec["method"]["trains"] == {"kind": "lora", "rank": 32, "alpha": None, "dropout": 0.1, "targets": ["all-linear"]}
-    assert [stage["languages"] for stage in spec["stages"]] == [[ZH], [EN], [DE]]
+    assert [step["languages"] for step in spec["steps"]] == [[ZH], [EN], [DE]]
     keys = Store(whole[0]).keys("stages")
-    assert all(stage["key"] in keys for stage in spec["stages"])
+    assert all(step["key"] in keys for step in spec["steps"])
 
 
 def test_parameters_are_counted_for_every_learner(whole: tuple[Path, Any]) -> None:
@@ -215,7 +216,7 @@ def test_parameters_are_counted_for_every_learner(whole: tuple[Path, Any]) -> No
 
 def test_shared_stages_are_trained_once(whole: tuple[Path, Any]) -> None:
     _, notes = whole
-    assert len(notes.trained_stages) == len(set(notes.trained_stages)) == 16
+    assert len(notes.trained_stages) == len(set(notes.trained_stages)) == 34
     assert (notes.done_before, notes.work) == (0, notes.steps + notes.unused)
     assert notes.unused == 0
 
@@ -494,10 +495,10 @@ def test_what_training_did_not_better_is_said(make_study: Make, prepared_of: Cal
     run = prepared_of(make_study()).plan.runs[0]
     stages = [StoredHistory((), 1, {})] * 3
     R = RMatrix.sequential(LANGUAGES, [[0.3, 0.2, 0.01], [0.3, 0.2, 0.05], [0.3, 0.2, 0.04]], [0.1, 0.2, 0.0])
-    (warning,) = warnings_of(run, R, stages)
+    (warning,) = warnings_of(run.steps, R, stages)
     assert warning.startswith("F1 was no better after training on de-DE, zh-CN than before it.")
     rising = RMatrix.sequential(LANGUAGES, [[0.3, 0.2, 0.01], [0.3, 0.21, 0.05], [0.3, 0.2, 0.06]])
-    assert warnings_of(run, rising, stages) == [], "what was not measured before is no reason to warn"
+    assert warnings_of(run.steps, rising, stages) == [], "what was not measured before is no reason to warn"
 
 
 def test_what_early_stopping_saves_is_told(make_study: Make, run_notes: Run, tmp_path: Path) -> None:

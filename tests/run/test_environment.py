@@ -117,7 +117,7 @@ def test_every_result_says_what_it_was_made_with(
     spec = json.loads(path.read_text())
     assert spec["made_with"] == [in_words(made_with)]
     assert "deterministic: True" in spec["made_with"][0]
-    (stage,) = spec["stages"]
+    (stage,) = spec["steps"]
     assert (stage["evaluation"], spec["before"]) == (evaluation, before)
     assert stage["learner"] == "all"
     assert spec["conventions"]["cbt"] == "last_row"

@@ -47,8 +47,8 @@ def test_stages_keep_their_keys_and_evaluations_do_not(make_study: Make, run_not
     assert set(pd.read_parquet(scores)["num_utterances"]) == {20}
     assert (dev["evaluate_on"], test["evaluate_on"]) == ("dev", "test")
     assert test["scored"]["statement"] == "Every stage is scored on all test utterances of all languages."
-    assert [stage["key"] for stage in dev["stages"]] == [stage["key"] for stage in test["stages"]]
-    assert not {stage["evaluation"] for stage in dev["stages"]} & {stage["evaluation"] for stage in test["stages"]}
+    assert [stage["key"] for stage in dev["steps"]] == [stage["key"] for stage in test["steps"]]
+    assert not {stage["evaluation"] for stage in dev["steps"]} & {stage["evaluation"] for stage in test["steps"]}
     assert len(Store(tmp_path).keys("evaluations")) == 2 * (3 + 1)
 
 

@@ -59,7 +59,7 @@ def test_runs_that_do_not_name_their_evaluations_have_none(whole: Path, tmp_path
     copy = Path(shutil.copytree(whole, tmp_path / "older"))
     for path in copy.glob("runs/*/spec.json"):
         spec = json.loads(path.read_text())
-        for stage in spec["stages"]:
+        for stage in spec["steps"]:
             del stage["evaluation"]
         path.write_text(json.dumps(spec))
     assert [run_counts(run) for run in read_results(copy).runs] == [None] * len(METHODS)

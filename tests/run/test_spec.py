@@ -237,6 +237,43 @@ def test_a_grouping_file_lies_beside_the_study(tiny: dict[str, Any], tmp_path: P
         read_study(tmp_path / "study.toml")
 
 
+def test_a_file_of_languages_is_used_and_copied(tiny: dict[str, Any], tmp_path: Path) -> None:
+    home, other = tmp_path / "home", tmp_path / "other"
+    home.mkdir()
+    other.mkdir()
+    (home / "mine.csv").write_text("locale,family,joshi_class\nyor,Atlantic-Congo,2\nhau,Afro-Asiatic,2\n")
+    raw = {
+        **tiny,
+        "languages": ["yor", "hau", "sr-Latn"],
+        "orders": ["blocks:family", "sorted:joshi_class"],
+        "methods": [{"method": "GROUPED LoRA", "shared_by": "family"}],
+        "corpus": {"name": "columns", "path": "data", "languages": "mine.csv", "tag": -1, "scheme": "bilou", "labels": ["O"]},
+    }
+    study = read_study(write(home, tomli_w.dumps(raw)))
+    for name, content in study_files(study).items():
+        (other / name).write_bytes(content)
+    again = read_study(other / "study.toml")
+    for each in (study, again):
+        assert resolve_orders(each) == {
+            "blocks:family": ("hau", "yor", "sr-Latn"),
+            "sorted:joshi_class": ("hau", "yor", "sr-Latn"),
+        }
+        groups = {"yor": "Atlantic-Congo", "hau": "Afro-Asiatic", "sr-Latn": "unknown"}
+        assert each.methods[0].method.learner_of(each.languages, each.own) == groups
+        assert (each.corpus.tag, each.corpus.scheme, each.corpus.labels) == (-1, "bilou", ("O",))
+    (home / "mine.csv").write_text("locale,famly\n")
+    with pytest.raises(AttritionError, match=r"mine\.csv, line 1: unknown column 'famly'"):
+        read_study(home / "study.toml")
+
+
+def test_a_corpus_of_ones_own_lies_beside_the_study(tiny: dict[str, Any], tmp_path: Path) -> None:
+    raw = {**tiny, "languages": ["yor"], "corpus": {"name": "mine.py"}}
+    with pytest.raises(AttritionError, match=r"corpus\.name: there is no file '.*mine\.py'"):
+        read_study(write(tmp_path, tomli_w.dumps(raw)))
+    (tmp_path / "mine.py").write_text("")
+    assert read_study(tmp_path / "study.toml").corpus.name == str(tmp_path / "mine.py")
+
+
 def test_names_of_orders(make_study: Callable[..., Study]) -> None:
     one = make_study()
     assert resolve_orders(one) == {"as-listed": one.languages}

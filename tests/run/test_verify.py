@@ -116,7 +116,7 @@ def test_a_damaged_file_is_named(kind: str, name: str, remedy: str, damage: str,
 
 
 def test_runs_that_need_what_is_damaged_are_named_too(folder: Path) -> None:
-    key = json.loads((run_of(folder, "VANILLA") / "spec.json").read_text())["stages"][1]["key"]
+    key = json.loads((run_of(folder, "VANILLA") / "spec.json").read_text())["steps"][1]["key"]
     shutil.rmtree(folder / "stages" / key)
     (problem,) = verify(folder, sample=0).problems
     assert problem.file == run_of(folder, "VANILLA")
@@ -186,8 +186,8 @@ def test_a_table_that_should_not_be(folder: Path) -> None:
     [
         ({"seed": 5}, "describes the run"),
         ({"order": {"name": "as-listed", "languages": [DE, EN, ZH]}}, "describes the run"),
-        ({"stages": None}, "missing or damaged"),
-        ({"method": {}}, "missing or damaged"),
+        ({"steps": None}, "missing or damaged"),
+        ({"rows": [{"trained": ["de-DE"], "reads": {"de-DE": 9}}]}, "missing or damaged"),
     ],
 )
 def test_a_specification_that_was_changed(change: dict[str, Any], what: str, folder: Path) -> None:
@@ -201,7 +201,7 @@ def test_a_specification_that_was_changed(change: dict[str, Any], what: str, fol
 def test_counts_that_were_forged_with_their_checksums(folder: Path) -> None:
     """Only the weights tell: the evaluation is whole, and the tables agree with it."""
     run = run_of(folder, "VANILLA")
-    stage = json.loads((run / "spec.json").read_text())["stages"][2]
+    stage = json.loads((run / "spec.json").read_text())["steps"][2]
     store = Store(folder)
     evaluation = store.load_evaluation(stage["evaluation"])
     old = evaluation.counts[DE]
@@ -246,26 +246,6 @@ def test_a_newer_format_is_said_and_the_rest_checked(folder: Path) -> None:
     (problem,) = check(verdict, "Checksums of stages").problems
     assert "newer version" in problem.what
     assert check(verdict, "Checksums of stages").num_checked == len(list(folder.glob("stages/*")))
-
-
-def test_results_that_do_not_name_their_evaluations(folder: Path) -> None:
-    """As they were before runs named them, in format 1."""
-    for path in folder.glob("runs/*/spec.json"):
-        spec = json.loads(path.read_text())
-        for name in ("languages", "before", "made_with"):
-            spec.pop(name)
-        spec["stages"] = [{"key": each["key"], "languages": each["languages"]} for each in spec["stages"]]
-        path.write_text(json.dumps(spec))
-    for path in folder.glob("*/*/manifest.json"):
-        manifest = json.loads(path.read_text())
-        manifest.pop("seal")
-        about = {name: value for name, value in manifest["about"].items() if name not in ("made_with", "tests")}
-        path.write_text(json.dumps({**manifest, "format": 1, "about": about}))
-    verdict = verify(folder, sample=99)
-    assert verdict.problems == ()
-    assert check(verdict, "Numbers of runs").num_checked == len(METHODS)
-    last_digit(run_of(folder, "GROUPED LoRA") / "matrix.csv")
-    assert len(verify(folder, sample=0).problems) == 1
 
 
 def test_a_study_that_grew(folder: Path, make_study: Make, run_notes: Run) -> None:

@@ -193,17 +193,17 @@ def test_in_the_midst_of_training(where: str, four: Any, monkeypatch: pytest.Mon
 def test_not_even_the_beginning_fits(four: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     model, tasks = four()
     expected = {**run(tasks[:2], model), **run(tasks[2:], model)}
-    stacked = training._stacked
+    stacked = training.stacked
 
     def small(learners: Any, *others: Any) -> Any:
         if len(learners) > 2:
             raise MemoryError
         return stacked(learners, *others)
 
-    monkeypatch.setattr(training, "_stacked", small)
+    monkeypatch.setattr(training, "stacked", small)
     found = run(tasks, model)
     assert all(torch.equal(found[name].flat, expected[name].flat) for name in "abcd")
-    monkeypatch.setattr(training, "_stacked", lambda *_: torch.empty(2**57))
+    monkeypatch.setattr(training, "stacked", lambda *_: torch.empty(2**57))
     with pytest.raises(AttritionError, match="parameters of one learner"):
         run(tasks, model)
 

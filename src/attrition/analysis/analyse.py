@@ -181,7 +181,8 @@ def _drivers(evidence: Evidence, runs: Sequence[RunEvidence], scope: Which, extr
     try:
         of = changes([run.matrix for run in runs], scope=scope)
         known_N = known_variance_N(of, factors(of), runs, evidence.utterances)
-        return fit_drivers(of, covariates(of, extra_language=extra.language, extra_pair=extra.pair), known_N)
+        by = covariates(of, extra_language=extra.language, extra_pair=extra.pair, own=evidence.own)
+        return fit_drivers(of, by, known_N)
     except AttritionError as error:
         return str(error)
 

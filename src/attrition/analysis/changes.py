@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from attrition.languages import LANGUAGES, Language
+from attrition.languages import NONE_OF_ONES_OWN, Language, OwnLanguages, language_of
 from attrition.matrix import RMatrix
 from attrition.metrics.donors import Which
 from attrition.metrics.several import Floats, Matrices, as_orders, changes_SL, languages_of
@@ -173,10 +173,10 @@ def _labels(
     return orders, seeds
 
 
-_LANGUAGE: Mapping[str, Callable[[Language], float]] = {
-    "latin": lambda language: float(language.latin),
-    "log_tokens": lambda language: math.log(language.cc100_tokens_m),
-    "joshi": lambda language: float(language.joshi_class),
+_LANGUAGE: Mapping[str, Callable[[Language], float]] = {  # NaN where it is not known
+    "latin": lambda language: _number(language.latin),
+    "log_tokens": lambda language: math.log(_number(language.cc100_tokens_m)),
+    "joshi": lambda language: _number(language.joshi_class),
 }
 
 _SAME = ("script", "family", "branch")
@@ -187,6 +187,7 @@ def covariates(
     *,
     extra_language: Mapping[str, Mapping[str, float]] | None = None,
     extra_pair: Mapping[str, Mapping[tuple[str, str], float]] | None = None,
+    own: OwnLanguages = NONE_OF_ONES_OWN,
 ) -> Covariates:
     """Return the columns that may explain the changes, each known for every row.
 
@@ -203,6 +204,7 @@ def covariates(
         extra_language: name to values by locale, such as fertility; gives a column for donors and one for receivers.
         extra_pair: name to values by (donor, receiver), such as the overlap of sub-tokens. A name that is
             there already is replaced.
+        own: what the user's file of languages says.
 
     >>> R = RMatrix.sequential(["en-US", "de-DE", "th-TH"], [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> found = covariates(changes(R, scope="all"))
@@ -210,6 +212,7 @@ def covariates(
     ['same_script', 'receiver_log_tokens']
     """
     languages = of.languages
+    language_by_label = {label: language_of(label, own) for label in languages}
     donor_N, receiver_N = of.donor_N, of.receiver_N
     pairs = sorted(set(zip(donor_N.tolist(), receiver_N.tolist(), strict=True)))
     notes: list[str] = []
@@ -217,13 +220,12 @@ def covariates(
 
     for attribute in _SAME:
         raw[f"same_{attribute}"] = None
-        if all(languages[place] in LANGUAGES for pair in pairs for place in pair):
-            values = [str(LANGUAGES[name].value(attribute)) if name in LANGUAGES else "" for name in languages]
+        values = [str(language_by_label[name].value(attribute) or "") for name in languages]
+        if all(values[place] for pair in pairs for place in pair):
             codes_L = np.array([values.index(value) for value in values])
             raw[f"same_{attribute}"] = (codes_L[donor_N] == codes_L[receiver_N]).astype(np.float64)
     by_language: dict[str, Mapping[str, float]] = {
-        name: {language: value(LANGUAGES[language]) for language in languages if language in LANGUAGES}
-        for name, value in _LANGUAGE.items()
+        name: {label: value(language) for label, language in language_by_label.items()} for name, value in _LANGUAGE.items()
     }
     by_language |= dict(extra_language or {})
     for name, given in by_language.items():
@@ -264,6 +266,10 @@ def covariates(
                 "Train more languages."
             )
     return Covariates(position=position, columns=tuple(columns), notes=tuple(notes))
+
+
+def _number(value: float | None) -> float:
+    return math.nan if value is None else float(value)
 
 
 def _column(name: str, values_N: Floats) -> Covariate | None:

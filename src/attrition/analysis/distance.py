@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from attrition.languages import LANGUAGES
+from attrition.languages import is_tag, language_of
 from attrition.metrics.several import Floats
 from attrition.names import AttritionError
 
@@ -31,27 +31,27 @@ def distances(languages: Sequence[str]) -> dict[str, dict[tuple[str, str], float
     Only the features that are known of both languages count. Source: `new_distance("syntactic", ...)` of URIEL+ (Khan et al.
     2025), with the data of URIEL (Littell et al. 2017) that it begins with. Locales of one language have distance 0.
 
-    NaN where no feature is known of both, and for a language that is no locale of MASSIVE.
+    NaN where no feature is known of both, and for a label that is no language tag.
 
     Raises:
         AttritionError: `urielplus` is not installed, or cannot prepare its data.
     """
-    known = [language for language in languages if language in LANGUAGES]
-    codes = {language: _code(language) for language in known}
+    codes = {language: code for language in languages if (code := _code(language)) is not None}
     asked = list(dict.fromkeys([*codes.values(), *_ALWAYS]))
     table_CC = _table(asked)
     place = {code: number for number, code in enumerate(asked)}
     found = {(one, other): float("nan") for one in languages for other in languages}
-    for one in known:
-        for other in known:
+    for one in codes:
+        for other in codes:
             value = 0.0 if codes[one] == codes[other] else float(table_CC[place[codes[one]], place[codes[other]]])
             found[one, other] = value if value >= 0 else float("nan")  # URIEL+ says -1 for unknown
     return {NAME: found}
 
 
-def _code(locale: str) -> str:
-    code = LANGUAGES[locale].iso639_3
-    return HAS_FEATURES.get(code, code)
+def _code(label: str) -> str | None:
+    """The ISO 639-3 code by which URIEL+ knows a language; None for what is no language."""
+    code = language_of(label).iso639_3 if is_tag(label) else None
+    return None if code is None else HAS_FEATURES.get(code, code)
 
 
 def _table(codes: Sequence[str]) -> Floats:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from attrition.analysis.quantities import Values
+from attrition.languages import NONE_OF_ONES_OWN, OwnLanguages
 from attrition.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats, languages_of
@@ -58,12 +59,14 @@ class Evidence:
     """All runs at hand; `generated` where the corpus is not of real language; `utterances` where counts may be stored.
 
     `covariates` are what the results folders say of languages and pairs, by set-up: sub-tokens differ from model to model.
+    `own` is what the user's file of languages says.
     """
 
     runs: tuple[RunEvidence, ...]
     generated: bool = False
     utterances: Utterances | None = None
     covariates: Mapping[tuple[str, str, str], Covariates] = field(default_factory=dict)
+    own: OwnLanguages = field(default_factory=lambda: NONE_OF_ONES_OWN)
 
     @cached_property
     def _main(self) -> tuple[str, str, str]:
@@ -119,12 +122,18 @@ def from_results(results: Results) -> Evidence:
                 rank=series.rank,
                 setup=setup,
                 seed=run.spec.seed,
-                order_matters=not run.matrix.joint and method.shared_by != "language",
-                stages=frozenset(each["key"] for each in (run.spec.model_extra or {}).get("stages", [])),
+                order_matters=method.order_matters,
+                stages=frozenset(each["key"] for each in (run.spec.model_extra or {}).get("steps", [])),
             )
         )
     generated = any(run.spec.corpus.generated for run in results.runs)
-    return Evidence(tuple(runs), generated=generated, utterances=utterances_of(results), covariates=found)
+    return Evidence(
+        tuple(runs),
+        generated=generated,
+        utterances=utterances_of(results),
+        covariates=found,
+        own=results.own_languages,
+    )
 
 
 def by_series(results: Results) -> dict[Series, tuple[RunEvidence, ...]]:

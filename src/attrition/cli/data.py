@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from attrition.cli.console import counting, out, tell
-from attrition.names import AttritionError, look_up
+from attrition.names import look_up
 
 app = typer.Typer(name="data", help="Fetch, check and describe corpora.", no_args_is_help=True)
 
@@ -52,30 +52,40 @@ def check(
 
 @app.command()
 def describe(
-    corpus: Annotated[str, typer.Option("--corpus", help="massive, phrasebook or columns.")] = "massive",
+    corpus: Annotated[
+        str, typer.Option("--corpus", help="As `attrition list corpora` names them, or a Python file.")
+    ] = "massive",
     path: Annotated[Path | None, typer.Option("--path", help="Of the archive or folder.")] = None,
     language: Annotated[list[str] | None, typer.Option("--language", "-l", help="Only these (may be repeated).")] = None,
     model: Annotated[str | None, typer.Option("--model", help="Count this model's sub-tokens, as embedded:e5-small.")] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the table to a file.")] = None,
+    token: Annotated[str | None, typer.Option("--token", help="Of columns: number or name of the column of words.")] = None,
+    tag: Annotated[str | None, typer.Option("--tag", help="Of columns: number or name of the column of tags.")] = None,
+    scheme: Annotated[str, typer.Option("--scheme", help="Of tags: auto, bio, iob1, bioes, bilou or plain.")] = "auto",
 ) -> None:
     """Counts, words and sub-tokens an utterance, repetitions, and how much the blanks give the slots away, by locale and split.
 
     [dim]attrition data describe -l th-TH -l en-US --model embedded:e5-small
-    attrition data describe --corpus phrasebook[/]
+    attrition data describe --corpus phrasebook
+    attrition data describe --corpus columns --path my-data[/]
     """
     from attrition.corpus.describe import describe as describe_corpus
-    from attrition.corpus.describe import said_of_untrained, untrained_slots
+    from attrition.corpus.describe import said_of_labels, said_of_notices, said_of_untrained, untrained_slots
+    from attrition.corpus.formats import Layout
+    from attrition.corpus.registry import Request, open_corpus
+    from attrition.corpus.schemes import SCHEMES
 
-    opened = _open(corpus, path)
+    layout = Layout(_column(token), _column(tag), look_up(scheme, {each: each for each in SCHEMES}, kind="tagging scheme"))
     tokenize, unknown_id = _tokenizer(model)
-    languages = list(language or opened.languages)
     frames = []
     with counting("Reading") as progress:
+        opened = open_corpus(corpus, Request(path=path, layout=layout, progress=progress))
+        languages = list(language or opened.languages)
         for done, each in enumerate(languages):
             progress(f"Reading {each}", done, len(languages))
             frames.append(describe_corpus(opened, [each], tokenize, unknown_id=unknown_id))
         untrained = untrained_slots(opened, languages)
-    if said := said_of_untrained(untrained):
+    for said in filter(None, (*said_of_notices(opened), said_of_labels(languages), said_of_untrained(untrained))):
         tell(f"[yellow]Warning:[/] {escape(said)}")
     import pandas as pd
 
@@ -96,27 +106,9 @@ def describe(
         out.print("These utterances are generated.", style="yellow")
 
 
-def _open(name: str, path: Path | None) -> Any:
-    from attrition.corpus.columns import Columns
-    from attrition.corpus.massive import Massive, find_massive
-    from attrition.corpus.phrasebook import Phrasebook
-
-    def columns() -> Any:
-        if path is None:
-            raise AttritionError("--corpus columns needs --path, the folder with your files.")
-        return Columns(path)
-
-    def phrasebook() -> Any:
-        if path is not None:
-            raise AttritionError("--path has no effect: the phrasebook is generated. Leave it out, or name another --corpus.")
-        return Phrasebook()
-
-    corpora: dict[str, Callable[[], Any]] = {
-        "massive": lambda: Massive(find_massive(path)),
-        "phrasebook": phrasebook,
-        "columns": columns,
-    }
-    return look_up(name, corpora, kind="corpus")()
+def _column(given: str | None) -> int | str | None:
+    """A column as a number, if it is one."""
+    return int(given) if given is not None and re.fullmatch(r"-?\d{1,4}", given, re.ASCII) else given
 
 
 def _tokenizer(model: str | None) -> tuple[Any, int | None]:

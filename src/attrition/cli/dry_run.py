@@ -98,6 +98,6 @@ def _table(name: str, plan: StudyPlan, cost: Estimate) -> Table:
         seen |= set(own)
         first = ", ".join(run.order[:4]) + (", ..." if len(run.order) > 4 else "")
         names = (escape(run.method.name), escape(run.order_name))
-        numbers = (str(run.seed), str(len(run.stages)), str(len(own)), in_words(cost.by_run[run.key]))
+        numbers = (str(run.seed), str(len(run.jobs)), str(len(own)), in_words(cost.by_run[run.key]))
         table.add_row(*names, *numbers, escape(first))
     return table

@@ -25,13 +25,24 @@ def list_names(
     look_up(what, _LISTS, kind="list")()
 
 
-def _methods() -> None:
-    from attrition.methods import METHODS, LoRA
+def schema() -> None:
+    """Print the JSON Schema of a study file, with which editors complete and check it.
 
-    table = _table("Method", "trains", "shared by", "joint", "")
+    [dim]attrition schema > study.schema.json
+    and at the top of a study file: #:schema study.schema.json[/]
+    """
+    from attrition.run.schema import study_schema
+
+    typer.echo(json.dumps(study_schema(), indent=1, ensure_ascii=False))
+
+
+def _methods() -> None:
+    from attrition.methods import METHODS
+
+    table = _table("Method", "trains", "shared by", "")
     for method in METHODS.values():
-        trains = f"LoRA r={method.trains.rank}" if isinstance(method.trains, LoRA) else "everything"
-        table.add_row(method.name, trains, method.shared_by, "yes" if method.joint else "", method.about)
+        adapter = method.trains.adapter
+        table.add_row(method.name, "everything" if adapter is None else "LoRA", method.shared_by, method.about)
     out.print(table)
 
 
@@ -42,15 +53,10 @@ def _models() -> None:
 
 
 def _corpora() -> None:
-    rows = [
-        (
-            "massive",
-            "MASSIVE 1.1 (FitzGerald et al. 2023): 52 locales, 55 slots, 11,514 / 2,033 / 2,974 utterances each; CC BY 4.0",
-        ),
-        ("phrasebook", "generated from sentence patterns and CLDR names, in MASSIVE's schema and locales; nothing to download"),
-        ("columns", "your own: a folder of CoNLL-style columns or JSONL, one file per language and split"),
-    ]
-    _names_and_sentences("Corpus", rows)
+    from attrition.corpus.registry import OPENER, corpora
+
+    rows = [(kind.name, kind.about) for kind in corpora().values()]
+    _names_and_sentences("Corpus", [*rows, ("FILE.py", f"your own: what its function {OPENER}(request) returns")])
 
 
 def _orders() -> None:

@@ -64,6 +64,10 @@ class Corpus(Protocol):
         """All utterances of one language and split, in the corpus's own order."""
         ...
 
+    def splits(self, language: str) -> tuple[Split, ...]:
+        """The splits that there are of a language."""
+        ...
+
     def default_cut(self, language: str) -> Cut:
         """How this corpus's utterances of `language` are cut into words unless the study says otherwise."""
         ...

@@ -1,9 +1,11 @@
-"""The user's own data: CoNLL-style columns or JSONL, one file per language and split."""
+"""The user's own data: annotated files of any of the formats of `attrition.corpus.formats`, by language and split."""
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,44 +13,46 @@ from typing import get_args
 
 from attrition.corpus.annotation import refuse_hidden_in_name
 from attrition.corpus.base import SPLITS, Cut, Split, Utterance
-from attrition.corpus.columns_rows import conll_utterances, jsonl_utterances
-from attrition.corpus.rows import in_place, refuse
+from attrition.corpus.cache import Progress
+from attrition.corpus.columns_files import LAYOUT, SourceFile, Sources, find_files
+from attrition.corpus.formats import USUAL, Layout, read_utterances
+from attrition.corpus.rows import Problem, in_place, refuse
 from attrition.files import sha256_of
-from attrition.names import AttritionError, look_up, unknown
-from attrition.reading import is_text, is_there
-
-_READERS = {".conll": conll_utterances, ".tsv": conll_utterances, ".jsonl": jsonl_utterances}
-_LAYOUT = (
-    "Name files <language>/<split>.conll or <language>.<split>.conll, where the split is train, dev or test and the ending "
-    ".conll, .tsv or .jsonl."
-)
+from attrition.names import AttritionError, unknown
 
 
 @dataclass(frozen=True)
 class Columns:
-    """A folder of annotated utterances as a `Corpus`, with one file per language and split.
+    """A folder, or an archive, of annotated utterances as a `Corpus`.
 
-    A file is `<language>/<split>.<ending>` or `<language>.<split>.<ending>`. The endings `.conll` and `.tsv` mean columns: a
-    word and its BIO, IO or IOB1 tag a line, an empty line between utterances. `.jsonl` means one utterance a line, in any of
-    three forms. The module `columns_rows` describes them. Languages are named as the user likes.
+    A file is `<language>/<split>.<ending>` or `<language>.<split>.<ending>`; `columns_files` has all ways to name files, and
+    `formats` all endings. Languages are named as the user likes; of a language tag the script and the name are known.
 
     Args:
-        path: the folder.
+        path: the folder or archive.
         inventory: the slot names, where the files may not hold them all; a slot outside it is then an error.
         cuts: how the languages are cut whose words are not to be cut at blanks.
+        layout: where words and tags are in the files, and what tags mean.
         name, revision, licence, citation: what results say about the data.
+        cache: where archives are unpacked; by default `cache_folder()`.
+        progress: told how far unpacking is.
 
-    Every mistake found in the files is an `AttritionError`, "file, line N: what is wrong, what to do".
+    Every mistake found in the files is an `AttritionError`, "file, line N: what is wrong, what to do". What was skipped instead
+    is in `notices`.
     """
 
     path: Path
     inventory: tuple[str, ...] | None = None
     cuts: Mapping[str, Cut] = field(default_factory=dict, hash=False)
+    layout: Layout = USUAL
     name: str = "columns"
     revision: str = "not stated"
     licence: str = "not stated"
     citation: str = "not stated"
-    _parsed: dict[Path, tuple[Utterance, ...]] = field(default_factory=dict, init=False, compare=False, repr=False)
+    cache: Path | None = field(default=None, compare=False)
+    progress: Progress | None = field(default=None, compare=False, repr=False)
+    _parsed: dict[tuple[str, Split], tuple[Utterance, ...]] = field(default_factory=dict, init=False, compare=False, repr=False)
+    _notices: list[Problem] = field(default_factory=list, init=False, compare=False, repr=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "path", Path(self.path).expanduser())
@@ -77,8 +81,17 @@ class Columns:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the lines "language split ending SHA-256-of-its-file", sorted."""
+        """SHA-256 over the lines "language split ending SHA-256-of-its-file", sorted, and a layout that is not the usual."""
         return self._fingerprint
+
+    @property
+    def notices(self) -> Sequence[Problem]:
+        """What was skipped in the files read so far, such as lines without a word, by file and line."""
+        return tuple(self._notices)
+
+    def splits(self, language: str) -> tuple[Split, ...]:
+        """The splits that a language has files of."""
+        return tuple(split for split in SPLITS if (language, split) in self._files)
 
     def read(self, language: str, split: Split) -> tuple[Utterance, ...]:
         """All utterances of one language and split, in the file's order.
@@ -91,8 +104,8 @@ class Columns:
         if language not in self.languages:
             raise unknown(language, self.languages, kind=f"language of {self.path}")
         if (language, split) not in self._files:
-            raise AttritionError(f"{self.path} has no {split} file for {language!r}. {_LAYOUT}")
-        return self._read_file(language, split)
+            raise AttritionError(f"{self.path} has no {split} file for {language!r}. {LAYOUT}")
+        return self._read(language, split)
 
     def default_cut(self, language: str) -> Cut:
         """What `cuts` says about the language, else blanks."""
@@ -102,38 +115,48 @@ class Columns:
 
     def _all(self) -> Iterator[Utterance]:
         for language, split in self._files:
-            yield from self._read_file(language, split)
+            yield from self._read(language, split)
 
-    def _read_file(self, language: str, split: Split) -> tuple[Utterance, ...]:
-        path = self._files[language, split]
-        if path not in self._parsed:
-            self._parsed[path] = self._parse(path, language, split)
-        return self._parsed[path]
+    def _read(self, language: str, split: Split) -> tuple[Utterance, ...]:
+        if (language, split) not in self._parsed:
+            place_of_id: dict[str, str] = {}
+            utterances: list[Utterance] = []
+            for source in self._files[language, split]:
+                utterances += self._parse(source, language, split, place_of_id)
+            self._parsed[language, split] = tuple(utterances)
+        return self._parsed[language, split]
 
-    def _parse(self, path: Path, language: str, split: Split) -> tuple[Utterance, ...]:
-        line_of_id: dict[str, int] = {}
-        utterances: list[Utterance] = []
-        for line, utterance in _READERS[path.suffix](path.read_bytes(), str(path), language=language, split=split):
+    def _parse(self, source: SourceFile, language: str, split: Split, place_of_id: dict[str, str]) -> Iterator[Utterance]:
+        number, before = 0, len(place_of_id)
+        found = read_utterances(
+            source.path,
+            source.kind,
+            language=language,
+            split=split,
+            layout=self.layout,
+            file=source.label,
+            warn=self._notices.append,
+            after=before,
+        )
+        for number, (line, utterance) in enumerate(found, start=1):  # noqa: B007 - asked after the loop
+            place = f"{source.kind.unit} {line}" if len(self._files[language, split]) == 1 else f"{source.label}, line {line}"
             try:
-                first = line_of_id.setdefault(utterance.id, line)
-                if first != line:
-                    raise AttritionError(
-                        f"id {utterance.id!r} was used in line {first} already. Give each row an id of its own."
-                    )
+                first = place_of_id.setdefault(utterance.id, place)
+                if first != place:
+                    raise AttritionError(f"id {utterance.id!r} was used in {first} already. Give each row an id of its own.")
                 for slot in utterance.slots:
                     refuse_hidden_in_name(slot.name)
                     if self.inventory is not None and slot.name not in self.inventory:
                         raise unknown(slot.name, self.inventory, kind="slot")
             except AttritionError as error:
-                refuse(in_place(str(path), line, error))
-            utterances.append(utterance)
-        if not utterances:
-            raise AttritionError(f"{path} holds no utterance. Fill the file, or take it away.")
-        return tuple(utterances)
+                refuse(in_place(source.label, line, error, unit=source.kind.unit))
+            yield utterance
+        if not number:
+            raise AttritionError(f"{source.label} holds no utterance. Fill the file, or take it away.")
 
     @cached_property
-    def _files(self) -> dict[tuple[str, Split], Path]:
-        return _find(self.path)
+    def _files(self) -> Sources:
+        return find_files(self.path, cache=self.cache, progress=self.progress)
 
     @cached_property
     def _slots(self) -> tuple[str, ...]:
@@ -143,32 +166,11 @@ class Columns:
 
     @cached_property
     def _fingerprint(self) -> str:
-        lines = (
-            f"{language} {split} {path.suffix} {sha256_of(path)}\n" for (language, split), path in sorted(self._files.items())
-        )
+        lines = [
+            f"{language} {split} {source.path.suffix} {sha256_of(source.path)}\n"
+            for (language, split), sources in sorted(self._files.items())
+            for source in sources
+        ]
+        if self.layout != USUAL:
+            lines.append(json.dumps(dataclasses.asdict(self.layout)))
         return hashlib.sha256("".join(lines).encode()).hexdigest()
-
-
-def _find(folder: Path) -> dict[tuple[str, Split], Path]:
-    """The file of each language and split, by both ways of naming files."""
-    if not (is_there(folder) and folder.is_dir()):
-        raise AttritionError(f"{str(folder)!r} is not a folder. Give the folder that holds the files. {_LAYOUT}")
-    found: dict[tuple[str, Split], Path] = {}
-    for path in sorted((*folder.glob("[!.]*.*"), *folder.glob("[!.]*/[!.]*.*"))):
-        if path.suffix not in _READERS or not path.is_file():
-            continue
-        if not is_text(str(path.relative_to(folder))):
-            raise AttritionError(f"{str(path)!r}: the name is not UTF-8. Rename the file or its folder.")
-        if path.parent == folder:
-            language, _, name = path.stem.rpartition(".")
-            if not language:
-                raise AttritionError(f"{path}: the name does not say which language and split this is. {_LAYOUT}")
-        else:
-            language, name = path.parent.name, path.stem
-        split = look_up(name, {split: split for split in SPLITS}, kind="split", where=str(path))
-        if (language, split) in found:
-            raise AttritionError(f"{path} and {found[language, split]} are both {split} of {language!r}. Keep one of them.")
-        found[language, split] = path
-    if not found:
-        raise AttritionError(f"{folder} holds no file of a language and split. {_LAYOUT}")
-    return found

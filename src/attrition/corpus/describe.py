@@ -9,7 +9,8 @@ import pandas as pd
 
 from attrition.corpus.base import SPLITS, Corpus, Cut, Split, Utterance
 from attrition.corpus.words import blank_leak, cut_words
-from attrition.names import counted
+from attrition.languages import LANGUAGES, is_tag
+from attrition.names import counted, nearest
 
 _TYPES = {
     **dict.fromkeys(("language", "split", "cut"), "str"),
@@ -34,7 +35,7 @@ def describe(
     unknown_id: int | None = None,
     cuts: Mapping[str, Cut] | None = None,
 ) -> pd.DataFrame:
-    """A row for each language and split: how much there is, how it repeats itself, and what its blanks give away.
+    """Return a row for each language and split: how much there is, how it repeats itself, what its blanks give away.
 
     Columns:
 
@@ -58,8 +59,8 @@ def describe(
     rows: list[dict[str, Any]] = []
     for language in corpus.languages if languages is None else languages:
         cut = (cuts or {}).get(language) or corpus.default_cut(language)
-        in_train = {utterance.text for utterance in corpus.read(language, "train")}
-        for split in SPLITS:
+        in_train = {utterance.text for utterance in _read_if_there(corpus, language, "train")}
+        for split in corpus.splits(language):
             utterances = corpus.read(language, split)
             rows.append(
                 {
@@ -79,9 +80,16 @@ def untrained_slots(corpus: Corpus, languages: Sequence[str] | None = None) -> t
     """Return the slots that occur in test utterances of some language and in train utterances of none, by name."""
     chosen = corpus.languages if languages is None else languages
     slots = {
-        split: {slot.name for language in chosen for utterance in corpus.read(language, split) for slot in utterance.slots}
-        for split in ("test", "train")
+        split: {
+            slot.name
+            for language in chosen
+            for utterance in _read_if_there(corpus, language, split)
+            for slot in utterance.slots
+        }
+        for split in SPLITS
     }
+    if not slots["train"]:
+        return ()  # there are no train utterances at all, or nothing is to be learned
     return tuple(sorted(slots["test"] - slots["train"]))
 
 
@@ -101,6 +109,37 @@ def said_of_untrained(slots: Sequence[str]) -> str:
         f"In test utterances and in no train utterance: {counted(len(slots), 'slot')} ({named}). No model can learn {them}. "
         "Check the spelling, or add train utterances."
     )
+
+
+def said_of_notices(corpus: Corpus) -> tuple[str, ...]:
+    """Return what a corpus skipped in its files so far, at most NAMED sentences; and how many more there are."""
+    notices: Sequence[object] = getattr(corpus, "notices", ())
+    said = [str(each) for each in notices[:NAMED]]
+    return (*said, f"{len(notices) - NAMED:,} more of this kind.") if len(notices) > NAMED else tuple(said)
+
+
+def said_of_labels(languages: Sequence[str]) -> str:
+    """Return a note about languages whose names are no tags, of which nothing is known; empty if there are none.
+
+    >>> said_of_labels(["ed-US", "yor"])
+    "Not a language tag: 'ed-US' (did you mean 'en-US'?). Script, family and the like are unknown; set corpus.languages to ..."
+    >>> said_of_labels(["yor", "sr-Latn"])
+    ''
+    """
+    odd = [each for each in languages if not is_tag(each)]
+    if not odd:
+        return ""
+    guesses = [(each, nearest(each, LANGUAGES)) for each in odd[:NAMED]]
+    named = ", ".join(f"{each!r} (did you mean {guess!r}?)" if guess else repr(each) for each, guess in guesses)
+    more = ", ..." if len(odd) > NAMED else ""
+    return (
+        f"Not a language tag: {named}{more}. Script, family and the like are unknown; set corpus.languages to a file that says "
+        "them, or rename the files."
+    )
+
+
+def _read_if_there(corpus: Corpus, language: str, split: Split) -> Sequence[Utterance]:
+    return corpus.read(language, split) if split in corpus.splits(language) else ()
 
 
 def _contents(utterances: Sequence[Utterance], cut: Cut) -> dict[str, Any]:

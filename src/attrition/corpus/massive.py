@@ -134,6 +134,10 @@ class Massive:
             on_problem=on_problem,
         )
 
+    def splits(self, language: str) -> tuple[Split, ...]:
+        """All three."""
+        return SPLITS
+
     def default_cut(self, language: str) -> Cut:
         """Characters where the text has no blanks between words (ja-JP, zh-CN, zh-TW), blanks elsewhere."""
         if language not in release.LOCALES:

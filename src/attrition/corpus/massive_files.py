@@ -7,25 +7,21 @@ import hashlib
 import json
 import os
 import re
-import shutil
 import tarfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from filelock import FileLock
-
 from attrition.corpus import release
-from attrition.corpus.archive import Limits, unpack
+from attrition.corpus.archive import Limits
 from attrition.corpus.cache import Progress, cache_folder
+from attrition.corpus.unpacked import remembered, unpack_once
 from attrition.files import sha256_of, write_whole
 from attrition.names import AttritionError
-from attrition.reading import is_there, parse_json, read_text
+from attrition.reading import is_there
 
 _ROWS_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.jsonl")
 _LEGAL_FILES = frozenset({"LICENSE", "NOTICE.md", "CITATION.md", "CHANGELOG.md"})
-_MANIFEST = "manifest.json"
 
 THREE_WAYS = (
     "There are three ways to provide it: download it with `attrition data fetch`; set corpus.path to the archive or the "
@@ -103,7 +99,7 @@ def verify_download(archive: Path) -> str:
     """
     checksum = sha256_of(archive)
     record = _record_of(archive)
-    if record.is_file() and (recorded := _remembered(record).get("sha256")) != checksum:
+    if record.is_file() and (recorded := remembered(record).get("sha256")) != checksum:
         raise AttritionError(
             f"{archive} has changed since it was downloaded: its SHA-256 is {checksum}, {record.name} says {recorded}. "
             "Delete both files and run `attrition data fetch`."
@@ -136,30 +132,14 @@ def unpack_release(archive: Path, cache: Path, *, limits: Limits | None = None, 
     Raises:
         AttritionError: the archive is damaged, refused, or not of MASSIVE, or the cache cannot be written.
     """
-    folder = cache / verify_download(archive)[:16]
-    if _is_whole(folder):
-        return folder
-    try:
-        cache.mkdir(parents=True, exist_ok=True)
-        with FileLock(cache / f"{folder.name}.lock"):
-            if not _is_whole(folder):
-                partial = cache / f"{folder.name}.partial"
-                for leftover in (folder, partial):
-                    if leftover.exists():
-                        shutil.rmtree(leftover)
-                partial.mkdir()
-                written = unpack(archive, partial, choose=_wanted, limits=limits, progress=progress)
-                if not _is_rows_folder(partial):
-                    raise AttritionError(f"{archive} holds no data/<locale>.jsonl: it is no archive of MASSIVE. {THREE_WAYS}")
-                manifest = {name: asdict(unpacked) for name, unpacked in written.items()}
-                write_whole(partial / _MANIFEST, json.dumps(manifest, indent=1) + "\n")
-                partial.replace(folder)
-    except OSError as error:
-        raise AttritionError(
-            f"{archive} could not be unpacked into {cache} ({error}). Free some space (about 650 MB), set ATTRITION_CACHE to "
-            "another folder, or unpack the archive yourself and give the folder."
-        ) from error
-    return folder
+
+    def check(folder: Path) -> None:
+        if not _is_rows_folder(folder):
+            raise AttritionError(f"{archive} holds no data/<locale>.jsonl: it is no archive of MASSIVE. {THREE_WAYS}")
+
+    return unpack_once(
+        archive, cache, verify_download(archive), choose=_wanted, check=check, needs="650 MB", limits=limits, progress=progress
+    )
 
 
 def rows_files(folder: Path) -> dict[str, Path]:
@@ -173,7 +153,7 @@ def checksums(files: Sequence[Path], store: Path) -> list[str]:
         return []
     folder = hashlib.sha256(str(files[0].parent.resolve()).encode()).hexdigest()[:16]
     record = store / f"{folder}.json"
-    known = _remembered(record)
+    known = remembered(record)
     fresh: dict[str, dict[str, Any]] = {}
     for file in files:
         state = file.stat()
@@ -193,15 +173,6 @@ def _wanted(path: PurePosixPath) -> str | None:
     if path.parent.name == "data" and _ROWS_FILE.fullmatch(path.name):
         return path.name
     return path.name if path.name in _LEGAL_FILES and len(path.parts) <= 2 else None
-
-
-def _is_whole(folder: Path) -> bool:
-    """Whether a folder is an unpacked archive with every file as long as it was."""
-    manifest = _remembered(folder / _MANIFEST)
-    return bool(manifest) and all(
-        isinstance(entry, dict) and (folder / name).is_file() and (folder / name).stat().st_size == entry.get("size")
-        for name, entry in manifest.items()
-    )
 
 
 def _is_rows_folder(folder: Path) -> bool:
@@ -224,11 +195,3 @@ def _fetched_archive(cache: Path) -> Path:
 
 def _record_of(archive: Path) -> Path:
     return archive.with_name(f"{archive.name}.json")
-
-
-def _remembered(path: Path) -> dict[str, Any]:
-    """What a JSON file of the cache holds; nothing when it is missing or damaged, so that it is made again."""
-    try:
-        return parse_json(read_text(path), str(path))
-    except AttritionError:
-        return {}

@@ -19,14 +19,18 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong in a file: which file, which line (from 1; None for the file as a whole), and a sentence."""
+    """Something wrong in a file: which file, which line (from 1; None for the file as a whole), and a sentence.
+
+    A table has rows instead of lines: `unit` says which.
+    """
 
     file: str
     line: int | None
     message: str
+    unit: str = "line"
 
     def __str__(self) -> str:
-        place = self.file if self.line is None else f"{self.file}, line {self.line}"
+        place = self.file if self.line is None else f"{self.file}, {self.unit} {self.line}"
         return f"{place}: {self.message}"
 
 
@@ -44,10 +48,10 @@ def refuse(problem: Problem) -> NoReturn:
     raise AttritionError(str(problem))
 
 
-def in_place(file: str, line: int | None, error: AttritionError) -> Problem:
+def in_place(file: str, line: int | None, error: AttritionError, *, unit: str = "line") -> Problem:
     """The problem that an error about a row's content is, once its place is known."""
     message = str(error)
-    return Problem(file, line, message[:1].lower() + message[1:])
+    return Problem(file, line, message[:1].lower() + message[1:], unit)
 
 
 class Row(NamedTuple):

@@ -1,6 +1,8 @@
-"""Methods as values, and the stages they expand into."""
+"""Methods as values: what they train, and the steps they expand into."""
 
-from attrition.methods.method import METHODS, Method, Stage, method, plan
+from attrition.methods.hook import Hook
+from attrition.methods.methods import HOOKS, METHODS, Method, method
+from attrition.methods.steps import Merge, Row, Steps, Train
 from attrition.methods.trains import Full, LoRA, Trains
 
-__all__ = ["METHODS", "Full", "LoRA", "Method", "Stage", "Trains", "method", "plan"]
+__all__ = ["HOOKS", "METHODS", "Full", "Hook", "LoRA", "Merge", "Method", "Row", "Steps", "Train", "Trains", "method"]

@@ -13,6 +13,8 @@ class Full:
     """Every parameter of the encoder."""
 
     kind: ClassVar[str] = "full"
+    adapter: ClassVar[None] = None
+    dropout: ClassVar[float] = 0.0
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,11 @@ class LoRA:
             )
         if not self.targets:
             raise AttritionError("LoRA needs at least one target: leave `targets` out for all linear layers.")
+
+    @property
+    def adapter(self) -> LoRA:
+        """These factors: what is trained beside the encoder, where something is."""
+        return self
 
     @property
     def effective_alpha(self) -> float:

@@ -51,11 +51,7 @@ def file_names(labels: Sequence[str]) -> dict[str, str]:
 
 def sequential_series(results: Results) -> dict[Series, tuple[Run, ...]]:
     """The series in which one learner meets language after language, so that later ones can change earlier ones."""
-    return {
-        series: runs
-        for series, runs in results.series.items()
-        if all(run.matrix.num_stages > 1 and run.spec.method.shared_by != "language" for run in runs)
-    }
+    return {series: runs for series, runs in results.series.items() if all(run.spec.method.order_matters for run in runs)}
 
 
 def series_choices(results: Results) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from importlib import resources
 from typing import Literal
 
 from attrition.analysis.quantities import final_L
-from attrition.languages import LANGUAGES, VITALITIES
+from attrition.languages import VITALITIES, OwnLanguages, language_of
 from attrition.metrics import cbt, cft, final_mean
 from attrition.metrics.means import mean_measured
 from attrition.names import counted
@@ -55,7 +55,7 @@ def table_1(results: Results) -> Table:
     measures: list[tuple[str, str, Value, Literal["high", "low"]]] = [
         ("params_millions", "Params (M)", _millions, "low"),
         ("f1", "F1", lambda runs: 100 * _mean([final_mean(run.matrix) for run in runs]), "high"),
-        *((group.lower(), group, _vitality(group), "high") for group in VITALITIES),
+        *((group.lower(), group, _vitality(group, results.own_languages), "high") for group in VITALITIES),
     ]
     notes = " ".join(f"{row['method']} r = {row['rank']}: {row['note']}." for row in printed("table1") if row["note"])
     return _side_by_side(
@@ -150,14 +150,12 @@ def _millions(runs: Sequence[Run]) -> float:
     return float(runs[0].spec.parameters.get("trainable", math.nan)) / 1e6
 
 
-def _vitality(group: str) -> Value:
+def _vitality(group: str, own: OwnLanguages) -> Value:
     def mean_of_group(runs: Sequence[Run]) -> float:
         values = []
         for run in runs:
             scores = dict(zip(run.matrix.languages, final_L(run.matrix).tolist(), strict=True))
-            values.append(
-                _mean([score for name, score in scores.items() if name in LANGUAGES and LANGUAGES[name].vitality == group])
-            )
+            values.append(_mean([score for name, score in scores.items() if language_of(name, own).vitality == group]))
         return 100 * _mean(values)
 
     return mean_of_group

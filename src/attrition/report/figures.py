@@ -13,7 +13,7 @@ from typing import Any
 
 import pandas as pd
 
-from attrition.languages import LANGUAGES
+from attrition.languages import NONE_OF_ONES_OWN, OwnLanguages, language_of
 from attrition.report.theme import FONT_IN_FILES, Mode, config
 
 HOVERED = "hovered"
@@ -99,13 +99,14 @@ def plain(value: object) -> object:
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
-def language_name(locale: str) -> str:
+def language_name(locale: str, own: OwnLanguages = NONE_OF_ONES_OWN) -> str:
     """The language's English name and its locale; of a label that is no locale, the label.
 
-    >>> language_name("th-TH"), language_name("Klingon")
-    ('Thai (th-TH)', 'Klingon')
+    >>> language_name("th-TH"), language_name("yor"), language_name("Klingon")
+    ('Thai (th-TH)', 'Yoruba (yor)', 'Klingon')
     """
-    return f"{LANGUAGES[locale].name} ({locale})" if locale in LANGUAGES else locale
+    name = language_of(locale, own).name
+    return locale if name == locale else f"{name} ({locale})"
 
 
 def stage_label(trained: Sequence[str]) -> str:

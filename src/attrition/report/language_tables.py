@@ -12,7 +12,7 @@ from attrition.analysis.groups import GroupEstimate, by_group, trained_of
 from attrition.analysis.pairwise import DonorsAndReceivers, Ranked, donors_and_receivers
 from attrition.analysis.position import Slope, position_effect
 from attrition.analysis.quantities import QUANTITIES
-from attrition.languages import LANGUAGES, grouping
+from attrition.languages import UNKNOWN_GROUP, OwnLanguages, grouping, language_of
 from attrition.matrix import RMatrix
 from attrition.metrics import composition, receiver, shift_fixed, shift_growing
 from attrition.metrics.several import PerLanguage, languages_of
@@ -53,12 +53,13 @@ def language_tables(results: Results) -> tuple[tuple[Table, ...], tuple[Table, .
     series = results.series_labels[runs[0].series]
     which = f"{series}, {len(runs)} run{'s' if len(runs) != 1 else ''} (orders and seeds)."
     found = donors_and_receivers(matrices)
-    languages = _languages_table(matrices, found, which)
+    languages = _languages_table(matrices, found, which, results.own_languages)
     pairs = _pairs_table(found.pairs, which)
-    if not set(languages_of(matrices)) <= set(LANGUAGES):
+    own = results.own_languages
+    if not any(language_of(label, own).script for label in languages_of(matrices)):
         return (languages,), (pairs,)
-    shown = _groups_table("groups", "Groups of languages", matrices, SHOWN_GROUPINGS, SHOWN_MEASURES, which)
-    every = _groups_table("groups-all", "Every group and measure", matrices, GROUPINGS, tuple(QUANTITIES), which)
+    shown = _groups_table("groups", "Groups of languages", matrices, SHOWN_GROUPINGS, SHOWN_MEASURES, which, own)
+    every = _groups_table("groups-all", "Every group and measure", matrices, GROUPINGS, tuple(QUANTITIES), which, own)
     return (languages, shown), (every, pairs)
 
 
@@ -81,15 +82,16 @@ def _grouping_table(results: Results, by: str, number: int) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for series, runs in results.series.items():
         matrices = [run.matrix for run in runs]
-        estimates = by_group(matrices, grouping(by, trained_of(matrices)), quantities=GROUPING_MEASURES)
+        groups = grouping(by, trained_of(matrices), own=results.own_languages)
+        estimates = by_group(matrices, groups, quantities=GROUPING_MEASURES)
         label = results.series_labels[series]
         rows += [(label, each.group, *_group_row(each)) for each in estimates if not math.isnan(each.mean)]
     columns = (Column(title="Method"), *_GROUP_COLUMNS)
-    caption = f"Every language's mean over orders and seeds, and the mean of these over a group. {_GROUP_CAPTION}"
+    caption = f"Every language's mean over orders and seeds, and the mean of these over a group. {_group_caption(rows, 1)}"
     return Table(name=f"groups-{number}", title=f"By {Path(by).name}", columns=columns, rows=tuple(rows), caption=caption)
 
 
-def _languages_table(matrices: Sequence[RMatrix], found: DonorsAndReceivers, which: str) -> Table:
+def _languages_table(matrices: Sequence[RMatrix], found: DonorsAndReceivers, which: str, own: OwnLanguages) -> Table:
     """Each language as donor and receiver, with its rank, and what its stage changed; best donors first."""
     receivers = receiver(matrices)
     growing, fixed, composed = shift_growing(matrices), shift_fixed(matrices), composition(matrices)
@@ -101,7 +103,7 @@ def _languages_table(matrices: Sequence[RMatrix], found: DonorsAndReceivers, whi
         place = places[language]
         rows.append(
             (
-                language_name(language),
+                language_name(language, own),
                 _rank(found.donors, language),
                 _value(found.donors, language),
                 _value(found.donors_learned, language),
@@ -166,14 +168,21 @@ def _groups_table(
     groupings: MappingProxyType[str, str],
     measures: Sequence[str],
     which: str,
+    own: OwnLanguages,
 ) -> Table:
     """Each group and measure: the mean and its intervals over languages and over orders."""
     rows: list[tuple[Cell, ...]] = []
     for by, before in groupings.items():
-        estimates = by_group(matrices, grouping(by, languages_of(matrices)), quantities=measures)
+        estimates = by_group(matrices, grouping(by, languages_of(matrices), own=own), quantities=measures)
         rows += [(before + estimate.group, *_group_row(estimate)) for estimate in estimates]
-    caption = f"{which} {_GROUP_CAPTION}"
+    caption = f"{which} {_group_caption(rows, 0)}"
     return Table(name=name, title=title, columns=_GROUP_COLUMNS, rows=tuple(rows), caption=caption)
+
+
+def _group_caption(rows: Sequence[tuple[Cell, ...]], column: int) -> str:
+    """What the intervals are, and what the group of unknown languages is where there is one."""
+    unknown = f"Languages of which nothing is known here are the group '{UNKNOWN_GROUP}': see `corpus.languages`."
+    return f"{_GROUP_CAPTION} {unknown}" if any(str(row[column]).endswith(UNKNOWN_GROUP) for row in rows) else _GROUP_CAPTION
 
 
 def _group_row(estimate: GroupEstimate) -> tuple[Cell, ...]:

@@ -198,7 +198,7 @@ def _version() -> str:
 
 def _first_run(runs: Sequence[Run]) -> Run:
     """The run shown first: one that can forget, if there is one."""
-    forgetful = [run for run in runs if run.matrix.num_stages > 1 and run.spec.method.shared_by == "all"]
+    forgetful = [run for run in runs if run.spec.method.order_matters and run.spec.method.shared_by == "all"]
     return (forgetful or list(runs))[0]
 
 

@@ -137,7 +137,7 @@ class Place:
 
 def _kind(series: Series, runs: Sequence[Run]) -> str:
     """The kind of a method: what more than six methods of one model are divided by."""
-    if all(run.matrix.joint or run.spec.method.shared_by == "language" for run in runs):
+    if all(not run.spec.method.order_matters for run in runs):
         return "references"
     if not series.kind:
         return "other methods"

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, model_validator
 from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
@@ -94,8 +94,8 @@ class RunCounts:
 def run_counts(run: Run, stored: StoredCounts | None = None) -> RunCounts | None:
     """Return the counts behind a run's R, or None where they are not there or fit no common draw of utterances.
 
-    They are not there in results published as tables only, and in those of the first versions, whose `spec.json` does not name
-    the evaluations. They fit no common draw where languages have unlike numbers of utterances.
+    They are not there in results published as tables only. They fit no common draw where languages have unlike numbers of
+    utterances.
 
     Args:
         run: as read.
@@ -105,23 +105,18 @@ def run_counts(run: Run, stored: StoredCounts | None = None) -> RunCounts | None
         AttritionError: a file is damaged, or R does not say what its counts say.
     """
     try:
-        named = _Stages.model_validate(run.spec.model_extra or {})
+        named = _Steps.model_validate(run.spec.model_extra or {})
     except ValidationError:
         return None
     stored = stored or StoredCounts(run.folder.parent.parent)
     has_before = run.matrix.before_L is not None
     before = stored.of(named.before) if has_before and named.before is not None else None
-    evaluations = [each for stage in named.stages if (each := stored.of(stage.evaluation)) is not None]
-    if len(evaluations) != len(named.stages) or has_before != (before is not None):
+    evaluations = [each for step in named.steps if (each := stored.of(step.evaluation)) is not None]
+    if len(evaluations) != len(named.steps) or has_before != (before is not None):
         return None
-    learner_of = {language: stage.learner for stage in named.stages for language in stage.languages}
-    latest: dict[str | int, _Arrays] = {}
-    rows = []
-    for stage, evaluation in zip(named.stages, evaluations, strict=True):
-        latest[stage.learner] = evaluation
-        rows.append([latest.get(learner_of.get(each, ""), {}).get(f"{each}.utterances") for each in run.matrix.languages])
-    if run.spec.method.joint:
-        rows = rows[-1:]
+    languages = run.matrix.languages
+    served = [{each: evaluations[step] for each, step in row.reads.items()} for row in named.rows]
+    rows = [[row.get(each, {}).get(f"{each}.utterances") for each in languages] for row in served]
     found = _stacked(rows, run.folder)
     if found is not None and before is not None:
         first = _stacked([[before.get(f"{each}.utterances") for each in run.matrix.languages]], run.folder)
@@ -132,17 +127,28 @@ def run_counts(run: Run, stored: StoredCounts | None = None) -> RunCounts | None
     return found
 
 
-class _Stage(BaseModel):
-    """What a run's spec.json says of a stage: its learner, and the evaluation after it."""
+class _Step(BaseModel):
+    """What a run's spec.json says of a step: the evaluation of its model."""
 
-    languages: tuple[str, ...]
-    learner: str | int
     evaluation: str
 
 
-class _Stages(BaseModel):
-    stages: tuple[_Stage, ...]
+class _Row(BaseModel):
+    """What it says of a row of R: the step that serves each language."""
+
+    reads: dict[str, int]
+
+
+class _Steps(BaseModel):
+    steps: tuple[_Step, ...]
+    rows: tuple[_Row, ...]
     before: str | None = None
+
+    @model_validator(mode="after")
+    def _there(self) -> _Steps:
+        if any(not 0 <= step < len(self.steps) for row in self.rows for step in row.reads.values()):
+            raise ValueError("a row reads a step that is not there")
+        return self
 
 
 def _stacked(rows: list[list[NDArray[Any] | None]], where: Path) -> RunCounts | None:

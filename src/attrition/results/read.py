@@ -8,18 +8,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Literal
 
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from attrition.languages import Language, OwnLanguages
 from attrition.matrix import RMatrix
 from attrition.metrics import summary
 from attrition.names import AttritionError
 from attrition.reading import is_text, parse_json, read_text
 from attrition.results.history import read_history
 from attrition.results.labels import short_models, telling_labels
+
+FORMAT = 2
+"""Of spec.json: 1 named stages, where 2 has steps and the rows of R that read them."""
 
 PARTS = ("data", "training", "evaluation", "other")
 """What the time of a run is divided into, in the order in which it is shown."""
@@ -39,39 +42,17 @@ class Trains(_Part):
 
 
 class MethodSpec(_Part):
-    """A method as a run records it."""
+    """A method as a run records it; `kind` is its name in the table of methods, whatever the study calls it, or ""."""
 
     name: str
     trains: Trains
+    kind: str = ""
     shared_by: str = "all"
     joint: bool = False
+    order_matters: bool = True
 
 
-KINDS: Mapping[tuple[str, str, bool], str] = MappingProxyType(
-    {
-        ("full", "all", True): "MULTI",
-        ("lora", "all", True): "MULTI LoRA",
-        ("full", "language", False): "MONO",
-        ("full", "all", False): "VANILLA",
-        ("lora", "all", False): "SHARED LoRA",
-        ("lora", "language", False): "NON-SHARED LoRA",
-    }
-)
-"""The paper's methods by what they train, who shares a learner, and whether all languages come at once."""
-
-BEYOND_THE_PAPER = ("memory", "penalty")
-"""Parts that a method of the paper never has."""
-
-
-def kind_of(method: MethodSpec) -> str:
-    """The paper's name for a method, whatever the study calls it; "" for one that the paper does not have.
-
-    >>> kind_of(MethodSpec(name="mine", trains=Trains(kind="lora", rank=8), shared_by="language"))
-    'NON-SHARED LoRA'
-    """
-    if any(getattr(method, part, None) for part in BEYOND_THE_PAPER):
-        return ""
-    return KINDS.get((method.trains.kind, method.shared_by, method.joint), "")
+_NOT_SETTINGS = ("format", "scored", "warnings", "own_languages", "steps", "rows")
 
 
 class OrderSpec(_Part):
@@ -109,7 +90,7 @@ class ScoredSpec(_Part):
 class Spec(_Part):
     """Everything that decides a run's numbers, as its spec.json says it."""
 
-    format: Literal[1]
+    format: Literal[2]
     run: str
     study: str = ""
     name: str
@@ -122,6 +103,7 @@ class Spec(_Part):
     encoding: dict[str, Any] = {}
     parameters: dict[str, float] = {}
     scored: ScoredSpec = ScoredSpec()
+    own_languages: dict[str, Language] = {}
     warnings: tuple[str, ...] = ()
 
 
@@ -148,7 +130,7 @@ def series_of(spec: Spec) -> Series:
     name = f"{corpus.name} {corpus.revision}".strip()
     # A study with several ranks names its methods by them, another's method of one rank is the same method.
     method_name = method.name.removesuffix(f" r={rank}")
-    return Series(method_name, rank, spec.model.name, name, cuts, kind_of(method))
+    return Series(method_name, rank, spec.model.name, name, cuts, method.kind)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,6 +189,11 @@ class Results:
     def models(self) -> Mapping[str, str]:
         """What each model is called."""
         return short_models(run.spec.model.name for run in self.runs)
+
+    @cached_property
+    def own_languages(self) -> OwnLanguages:
+        """What the user's file of languages said of them when the runs were made."""
+        return {label: language for run in self.runs for label, language in run.spec.own_languages.items()}
 
     @property
     def languages(self) -> tuple[str, ...]:
@@ -300,7 +287,7 @@ def _read_run(folder: Path, key: str) -> Run:
         folder=folder,
         key=key,
         spec=_spec(raw, folder / "spec.json"),
-        settings=flat({name: value for name, value in raw.items() if name not in ("format", "scored", "warnings")}),
+        settings=flat({name: value for name, value in raw.items() if name not in _NOT_SETTINGS}),
         matrix=matrix,
         metrics=_metrics(folder / "metrics.json", matrix),
         history=read_history(folder / "history.csv"),
@@ -310,8 +297,10 @@ def _read_run(folder: Path, key: str) -> Run:
 
 
 def _spec(raw: Mapping[str, Any], path: Path) -> Spec:
-    if raw.get("format") != 1:
-        raise AttritionError(f"{path}: format {raw.get('format')!r} is not known; this version of attrition reads format 1.")
+    if raw.get("format") != FORMAT:
+        raise AttritionError(
+            f"{path}: format {raw.get('format')!r} is not known; this version of attrition reads format {FORMAT}."
+        )
     try:
         return Spec.model_validate(raw)
     except ValidationError as error:
@@ -384,13 +373,5 @@ def _reading_order(run: Run) -> tuple[bool, bool, bool, str, int, str, str, int]
     spec = run.spec
     lora = spec.method.trains.kind == "lora"
     sharing = spec.method.shared_by != "all"
-    return (
-        not run.matrix.joint,
-        lora,
-        sharing,
-        spec.method.name,
-        run.series.rank or 0,
-        spec.model.name,
-        spec.order.name,
-        spec.seed,
-    )
+    method = (not run.matrix.joint, lora, sharing, spec.method.name, run.series.rank or 0)
+    return (*method, spec.model.name, spec.order.name, spec.seed)

@@ -21,7 +21,6 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
-from attrition.methods import Full
 from attrition.run.keys import key_of
 from attrition.run.stop import StopRequests
 from attrition.run.store import Checkpoint, Store, epochs_of
@@ -42,7 +41,7 @@ _PLAIN = ("name", "step", "epoch", "best_f1", "best_epoch", "diverged", "seconds
 
 def population_key(jobs: Sequence[str], model: Model, trains: Any) -> str:
     """The name of a population: its jobs in their order, and what else its tensors and streams are shaped by."""
-    vocabulary = model.vocabulary.kept.tolist() if isinstance(trains, Full) else None
+    vocabulary = model.vocabulary.kept.tolist() if trains.adapter is None else None
     return key_of({"population": list(jobs), "vocabulary": vocabulary, "device": model.device.type})
 
 
@@ -125,6 +124,7 @@ def _arrays(learner: LearnerState) -> dict[str, NDArray[Any]]:
         tensors["best"] = learner.best_P
     if learner.moments is not None:
         tensors |= {"first": learner.moments.first_P, "second": learner.moments.second_P}
+    tensors |= {f"hook.{name}": tensor for name, tensor in learner.hooks.items()}
     return {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
 
 
@@ -156,6 +156,7 @@ def _state(checkpoint: Checkpoint, row: int, details: Mapping[str, Any]) -> Lear
         turn=details["turn"],
         pieces=details["pieces"],
         shortage=details["shortage"],
+        hooks={name.removeprefix("hook."): tensor for name, tensor in tensors.items() if name.startswith("hook.")},
     )
 
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-from attrition.corpus.base import Split
 from attrition.corpus.cache import cache_folder
-from attrition.corpus.encoded import Encoded, join
+from attrition.corpus.encoded import Encoded
 from attrition.files import write_whole, writing
-from attrition.methods import Full, Trains
+from attrition.methods import Trains
 from attrition.names import AttritionError, counted
 from attrition.results.covariates import FILE as COVARIATES
 from attrition.run.archive import refuse_archive
@@ -28,14 +25,15 @@ from attrition.run.keys import evaluation_key
 from attrition.run.pace import Pace
 from attrition.run.pack_study import study_files
 from attrition.run.prepare import Prepared, num_threads, prepare
-from attrition.run.restore import restored
+from attrition.run.restore import HOOK, made_model
 from attrition.run.results import has_before, scored_under, write_run
 from attrition.run.select import select_runs
 from attrition.run.side_by_side import crew, in_words
 from attrition.run.spec import Study
 from attrition.run.stop import Stopped, StopRequests, TimeUp
 from attrition.run.store import KEPT, DamagedError, Store, StoredEvaluation, StoredHistory, numpy_tensors
-from attrition.run.study import Job, RunPlan, StudyPlan
+from attrition.run.study import Job, Made, RunPlan, StudyPlan
+from attrition.run.tasks import decay_left, task_of
 from attrition.run.watcher import Watcher
 from attrition.training.clock import Clock, Shares
 from attrition.training.memory import Room
@@ -224,11 +222,11 @@ class _Engine:
 
     def _crew(self, ready: Sequence[Job]) -> list[Job]:
         """The ready jobs that are trained together next."""
-        return crew(self._prepared, ready, self._room(ready[0]).learners)
+        return crew(self._prepared, ready, self._room(ready[0].choice.method.trains).learners)
 
-    def _room(self, job: Job) -> Room:
-        """What is known to fit into memory of learners like a job's."""
-        return self._rooms.setdefault(job.choice.method.trains.kind, Room(self._watcher.warned))
+    def _room(self, trains: Trains) -> Room:
+        """What is known to fit into memory of learners that train so."""
+        return self._rooms.setdefault(trains.kind, Room(self._watcher.warned))
 
     @property
     def _most(self) -> int | None:
@@ -256,19 +254,13 @@ class _Engine:
         keeper = CheckpointKeeper(
             self._store, population, key, None if seconds == "none" else seconds, shares, self._requests, number=number
         )
-        tasks, room = [self._task(job) for job in learners], self._room(learners[0])
+        tasks, room = [self._task(job) for job in learners], self._room(learners[0].choice.method.trains)
         for finished in train_population(tasks, self._model, clock, self._watcher, keeper, states, room):
             yield finished, shares
         keeper.forget()
 
     def _task(self, job: Job) -> Task:
-        encoded = self._prepared.encoded
-
-        def joined(split: Split) -> Encoded:
-            return join([encoded[language, split] for language in job.languages])
-
-        trains, settings = job.choice.method.trains, job.choice.training
-        return Task(job.key, trains, lambda: self._start(job), joined("train"), joined("dev"), settings, job.seed)
+        return task_of(job, self._prepared, self._store)
 
     def _passes(self, job: Job) -> int:
         return job.choice.training.epochs * sum(len(self._prepared.encoded[language, "train"]) for language in job.languages)
@@ -290,19 +282,12 @@ class _Engine:
         begun = ", and what was in training as it stood" if self._store.checkpoints() else ""
         return f"Kept: {stored} of {len(jobs)} stages{begun}. The same command goes on from there."
 
-    def _start(self, job: Job) -> Tensor:
-        """The vector a job starts from: its parent's, or a fresh one."""
-        trains = job.choice.method.trains
-        return self._model.start(trains, *job.seed) if job.parent is None else self._restore(trains, job.parent)
-
-    def _restore(self, trains: Trains, key: str) -> Tensor:
-        return restored(self._store, self._model, trains, key)
-
     def _save(self, job: Job, finished: Finished, seconds: Mapping[str, float]) -> None:
         trains = job.choice.method.trains
         tensors = numpy_tensors(self._model.layout(trains).unpack(finished.flat))
         decay = 1.0
-        if isinstance(trains, Full):
+        tensors |= {f"{HOOK}{name}": tensor.cpu().numpy() for name, tensor in finished.memory.items()}
+        if trains.adapter is None:
             tensors[KEPT] = self._prepared.vocabulary.kept
             before = 1.0 if job.parent is None else self._store.load_history(job.parent).decay
             decay = before * decay_left(finished.task, finished.kept_epoch)
@@ -314,13 +299,14 @@ class _Engine:
             "model": {"name": self._model.pretrained.name, "fingerprint": self._model.pretrained.fingerprint},
             "labels": self._model.labels,
             "made_with": self._made_with,
+            "hooks": {hook.name: hook.model_dump() for hook in job.hooks},
         }
         if finished.diverged:
             self._watcher.warned(f"{job.label}: {finished.diverged}. Its training ends here; what else is in training goes on.")
         history = StoredHistory(finished.history, finished.kept_epoch, seconds, decay, finished.diverged, finished.shortage)
         self._store.save_stage(job.key, about, tensors, history)
 
-    def _evaluation(self, job: Job, *, before: bool = False) -> StoredEvaluation:
+    def _evaluation(self, job: Made, *, before: bool = False) -> StoredEvaluation:
         """The scores of a stage's model, or of the untrained one before it, from the store or made now."""
         scored_on = self._scored_on
         tests = scored_on.of(job, before=before)
@@ -348,12 +334,15 @@ class _Engine:
         self._store.save_evaluation(key, about, evaluation)
         return evaluation
 
-    def _scored(self, job: Job, sets: Mapping[str, Encoded], *, before: bool) -> dict[str, Counts]:
-        trains = job.choice.method.trains
-        flat = self._model.start(trains, *job.seed) if before else self._restore(trains, job.key)
+    def _scored(self, job: Made, sets: Mapping[str, Encoded], *, before: bool) -> dict[str, Counts]:
+        if before:
+            assert isinstance(job, Job), "an untrained model comes before a training"
+            trains, flat = job.choice.method.trains, self._model.start(job.choice.method.trains, *job.seed)
+        else:
+            trains, flat = made_model(self._store, self._model, job)
         weights = self._model.weights(trains, flat.to(self._model.device))
         with self._requests.at_once():
-            return evaluate_each(self._model, weights, sets, self._room(job))
+            return evaluate_each(self._model, weights, sets, self._room(trains))
 
     def _write_complete_runs(self) -> None:
         for run in self._prepared.plan.runs:
@@ -362,7 +351,7 @@ class _Engine:
 
     def _write(self, run: RunPlan) -> None:
         histories = [self._store.load_history(job.key) for job in run.jobs]
-        evaluations = [self._evaluation(job) for job in run.jobs]
+        evaluations = [self._evaluation(each) for each in run.made]
         before = self._evaluation(run.jobs[0], before=True) if has_before(run, self._scored_on) else None
         made_with = [self._store.about("stages", job.key).get("made_with", {}) for job in run.jobs]
         for warning in write_run(self._store.folder, run, self._prepared, histories, evaluations, before, made_with):
@@ -370,13 +359,3 @@ class _Engine:
                 self._watcher.warned(f"{run.method.name} ({run.order_name}, seed {run.seed}): {warning}")
         self._written.add(run.key)
         self._watcher.run_finished(run)
-
-
-def decay_left(task: Task, num_epochs: int) -> float:
-    """What decoupled weight decay leaves of a parameter without gradient after some epochs: the product of 1 - lr_t * decay.
-
-    Loshchilov and Hutter 2019, Algorithm 2.
-    """
-    settings, total = task.settings, task.steps_an_epoch * task.settings.epochs
-    rates = (settings.learning_rate * settings.rate(step, total) for step in range(task.steps_an_epoch * num_epochs))
-    return math.prod(1 - rate * settings.weight_decay for rate in rates)

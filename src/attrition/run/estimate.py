@@ -15,7 +15,7 @@ from attrition.run.measure import Kind, Rates, kinds_of, unscaled
 from attrition.run.prepare import Prepared
 from attrition.run.results import has_before
 from attrition.run.side_by_side import largest_crews
-from attrition.run.study import Job
+from attrition.run.study import Job, Made
 
 BYTES = 4
 
@@ -73,7 +73,7 @@ def estimate(
                 read[kind] = read.get(kind, 0) + _utterances(prepared, job)
                 seconds += training + _around(prepared, rates, job, training)
                 disk += prepared.model.layout(job.choice.method.trains).size * BYTES
-            seconds += _scoring(prepared, rates, job, evaluated)
+        seconds += sum(_scoring(prepared, rates, made, evaluated) for made in run.made)
         if has_before(run, prepared.scored_on):
             seconds += _scoring(prepared, rates, run.jobs[0], evaluated, before=True)
         by_run[run.key] = seconds
@@ -91,11 +91,17 @@ def estimate(
 
 
 def training_seconds(prepared: Prepared, rates: Rates, kind: Kind, job: Job) -> float:
-    """Return a stage's share of the time that its steps take, of all learners that train beside it."""
+    """Return a stage's share of the time that its steps take, of all learners that train beside it.
+
+    Utterances that hooks add, and their passes over the stage's own, are taken to be as long as its own.
+    """
+    costs = [hook.cost() for hook in job.hooks]
+    share, passes = sum(each.share for each in costs), sum(each.passes for each in costs)
     sets = [prepared.encoded[language, "train"] for language in job.languages]
     settings, line = job.choice.training, rates.training[kind]
     steps = -(-sum(len(each) for each in sets) // settings.batch_size)
-    return settings.epochs * (steps * line.call / kind.learners + sum(each.num_tokens for each in sets) * line.token)
+    tokens = sum(each.num_tokens for each in sets) * line.token
+    return settings.epochs * (steps * line.call / kind.learners + (1 + share) * tokens) + passes * tokens
 
 
 def _around(prepared: Prepared, rates: Rates, job: Job, training: float) -> float:
@@ -110,7 +116,7 @@ def _around(prepared: Prepared, rates: Rates, job: Job, training: float) -> floa
     return seconds + saving + 2 * rates.loading[trains]
 
 
-def _scoring(prepared: Prepared, rates: Rates, job: Job, evaluated: set[str], *, before: bool = False) -> float:
+def _scoring(prepared: Prepared, rates: Rates, job: Made, evaluated: set[str], *, before: bool = False) -> float:
     """Seconds to score a stage, or the model before it; 0 if that is in `evaluated`, to which it is added."""
     tests = prepared.scored_on.of(job, before=before)
     key = evaluation_key(job.key, tests, before=before)
@@ -118,7 +124,8 @@ def _scoring(prepared: Prepared, rates: Rates, job: Job, evaluated: set[str], *,
         return 0.0
     evaluated.add(key)
     tokens = sum(prepared.scored_on.sets[language].num_tokens for language in tests)
-    return rates.weights[unscaled(job.choice.method.trains)] + tokens * rates.scoring.token
+    trains = job.choice.method.trains if isinstance(job, Job) else job.trains
+    return rates.weights[unscaled(trains)] + tokens * rates.scoring.token
 
 
 def _utterances(prepared: Prepared, job: Job) -> int:

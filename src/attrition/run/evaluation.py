@@ -16,7 +16,7 @@ from attrition.corpus.encoded import Encoded
 from attrition.names import AttritionError
 from attrition.run.spec import Evaluate, EvaluateOn, Study
 from attrition.run.store import DamagedError, Store
-from attrition.run.study import Job
+from attrition.run.study import Made
 from attrition.streams import numpy_stream
 from attrition.training.score import Counts
 
@@ -75,7 +75,7 @@ class ScoredOn:
                 sets[language], drawn_from[language] = each.select(np.sort(chosen)), len(each)
         return _named(size, split, sets, drawn_from, whole_encoded)
 
-    def of(self, job: Job, *, before: bool = False) -> Tests:
+    def of(self, job: Made, *, before: bool = False) -> Tests:
         """What the model of a stage is scored on, or the untrained one `before` it; nothing, where no language is to be."""
         if self.evaluate != "seen":
             return self.keys
@@ -132,7 +132,7 @@ def _named(
     return ScoredOn(evaluate, split, sets, drawn_from, keys)
 
 
-def _learned(job: Job) -> frozenset[str]:
+def _learned(job: Made) -> frozenset[str]:
     """The languages that a stage's learner has been trained on by its end."""
     return frozenset(language for stage in job.chain for language in stage)
 

@@ -13,6 +13,7 @@ from attrition.encoder.sources import load_pretrained
 from attrition.encoder.vocabulary import Vocabulary
 from attrition.methods import Full, LoRA, Trains
 from attrition.names import AttritionError, look_up, unknown
+from attrition.run.restore import HOOK
 from attrition.run.store import KEPT, Store
 from attrition.training.export import export_model
 from attrition.training.model import build_model
@@ -35,6 +36,7 @@ def export_stage(results: Path, stage: str, folder: Path) -> None:
         raise AttritionError(f"{folder} is there already. Choose another folder for the model.")
     about = store.about("stages", key)
     tensors = {name: torch.from_numpy(np.array(array)) for name, array in store.load_tensors(key).items()}
+    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(HOOK)}
     trains = _trains(about["trains"])
     try:
         pretrained = load_pretrained(about["model"]["name"])
@@ -44,7 +46,7 @@ def export_stage(results: Path, stage: str, folder: Path) -> None:
     if pretrained.fingerprint != about["model"]["fingerprint"]:
         raise AttritionError(f"The stage {key} was trained from another {pretrained.name!r} than the one that is here now.")
     # An adapter knows nothing of the vocabulary: one row of it will do.
-    kept = tensors.pop(KEPT).numpy() if isinstance(trains, Full) else np.zeros(1, np.int64)
+    kept = tensors.pop(KEPT).numpy() if trains.adapter is None else np.zeros(1, np.int64)
     model = build_model(pretrained, Vocabulary(kept, pretrained.vocabulary_size), tuple(about["labels"]))
     export_model(folder, model, trains, model.layout(trains).pack(tensors), decay=store.load_history(key).decay)
 
@@ -62,8 +64,8 @@ def _find(store: Store, stage: str) -> str:
     runs = {path.parent.name: path for path in (store.folder / "runs").glob("*/spec.json")}
     path = look_up(run, runs, kind="run")
     try:
-        stages = json.loads(path.read_text(encoding="utf-8"))["stages"]
-        key_of = {each: str(found["key"]) for found in stages for each in found["languages"]}
+        steps = json.loads(path.read_text(encoding="utf-8"))["steps"]
+        key_of = {each: str(found["key"]) for found in steps for each in found.get("languages", ())}
     except (ValueError, KeyError, TypeError) as error:
         raise AttritionError(f"{path} is damaged. The same `attrition run` writes it again.") from error
     if language not in key_of:

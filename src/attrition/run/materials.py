@@ -9,13 +9,15 @@ from pathlib import Path
 
 from attrition.corpus.base import Corpus, Cut, Split
 from attrition.corpus.dataset import Dataset
+from attrition.corpus.describe import said_of_notices
 from attrition.corpus.encoded import Encoded, EncodingSettings
+from attrition.corpus.formats import Layout
+from attrition.corpus.registry import Request, open_corpus
 from attrition.corpus.words import label_set
 from attrition.encoder.pretrained import Pretrained
 from attrition.encoder.sources import load_pretrained
 from attrition.encoder.vocabulary import Vocabulary, used_vocabulary, whole_vocabulary
 from attrition.names import AttritionError
-from attrition.run.corpora import open_corpus
 from attrition.run.spec import Study
 from attrition.run.watcher import Watcher
 
@@ -74,7 +76,15 @@ def gather(study: Study, watcher: Watcher, cache: Path | None) -> Materials:
     Raises:
         AttritionError: something that the study names is not there or does not fit.
     """
-    corpus = open_corpus(study, watcher.reading)
+    settings = study.corpus
+    request = Request(
+        path=None if settings.path is None else Path(settings.path),
+        languages=study.languages,
+        layout=Layout(settings.token, settings.tag, settings.scheme or "auto", settings.labels or ()),
+        sizes=settings.sizes,
+        progress=watcher.reading,
+    )
+    corpus = open_corpus(settings.name, request)
     pretrained = load_pretrained(study.model.name)
     longest = int(getattr(pretrained.config, "max_position_embeddings", 10**9)) - 2
     encoding = dataclasses.replace(study.encoding, max_tokens=min(study.encoding.max_tokens, longest))
@@ -90,6 +100,8 @@ def gather(study: Study, watcher: Watcher, cache: Path | None) -> Materials:
     )
     watcher.encoding(len(study.languages))
     encoded = dataset.encode(watcher.encoded)
+    for said in said_of_notices(corpus):
+        watcher.warned(said)
     facts = CorpusFacts.of(corpus, {language: dataset.cut(language) for language in study.languages})
     return Materials(facts, pretrained, encoding, encoded)
 

@@ -19,7 +19,7 @@ import torch
 from numpy.typing import NDArray
 
 from attrition.corpus.encoded import Encoded, join
-from attrition.methods import Full, LoRA, Trains
+from attrition.methods import Trains
 from attrition.names import AttritionError
 from attrition.run.environment import deterministic
 from attrition.run.prepare import Prepared, num_threads
@@ -62,7 +62,8 @@ class Kind:
         >>> Kind(LoRA(rank=8), 16, None, 2).label
         'LoRA of rank 8, batches of 16, 2 learners side by side'
         """
-        what = f"LoRA of rank {self.trains.rank}" if isinstance(self.trains, LoRA) else "full"
+        adapter = self.trains.adapter
+        what = "full" if adapter is None else f"LoRA of rank {adapter.rank}"
         beside = f", {self.learners} learners side by side" if self.learners > 1 else ""
         return f"{what}, batches of {self.batch_size}{beside}"
 
@@ -110,7 +111,7 @@ def kinds_of(prepared: Prepared, jobs: Iterable[Job]) -> dict[str, Kind]:
 
 def unscaled(trains: Trains) -> Trains:
     """Return what is trained, without what changes no time: alpha."""
-    return dataclasses.replace(trains, alpha=None) if isinstance(trains, LoRA) else trains
+    return trains if trains.adapter is None else dataclasses.replace(trains.adapter, alpha=None)
 
 
 def measure(
@@ -318,7 +319,7 @@ def _storing(prepared: Prepared, trains: Trains, folder: Path, now: Callable[[],
             store = Store(Path(temporary))
             before = now()
             tensors = numpy_tensors(model.layout(trains).unpack(flat_P))
-            if isinstance(trains, Full):
+            if trains.adapter is None:
                 tensors[KEPT] = prepared.vocabulary.kept
             store.save_stage("measure", {}, tensors, StoredHistory((), 0, {}))
             saved = now()

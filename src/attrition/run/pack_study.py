@@ -16,23 +16,28 @@ from attrition.run.tables import fields_of
 STUDY_FILE = "study.toml"
 GROUPS = "groups-"
 """How the names of copied files of groups begin."""
+LANGUAGES = "languages-"
+"""How the name of a copied file of languages begins."""
 
 _FIXED = ("languages", "corpus", "encoding", "model")
 
 
 def study_files(study: Study) -> dict[str, bytes]:
-    """Return the study file and the files of groups that it names, by their names in one folder.
+    """Return the study file and the files of groups and of languages that it names, by their names in one folder.
 
     The study file holds everything else itself, orders written out. It reads back as the same study wherever the folder lies.
     """
     table = resolved(study)
     files: dict[str, bytes] = {}
-    for entry in table["methods"]:
-        if Path(entry["shared_by"]).suffix in (".toml", ".csv"):
-            content = Path(entry["shared_by"]).read_bytes()
-            # Named by its content: a file of the same name in the working folder cannot be another.
-            entry["shared_by"] = f"{GROUPS}{hashlib.sha256(content).hexdigest()[:12]}{Path(entry['shared_by']).suffix}"
-            files[entry["shared_by"]] = content
+    named = [(entry, "shared_by") for entry in table["methods"] if Path(entry["shared_by"]).suffix in (".toml", ".csv")]
+    named += [(table["corpus"], "languages")] if "languages" in table["corpus"] else []
+    for entry, key in named:
+        path = Path(entry[key])
+        content = path.read_bytes()
+        # Named by its content: a file of the same name in the working folder cannot be another.
+        prefix = GROUPS if key == "shared_by" else LANGUAGES
+        entry[key] = f"{prefix}{hashlib.sha256(content).hexdigest()[:12]}{path.suffix}"
+        files[entry[key]] = content
     return {**files, STUDY_FILE: tomli_w.dumps(table).encode()}
 
 

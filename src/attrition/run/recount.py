@@ -7,30 +7,22 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 from pyarrow.lib import ArrowException
 
 from attrition.matrix import RMatrix
-from attrition.methods import Method, Stage
+from attrition.methods import Train
 from attrition.metrics import summary
 from attrition.names import AttritionError
 from attrition.run.keys import run_key
-from attrition.run.results import RunTables
-from attrition.run.spec import MethodChoice
-from attrition.run.store import DamagedError, Kind, Store
-from attrition.run.study import RunPlan
+from attrition.run.results import RunTables, steps_of
+from attrition.run.store import Kind, Store
 from attrition.training.score import TagTable
-from attrition.training.settings import TrainingSettings
 
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, NotImplementedError, ArrowException)
 """What reading a damaged table may raise."""
-
-
-_LATER = ("f1_error",)
-"""Columns that the first results did not have."""
 
 
 @dataclass(frozen=True)
@@ -80,63 +72,30 @@ def recount(store: Store, folder: Path) -> Recount:
 
     Raises:
         DamagedError: a stage or an evaluation that the run needs is missing or damaged.
-        AttritionError: it cannot be told which evaluation is the run's, or one is of a newer format.
+        AttritionError: one is of a newer format.
     """
     try:
         spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
-        run, keys = _plan(spec), [str(stage["key"]) for stage in spec["stages"]]
-        decides = run_key(run.method.name, run.order_name, run.order, run.seed, keys)
-        languages = _columns(spec, folder, run.order)
-    except _UNREADABLE as error:
+        steps, order = steps_of(spec), spec["order"]
+        keys = [str(step["key"]) for step in spec["steps"]]
+        decides = run_key(spec["name"], order["name"], order["languages"], spec["seed"], keys)
+        named = [str(step["evaluation"]) for step in spec["steps"]]
+        before, languages = spec["before"], tuple(spec["languages"])
+    except (*_UNREADABLE, AssertionError) as error:
         return Recount((Difference(folder / "spec.json", f"is missing or damaged ({type(error).__name__}: {error})"),))
     if decides != folder.name:
         return Recount((Difference(folder / "spec.json", f"describes the run {decides}, not that of its folder"),))
-    evaluations = [
-        store.load_evaluation(stage.get("evaluation") or _only_evaluation(store, key, languages))
-        for stage, key in zip(spec["stages"], keys, strict=True)
-    ]
-    before = None
-    if run.method.shared_by == "all" and ("before" not in spec or spec["before"]):  # the first results did not name it
-        before = store.load_evaluation(spec.get("before") or _only_evaluation(store, keys[0], languages, before=True))
-    slots = TagTable.of(store.about("stages", keys[0])["labels"]).slot_names
-    tables = RunTables.of(run, languages, slots, [store.load_history(key) for key in keys], evaluations, before)
-    return Recount(tuple(_differences(tables, folder)), _new_metrics(tables.metrics, folder / "metrics.json"))
-
-
-def _plan(spec: Mapping[str, Any]) -> RunPlan:
-    """As much of a run's plan as its tables are computed from."""
-    method = Method(name=spec["name"], shared_by=spec["method"]["shared_by"], joint=spec["method"]["joint"])
-    order = tuple(spec["order"]["languages"])
-    learner_of = None if "learner" in spec["stages"][0] else method.learner_of(order)  # older ones do not name it
-    stages = tuple(
-        Stage(index, learner_of[each["languages"][0]] if learner_of else each["learner"], tuple(each["languages"]), None, ())
-        for index, each in enumerate(spec["stages"])
+    trained = [key for key, step in zip(keys, steps.steps, strict=True) if isinstance(step, Train)]
+    slots = TagTable.of(store.about("stages", trained[0])["labels"]).slot_names
+    tables = RunTables.of(
+        steps,
+        languages,
+        slots,
+        [store.load_history(key) for key in trained],
+        [store.load_evaluation(key) for key in named],
+        None if before is None else store.load_evaluation(before),
     )
-    choice = MethodChoice(method=method, training=TrainingSettings())
-    return RunPlan(spec["run"], choice, spec["order"]["name"], order, spec["seed"], stages, ())
-
-
-def _columns(spec: Mapping[str, Any], folder: Path, order: tuple[str, ...]) -> tuple[str, ...]:
-    """The study's languages in its own sequence; of older runs only their table knows it."""
-    if "languages" in spec:
-        return tuple(spec["languages"])
-    found = RMatrix.from_csv(folder / "matrix.csv").languages
-    return found if sorted(found) == sorted(order) else order
-
-
-def _only_evaluation(store: Store, stage: str, languages: tuple[str, ...], *, before: bool = False) -> str:
-    """The evaluation of a stage on these languages, for runs that do not name it."""
-    found = []
-    for key in store.keys("evaluations"):
-        about = store.about("evaluations", key)
-        is_its = (about.get("stage"), about.get("before")) == (stage, before)
-        if is_its and set(languages) <= set(store.load_evaluation(key).counts):
-            found.append(key)
-    if not found:
-        raise DamagedError(f"{store.folder / 'evaluations'}: the counts of the stage {stage} are missing.")
-    if len(found) > 1:
-        raise AttritionError(f"The stage {stage} was scored on several test sets, and the run does not say which are its own.")
-    return found[0]
+    return Recount(tuple(_differences(tables, folder)), _new_metrics(tables.metrics, folder / "metrics.json"))
 
 
 def _differences(tables: RunTables, folder: Path) -> list[Difference]:
@@ -230,7 +189,6 @@ def _in_frame(expected: pd.DataFrame, path: Path) -> str | None:
         found = pd.read_parquet(io.BytesIO(there))
     except _UNREADABLE:
         return "is damaged"
-    expected = expected[[name for name in expected.columns if name not in _LATER or name in found]]
     if list(found.columns) != list(expected.columns) or len(found) != len(expected):
         return "has other rows or columns than the counts give"
     for name in expected.columns:

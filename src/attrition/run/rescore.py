@@ -20,7 +20,7 @@ from attrition.run.evaluation import together_of
 from attrition.run.folder import read_results_study
 from attrition.run.keys import evaluation_key
 from attrition.run.prepare import Prepared, prepare
-from attrition.run.restore import restored
+from attrition.run.restore import made_model
 from attrition.run.store import Store
 from attrition.run.study import Job
 from attrition.run.watcher import Watcher
@@ -77,9 +77,9 @@ def rescore(
         made_with = store.about("evaluations", evaluation).get("made_with") or recorded
         with _threads(made_with.get("threads")), deterministic(bool(made_with.get("deterministic"))):
             here = environment(prepared.device)
-            trains = job.choice.method.trains
-            flat = restored(store, prepared.model, trains, job.key).to(prepared.device)
-            weights, sets, counts = prepared.model.weights(trains, flat), prepared.scored_on.sets, dict[str, Counts]()
+            trains, flat = made_model(store, prepared.model, job)
+            weights = prepared.model.weights(trains, flat.to(prepared.device))
+            sets, counts = prepared.scored_on.sets, dict[str, Counts]()
             for together in together_of(store.about("evaluations", evaluation)):
                 counts |= evaluate_each(prepared.model, weights, {language: sets[language] for language in together})
         stored = store.load_evaluation(evaluation).counts

@@ -1,4 +1,4 @@
-"""A stored learner as a vector of today's model."""
+"""Stored learners as vectors of today's model."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from torch import Tensor
 from attrition.encoder.pretrained import WORD_EMBEDDINGS
 from attrition.methods import Full, Trains
 from attrition.run.store import KEPT, Store
+from attrition.run.study import Job, Made
+from attrition.training.merged import merge
 from attrition.training.model import Model
 
 
@@ -19,10 +21,32 @@ def restored(store: Store, model: Model, trains: Trains, key: str) -> Tensor:
         AttritionError: the stage is missing, damaged, or of a newer format.
     """
     stored = store.load_tensors(key)
-    tensors = {name: torch.from_numpy(np.array(array)) for name, array in stored.items() if name != KEPT}
-    if isinstance(trains, Full):
+    tensors = {name: torch.from_numpy(np.array(array)) for name, array in stored.items() if not is_beside(name)}
+    if trains.adapter is None:
         table = model.base[WORD_EMBEDDINGS].cpu() * store.load_history(key).decay
         _, here, there = np.intersect1d(model.vocabulary.kept, stored[KEPT], assume_unique=True, return_indices=True)
         table[torch.from_numpy(here)] = tensors[WORD_EMBEDDINGS][torch.from_numpy(there)]
         tensors[WORD_EMBEDDINGS] = table
     return model.layout(trains).pack(tensors)
+
+
+def made_model(store: Store, model: Model, made: Made) -> tuple[Trains, Tensor]:
+    """What a step's model trains, and its vector [P]: a stored learner, or a merge of stored ones.
+
+    Raises:
+        AttritionError: a stage is missing, damaged, or of a newer format.
+    """
+    if isinstance(made, Job):
+        trains = made.choice.method.trains
+        return trains, restored(store, model, trains, made.key)
+    flats = [restored(store, model, made.trains, key) for key in made.inputs]
+    return Full(), merge(model, made.trains, flats, made.languages, made.how)
+
+
+HOOK = "hook."
+"""Beside the weights: what the hooks of a stage leave for the next one, as "hook.<hook>.<name>"."""
+
+
+def is_beside(name: str) -> bool:
+    """Return whether a stored tensor is no weight."""
+    return name == KEPT or name.startswith(HOOK)

@@ -19,7 +19,8 @@ from attrition.encoder.lora import ALL_LINEAR
 from attrition.encoder.params import PAPER_TARGETS, account, config_from
 from attrition.files import write_whole
 from attrition.matrix import RMatrix
-from attrition.methods import LoRA, Trains
+from attrition.methods import Merge, Row, Steps, Train, Trains
+from attrition.methods.steps import Step
 from attrition.metrics import Conventions, summary
 from attrition.names import AttritionError
 from attrition.run.environment import in_words
@@ -27,36 +28,31 @@ from attrition.run.evaluation import ScoredOn
 from attrition.run.keys import evaluation_key
 from attrition.run.prepare import Prepared
 from attrition.run.store import StoredEvaluation, StoredHistory
-from attrition.run.study import RunPlan
+from attrition.run.study import Made, RunPlan
+from attrition.run.tables import plain
 from attrition.training.score import TagTable
 
-FORMAT = 1
+FORMAT = 2
 
 
 def r_matrix(
-    run: RunPlan, languages: Sequence[str], evaluations: Sequence[StoredEvaluation], before: StoredEvaluation | None
+    steps: Steps, languages: Sequence[str], evaluations: Sequence[StoredEvaluation], before: StoredEvaluation | None
 ) -> RMatrix:
-    """R of a run: after each stage, the F1 on each language of the learner that serves it.
+    """R of a run: in each row, the F1 on each language of the step that serves it.
 
-    A language whose learner has not been trained yet is NaN, as is one not scored. For joint training all stages are one row.
+    A language that no step serves yet is NaN, as is one not scored.
 
     Args:
-        run: its stages and method.
+        steps: of the run.
         languages: the columns.
-        evaluations: per stage the counts of its model on all languages.
+        evaluations: for each step the counts of its model.
         before: those of the model before training, when all languages share one.
     """
-    learner_of = {language: stage.learner for stage in run.stages for language in stage.languages}
-    rows: list[list[float]] = []
-    latest: dict[str, StoredEvaluation] = {}
-    for stage, evaluation in zip(run.stages, evaluations, strict=True):
-        latest[stage.learner] = evaluation
-        rows.append([_f1(latest.get(learner_of[each]), each) for each in languages])
-    trained = [stage.languages for stage in run.stages]
-    if run.method.joint:
-        rows, trained = rows[-1:], [tuple(each for stage in trained for each in stage)]
+    rows = [
+        [_f1(evaluations[row.reads[each]] if each in row.reads else None, each) for each in languages] for row in steps.rows
+    ]
     before_L = None if before is None else np.array([_f1(before, each) for each in languages])
-    return RMatrix(np.array(rows), tuple(languages), tuple(trained), before_L)
+    return RMatrix(np.array(rows), tuple(languages), tuple(row.trained for row in steps.rows), before_L)
 
 
 def _f1(evaluation: StoredEvaluation | None, language: str) -> float:
@@ -65,33 +61,35 @@ def _f1(evaluation: StoredEvaluation | None, language: str) -> float:
 
 
 def has_before(run: RunPlan, scored_on: ScoredOn) -> bool:
-    """Whether R has a row before training: all languages share one learner, and it is to be scored untrained."""
-    return run.method.shared_by == "all" and bool(scored_on.of(run.jobs[0], before=True))
+    """Whether R has a row before training: all languages share one model, and it is to be scored untrained."""
+    return run.steps.shared and bool(scored_on.of(run.jobs[0], before=True))
 
 
-def transfer_matrix(run: RunPlan, languages: Sequence[str], evaluations: Sequence[StoredEvaluation]) -> RMatrix | None:
-    """What each language's own learner scores on every language; None where all share one, or others were not scored."""
-    if run.method.shared_by == "all" or run.method.joint or any(set(languages) - set(each.counts) for each in evaluations):
+def transfer_matrix(steps: Steps, languages: Sequence[str], evaluations: Sequence[StoredEvaluation]) -> RMatrix | None:
+    """What each training's own model scores on every language; None where R says it, or others were not scored."""
+    own = [each for step, each in zip(steps.steps, evaluations, strict=True) if isinstance(step, Train)]
+    if steps.shared or steps.joint or any(set(languages) - set(each.counts) for each in own):
         return None
-    scores = [[evaluation.counts[each].f1 for each in languages] for evaluation in evaluations]
-    return RMatrix(np.array(scores), tuple(languages), tuple(stage.languages for stage in run.stages))
+    scores = [[evaluation.counts[each].f1 for each in languages] for evaluation in own]
+    return RMatrix(np.array(scores), tuple(languages), tuple(step.languages for step in steps.trainings))
 
 
 def _measured(
-    run: RunPlan, evaluations: Sequence[StoredEvaluation], before: StoredEvaluation | None
+    steps: Steps, evaluations: Sequence[StoredEvaluation], before: StoredEvaluation | None
 ) -> list[tuple[int, str, StoredEvaluation]]:
-    """Number, what was trained, and counts of every stage; stage 0 is before training."""
+    """Number, what was trained, and the counts that stand for every training; stage 0 is before training."""
     first = [(0, "", before)] if before else []
-    stages = zip(run.stages, evaluations, strict=True)
-    return [*first, *((stage.index + 1, "+".join(stage.languages), each) for stage, each in stages)]
+    trainings = [(index, step) for index, step in enumerate(steps.steps) if isinstance(step, Train)]
+    shown = [(step, evaluations[steps.shown(index)]) for index, step in trainings]
+    return [*first, *((number, "+".join(step.languages), each) for number, (step, each) in enumerate(shown, 1))]
 
 
 def score_rows(
-    run: RunPlan, languages: Sequence[str], evaluations: Sequence[StoredEvaluation], before: StoredEvaluation | None
+    steps: Steps, languages: Sequence[str], evaluations: Sequence[StoredEvaluation], before: StoredEvaluation | None
 ) -> pd.DataFrame:
     """Scores, their standard error and counts of every stage's model on every language scored; stage 0 is before training."""
     rows: list[dict[str, Any]] = []
-    for index, trained, evaluation in _measured(run, evaluations, before):
+    for index, trained, evaluation in _measured(steps, evaluations, before):
         for language in _scored(languages, evaluation):
             counts = evaluation.counts[language]
             precision, recall, f1 = counts.scores
@@ -109,7 +107,7 @@ def _scored(languages: Sequence[str], evaluation: StoredEvaluation) -> list[str]
 
 
 def slot_rows(
-    run: RunPlan,
+    steps: Steps,
     languages: Sequence[str],
     slots: Sequence[str],
     evaluations: Sequence[StoredEvaluation],
@@ -118,26 +116,24 @@ def slot_rows(
     """Counts of every stage's model on every language scored, slot by slot; `slots` in the order of `Counts.by_slot`."""
     rows = [
         (index, trained, language, slot, *counts)
-        for index, trained, evaluation in _measured(run, evaluations, before)
+        for index, trained, evaluation in _measured(steps, evaluations, before)
         for language in _scored(languages, evaluation)
         for slot, counts in zip(slots, evaluation.counts[language].by_slot.tolist(), strict=True)
     ]
     return pd.DataFrame(rows, columns=["stage", "trained", "language", "slot", "tp", "fp", "fn"])
 
 
-def history_csv(run: RunPlan, stages: Sequence[StoredHistory]) -> str:
+def history_csv(steps: Steps, stages: Sequence[StoredHistory]) -> str:
     """One line for each epoch of each stage."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["stage", "trained", "epoch", "train_loss", "dev_f1", "seconds", "best"])
-    for stage, stored in zip(run.stages, stages, strict=True):
+    for number, (step, stored) in enumerate(zip(steps.trainings, stages, strict=True), start=1):
         for epoch in stored.history:
             dev_f1 = "" if epoch.dev_f1 != epoch.dev_f1 else repr(epoch.dev_f1)
             best = str(epoch.epoch == stored.kept_epoch).lower()
-            trained = "+".join(stage.languages)
-            writer.writerow(
-                [stage.index + 1, trained, epoch.epoch, repr(epoch.train_loss), dev_f1, f"{epoch.seconds:.3f}", best]
-            )
+            trained = "+".join(step.languages)
+            writer.writerow([number, trained, epoch.epoch, repr(epoch.train_loss), dev_f1, f"{epoch.seconds:.3f}", best])
     return text.getvalue()
 
 
@@ -150,7 +146,7 @@ def times(stages: Sequence[StoredHistory], evaluations: Sequence[StoredEvaluatio
     return total
 
 
-def warnings_of(run: RunPlan, R: RMatrix, stages: Sequence[StoredHistory]) -> list[str]:
+def warnings_of(steps: Steps, R: RMatrix, stages: Sequence[StoredHistory]) -> list[str]:
     """Return what a reader must know before believing the numbers of a run; whoever shows it says of which run."""
     never, no_better = _learned_nothing(R)
     found = []
@@ -164,15 +160,15 @@ def warnings_of(run: RunPlan, R: RMatrix, stages: Sequence[StoredHistory]) -> li
             f"F1 was no better after training on {', '.join(no_better)} than before it. Nothing was learned there that "
             "the test utterances show: try more epochs or another learning_rate."
         )
-    for stage, stored in zip(run.stages, stages, strict=True):
+    for step, stored in zip(steps.trainings, stages, strict=True):
         if stored.diverged:
             kept = f"of epoch {stored.kept_epoch}" if stored.kept_epoch else "that it began with"
             found.append(
-                f"Training on {'+'.join(stage.languages)} was broken off, since {stored.diverged}. The weights {kept} "
+                f"Training on {'+'.join(step.languages)} was broken off, since {stored.diverged}. The weights {kept} "
                 "were kept. Try a smaller learning_rate."
             )
         if stored.shortage:
-            found.append(f"Memory ran out in training on {'+'.join(stage.languages)}: {stored.shortage}.")
+            found.append(f"Memory ran out in training on {'+'.join(step.languages)}: {stored.shortage}.")
     return found
 
 
@@ -205,9 +201,12 @@ def spec_json(
         "name": method.name,
         "method": {
             "name": method.name,
+            "kind": method.of,
             "trains": {"kind": method.trains.kind, **dataclasses.asdict(method.trains)},
             "shared_by": method.shared_by,
-            "joint": method.joint,
+            "joint": run.steps.joint,
+            "order_matters": run.steps.order_matters,
+            "hooks": {hook.name: hook.model_dump() for hook in method.hooks},
         },
         "languages": list(study.languages),
         "order": {"name": run.order_name, "languages": list(run.order)},
@@ -228,6 +227,7 @@ def spec_json(
             "fingerprint": corpus.fingerprint,
             "cuts": dict(corpus.cuts),
         },
+        **({"own_languages": plain(study.own)} if study.own else {}),
         "training": dataclasses.asdict(run.choice.training),
         "encoding": dataclasses.asdict(prepared.encoding),
         "sizes": dataclasses.asdict(study.corpus.sizes),
@@ -240,19 +240,31 @@ def spec_json(
         "evaluate_on": scored_on.split,
         "scored": scored_on.about(scores.loc[scores["stage"] > 0, "f1_error"]),
         "parameters": _parameters(run, prepared),
-        "stages": [
-            {
-                "key": job.key,
-                "languages": list(job.languages),
-                "learner": stage.learner,
-                "evaluation": evaluation_key(job.key, scored_on.of(job)),
-            }
-            for stage, job in zip(run.stages, run.jobs, strict=True)
-        ],
+        "steps": [_step(step, made, scored_on) for step, made in zip(run.steps.steps, run.made, strict=True)],
+        "rows": [{"trained": list(row.trained), "reads": dict(row.reads)} for row in run.steps.rows],
         "before": before,
         "made_with": sorted({in_words(each) if each else "unknown" for each in made_with}),
         "warnings": list(warnings),
     }
+
+
+def _step(step: Step, made: Made, scored_on: ScoredOn) -> dict[str, Any]:
+    """A step as spec.json has it; `steps_of` reads it back."""
+    about: dict[str, Any] = {"key": made.key, "evaluation": evaluation_key(made.key, scored_on.of(made))}
+    if isinstance(step, Train):
+        return {**about, "learner": step.learner, "languages": list(step.languages), "start": step.start}
+    return {**about, "inputs": list(step.inputs), "how": {"name": step.how.name, **step.how.model_dump()}}
+
+
+def steps_of(spec: Mapping[str, Any]) -> Steps:
+    """The steps and rows that a run's spec.json says."""
+    steps: list[Step] = []
+    for each in spec["steps"]:
+        if "inputs" in each:
+            steps.append(Merge(inputs=tuple(each["inputs"]), how=each["how"]))
+        else:
+            steps.append(Train(learner=each["learner"], languages=tuple(each["languages"]), start=each["start"]))
+    return Steps(tuple(steps), tuple(Row(tuple(each["trained"]), each["reads"]) for each in spec["rows"]))
 
 
 def _parameters(run: RunPlan, prepared: Prepared) -> dict[str, int]:
@@ -263,18 +275,19 @@ def _parameters(run: RunPlan, prepared: Prepared) -> dict[str, int]:
     part in finding slots.
     """
     trains, pretrained = run.method.trains, prepared.pretrained
-    learners = len({stage.learner for stage in run.stages})
+    adapter = trains.adapter
+    learners = len({step.learner for step in run.steps.trainings})
     trained = learners * _trained(prepared, trains)
     try:
         config = config_from(pretrained.config.to_dict(), name=pretrained.name)
     except AttritionError:
         encoder = sum(tensor.numel() for tensor in pretrained.weights.values())
         encoder += pretrained.vocabulary_size * pretrained.hidden_size
-        frozen = encoder if isinstance(trains, LoRA) else 0
+        frozen = 0 if adapter is None else encoder
         return {"trainable": trained, "stored": trained + frozen, "trained": trained}
-    if isinstance(trains, LoRA):
-        targets = PAPER_TARGETS if ALL_LINEAR in trains.targets else trains.targets
-        counted = account(config, "lora", trains.rank, targets, num_learners=learners)
+    if adapter is not None:
+        targets = PAPER_TARGETS if ALL_LINEAR in adapter.targets else adapter.targets
+        counted = account(config, "lora", adapter.rank, targets, num_learners=learners)
     else:
         counted = account(config, num_learners=learners)
     return {"trainable": counted.trainable, "stored": counted.stored, "trained": trained}
@@ -283,7 +296,7 @@ def _parameters(run: RunPlan, prepared: Prepared) -> dict[str, int]:
 def _trained(prepared: Prepared, trains: Trains) -> int:
     """Parameters that one learner trains, counted on its tensors; dropped sub-tokens count, as they could be trained."""
     own = sum(math.prod(shape) for shape in prepared.shapes(trains).values())
-    if isinstance(trains, LoRA):
+    if trains.adapter is not None:
         return own
     return own + (prepared.pretrained.vocabulary_size - len(prepared.vocabulary)) * prepared.pretrained.hidden_size
 
@@ -302,7 +315,7 @@ class RunTables:
 
     @staticmethod
     def of(
-        run: RunPlan,
+        steps: Steps,
         languages: Sequence[str],
         slots: Sequence[str],
         stages: Sequence[StoredHistory],
@@ -312,21 +325,21 @@ class RunTables:
         """The tables of a run.
 
         Args:
-            run: its stages and method.
+            steps: of the run.
             languages: the columns.
             slots: their names, in the order of `Counts.by_slot`.
-            stages: how each was trained.
-            evaluations: what each scored.
+            stages: how each training went.
+            evaluations: what each step's model scored.
             before: what the model before training scored, when all languages share one.
         """
-        R = r_matrix(run, languages, evaluations, before)
+        R = r_matrix(steps, languages, evaluations, before)
         return RunTables(
             matrix=R,
-            transfer=transfer_matrix(run, languages, evaluations),
-            scores=score_rows(run, languages, evaluations, before),
-            slots=slot_rows(run, languages, slots, evaluations, before),
+            transfer=transfer_matrix(steps, languages, evaluations),
+            scores=score_rows(steps, languages, evaluations, before),
+            slots=slot_rows(steps, languages, slots, evaluations, before),
             metrics={name: None if np.isnan(value) else value for name, value in summary(R).items()},
-            history=history_csv(run, stages),
+            history=history_csv(steps, stages),
             times=times(stages, evaluations),
         )
 
@@ -346,8 +359,10 @@ def write_run(
         OSError: the disk does not take one of them; each file is then as it was, or whole.
     """
     target = folder / "runs" / run.key
-    tables = RunTables.of(run, prepared.study.languages, TagTable.of(prepared.labels).slot_names, stages, evaluations, before)
-    warnings = [*filter(None, [prepared.warning]), *warnings_of(run, tables.matrix, stages)]
+    tables = RunTables.of(
+        run.steps, prepared.study.languages, TagTable.of(prepared.labels).slot_names, stages, evaluations, before
+    )
+    warnings = [*filter(None, [prepared.warning]), *warnings_of(run.steps, tables.matrix, stages)]
     _json(target / "spec.json", spec_json(run, prepared, tables.scores, warnings, made_with))
     _parquet(target / "scores.parquet", tables.scores)
     _parquet(target / "slots.parquet", tables.slots)

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import torch
 
 from attrition.encoder.precision import DTYPES
-from attrition.methods import LoRA
 from attrition.run.prepare import Prepared
 from attrition.run.study import Job
 from attrition.training.learner import in_common
@@ -66,10 +65,10 @@ class Need:
     def of(prepared: Prepared, job: Job) -> Need:
         """That of one stage's learner, which has LoRA factors."""
         trains = job.choice.method.trains
-        assert isinstance(trains, LoRA)
+        assert trains.adapter is not None
         longest = max(int(prepared.encoded[language, "train"].lengths.max(initial=1)) for language in job.languages)
         size = prepared.model.layout(trains).size
-        return Need(size, trains.rank, job.choice.training.batch_size, longest)
+        return Need(size, trains.adapter.rank, job.choice.training.batch_size, longest)
 
     def beside(self, other: Need) -> Need:
         """What each of two takes when they train side by side: as much as the larger, along every side."""
@@ -129,9 +128,11 @@ def crew(prepared: Prepared, ready: Sequence[Job], most: int | None = None) -> l
     """
     first = ready[0]
     trains, setting = first.choice.method.trains, prepared.study.machine.population
-    if not isinstance(trains, LoRA) or not prepared.model.backbone.populations:
+    if trains.adapter is None or not prepared.model.backbone.populations or not _takes_others(first):
         return [first]
-    alike = sorted((job for job in ready if _traits(job) == _traits(first)), key=lambda job: abs(_rank(job) - trains.rank))
+    rank = trains.adapter.rank
+    alike = [job for job in ready if _takes_others(job) and _traits(job) == _traits(first)]
+    alike.sort(key=lambda job: abs(_rank(job) - rank))
     if setting != "auto":
         size = setting
     elif prepared.device.type == "cpu":
@@ -156,7 +157,7 @@ def largest_crews(prepared: Prepared, jobs: Iterable[Job]) -> list[list[Job]]:
 
 def in_words(prepared: Prepared) -> str:
     """How many learners train side by side and why, in a sentence; empty where no more than one could."""
-    jobs = [job for job in prepared.plan.jobs.values() if isinstance(job.choice.method.trains, LoRA)]
+    jobs = [job for job in prepared.plan.jobs.values() if job.choice.method.trains.adapter is not None]
     setting = prepared.study.machine.population
     if not jobs or not prepared.model.backbone.populations:
         return ""
@@ -174,6 +175,10 @@ def _traits(job: Job) -> object:
 
 
 def _rank(job: Job) -> int:
-    trains = job.choice.method.trains
-    assert isinstance(trains, LoRA)
-    return trains.rank
+    adapter = job.choice.method.trains.adapter
+    assert adapter is not None
+    return adapter.rank
+
+
+def _takes_others(job: Job) -> bool:
+    return all(hook.populations for hook in job.hooks)

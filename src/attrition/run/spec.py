@@ -15,22 +15,21 @@ from typing import Any, Literal
 from attrition.corpus.base import Cut
 from attrition.corpus.dataset import Sizes
 from attrition.corpus.encoded import EncodingSettings
+from attrition.corpus.registry import is_file_of_a_corpus, refuse_other_languages, refuse_unknown_corpus
+from attrition.corpus.schemes import SchemeName
 from attrition.encoder.precision import PrecisionChoice
-from attrition.languages import LANGUAGES, not_a_locale
+from attrition.languages import NONE_OF_ONES_OWN, OwnLanguages, read_languages
 from attrition.matrix import JOINED_BY
-from attrition.methods import METHODS, Full, LoRA, Method, method
-from attrition.methods.method import renamed_for_rank
 from attrition.names import AttritionError
 from attrition.orders import order, validate
-from attrition.reading import is_there, parse_toml, read_text, refuse_depth
-from attrition.run.tables import as_dataclass, as_list, as_table, as_value, fields_of, known_keys, names_of, plain
-from attrition.training.settings import TrainingSettings
+from attrition.reading import parse_toml, read_text, refuse_depth
+from attrition.run.spec_methods import MethodChoice, entry_of, located, read_methods
+from attrition.run.tables import as_dataclass, as_list, as_value, known_keys, plain
 
 Evaluate = Literal["all", "seen"] | int
 """How much each stage is scored on: every utterance, those of languages learned so far, or so many of each language."""
 EvaluateOn = Literal["test", "dev"]
 """The split that stages are scored on: with "dev", settings can be chosen without a look at test utterances."""
-CorpusName = Literal["massive", "phrasebook", "columns"]
 MOST_THREADS = 1024
 FEWEST_TOKENS = 3
 FEWEST_SCORED = 2  # one utterance says nothing of the error
@@ -38,10 +37,21 @@ FEWEST_SCORED = 2  # one utterance says nothing of the error
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusSettings:
-    """Where utterances come from: `path` for "massive" (optional) and "columns"; `cuts` by locale where not the default."""
+    """Where utterances come from.
 
-    name: CorpusName = "massive"
+    `name` is a corpus of `attrition list corpora`, or a Python file that opens one ("my_corpus.py"). `path` is where it lies.
+    `token`, `tag`, `scheme` and `labels` say how the files of "columns" are read (`attrition.corpus.formats.Layout`).
+    `languages` is a CSV file about languages (`attrition.languages.read_languages`). `cuts` are by language, where not the
+    default.
+    """
+
+    name: str = "massive"
     path: str | None = None
+    languages: str | None = None
+    token: int | str | None = None
+    tag: int | str | None = None
+    scheme: SchemeName | None = None
+    labels: tuple[str, ...] | None = None
     sizes: Sizes = field(default_factory=Sizes)
     cuts: Mapping[str, Cut] = field(default_factory=dict)
 
@@ -92,14 +102,6 @@ class MachineSettings:
             raise AttritionError(f'{given} is not allowed: give a number of at least 0, or "none".')
 
 
-@dataclass(frozen=True, kw_only=True)
-class MethodChoice:
-    """A method of the study with the settings it is trained with."""
-
-    method: Method
-    training: TrainingSettings
-
-
 @dataclass(frozen=True)
 class NamedOrder:
     """An order with its name, as `paper-1` or `file:mine.txt`: the languages are looked up once, when the study is read."""
@@ -115,7 +117,7 @@ class Study:
     `evaluate` says how much each stage is scored on: "all" test utterances; "seen", only those of the languages that its
     learner has been trained on so far; or a number, a random sample of so many of each language. `evaluate_on` = "dev" takes
     the dev utterances instead. `only` names runs, or patterns of runs, as `attrition.run.select.select_runs` takes them: those
-    are the study, in the sequence of the patterns; all runs if it is empty.
+    are the study, in the sequence of the patterns; all runs if it is empty. `own` is what the file `corpus.languages` says.
     """
 
     name: str
@@ -132,15 +134,13 @@ class Study:
     model: ModelSettings = field(default_factory=ModelSettings)
     machine: MachineSettings = field(default_factory=MachineSettings)
     folder: Path = Path()
+    own: OwnLanguages = field(default_factory=lambda: NONE_OF_ONES_OWN, compare=False)
 
 
 _TOP_KEYS = (
     "name", "description", "languages", "methods", "orders", "seeds", "evaluate", "evaluate_on", "only", "corpus", "encoding",
     "model", "training", "machine",
 )  # fmt: skip
-_METHOD_KEYS = ("method", "name", "rank", "alpha", "dropout", "targets", "shared_by", "joint", "training")
-_LORA_KEYS = ("rank", "alpha", "dropout", "targets")
-_OVERLAYS = ("full", "lora")
 
 
 def read_study(path: str | Path, changes: Sequence[str] = ()) -> Study:
@@ -202,23 +202,26 @@ def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) ->
         if not items:
             raise AttritionError(f"{where}: {key} is empty. Give at least one.")
     corpus = as_dataclass(raw.get("corpus", {}), CorpusSettings, f"{where}: corpus")
+    corpus = _located(corpus, folder, f"{where}: corpus")
+    own = NONE_OF_ONES_OWN if corpus.languages is None else read_languages(Path(corpus.languages))
     languages = _languages(given["languages"], corpus.name, f"{where}: languages")
     place = f"{where}: evaluate_on"
     study = Study(
         name=as_value(raw["name"], str, f"{where}: name"),
         description=as_value(raw.get("description", ""), str, f"{where}: description"),
         languages=languages,
-        methods=_methods(given["methods"], raw.get("training", {}), languages, where, folder),
-        orders=_orders(given.get("orders", [list(languages)]), languages, where, folder),
+        methods=read_methods(given["methods"], raw.get("training", {}), languages, where, folder, own),
+        orders=_orders(given.get("orders", [list(languages)]), languages, where, folder, own),
         seeds=as_value(given.get("seeds", [0]), tuple[int, ...], f"{where}: seeds"),
         evaluate=_evaluate(raw.get("evaluate", "all"), f"{where}: evaluate"),
         evaluate_on=as_value(as_value(raw.get("evaluate_on", "test"), str, place), EvaluateOn, place),
         only=as_value(as_list(raw.get("only", []), f"{where}: only"), tuple[str, ...], f"{where}: only"),
-        corpus=corpus if corpus.path is None else dataclasses.replace(corpus, path=located(corpus.path, folder)),
+        corpus=corpus,
         encoding=as_dataclass(raw.get("encoding", {}), EncodingSettings, f"{where}: encoding"),
         model=as_dataclass(raw.get("model", {}), ModelSettings, f"{where}: model"),
         machine=as_dataclass(raw.get("machine", {}), MachineSettings, f"{where}: machine"),
         folder=folder,
+        own=own,
     )
     if not study.name.strip():
         raise AttritionError(f"{where}: name is empty. The results folder is called by it.")
@@ -240,14 +243,13 @@ def _evaluate(raw: Any, where: str) -> Evaluate:
 def _languages(raw: list[Any], corpus: str, where: str) -> tuple[str, ...]:
     languages: tuple[str, ...] = as_value(raw, tuple[str, ...], where)
     for language in languages:
-        if corpus != "columns" and language not in LANGUAGES:
-            raise not_a_locale(language, where=where)
+        refuse_other_languages(corpus, language, where=where)
         if not language or language != language.strip() or JOINED_BY in language:
             raise AttritionError(f"{where}: {language!r} cannot name a language: leave out '{JOINED_BY}' and blanks around it.")
     return validate(languages, where=where)
 
 
-def _orders(raw: list[Any], languages: tuple[str, ...], where: str, folder: Path) -> tuple[NamedOrder, ...]:
+def _orders(raw: list[Any], languages: tuple[str, ...], where: str, folder: Path, own: OwnLanguages) -> tuple[NamedOrder, ...]:
     """The orders by name, each a sequence of all languages."""
     found: dict[str, NamedOrder] = {}
     for index, each in enumerate(raw):
@@ -255,7 +257,7 @@ def _orders(raw: list[Any], languages: tuple[str, ...], where: str, folder: Path
         given = each
         if isinstance(each, str):
             try:
-                name, given = each, list(order(each, languages, folder=folder))
+                name, given = each, list(order(each, languages, folder=folder, own=own))
             except AttritionError as error:
                 raise AttritionError(f"{place}: {error}") from error
         elif isinstance(each, Mapping):
@@ -279,73 +281,15 @@ def resolve_orders(study: Study) -> dict[str, tuple[str, ...]]:
     return {each.name: each.languages for each in study.orders}
 
 
-def located(path: str, folder: Path) -> str:
-    """Return an absolute path: a relative one starts in the working folder, or else in `folder` if it is found there only."""
-    given = Path(path).expanduser()
-    return str((folder / given if not is_there(given) and is_there(folder / given) else given).absolute())
-
-
-def _methods(raw: list[Any], training: Any, languages: Sequence[str], where: str, folder: Path) -> tuple[MethodChoice, ...]:
-    common = as_table(training, f"{where}: training")
-    shared = {key: item for key, item in common.items() if key not in _OVERLAYS}
-    known_keys(common, (*names_of(TrainingSettings), *_OVERLAYS), f"{where}: training")
-    as_dataclass(shared, TrainingSettings, f"{where}: training")
-    for kind in _OVERLAYS:  # also what no method of this study reads: a slip of the pen is one everywhere
-        as_dataclass(common.get(kind, {}), TrainingSettings, f"{where}: training.{kind}")
-    choices = []
-    for number, each in enumerate(raw):
-        place = f"{where}: methods[{number}]"
-        given: Mapping[str, Any] = {"method": each} if isinstance(each, str) else as_table(each, place)
-        value = _method(given, place, folder)
-        try:
-            value.learner_of(languages)
-        except AttritionError as error:
-            raise AttritionError(f"{place}.shared_by: {error}") from error
-        own = as_table(given.get("training", {}), f"{place}.training")
-        settings = {**shared, **common.get(value.trains.kind, {}), **own}
-        choices.append(MethodChoice(method=value, training=as_dataclass(settings, TrainingSettings, f"{place}.training")))
-    return _told_apart(choices, [isinstance(each, Mapping) and "name" in each for each in raw], where)
-
-
-def _method(given: Mapping[str, Any], where: str, folder: Path) -> Method:
-    """One entry of `methods`: a table that starts from a published method and changes it."""
-    known_keys(given, _METHOD_KEYS, where)
-    if "method" not in given:
-        raise AttritionError(f'{where}: say which method this starts from, such as method = "SHARED LoRA".')
-    try:
-        base = method(as_value(given["method"], str, f"{where}.method"))
-    except AttritionError as error:
-        raise AttritionError(f"{where}: {error}") from error
-    hints = {"name": str, "shared_by": str, "joint": bool}
-    changes = {key: as_value(given[key], hint, f"{where}.{key}") for key, hint in hints.items() if key in given}
-    if not changes.get("name", "x").strip():
-        raise AttritionError(f"{where}.name is empty. Leave it out for the method's own name.")
-    if Path(changes.get("shared_by", "")).suffix in (".toml", ".csv"):
-        changes["shared_by"] = located(changes["shared_by"], folder)
-    lora = {key: given[key] for key in _LORA_KEYS if key in given}
-    if isinstance(base.trains, Full) and lora:
-        raise AttritionError(f"{where}: {', '.join(lora)} has no effect: {base.name} trains the whole encoder. Remove it.")
-    if isinstance(base.trains, LoRA):
-        changes["trains"] = as_dataclass({**fields_of(base.trains), **lora}, LoRA, where)
-    return dataclasses.replace(base, **changes)
-
-
-def _told_apart(choices: Sequence[MethodChoice], named: Sequence[bool], where: str) -> tuple[MethodChoice, ...]:
-    """Methods of one name that differ in rank get their rank in the name, unless the study file names them itself."""
-    names = [choice.method.name for choice in choices]
-    renamed = [
-        choice
-        if is_named or names.count(choice.method.name) == 1
-        else dataclasses.replace(choice, method=renamed_for_rank(choice.method))
-        for choice, is_named in zip(choices, named, strict=True)
-    ]
-    names = [choice.method.name for choice in renamed]
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            raise AttritionError(
-                f"{where}: methods[{number}]: a method called {name!r} is there already. Give one of them a name of its own."
-            )
-    return tuple(renamed)
+def _located(corpus: CorpusSettings, folder: Path, where: str) -> CorpusSettings:
+    """The settings with absolute paths, once the corpus is known."""
+    named = {"path": corpus.path, "languages": corpus.languages}
+    if is_file_of_a_corpus(corpus.name):
+        named["name"] = corpus.name
+    found: dict[str, Any] = {key: located(value, folder) for key, value in named.items() if value is not None}
+    corpus = dataclasses.replace(corpus, **found)
+    refuse_unknown_corpus(corpus.name, where=f"{where}.name")
+    return corpus
 
 
 def resolved(study: Study) -> dict[str, Any]:
@@ -356,17 +300,6 @@ def resolved(study: Study) -> dict[str, Any]:
     table: dict[str, Any] = {"name": study.name, "description": study.description, "languages": list(study.languages)}
     table |= {"orders": plain(study.orders), "seeds": list(study.seeds), "evaluate": study.evaluate}
     table |= {"evaluate_on": study.evaluate_on, "only": list(study.only)}
-    methods = []
-    for choice in study.methods:
-        entry: dict[str, Any] = {"method": _origin(choice.method), "name": choice.method.name}
-        entry |= {"shared_by": choice.method.shared_by, "joint": choice.method.joint}
-        entry |= plain(choice.method.trains)
-        methods.append({**entry, "training": plain(choice.training)})
+    methods = [entry_of(choice) for choice in study.methods]
     parts = {part: plain(getattr(study, part)) for part in ("corpus", "encoding", "model", "machine")}
     return {**table, **parts, "methods": methods}
-
-
-def _origin(value: Method) -> str:
-    """The published method that `value` is a change of: the one of its sentence, which no study file changes."""
-    alike = [known for known in METHODS.values() if known.trains.kind == value.trains.kind]
-    return next((known.name for known in alike if known.about == value.about), alike[0].name)

@@ -1,4 +1,4 @@
-"""A study as runs, and runs as stages that are each trained once."""
+"""A study as runs, and runs as steps that are each made once."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from attrition.corpus.dataset import content_key
 from attrition.corpus.encoded import Encoded
 from attrition.encoder.precision import Precision
 from attrition.encoder.pretrained import Pretrained
-from attrition.methods import LoRA, Method, Stage, Trains, plan
+from attrition.methods import Hook, Method, Steps, Train, Trains
+from attrition.methods.merging import Merging
 from attrition.run.keys import key_of, run_key, settings_key
-from attrition.run.spec import MethodChoice, Study, resolve_orders
+from attrition.run.spec import Study, resolve_orders
+from attrition.run.spec_methods import MethodChoice
 from attrition.streams import Part
 
 
 @dataclass(frozen=True)
 class Job:
-    """A stage with its name: everything its numbers depend on is in `key`.
+    """A training with its name: everything its numbers depend on is in `key`.
 
-    `parent` is the key of the stage it starts from; `seed` names its random streams.
+    `parent` is the key of the step it starts from; `seed` names its random streams.
     """
 
     key: str
@@ -38,18 +40,53 @@ class Job:
             return f"{self.choice.method.name}: {len(self.languages)} languages"
         return f"{self.choice.method.name}: {', '.join(self.languages)}"
 
+    @property
+    def hooks(self) -> tuple[Hook, ...]:
+        """The hooks that do something in this stage."""
+        return tuple(hook for hook in self.choice.method.hooks if hook.first_stage or len(self.chain) > 1)
+
+
+@dataclass(frozen=True)
+class MergeJob:
+    """A merge with its name. Its model is made whenever it is needed: it is not stored, and takes no training.
+
+    `inputs` are keys of trainings, and `languages` what each of them learned last.
+    """
+
+    key: str
+    inputs: tuple[str, ...]
+    languages: tuple[str, ...]
+    trains: Trains
+    how: Merging
+    chain: tuple[tuple[str, ...], ...]
+    name: str
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return f"{self.name}: {len(self.inputs)} merged"
+
+
+Made = Job | MergeJob
+"""What makes a model that can be scored."""
+
 
 @dataclass(frozen=True)
 class RunPlan:
-    """One method, order and seed: its stages in the order of training, `jobs[i]` the job of `stages[i]`."""
+    """One method, order and seed: its steps, and in the same sequence how each is made."""
 
     key: str
     choice: MethodChoice
     order_name: str
     order: tuple[str, ...]
     seed: int
-    stages: tuple[Stage, ...]
-    jobs: tuple[Job, ...]
+    steps: Steps
+    made: tuple[Made, ...]
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """The trainings, in their order."""
+        return tuple(each for each in self.made if isinstance(each, Job))
 
     @property
     def method(self) -> Method:
@@ -72,7 +109,7 @@ class StudyPlan:
     @property
     def num_stages(self) -> int:
         """Stages of all runs, before shared ones are counted once."""
-        return sum(len(run.stages) for run in self.runs)
+        return sum(len(run.jobs) for run in self.runs)
 
 
 def plan_study(
@@ -82,7 +119,7 @@ def plan_study(
     encoded: Mapping[tuple[str, Split], Encoded],
     precision: Precision = "float32",
 ) -> StudyPlan:
-    """Expand a study; stages that several runs have in common get one key.
+    """Expand a study; steps that several runs have in common get one key.
 
     Args:
         study: as read.
@@ -100,23 +137,38 @@ def plan_study(
     jobs: dict[str, Job] = {}
     for choice in study.methods:
         for number, (name, sequence) in enumerate(resolve_orders(study).items()):
-            if choice.method.joint and number > 0:
+            steps = choice.method.steps(sequence, study.own)
+            if steps.joint and number > 0:
                 continue  # what is learned at once has no order: one run stands for all of them
             for seed in study.seeds:
-                stages = plan(choice.method, sequence)
-                made: list[Job] = []
-                for stage in stages:
-                    parent = None if stage.parent is None else made[stage.parent].key
-                    made.append(_job(stage, choice, seed, parent, common, data))
-                jobs |= {job.key: job for job in made}
-                order_name = "joint" if choice.method.joint else name
-                key = run_key(choice.method.name, order_name, sequence, seed, [job.key for job in made])
-                runs.append(RunPlan(key, choice, order_name, sequence, seed, stages, tuple(made)))
+                made = _made(steps, choice, seed, common, data)
+                jobs |= {each.key: each for each in made if isinstance(each, Job)}
+                order_name = "joint" if steps.joint else name
+                key = run_key(choice.method.name, order_name, sequence, seed, [each.key for each in made])
+                runs.append(RunPlan(key, choice, order_name, sequence, seed, steps, made))
     return StudyPlan(tuple(runs), jobs)
 
 
+def _made(
+    steps: Steps, choice: MethodChoice, seed: int, common: Mapping[str, Any], data: Mapping[tuple[str, Split], str]
+) -> tuple[Made, ...]:
+    made: list[Made] = []
+    for index, step in enumerate(steps.steps):
+        if isinstance(step, Train):
+            parent = None if step.start is None else made[step.start].key
+            made.append(_job(step, steps.chain(index), choice, seed, parent, common, data))
+        else:
+            inputs = tuple(made[each].key for each in step.inputs)
+            languages = tuple(made[each].chain[-1][0] for each in step.inputs)
+            decides = {"merge": list(inputs), "how": [step.how.name, step.how.model_dump(exclude_defaults=True)]}
+            names = (choice.method.trains, step.how, steps.chain(index), choice.method.name)
+            made.append(MergeJob(key_of(decides), inputs, languages, *names))
+    return tuple(made)
+
+
 def _job(
-    stage: Stage,
+    step: Train,
+    chain: tuple[tuple[str, ...], ...],
     choice: MethodChoice,
     seed: int,
     parent: str | None,
@@ -127,18 +179,20 @@ def _job(
         **common,
         "trains": _trains(choice.method.trains),
         "training": settings_key(choice.training),
-        "data": [[language, data[language, "train"], data[language, "dev"]] for language in stage.languages],
+        "data": [[language, data[language, "train"], data[language, "dev"]] for language in step.languages],
         "seed": seed,
-        "chain": stage.chain,
+        "chain": chain,
         "parent": parent,
     }
-    streams: tuple[Part, ...] = (seed, *stage.chain)
-    return Job(key_of(decides), parent, choice, stage.languages, stage.chain, streams)
+    job = Job("", parent, choice, step.languages, chain, (seed, *chain))
+    if hooks := [[hook.name, hook.model_dump(exclude_defaults=True)] for hook in job.hooks]:
+        decides["hooks"] = hooks
+    return Job(key_of(decides), parent, choice, step.languages, chain, job.seed)
 
 
 def _trains(trains: Trains) -> dict[str, Any]:
     """What is trained. An alpha that is the rank is the default, however it was written."""
     found = {"kind": trains.kind, **settings_key(trains)}
-    if isinstance(trains, LoRA) and trains.scale == 1:
+    if trains.adapter is not None and trains.adapter.scale == 1:
         found.pop("alpha", None)
     return found

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from attrition.names import AttritionError, look_up, unknown
+
+M = TypeVar("M", bound=BaseModel)
 
 # Nothing is guessed: "5" is no number, true is no 1, and TOML's nan and inf set nothing.
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
@@ -57,6 +59,20 @@ def as_value(value: Any, hint: Any, where: str) -> Any:
         )
         message = first["msg"].lower().replace("tuple", "list").replace("dictionary", "table")
         raise AttritionError(f"{where}{at}: {_toml(first['input'])} is not allowed: {message}.") from error
+
+
+def as_model(raw: Mapping[str, Any], kind: type[M], where: str) -> M:
+    """A pydantic model from a table, with the same errors."""
+    known_keys(raw, list(kind.model_fields), where)
+    try:
+        return kind.model_validate(_tuples(dict(raw)), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        at = ".".join([where, *(str(part) for part in first["loc"])])
+        if first["type"] == "literal_error":
+            hint = get_type_hints(kind)[str(first["loc"][0])]
+            raise unknown(str(first["input"]), [str(each) for each in get_args(hint)], kind="value", where=at) from error
+        raise AttritionError(f"{at}: {_toml(first['input'])} is not allowed: {first['msg'].lower()}.") from error
 
 
 def known_keys(table: Mapping[str, Any], known: Sequence[str], where: str) -> None:

@@ -65,3 +65,9 @@ def part(encoded: Encoded, rows: NDArray[np.integer]) -> Part:
     """The encoder's input for some utterances, whose ids are of the encoder's (compact) vocabulary."""
     tokens, _ = gather_ranges(encoded.offsets, rows)
     return Part(encoded.ids[tokens].astype(np.int64), encoded.lengths[rows], encoded.labels[tokens].astype(np.int64))
+
+
+def part_of(sets: Sequence[tuple[Encoded, NDArray[np.integer]]]) -> Part:
+    """The encoder's input for some utterances of each of several sets, one set after another."""
+    parts = [part(encoded, rows) for encoded, rows in sets]
+    return parts[0] if len(parts) == 1 else Part(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))

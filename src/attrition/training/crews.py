@@ -5,6 +5,10 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
+import torch
+from torch import Tensor
+
+from attrition.training.layout import Layout
 from attrition.training.learner import Learner, LearnerState, Task, in_pieces
 from attrition.training.memory import Room
 from attrition.training.model import Model
@@ -61,3 +65,18 @@ def _cut(crew: Crew, room: Room) -> list[Crew]:
 def _fewer(state: LearnerState, room: Room) -> str:
     learners = "1 learner" if room.learners == 1 else f"{room.learners} learners"
     return f"from step {state.step + 1} on, no more than {learners} trained side by side"
+
+
+def widest(learners: Sequence[Learner]) -> Layout:
+    """The layout of the learner with the most parameters."""
+    return max((learner.layout for learner in learners), key=lambda layout: layout.size)
+
+
+def stacked(learners: Sequence[Learner], states: Sequence[LearnerState | None], layout: Layout, device: torch.device) -> Tensor:
+    """The vectors that the learners start or go on from, [M, P]."""
+    if len(learners) == 1 and states[0] is None:
+        return learners[0].task.start().to(device).unsqueeze(0)
+    flat_MP = torch.empty(len(learners), layout.size, device=device)
+    for row, learner, state in zip(flat_MP, learners, states, strict=True):
+        row.copy_(learner.layout.resized(learner.task.start() if state is None else state.flat_P, layout))
+    return flat_MP

@@ -14,7 +14,7 @@ from transformers import AutoModelForTokenClassification, PreTrainedTokenizerFas
 from attrition.encoder.hub import quiet_transformers
 from attrition.encoder.lora import encoder_attribute, save_peft
 from attrition.encoder.pretrained import WORD_EMBEDDINGS, Pretrained
-from attrition.methods import LoRA, Trains
+from attrition.methods import Trains
 from attrition.names import AttritionError
 from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT
 from attrition.training.model import Model
@@ -48,13 +48,13 @@ def export_model(folder: Path, model: Model, trains: Trains, flat_P: Tensor, *, 
     tensors = model.layout(trains).unpack(flat_P.detach().cpu())
     head = tensors.pop(HEAD_WEIGHT), tensors.pop(HEAD_BIAS)
     folder.mkdir(parents=True, exist_ok=True)
-    if isinstance(trains, LoRA):
+    if trains.adapter is not None:
         save_peft(
             folder,
             tensors,
-            rank=trains.rank,
-            alpha=trains.effective_alpha,
-            dropout=trains.dropout,
+            rank=trains.adapter.rank,
+            alpha=trains.adapter.effective_alpha,
+            dropout=trains.adapter.dropout,
             base=_base_name(model.pretrained),
             config=model.pretrained.config,
             head=head,

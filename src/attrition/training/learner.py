@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -15,7 +15,8 @@ from torch import Tensor
 
 from attrition.corpus.encoded import Encoded
 from attrition.encoder.dropout import MaskStream
-from attrition.methods import LoRA, Trains
+from attrition.methods import Trains
+from attrition.methods.hook import Gradient, Hook, Rows, Stage, Work
 from attrition.streams import Part, numpy_stream
 from attrition.training.batches import epoch_batches
 from attrition.training.layout import Layout
@@ -38,6 +39,10 @@ class Task:
     dev: Encoded
     settings: TrainingSettings
     seed: tuple[Part, ...]
+    hooks: tuple[Hook, ...] = ()
+    chain: tuple[tuple[str, ...], ...] = ()
+    earlier: tuple[Callable[[], Encoded], ...] = ()
+    memory: Callable[[], Mapping[str, Tensor]] = dict
 
     @property
     def steps_an_epoch(self) -> int:
@@ -53,14 +58,15 @@ class Task:
 def in_common(trains: Trains, settings: TrainingSettings) -> Hashable:
     """What learners that train side by side have in common; their ranks, rates and batch sizes may differ.
 
+    >>> from attrition.methods import LoRA
     >>> plain = TrainingSettings()
     >>> in_common(LoRA(rank=2), plain) == in_common(LoRA(rank=8, alpha=1), plain)
     True
     >>> in_common(LoRA(rank=2), plain) == in_common(LoRA(rank=2, dropout=0.2), plain)
     False
     """
-    if isinstance(trains, LoRA):
-        trains = dataclasses.replace(trains, rank=1, alpha=None)
+    if trains.adapter is not None:
+        trains = dataclasses.replace(trains.adapter, rank=1, alpha=None)
     return trains, settings.dropout
 
 
@@ -77,8 +83,8 @@ class Epoch(NamedTuple):
 class Finished:
     """A trained learner: its vector [P], its history, the epoch whose weights were kept (counted from 1; 0: the start).
 
-    `diverged` says what became infinite or no number, and when; `shortage` what was made smaller when memory ran out. Both are
-    empty where nothing did.
+    `memory` is what its hooks leave for the next stage, as "<hook>.<name>". `diverged` says what became infinite or no number,
+    and when; `shortage` what was made smaller when memory ran out. Both are empty where nothing did.
     """
 
     task: Task
@@ -87,6 +93,7 @@ class Finished:
     kept_epoch: int
     diverged: str = ""
     shortage: str = ""
+    memory: Mapping[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +115,7 @@ class LearnerState:
         moments: AdamW's two; None before the first step.
         turn: 0 for those that train side by side now, 1 for those that will when these have finished, and so on.
         pieces, shortage: what became of its batches, and of the population, when memory ran out.
+        hooks: what has changed in its hooks, as "<hook>.<name>".
     """
 
     name: str
@@ -126,6 +134,7 @@ class LearnerState:
     turn: int = 0
     pieces: int = 1
     shortage: str = ""
+    hooks: Mapping[str, Tensor] = field(default_factory=dict)
 
     def set_aside(self) -> LearnerState:
         """A copy in the memory of the processor, to go on from later."""
@@ -134,7 +143,8 @@ class LearnerState:
             return tensor.to("cpu", copy=True)
 
         moments = self.moments and Moments(*map(own, self.moments))
-        return dataclasses.replace(self, flat_P=own(self.flat_P), moments=moments)
+        hooks = {name: own(tensor) for name, tensor in self.hooks.items()}
+        return dataclasses.replace(self, flat_P=own(self.flat_P), moments=moments, hooks=hooks)
 
 
 def in_pieces(task: Task, step: int, pieces: int) -> str:
@@ -162,11 +172,43 @@ class Learner:
     diverged: str = ""
     pieces: int = 1
     shortage: str = ""
+    works: Mapping[str, Work] = field(default_factory=dict)
 
     @property
     def total_steps(self) -> int:
         """Steps if it does not stop early."""
         return self.task.steps_an_epoch * self.task.settings.epochs
+
+    def begin_hooks(self, gradient: Gradient) -> None:
+        """Have its hooks begin their work in this stage."""
+        task = self.task
+        left = task.memory() if task.hooks else {}
+        for hook in task.hooks:
+            stage = Stage(
+                seed=task.seed,
+                chain=task.chain,
+                train=task.train,
+                earlier=task.earlier,
+                batch_size=task.settings.batch_size,
+                total_steps=self.total_steps,
+                start_P=task.start,
+                memory=_of_hook(left, hook.name),
+                unpack=self.layout.unpack,
+                gradient=gradient,
+            )
+            self.works = {**self.works, hook.name: hook.begin(stage)}
+
+    def rate(self) -> float:
+        """What its learning rates are multiplied by at this step."""
+        found = self.task.settings.rate(self.step, self.total_steps)
+        for work in self.works.values():
+            found *= work.rate(self.step)
+        return found
+
+    def utterances(self) -> list[Rows]:
+        """What the next step reads: its batch, and what hooks add."""
+        extra = [work.extra(self.step) for work in self.works.values()]
+        return [Rows(self.task.train, self.batches[-1]), *(each for each in extra if each is not None)]
 
     def begin_epoch(self, device: torch.device, seconds: float) -> None:
         """Draw the batches of the next epoch; `seconds` is the time now."""
@@ -191,6 +233,9 @@ class Learner:
         self.losses = list(state.losses_N.to(device).unbind())
         assert self.masks is not None
         self.masks.set_state(state.masks)
+        for name, work in self.works.items():
+            if own := _of_hook(state.hooks, name):
+                work.go_on({key: tensor.to(device) for key, tensor in own.items()})
 
     def state(self, flat_P: Tensor, moments: Moments | None, seconds: float) -> LearnerState:
         """Where it stands, with its parameters and moments from the population; `seconds` is the time now."""
@@ -210,6 +255,7 @@ class Learner:
             moments=moments,
             pieces=self.pieces,
             shortage=self.shortage,
+            hooks={f"{name}.{key}": tensor for name, work in self.works.items() for key, tensor in work.state().items()},
         )
 
     def take_pieces(self, pieces: int) -> None:
@@ -244,6 +290,15 @@ class Learner:
         return self.epoch - (scores.index(max(scores)) + 1) >= settings.patience
 
     def finished(self) -> Finished:
-        """What it has become."""
+        """What it has become, once its hooks have had the last word."""
         assert self.best_flat is not None
-        return Finished(self.task, self.best_flat, tuple(self.history), self.best_epoch, self.diverged, self.shortage)
+        flat = self.best_flat
+        for work in self.works.values():
+            flat = work.after(flat)
+        memory = {f"{name}.{key}": tensor for name, work in self.works.items() for key, tensor in work.memory(flat).items()}
+        return Finished(self.task, flat, tuple(self.history), self.best_epoch, self.diverged, self.shortage, memory)
+
+
+def _of_hook(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
+    """What belongs to one hook, of tensors called "<hook>.<name>"."""
+    return {key.removeprefix(f"{name}."): tensor for key, tensor in tensors.items() if key.startswith(f"{name}.")}

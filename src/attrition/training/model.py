@@ -20,7 +20,7 @@ from attrition.encoder.precision import Precision
 from attrition.encoder.pretrained import WORD_EMBEDDINGS, Pretrained
 from attrition.encoder.vocabulary import Vocabulary
 from attrition.encoder.wrapped import WrappedBackbone
-from attrition.methods import Full, LoRA, Trains
+from attrition.methods import Trains
 from attrition.names import AttritionError
 from attrition.streams import Part, torch_stream
 from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT, Layout
@@ -64,9 +64,9 @@ class Model:
     def shapes(self, trains: Trains) -> dict[str, tuple[int, ...]]:
         """Name and shape of every parameter that a learner trains."""
         head = {HEAD_WEIGHT: (len(self.labels), self.backbone.hidden_size), HEAD_BIAS: (len(self.labels),)}
-        if isinstance(trains, Full):
+        if trains.adapter is None:
             return {name: tuple(tensor.shape) for name, tensor in self.base.items()} | head
-        return lora.shapes(self.backbone.linears, trains.targets, trains.rank) | head
+        return lora.shapes(self.backbone.linears, trains.adapter.targets, trains.adapter.rank) | head
 
     def layout(self, trains: Trains) -> Layout:
         """Where a learner's parameters lie."""
@@ -81,7 +81,7 @@ class Model:
             ),
             HEAD_BIAS: torch.zeros(len(self.labels)),
         }
-        if isinstance(trains, Full):
+        if trains.adapter is None:
             return layout.pack({**self.base, **head})
         factors = {name: shape for name, shape in layout.shapes if name not in head}
         return layout.pack({**lora.initial(factors, torch_stream("lora", *seed)), **head})
@@ -90,8 +90,8 @@ class Model:
         """The model of one learner, LoRA factors multiplied into the frozen weights."""
         tensors = self.layout(trains).unpack(flat_P)
         head_weight, head_bias = tensors.pop(HEAD_WEIGHT), tensors.pop(HEAD_BIAS)
-        if isinstance(trains, LoRA):
-            tensors = lora.merged(self.base, tensors, trains.scale)
+        if trains.adapter is not None:
+            tensors = lora.merged(self.base, tensors, trains.adapter.scale)
         return Weights(self.backbone.rounded(tensors), head_weight, head_bias)
 
 

@@ -23,12 +23,13 @@ from torch.nn import functional as F
 from attrition.encoder import lora
 from attrition.encoder.batch import Batch, assemble
 from attrition.encoder.dropout import Dropout, MaskStream
-from attrition.methods import LoRA
+from attrition.methods.hook import Rows
 from attrition.names import AttritionError
-from attrition.training.batches import part
+from attrition.training.batches import part_of
 from attrition.training.clock import Clock
-from attrition.training.crews import Crew, beginning, crews_of, halved, states_of
-from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT, Layout
+from attrition.training.crews import Crew, beginning, crews_of, halved, stacked, states_of, widest
+from attrition.training.gradient import gradient_at
+from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT
 from attrition.training.learner import Epoch as Epoch
 from attrition.training.learner import Finished as Finished
 from attrition.training.learner import Learner, LearnerState, in_common
@@ -83,7 +84,7 @@ def train_population(
             one utterance fits into memory.
     """
     assert tasks, "an empty population"
-    together = isinstance(tasks[0].trains, LoRA) and model.backbone.populations
+    together = tasks[0].trains.adapter is not None and model.backbone.populations
     assert len(tasks) == 1 or together, "these learners cannot share a base"
     assert len({in_common(task.trains, task.settings) for task in tasks}) == 1, "these learners cannot share a pass"
     _refuse_dropout_without_effect(tasks[0], model)
@@ -108,7 +109,8 @@ def train_population(
             if keeper and keeper.wants_state(leaving=leaves_others):
                 keeper.keep([*population.states(), *states_of(crews, room, model, clock.now())])
             if leaving:
-                finished = [learners[row].finished() for row in read]
+                with clock.measure("training"):
+                    finished = [learners[row].finished() for row in read]
                 population.leave(read)  # before they are stored and scored, which takes memory too
                 yield from finished
             elif ended:
@@ -148,15 +150,16 @@ class _Population:
     def __init__(self, crew: Crew, model: Model, clock: Clock, room: Room) -> None:
         self.learners = [Learner(task, model.layout(task.trains)) for task, _ in crew]
         self._model, self._clock, self._room = model, clock, room
-        self._adapts = isinstance(crew[0][0].trains, LoRA)
-        self._layout = _widest(self.learners)
-        self._flat = _stacked(self.learners, [state for _, state in crew], self._layout, model.device)
+        self._adapts = crew[0][0].trains.adapter is not None
+        self._layout = widest(self.learners)
+        self._flat = stacked(self.learners, [state for _, state in crew], self._layout, model.device)
         self._grads = torch.zeros_like(self._flat)
         settings = [learner.task.settings for learner in self.learners]
         self._optimizer = PopulationAdamW(self._layout, settings, model.device)
         self._look()
         now = clock.now()
         for row, (learner, (_, state)) in enumerate(zip(self.learners, crew, strict=True)):
+            learner.begin_hooks(gradient_at(model, learner.task.trains))
             if state is None:
                 learner.begin_epoch(model.device, now)
             else:
@@ -186,7 +189,7 @@ class _Population:
         """Make the tensors that autograd sees: views of the matrix, their gradients views of the other."""
         self._leaves: dict[str, Tensor] = {}
         trains = [learner.task.trains for learner in self.learners]
-        self._scales = torch.tensor([each.scale for each in trains if isinstance(each, LoRA)], device=self._model.device)
+        self._scales = torch.tensor([each.adapter.scale for each in trains if each.adapter], device=self._model.device)
         gradients = self._layout.views(self._grads)
         for name, view in self._layout.views(self._flat).items():
             is_encoders = not self._adapts and name not in (HEAD_WEIGHT, HEAD_BIAS)
@@ -196,26 +199,28 @@ class _Population:
 
     def step(self) -> int:
         """One step of every learner; returns the number of utterances. Where memory runs out, none was made."""
-        rows = [learner.batches[-1] for learner in self.learners]
+        utterances = [learner.utterances() for learner in self.learners]
         streams = self._streams()
         before = [stream.state() for stream in streams]
         try:
-            losses_M = self._add_gradients(rows)
+            losses_M = self._add_gradients(utterances)
         except (MemoryError, RuntimeError):
             for stream, state in zip(streams, before, strict=True):
                 stream.set_state(state)
             raise
         with self._clock.measure("training"):
+            for row, learner in enumerate(self.learners):
+                for work in learner.works.values():
+                    work.gradient(learner.step, self._flat[row], self._grads[row])
             clip(self._grads, [learner.task.settings.max_grad_norm for learner in self.learners])
-            rates = [learner.task.settings.rate(learner.step, learner.total_steps) for learner in self.learners]
-            self._optimizer.step(self._flat, self._grads, rates)
+            self._optimizer.step(self._flat, self._grads, [learner.rate() for learner in self.learners])
             for learner, loss in zip(self.learners, losses_M, strict=True):
                 learner.batches.pop()
                 learner.losses.append(loss)
                 learner.step += 1
-        return sum(len(row) for row in rows)
+        return sum(len(own.rows) for own, *_ in utterances)
 
-    def _add_gradients(self, rows: Sequence[NDArray[np.int64]]) -> Tensor:
+    def _add_gradients(self, utterances: Sequence[Sequence[Rows]]) -> Tensor:
         """Set the gradients to those of each learner's mean loss over its batch; returns these losses, [M].
 
         A batch in pieces gives the same gradients: each piece's sum is divided by the number of the whole batch.
@@ -225,22 +230,34 @@ class _Population:
             self._grads.zero_()
         losses, totals_M = [], None
         if pieces > 1:
-            (learner,) = self.learners
-            scored = int((part(learner.task.train, rows[0]).labels >= 0).sum())
-            totals_M = torch.tensor([scored], device=self._model.device)
-        for cut in zip(*(np.array_split(row, min(pieces, len(row))) for row in rows), strict=True):
+            (sets,) = utterances
+            totals_M = torch.tensor([int((part_of(sets).labels >= 0).sum())], device=self._model.device)
+            pieces = min(pieces, max(len(each.rows) for each in sets))
+        for piece in range(pieces):
             with self._clock.measure("data"):
-                parts = [part(learner.task.train, row) for learner, row in zip(self.learners, cut, strict=True)]
+                parts = [part_of([(each.encoded, _piece(each.rows, piece, pieces)) for each in sets]) for sets in utterances]
                 batch = assemble(parts, self._model.device, self._model.backbone.multiple)
             with self._clock.measure("training"):
                 losses_M = self._losses(batch, [int((each.labels >= 0).sum()) for each in parts], totals_M)
                 with warnings.catch_warnings():
                     # A population's tensors are views of one matrix; autograd remarks on their strides and adds rightly.
                     warnings.filterwarnings("ignore", "grad and param do not obey the gradient layout contract")
-                    losses_M.sum().backward()
+                    term = self._hook_loss() if piece == 0 else None
+                    (losses_M.sum() if term is None else losses_M.sum() + term).backward()
                 losses.append(losses_M.detach())
                 del losses_M  # and with it what the pass has kept, before the next one
         return losses[0] if len(losses) == 1 else torch.stack(losses).sum(0)
+
+    def _hook_loss(self) -> Tensor | None:
+        """What hooks add to the loss, of all learners; None where they add nothing."""
+        terms: list[Tensor] = []
+        for row, learner in enumerate(self.learners):
+            if learner.works:
+                stacked = self._leaves.keys() if self._adapts else {HEAD_WEIGHT, HEAD_BIAS}
+                tensors = {name: leaf[row] if name in stacked else leaf for name, leaf in self._leaves.items()}
+                found = [work.loss(learner.step, tensors) for work in learner.works.values()]
+                terms += [term for term in found if term is not None]
+        return torch.stack(terms).sum() if terms else None
 
     def _losses(self, batch: Batch, counts: Sequence[int], totals_M: Tensor | None) -> Tensor:
         """Cross-entropy of each learner over its scored sub-tokens, of which there are `counts`, [M].
@@ -267,7 +284,7 @@ class _Population:
         given = task.settings.dropout
         hidden = self._model.dropout if given is None else given
         attention = self._model.attention_dropout if given is None else given
-        adapter = task.trains.dropout if isinstance(task.trains, LoRA) else 0.0
+        adapter = task.trains.dropout
         if not (hidden or attention or adapter):
             return None
         return Dropout(self._streams(), batch.extents, hidden=hidden, attention=attention, adapter=adapter)
@@ -339,7 +356,7 @@ class _Population:
         if not keep:
             del self._flat, self._optimizer
             return
-        before, self._layout = self._layout, _widest(self.learners)
+        before, self._layout = self._layout, widest(self.learners)
         self._flat = before.taken(self._flat, keep, self._layout)
         self._optimizer.keep(keep, self._layout)
         self._grads = torch.zeros_like(self._flat)  # last, in the place of the former ones
@@ -367,17 +384,5 @@ class _Population:
         return list(crews)
 
 
-def _widest(learners: Sequence[Learner]) -> Layout:
-    return max((learner.layout for learner in learners), key=lambda layout: layout.size)
-
-
-def _stacked(
-    learners: Sequence[Learner], states: Sequence[LearnerState | None], layout: Layout, device: torch.device
-) -> Tensor:
-    """The vectors that the learners start or go on from, [M, P]."""
-    if len(learners) == 1 and states[0] is None:
-        return learners[0].task.start().to(device).unsqueeze(0)
-    flat_MP = torch.empty(len(learners), layout.size, device=device)
-    for row, learner, state in zip(flat_MP, learners, states, strict=True):
-        row.copy_(learner.layout.resized(learner.task.start() if state is None else state.flat_P, layout))
-    return flat_MP
+def _piece(rows: NDArray[np.int64], piece: int, pieces: int) -> NDArray[np.int64]:
+    return rows if pieces == 1 else np.array_split(rows, pieces)[piece]

@@ -28,7 +28,7 @@ from attrition.analysis.evidence import (
 from attrition.analysis.intervals import Estimate, mean_of_replicates, two_way
 from attrition.analysis.quantities import QUANTITIES, Values
 from attrition.analysis.utterances import Table
-from attrition.languages import LANGUAGES
+from attrition.languages import language_of
 from attrition.matrix import RMatrix
 from attrition.metrics import learned_mean
 from attrition.metrics.donors import others_LL
@@ -224,10 +224,9 @@ def _curve_values(curve: Callable[[RMatrix], float]) -> Callable[[RMatrix], Valu
 
 
 def _groups(locale: str) -> tuple[str, str, str]:
-    """Branch, script, and family; a language that the table lacks shares them with none."""
-    if locale not in LANGUAGES:
-        return (f"({locale})",) * 3
-    return LANGUAGES[locale].branch.split(" (")[0], LANGUAGES[locale].script, LANGUAGES[locale].family
+    """Branch, script, and family; a language shares with none what is not known of it."""
+    language, alone = language_of(locale), f"({locale})"
+    return (language.branch or alone).split(" (")[0] or alone, language.script or alone, language.family or alone
 
 
 def _pair_masks(kind: str, R: RMatrix) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
@@ -337,10 +336,10 @@ def is_late(R: RMatrix, language: str) -> float:
 def follows_family(R: RMatrix, language: str) -> float:
     """Return 1.0 where the language trained just before is of the same family, else 0.0; NaN for the first."""
     stage = R.learned_at[language]
-    if stage is None or stage == 0 or language not in LANGUAGES:
+    family = language_of(language).family
+    if stage is None or stage == 0 or family is None:
         return math.nan
-    before = [LANGUAGES[other].family for other in R.trained[stage - 1] if other in LANGUAGES]
-    return float(LANGUAGES[language].family in before)
+    return float(family in [language_of(other).family for other in R.trained[stage - 1]])
 
 
 def _position(claim: Claim, runs: Sequence[RunEvidence], make: Table) -> Found:

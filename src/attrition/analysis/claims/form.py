@@ -22,7 +22,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from attrition.analysis.quantities import QUANTITIES
-from attrition.languages import LANGUAGES, SOURCES
+from attrition.languages import SOURCES, language_of
 from attrition.names import AttritionError, look_up, nearest
 from attrition.reading import parse_toml, read_text
 
@@ -71,7 +71,7 @@ class Languages(_Part):
         return self.languages is not None
 
     def among(self, known: Iterable[str]) -> frozenset[str]:
-        """Return those of the languages that belong to this set; languages that the table lacks belong to no attribute's.
+        """Return the languages that belong to this set; a language of which the attribute is not known belongs to none.
 
         >>> sorted(Languages(branch="Romance").among(["es-ES", "de-DE", "Klingon"]))
         ['es-ES']
@@ -81,10 +81,8 @@ class Languages(_Part):
     def _holds(self, locale: str) -> bool:
         if self.languages is not None:
             return locale in self.languages
-        if locale not in LANGUAGES:
-            return False
         ((name, value),) = self.given.items()
-        found = LANGUAGES[locale].value(name)
+        found = language_of(locale).value(name)
         if name == "branch":
             return bool(str(found).split(" (")[0] == value)
         if name == "script_type":

@@ -140,6 +140,10 @@ class Phrasebook:
         size = look_up(split, self._sizes(), kind="split", where="Phrasebook")
         return list(generate_utterances(language, split, size, self.seed))
 
+    def splits(self, language: str) -> tuple[Split, ...]:
+        """All three."""
+        return SPLITS
+
     def default_cut(self, language: str) -> Cut:
         """Blanks, but where scripts write none: characters in Japanese and Chinese, graphemes in Khmer, Burmese and Thai."""
         return _CUTS.get(language, "blanks")

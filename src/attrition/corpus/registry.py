@@ -1,0 +1,255 @@
+"""Every corpus that a study or a command may name, in one list; and how a corpus of one's own joins it.
+
+A corpus is opened by one function, `open_corpus(request: Request) -> Corpus`. Three ways lead to it:
+
+- the corpora of this package (`CORPORA`);
+- a Python file named in place of a corpus: `[corpus] name = "my_corpus.py"`;
+- an installed package with an entry point of the group `attrition.corpora`, which names the module or the function.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from inspect import getattr_static
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from attrition.corpus.base import SPLITS, Corpus, Split
+from attrition.corpus.cache import Progress
+from attrition.corpus.columns import Columns
+from attrition.corpus.dataset import Sizes
+from attrition.corpus.formats import BY_ENDING, USUAL, Layout
+from attrition.corpus.massive import Massive, find_massive
+from attrition.corpus.phrasebook import Phrasebook
+from attrition.languages import LANGUAGES, not_a_locale
+from attrition.names import AttritionError, look_up
+from attrition.reading import is_there
+
+ENTRY_POINTS = "attrition.corpora"
+OPENER = "open_corpus"
+"""What the function is called that opens the corpus of a module or file."""
+
+MOST_GENERATED = 100_000
+PHRASEBOOK_SIZES: Mapping[Split, int] = MappingProxyType({"train": 500, "dev": 100, "test": 200})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What a corpus is told when it is opened. It refuses what makes no sense for it.
+
+    Args:
+        path: where the data lie, if the user said it.
+        languages: those of the study; None for all.
+        layout: how the files are to be read.
+        sizes: how many utterances the study uses; None outside a study.
+        progress: to be told how far unpacking is.
+    """
+
+    path: Path | None = None
+    languages: tuple[str, ...] | None = None
+    layout: Layout = USUAL
+    sizes: Sizes | None = None
+    progress: Progress | None = field(default=None, compare=False)
+
+
+Opener = Callable[[Request], Corpus]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorpusKind:
+    """A corpus by name: a sentence about it, how it is opened, whether its languages are MASSIVE's 52 and no others."""
+
+    name: str
+    about: str
+    open: Opener
+    only_massive: bool = False
+
+
+def open_corpus(name: str, request: Request) -> Corpus:
+    """Return the corpus of a name, or of a Python file.
+
+    Raises:
+        AttritionError: there is no such corpus, it cannot be found, or a setting makes no sense for it.
+    """
+    if is_file_of_a_corpus(name):
+        return _opened(_of_file(Path(name)), name, request)
+    return _opened(look_up(name, corpora(), kind="corpus").open, name, request)
+
+
+def is_file_of_a_corpus(name: str) -> bool:
+    """Return True for the name of a Python file, which stands for the corpus that it opens.
+
+    >>> is_file_of_a_corpus("my_corpus.py"), is_file_of_a_corpus("massive")
+    (True, False)
+    """
+    return name.endswith(".py")
+
+
+def refuse_unknown_corpus(name: str, *, where: str) -> None:
+    """Refuse a name that is no corpus, and a Python file that is not there.
+
+    Raises:
+        AttritionError: `where` comes first in the message.
+    """
+    if not is_file_of_a_corpus(name):
+        look_up(name, corpora(), kind="corpus", where=where)
+    elif not is_there(Path(name)):
+        raise AttritionError(f"{where}: there is no file {name!r}. Give a Python file that has a function {OPENER}(request).")
+
+
+def refuse_other_languages(name: str, language: str, *, where: str) -> None:
+    """Refuse a language that MASSIVE lacks, for a corpus that has MASSIVE's 52 only.
+
+    Raises:
+        UnknownNameError: `where` comes first in the message, and the nearest locale is named.
+    """
+    if not is_file_of_a_corpus(name) and corpora()[name].only_massive and language not in LANGUAGES:
+        raise not_a_locale(language, where=where)
+
+
+@cache
+def corpora() -> Mapping[str, CorpusKind]:
+    """Return every corpus by name: those of this package, then those of installed packages."""
+    found = dict(CORPORA)
+    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
+        found.setdefault(point.name, CorpusKind(name=point.name, about=f"of {point.value}", open=_of_entry_point(point)))
+    return MappingProxyType(found)
+
+
+# The corpora of this package
+
+
+def _massive(request: Request) -> Corpus:
+    _refuse_layout(request)
+    return Massive(find_massive(request.path), progress=request.progress)
+
+
+def _columns(request: Request) -> Corpus:
+    if request.path is None:
+        raise AttritionError('corpus.name = "columns" needs corpus.path (--path), the folder or archive with your files.')
+    return Columns(request.path, layout=request.layout, progress=request.progress)
+
+
+def _phrasebook(request: Request) -> Corpus:
+    _refuse_layout(request)
+    if request.path is not None:
+        raise AttritionError("corpus.path (--path) has no effect: the phrasebook is generated. Remove it.")
+    if request.sizes is None:
+        return Phrasebook()
+    asked = {split: request.sizes.of(split) for split in SPLITS}
+    sizes = {split: PHRASEBOOK_SIZES[split] if size is None else size for split, size in asked.items()}
+    if request.sizes.disjoint:
+        raise AttritionError(
+            "corpus.sizes.disjoint has no effect: the phrasebook's utterances are not translations of each other. Remove it."
+        )
+    sizes["dev"] = max(sizes["dev"], 1)  # a phrasebook has all splits; the study may use none of it
+    book = Phrasebook(
+        sizes["train"],
+        sizes["dev"],
+        sizes["test"],
+        seed=request.sizes.seed,
+        languages=tuple(LANGUAGES) if request.languages is None else request.languages,
+    )
+    for split, size in sizes.items():
+        for language in book.languages:
+            # Most are refused only after minutes of generating.
+            if size > (most := min(book.num_distinct(language, split), MOST_GENERATED)):
+                raise AttritionError(
+                    f"corpus.sizes.{split} = {size}, but the phrasebook makes at most {most:,} {split} utterances in "
+                    f"{language}. Ask for fewer."
+                )
+    return book
+
+
+def _refuse_layout(request: Request) -> None:
+    if request.layout != USUAL:
+        raise AttritionError(
+            'corpus.token, corpus.tag, corpus.scheme and corpus.labels are for corpus.name = "columns" only. Remove them.'
+        )
+
+
+_ALL = (
+    CorpusKind(
+        name="massive",
+        about="MASSIVE 1.1 (FitzGerald et al. 2023): 52 locales, 55 slots, 11,514 / 2,033 / 2,974 utterances each; CC BY 4.0",
+        open=_massive,
+        only_massive=True,
+    ),
+    CorpusKind(
+        name="phrasebook",
+        about="generated from sentence patterns and CLDR names, in MASSIVE's schema and locales; nothing to download",
+        open=_phrasebook,
+        only_massive=True,
+    ),
+    CorpusKind(
+        name="columns",
+        about=f"your own: a folder or archive of files by language and split ({', '.join(filter(None, BY_ENDING))})",
+        open=_columns,
+    ),
+)
+CORPORA: Mapping[str, CorpusKind] = MappingProxyType({each.name: each for each in _ALL})
+"""The corpora of this package, by name."""
+
+
+# Corpora of one's own
+
+
+def _opened(opener: Opener, name: str, request: Request) -> Corpus:
+    """What an opener gives, if it is a corpus."""
+    found = opener(request)
+    nowhere = object()
+    # Not by hasattr: to ask a property may read every file.
+    missing = [each for each in _MEMBERS if getattr_static(found, each, nowhere) is nowhere]
+    if missing:
+        raise AttritionError(
+            f"{name}: {OPENER} gave {type(found).__name__!r}, which has no {', '.join(missing)}. "
+            "Return a corpus, such as attrition.corpus.InMemory(...)."
+        )
+    return found
+
+
+_MEMBERS = (
+    "name", "revision", "licence", "citation", "generated", "languages", "slots", "intents", "fingerprint", "read", "splits",
+    "default_cut",
+)  # fmt: skip
+
+
+def _of_file(path: Path) -> Opener:
+    """The opener in a Python file, which is run."""
+    spec = importlib.util.spec_from_file_location(f"attrition_corpus_{path.stem}", path)
+    if spec is None or spec.loader is None or not path.is_file():
+        raise AttritionError(f"There is no file {str(path)!r}. Give a Python file that has a function {OPENER}(request).")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise AttritionError(f"{path}: the file cannot be run: {type(error).__name__}: {error}.") from error
+    return _opener_in(module, str(path))
+
+
+def _of_entry_point(point: EntryPoint) -> Opener:
+    """An opener that is imported when the corpus is first asked for."""
+
+    def opener(request: Request) -> Corpus:
+        try:
+            found = point.load()
+        except Exception as error:
+            raise AttritionError(f"The corpus {point.name!r} ({point.value}) cannot be imported: {error}.") from error
+        return _opener_in(found, point.value)(request)
+
+    return opener
+
+
+def _opener_in(found: Any, where: str) -> Opener:
+    """The function itself, or the one of the usual name in a module."""
+    opener = getattr(found, OPENER, found)
+    if not callable(opener):
+        raise AttritionError(f"{where}: there is no function {OPENER}(request). Add one that returns a corpus.")
+    return opener  # type: ignore[no-any-return]

@@ -1,0 +1,164 @@
+"""Methods as values, in one table.
+
+A method says what is trained, which languages share a learner, and how an order of languages becomes steps. The paper's six are
+six such values (section 2.2); GROUPED LoRA is the "partially shared" setting that the paper promises and never defines. A
+user's own method is a `Method` in a file of theirs: `method = "my_method.py"` in a study file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from attrition.languages import NONE_OF_ONES_OWN, OwnLanguages, grouping
+from attrition.methods.decay import RateDecay
+from attrition.methods.ewc import EWC
+from attrition.methods.hook import Hook
+from attrition.methods.interpolation import Interpolation
+from attrition.methods.merging import Mean, Ties
+from attrition.methods.replay import Replay
+from attrition.methods.steps import Expand, Merged, Steps, checked_order, joint, sequential
+from attrition.methods.trains import Full, LoRA, Trains
+from attrition.names import look_up
+from attrition.registry import Registry
+
+
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """How languages are learned.
+
+    Attributes:
+        name: shown everywhere; two methods of one study must differ in it.
+        of: the method in the table that this one is, whatever a study calls it; empty where it is none of them.
+        trains: `Full()` or `LoRA(...)`.
+        shared_by: which languages share a learner: "all", "language" (each its own), an attribute of languages such as
+            "script", "family", "branch" or "vitality", or the path of a file of a user's own groups.
+        expand: how languages with their learners become steps.
+        hooks: what is added to the training loop.
+        about: one sentence for people.
+        source: the user's file that it comes from.
+    """
+
+    name: str
+    of: str = ""
+    trains: Trains = Full()
+    shared_by: str = "all"
+    expand: Expand = sequential
+    hooks: tuple[Hook, ...] = ()
+    about: str = ""
+    source: str | None = None
+
+    def learner_of(self, languages: Sequence[str], own: OwnLanguages = NONE_OF_ONES_OWN) -> dict[str, str]:
+        """The learner that serves each language, by name.
+
+        >>> METHODS["NON-SHARED LoRA"].learner_of(["en-US", "de-DE"])
+        {'en-US': 'en-US', 'de-DE': 'de-DE'}
+        >>> METHODS["VANILLA"].learner_of(["en-US", "de-DE"])
+        {'en-US': 'all', 'de-DE': 'all'}
+        """
+        if self.shared_by == "all":
+            return dict.fromkeys(languages, "all")
+        if self.shared_by == "language":
+            return {language: language for language in languages}
+        return dict(grouping(self.shared_by, languages, own=own))
+
+    def steps(self, order: Sequence[str], own: OwnLanguages = NONE_OF_ONES_OWN) -> Steps:
+        """The steps of one run, and the rows of R.
+
+        >>> steps = METHODS["VANILLA"].steps(["en-US", "de-DE"])
+        >>> [(step.languages, step.start) for step in steps.trainings]
+        [(('en-US',), None), (('de-DE',), 0)]
+        >>> [step.languages for step in METHODS["MULTI"].steps(["en-US", "de-DE"]).trainings]
+        [('de-DE', 'en-US')]
+        """
+        return self.expand(self.learner_of(checked_order(order), own))
+
+
+_ALL = (
+    Method(name="MULTI", expand=joint, about="One model, all languages at once: what a model that need not wait can learn."),
+    Method(name="MULTI LoRA", trains=LoRA(), expand=joint, about="One LoRA adapter, all languages at once."),
+    Method(name="MONO", shared_by="language", about="A whole model for each language."),
+    Method(name="VANILLA", about="One model, one language after another: plain sequential fine-tuning."),
+    Method(name="SHARED LoRA", trains=LoRA(), about="One LoRA adapter, one language after another, over a frozen encoder."),
+    Method(name="NON-SHARED LoRA", trains=LoRA(), shared_by="language", about="A LoRA adapter for each language."),
+    Method(
+        name="GROUPED LoRA",
+        trains=LoRA(),
+        shared_by="script",
+        about="A LoRA adapter for each script (or family, branch, vitality), its languages one after another.",
+    ),
+    Method(name="REPLAY", hooks=(Replay(),), about="VANILLA with some utterances of earlier languages in every batch."),
+    Method(name="EWC", hooks=(EWC(),), about="VANILLA with a penalty on changing what mattered for earlier languages."),
+    Method(name="RATE DECAY", hooks=(RateDecay(),), about="VANILLA with a learning rate that falls from language to language."),
+    Method(
+        name="INTERPOLATION",
+        hooks=(Interpolation(),),
+        about="VANILLA; each stage ends half-way between the weights it started from and those it was trained to.",
+    ),
+    Method(
+        name="MERGED LoRA",
+        trains=LoRA(),
+        shared_by="language",
+        expand=Merged(Mean()),
+        about="A LoRA adapter for each language; the mean of all adapters so far serves every language.",
+    ),
+    Method(
+        name="TIES LoRA",
+        trains=LoRA(),
+        shared_by="language",
+        expand=Merged(Ties()),
+        about="A LoRA adapter for each language, merged by TIES.",
+    ),
+)
+METHODS = Registry[Method](
+    "method", "attrition.methods", {each.name: dataclasses.replace(each, of=each.name) for each in _ALL}, Method
+)
+"""All methods by name, with those that installed packages add."""
+
+HOOKS: Mapping[str, type[Hook]] = {each.name: each for each in (Replay, EWC, RateDecay, Interpolation)}
+"""The hooks that a study file may give to any method, by the name of their table."""
+
+
+def method(name: str, folder: Path = Path()) -> Method:
+    """The method called `name`, or that of a Python file; lower case and hyphens instead of blanks will do.
+
+    >>> method("shared-lora").name
+    'SHARED LoRA'
+    """
+    if name.endswith(".py"):
+        found, source = METHODS.from_file(name, folder)
+        return dataclasses.replace(found, source=source)
+    folded = {_fold(known): known for known in METHODS}
+    return METHODS[folded[_fold(name)]] if _fold(name) in folded else look_up(name, METHODS, kind="method")
+
+
+def known_as(value: Method) -> str:
+    """The method of the table that a value is, whatever its name, rank and the settings of its hooks; "" for none.
+
+    >>> known_as(dataclasses.replace(METHODS["VANILLA"], name="mine", shared_by="language"))
+    'MONO'
+    """
+    return next((name for name, known in METHODS.items() if _kind(known) == _kind(value)), "")
+
+
+def _kind(value: Method) -> tuple[object, ...]:
+    shared_by = value.shared_by if value.shared_by in ("all", "language") else "group"
+    expand = (Merged, type(value.expand.how)) if isinstance(value.expand, Merged) else value.expand
+    return value.trains.kind, shared_by, expand, frozenset(hook.name for hook in value.hooks)
+
+
+def _fold(name: str) -> str:
+    return name.casefold().replace(" ", "-").replace("_", "-")
+
+
+def renamed_for_rank(value: Method) -> Method:
+    """The method with its rank in its name, so that several ranks stand side by side in one table.
+
+    >>> renamed_for_rank(METHODS["SHARED LoRA"]).name
+    'SHARED LoRA r=32'
+    """
+    if value.trains.adapter is None:
+        return value
+    return dataclasses.replace(value, name=f"{value.name} r={value.trains.adapter.rank}")

@@ -1,0 +1,91 @@
+"""Replay: some utterances of the languages before are trained on again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+import numpy as np
+from pydantic import Field
+
+from attrition.methods.hook import Cost, Hook, Rows, Stage, Work
+from attrition.streams import numpy_stream
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class Replay(Hook):
+    """Experience replay: batches hold `share` utterances of earlier stages, drawn from a memory of `size` utterances.
+
+    With `select = "reservoir"` every earlier utterance is in the memory with the same probability (Vitter 1985, algorithm R);
+    with "balanced" each earlier stage has an equal share of it. To the b utterances of a batch b * share / (1 - share) of the
+    memory are added, which is rounded so that the sum over steps is right; all of the memory is read before any comes again.
+
+    Chaudhry et al. (2019), On Tiny Episodic Memories in Continual Learning; Rolnick et al. (2019), Experience Replay for
+    Continual Learning.
+    """
+
+    name: ClassVar[str] = "replay"
+    size: int = Field(default=100, ge=1, description="Utterances in the memory.")
+    share: float = Field(default=0.05, gt=0, lt=1, description="Of a batch's utterances, those that come from the memory.")
+    select: Literal["reservoir", "balanced"] = Field(default="reservoir", description="What the memory keeps.")
+
+    def cost(self) -> Cost:
+        return Cost(share=self.share / (1 - self.share))
+
+    def begin(self, stage: Stage) -> Work:
+        return _Replay(self, stage) if stage.number else Work()
+
+
+class _Replay(Work):
+    def __init__(self, settings: Replay, stage: Stage) -> None:
+        from attrition.corpus.encoded import join
+
+        parts = [read() for read in stage.earlier]
+        sizes = [len(part) for part in parts]
+        # The memory is that of the stages before it, whatever comes later: its stream is called by the first stage.
+        stream = numpy_stream("replay", settings.select, *stage.seed[:1], *stage.chain[0])
+        choose = reservoir if settings.select == "reservoir" else balanced
+        self._memory = join(parts).select(choose(sizes, settings.size, stream))
+        self._a_step = stage.batch_size * settings.share / (1 - settings.share)
+        self._seed = stage.seed
+
+    def extra(self, step: int) -> Rows | None:
+        first, end = int(step * self._a_step), int((step + 1) * self._a_step)
+        return (
+            Rows(self._memory, np.array([self._row(number) for number in range(first, end)], np.int64)) if end > first else None
+        )
+
+    def _row(self, number: int) -> int:
+        """The utterance that is read as the `number`-th: the memory in one random order after another."""
+        rounds, place = divmod(number, len(self._memory))
+        return int(numpy_stream("replayed", *self._seed, rounds).permutation(len(self._memory))[place])
+
+
+def reservoir(sizes: list[int], size: int, stream: np.random.Generator) -> NDArray[np.int64]:
+    """Which of the utterances of stages of these sizes, one stage after another, are in the memory after all of them.
+
+    >>> reservoir([3, 2], 9, np.random.default_rng(0)).tolist()
+    [0, 1, 2, 3, 4]
+    """
+    kept: list[int] = []
+    for number in range(sum(sizes)):
+        if number < size:
+            kept.append(number)
+        elif (place := int(stream.integers(number + 1))) < size:
+            kept[place] = number
+    return np.sort(np.array(kept, np.int64))
+
+
+def balanced(sizes: list[int], size: int, stream: np.random.Generator) -> NDArray[np.int64]:
+    """As many utterances of each stage, drawn at random; the first stages have one more where it does not divide.
+
+    >>> balanced([3, 5, 4], 4, np.random.default_rng(0)).tolist()
+    [0, 1, 4, 9]
+    """
+    kept, start = [], 0
+    for stage, num in enumerate(sizes):
+        share = size // len(sizes) + (stage < size % len(sizes))
+        kept += (start + stream.permutation(num)[:share]).tolist()
+        start += num
+    return np.sort(np.array(kept, np.int64))
