@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install demo demo-short test lint types check torture bench clean
+.PHONY: install demo demo-short test lint types check torture bench results clean
 
 install: $(INSTALLED)
 
@@ -43,6 +43,10 @@ torture: install
 # Ours against Hugging Face Trainer + PEFT + seqeval; about a quarter of an hour on an idle machine. See benchmarks/README.md.
 bench: install
 	$(BIN)/python -m benchmarks.cpu
+
+# All tables and figures of docs/results again, from the matrices there; a minute or two.
+results: install
+	$(BIN)/python docs/results/remake.py
 
 clean:
 	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -81,7 +81,7 @@ def balanced(sizes: list[int], size: int, stream: np.random.Generator) -> NDArra
     """As many utterances of each stage, drawn at random; the first stages have one more where it does not divide.
 
     >>> balanced([3, 5, 4], 4, np.random.default_rng(0)).tolist()
-    [0, 1, 4, 9]
+    [0, 2, 5, 9]
     """
     kept, start = [], 0
     for stage, num in enumerate(sizes):

@@ -59,6 +59,7 @@ class Kind:
     def label(self) -> str:
         """Return the kind's name for people.
 
+        >>> from attrition.methods import LoRA
         >>> Kind(LoRA(rank=8), 16, None, 2).label
         'LoRA of rank 8, batches of 16, 2 learners side by side'
         """
