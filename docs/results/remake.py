@@ -30,7 +30,7 @@ def main(names: list[str]) -> None:
                 for pattern in patterns:
                     for path in (copy / "report" / part).glob(pattern):
                         shutil.copy(path, HERE / name / part)
-        print(f"{name}: made again")
+        sys.stdout.write(f"{name}: made again\n")
 
 
 if __name__ == "__main__":
