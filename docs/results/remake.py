@@ -13,6 +13,7 @@ HERE = Path(__file__).parent
 BESIDE = {"massive-small": (), "cuts-blanks": ("cuts-graphemes",), "eight-languages": ("eight-languages-minilm",)}
 """Each folder that has a report of its own, and the folders that are shown in it too."""
 MAIN = ("figure", "forest", "progress", "r-")
+LEFT_OUT = "r-change"
 KEPT = {
     "tables": ("*.md", "*.csv", "*.tex"),
     "figures": tuple(f"{name}*.{kind}" for name in MAIN for kind in ("png", "svg")),
@@ -29,7 +30,8 @@ def main(names: list[str]) -> None:
                 (HERE / name / part).mkdir()
                 for pattern in patterns:
                     for path in (copy / "report" / part).glob(pattern):
-                        shutil.copy(path, HERE / name / part)
+                        if not path.name.startswith(LEFT_OUT):
+                            shutil.copy(path, HERE / name / part)
         sys.stdout.write(f"{name}: made again\n")
 
 
