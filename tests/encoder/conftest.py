@@ -12,6 +12,7 @@ import transformers
 from torch import Tensor
 
 from attrition.encoder.batch import Part
+from attrition.encoder.pretrained import WORD_EMBEDDINGS
 
 SIZES: dict[str, Any] = {
     "vocab_size": 60,
@@ -30,10 +31,31 @@ CLASSES: dict[str, tuple[Any, Any]] = {
     "deberta-v2": (transformers.DebertaV2Config, transformers.DebertaV2Model),
     "distilbert": (transformers.DistilBertConfig, transformers.DistilBertModel),
     "camembert": (transformers.CamembertConfig, transformers.CamembertModel),
+    "modernbert": (transformers.ModernBertConfig, transformers.ModernBertModel),
+    "eurobert": (transformers.EuroBertConfig, transformers.EuroBertModel),
+    "t5": (transformers.T5Config, transformers.T5EncoderModel),
+    "mt5": (transformers.MT5Config, transformers.MT5EncoderModel),
+    "umt5": (transformers.UMT5Config, transformers.UMT5EncoderModel),
+}
+SPECIAL = {"bos_token_id": 0, "eos_token_id": 2, "cls_token_id": 0, "sep_token_id": 2, "mask_token_id": 3}
+T5: dict[str, Any] = {
+    "d_model": 16,
+    "d_kv": 6,
+    "d_ff": 24,
+    "num_layers": 2,
+    "num_heads": 2,
+    "relative_attention_num_buckets": 8,
+    "relative_attention_max_distance": 6,
 }
 MORE: dict[str, dict[str, Any]] = {
     "electra": {"embedding_size": 8},
     "distilbert": {"hidden_dim": 24},
+    # Every third layer sees all sub-tokens, the others two to each side: shorter than the utterances of the tests.
+    "modernbert": {"num_hidden_layers": 3, "local_attention": 4, **SPECIAL},
+    "eurobert": {"num_key_value_heads": 1, **SPECIAL},
+    "t5": {**T5, "feed_forward_proj": "relu"},
+    "mt5": T5,
+    "umt5": T5,
     # As DeBERTa v3 has it: positions only relative, their keys from the same linear layers as the content's.
     "deberta-v2": {
         "relative_attention": True,
@@ -62,7 +84,8 @@ def make_encoder() -> Callable[..., Any]:
     def make(kind: str, seed: int = 0, **settings: Any) -> Any:
         make_config, make_module = CLASSES[kind]
         torch.manual_seed(seed)
-        module = make_module(make_config(**{**SIZES, **MORE.get(kind, {}), **settings})).eval()
+        sizes = {"vocab_size": SIZES["vocab_size"], "pad_token_id": 1} if kind.endswith("t5") else SIZES
+        module = make_module(make_config(**{**sizes, **MORE.get(kind, {}), **settings})).eval()
         with torch.no_grad():
             for parameter in module.parameters():
                 parameter.normal_(0, 0.3)
@@ -73,10 +96,15 @@ def make_encoder() -> Callable[..., Any]:
 
 @pytest.fixture
 def weights_of() -> Callable[[Any], dict[str, Tensor]]:
-    """The parameters of a module by name, without a pooler."""
+    """The parameters of a module by our names, without a pooler."""
 
     def of(module: Any) -> dict[str, Tensor]:
-        return {name: tensor.detach() for name, tensor in module.named_parameters() if not name.startswith("pooler.")}
+        words = module.get_input_embeddings().weight
+        return {
+            WORD_EMBEDDINGS if tensor is words else name: tensor.detach()
+            for name, tensor in module.named_parameters()
+            if not name.startswith("pooler.")
+        }
 
     return of
 

@@ -18,6 +18,7 @@ from transformers import PreTrainedTokenizerFast
 from attrition.encoder import embedded
 from attrition.encoder.batch import Part, assemble
 from attrition.encoder.bert import BertBackbone
+from attrition.encoder.families import WRAPPED
 from attrition.encoder.hub import quiet_transformers
 from attrition.encoder.pretrained import WORD_EMBEDDINGS, Pretrained
 from attrition.encoder.sources import load_pretrained
@@ -62,7 +63,7 @@ def encoded(pretrained: Pretrained, texts: list[str]) -> Part:
     return Part(np.concatenate(ids), np.array([len(each) for each in ids]), np.zeros(sum(map(len, ids)), np.int64))
 
 
-@pytest.mark.parametrize("kind", ["bert", "xlm-roberta", "electra", "deberta-v2", "camembert"])
+@pytest.mark.parametrize("kind", ["bert", "xlm-roberta", *WRAPPED])
 def test_loads_and_computes_what_transformers_computes(kind: str, save: Any, hidden_states: Any) -> None:
     path, module = save(kind)
     pretrained = load(path)
@@ -76,7 +77,7 @@ def test_loads_and_computes_what_transformers_computes(kind: str, save: Any, hid
     assert model.layout(Full()).size > 1000
 
 
-@pytest.mark.parametrize("kind", ["deberta-v2", "camembert"])
+@pytest.mark.parametrize("kind", ["deberta-v2", "camembert", "modernbert", "eurobert", "mt5"])
 def test_a_cut_vocabulary_changes_nothing_in_other_families(kind: str, save: Any, hidden_states: Any) -> None:
     """CamemBERT counts positions from its padding id, which therefore has to stay where it was."""
     path, module = save(kind)
@@ -220,10 +221,26 @@ def test_remote_code_is_never_run(save: Any) -> None:
 
 def test_an_architecture_that_keeps_its_vectors_elsewhere(tmp_path: Path) -> None:
     transformers = pytest.importorskip("transformers")
-    config = transformers.T5Config(vocab_size=20, d_model=8, d_kv=4, d_ff=8, num_layers=1, num_heads=2)
+    config = transformers.GPT2Config(vocab_size=20, n_embd=8, n_layer=1, n_head=2, n_positions=20)
     with quiet_transformers():
-        transformers.T5Model(config).save_pretrained(tmp_path)
-    refused(tmp_path, "its architecture (t5)", "BERT family")
+        transformers.GPT2Model(config).save_pretrained(tmp_path)
+    refused(tmp_path, "its architecture (gpt2)", "These run: bert, camembert,")
+
+
+@pytest.mark.parametrize("name", ["T5Model", "T5ForConditionalGeneration"])
+def test_only_the_encoder_of_t5_is_read(name: str, save: Any) -> None:
+    transformers = pytest.importorskip("transformers")
+    path, module = save("t5")
+    with quiet_transformers():
+        whole = getattr(transformers, name)(transformers.T5Config(**{**module.config.to_dict(), "is_encoder_decoder": True}))
+        whole.save_pretrained(path)
+    pretrained = load(path)
+    table = pretrained.rows(np.arange(pretrained.vocabulary_size))
+    assert torch.equal(table, whole.shared.weight)
+    own = dict(whole.encoder.named_parameters())
+    assert {key.removeprefix("encoder.") for key in pretrained.weights} == own.keys() - {"embed_tokens.weight"}
+    assert all(torch.equal(tensor, own[key.removeprefix("encoder.")]) for key, tensor in pretrained.weights.items())
+    assert not pretrained.head_problem
 
 
 @pytest.mark.long

@@ -30,3 +30,21 @@ def test_what_the_module_drops_is_what_is_read(kind: str, hidden: str, attention
 def test_dropout_of_classifiers_does_not_count(make_encoder: Any) -> None:
     module = make_encoder("distilbert", dropout=0.0, attention_dropout=0.0, seq_classif_dropout=0.5, qa_dropout=0.5)
     assert own_dropout(module.config) == (0.0, 0.0)
+
+
+def test_t5_has_one_probability_for_both(make_encoder: Any) -> None:
+    module = make_encoder("mt5", dropout_rate=0.25)
+    assert own_dropout(module.config) == (0.25, 0.25)
+    assert {layer.p for layer in module.modules() if isinstance(layer, nn.Dropout)} == {0.25}
+
+
+def test_eurobert_drops_attention_alone(make_encoder: Any) -> None:
+    module = make_encoder("eurobert", attention_dropout=0.25)
+    assert own_dropout(module.config) == (0.0, 0.25)
+    assert {layer.p for layer in module.modules() if isinstance(layer, nn.Dropout)} <= {0.0}
+
+
+def test_modernbert_has_one_for_embeddings_and_one_for_the_rest(make_encoder: Any) -> None:
+    module = make_encoder("modernbert", embedding_dropout=0.125, mlp_dropout=0.25, attention_dropout=0.375)
+    assert own_dropout(module.config) == (0.25, 0.375)
+    assert {layer.p for layer in module.modules() if isinstance(layer, nn.Dropout)} == {0.125, 0.25, 0.375}

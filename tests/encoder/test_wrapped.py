@@ -1,4 +1,4 @@
-"""Encoders of other families through their own modules: ELECTRA, DeBERTa, CamemBERT, DistilBERT; BERT as a cross-check."""
+"""Encoders of other families through their own modules, each against transformers; BERT as a cross-check."""
 
 from __future__ import annotations
 
@@ -13,9 +13,10 @@ from attrition.encoder import lora
 from attrition.encoder.batch import assemble
 from attrition.encoder.bert import BertBackbone
 from attrition.encoder.dropout import Dropout, MaskStream
+from attrition.encoder.families import WRAPPED
 from attrition.encoder.wrapped import WrappedBackbone
 
-KINDS = ("bert", "electra", "deberta-v2", "camembert", "distilbert")
+KINDS = ("bert", *WRAPPED)
 
 
 def factors_of(linears: Any, rank: int = 3) -> dict[str, Tensor]:
@@ -78,7 +79,7 @@ def test_gradients_reach_weights_and_factors(make_encoder: Any, weights_of: Any,
     assert all(tensor.grad is not None and tensor.grad.abs().max() > 0 for tensor in factors.values())
 
 
-@pytest.mark.parametrize("kind", ["electra", "deberta-v2", "distilbert"])
+@pytest.mark.parametrize("kind", ["electra", "deberta-v2", "distilbert", "mt5"])
 def test_dropout_is_the_streams_and_nothing_else(kind: str, make_encoder: Any, weights_of: Any, make_part: Any) -> None:
     """The same stream gives the same masks whatever torch's global stream does, which stays where it was."""
     module, batch = make_encoder(kind), assemble([make_part([5, 3])])

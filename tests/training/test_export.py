@@ -20,7 +20,7 @@ from attrition.encoder.hub import quiet_transformers
 from attrition.encoder.pretrained import WORD_EMBEDDINGS
 from attrition.encoder.sources import load_pretrained
 from attrition.encoder.tiny import byte_tokenizer
-from attrition.encoder.vocabulary import used_vocabulary
+from attrition.encoder.vocabulary import used_vocabulary, whole_vocabulary
 from attrition.methods import Full, LoRA, Trains
 from attrition.names import AttritionError
 from attrition.training.batches import part
@@ -165,7 +165,7 @@ def test_decay_reaches_the_file(tmp_path: Path, make_model: Any, make_encoded: A
     assert torch.equal(rows[model.vocabulary.kept], before[model.vocabulary.kept])
 
 
-@pytest.mark.parametrize("kind", ["electra", "deberta-v2"])
+@pytest.mark.parametrize("kind", ["electra", "deberta-v2", "distilbert", "eurobert", "mt5"])
 def test_other_architectures_too(kind: str, tmp_path: Path, make_model: Any, make_encoded: Any) -> None:
     tokenizer = byte_tokenizer()
     config = transformers.AutoConfig.for_model(
@@ -183,6 +183,23 @@ def test_other_architectures_too(kind: str, tmp_path: Path, make_model: Any, mak
     with quiet_transformers():
         loaded = transformers.AutoModelForTokenClassification.from_pretrained(tmp_path / "out")
     torch.testing.assert_close(their_logits(loaded, encoded), our_logits(model, Full(), flat, compact), atol=5e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("trains", [Full(), LoRA(rank=2)], ids=["full", "lora"])
+def test_a_head_of_two_layers_is_not_exported(trains: Trains, tmp_path: Path, make_model: Any) -> None:
+    tokenizer = byte_tokenizer()
+    config = transformers.ModernBertConfig(
+        vocab_size=tokenizer.get_vocab_size(), hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=24,
+        pad_token_id=1, bos_token_id=0, eos_token_id=2, cls_token_id=0, sep_token_id=2,
+    )  # fmt: skip
+    with quiet_transformers():
+        transformers.AutoModel.from_config(config).save_pretrained(tmp_path / "base")
+    tokenizer.save(str(tmp_path / "base" / "tokenizer.json"))
+    pretrained = load_pretrained(f"hub:{tmp_path / 'base'}")
+    model, small = make_model(), whole_vocabulary(pretrained.vocabulary_size)
+    model = build_model(pretrained, small, model.labels)
+    with pytest.raises(AttritionError, match=r"cannot be exported.*head\.dense"):
+        export_model(tmp_path / "out", model, trains, model.start(trains, 0))
 
 
 def test_an_architecture_whose_head_is_another(tmp_path: Path, make_model: Any) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,13 @@ import torch
 from safetensors import SafetensorError, safe_open
 from tokenizers import Tokenizer
 from torch import Tensor
-from transformers import AutoConfig, AutoModel, AutoTokenizer
+from transformers import MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING, AutoConfig, AutoTokenizer
 from transformers.utils import cached_file
 from transformers.utils import logging as transformers_logging
 
+from attrition.encoder.bert import FAMILY
+from attrition.encoder.families import WRAPPED, encoder_class, tensors_of, to_ours
+from attrition.encoder.head import Head
 from attrition.encoder.pretrained import WORD_EMBEDDINGS, Pretrained, fingerprint_of, split_embeddings, tokenizer_fingerprint_of
 from attrition.names import AttritionError
 
@@ -24,6 +28,10 @@ _HOW = (
     "Give a local folder with config.json, model.safetensors and tokenizer.json, a name from the Hugging Face Hub "
     "(with network, or already in the cache), or 'embedded:e5-small', which needs no network."
 )
+
+_CLASSIFIERS = ("classifier.", "score.", "crf.")
+"""How the names of tensors on top of an encoder begin where a model was trained to classify; those of pretraining differ."""
+_OTHER_TASKS = ("ForSequenceClassification", "ForQuestionAnswering", "ForMultipleChoice", "ForNextSentencePrediction")
 
 
 def _failure(name: str, what: str) -> AttritionError:
@@ -52,7 +60,10 @@ def _config(name: str) -> Any:
     try:
         return AutoConfig.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError) as error:
-        raise _failure(name, f"its configuration could not be read ({_first_line(error)}).") from error
+        said = _first_line(error)
+        if "trust_remote_code" in str(error):
+            said = "it needs custom code of its repository, which is never run"
+        raise _failure(name, f"its configuration could not be read ({said}).") from error
 
 
 def _tokenizer(name: str, config: Any) -> Tokenizer:
@@ -88,11 +99,20 @@ def _converted_tokenizer(name: str, config: Any) -> Tokenizer:
     return tokenizer
 
 
-def _weights(name: str, config: Any) -> dict[str, Tensor]:
-    """All encoder parameters by name, float32, without pooler and task head."""
+@dataclass(frozen=True, eq=False)
+class _Loaded:
+    """What a checkpoint holds: all encoder parameters by our names, float32, without pooler; and what was on top of them."""
+
+    weights: dict[str, Tensor]
+    head: Head | None = None
+    head_problem: str = ""
+    note: str = ""
+
+
+def _from_pretrained(name: str, config: Any, kind: Any) -> tuple[Any, dict[str, Any]]:
     try:
         with quiet_transformers():
-            model, found = AutoModel.from_pretrained(
+            model, found = kind.from_pretrained(
                 name,
                 config=config,
                 use_safetensors=True,
@@ -103,15 +123,69 @@ def _weights(name: str, config: Any) -> dict[str, Tensor]:
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         what = f"its weights could not be read ({_first_line(error)}); only safetensors are loaded, never pickled files."
         raise _failure(name, what) from error
+    return model, found
+
+
+def _loaded(name: str, config: Any) -> _Loaded:
+    """The encoder of a checkpoint, and its classifier of tokens where it has one."""
+    tagger = MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING.get(type(config), None)
+    names = tuple(config.architectures or ())
+    if tagger is not None and tagger.__name__ in names:
+        model, found = _from_pretrained(name, config, tagger)
+        return _with_head(name, config, model, found)
+    model, found = _from_pretrained(name, config, encoder_class(config))
+    weights = _encoder_weights(name, config, model, found["missing_keys"])
+    left = sorted(key for key in found["unexpected_keys"] if key.startswith(_CLASSIFIERS))
+    of_tokens = [each for each in names if each.endswith("ForTokenClassification")]
+    if of_tokens:
+        problem = f"its classifier ({of_tokens[0]}) is not the one of transformers for {config.model_type!r}."
+        return _Loaded(weights, head_problem=problem)
+    other = next((each for each in names if each.endswith(_OTHER_TASKS)), None)
+    if other is not None:
+        return _Loaded(weights, note=f"The head of the checkpoint ({other}) does not label tokens and is not used.")
+    if left:
+        said = f"config.json names {names[0]!r}" if names else "config.json names no architecture"
+        return _Loaded(weights, head_problem=f"it holds a classifier ({left[0]!r}), but {said}, so its use is not known.")
+    return _Loaded(weights)
+
+
+def _encoder_weights(name: str, config: Any, model: Any, missing_keys: Iterable[str], prefix: str = "") -> dict[str, Tensor]:
+    tensors = tensors_of(model)
     # transformers draws at random whatever a file lacks; only the pooler may be missing here.
-    missing = sorted(key for key in found["missing_keys"] if not key.startswith("pooler."))
+    missing = sorted(key for key in missing_keys if key in tensors and not key.startswith(f"{prefix}pooler."))
     if missing:
         raise _failure(name, f"its weights lack {len(missing)} of the encoder's tensors, such as {missing[0]!r}.")
-    return {
-        key: tensor.detach()
-        for key, tensor in model.state_dict().items()
-        if tensor.is_floating_point() and not key.startswith("pooler.")
-    }
+    own = {key.removeprefix(prefix): tensor for key, tensor in tensors.items() if key.startswith(prefix)}
+    return to_ours({key: tensor for key, tensor in own.items() if not key.startswith("pooler.")}, config)
+
+
+def _with_head(name: str, config: Any, model: Any, found: Mapping[str, Any]) -> _Loaded:
+    prefix = f"{model.base_model_prefix}."
+    weights = _encoder_weights(name, config, model, (key for key in found["missing_keys"] if key.startswith(prefix)), prefix)
+    tensors = {key: tensor for key, tensor in tensors_of(model).items() if not key.startswith(prefix)}
+    strange = {key for key in found["unexpected_keys"] if not key.startswith(prefix)}
+    weight = next((key for key in ("classifier.weight", "score.weight") if key in tensors), "")
+    bias = weight.removesuffix("weight") + "bias"
+    if not weight or (odd := sorted((tensors.keys() | strange) - {weight, bias})):
+        which = f" (see {odd[0]!r})" if weight else ""
+        return _Loaded(weights, head_problem=f"its classifier is not one linear layer on the encoder{which}.")
+    if absent := sorted(found["missing_keys"] & tensors.keys()):
+        raise _failure(name, f"its weights lack its classifier ({absent[0]!r}).")
+    labels = tuple(str(config.id2label[row]) for row in range(len(tensors[weight])))
+    if len(set(labels)) < len(labels):
+        return _Loaded(weights, head_problem="two rows of its classifier have the same label (id2label in config.json).")
+    return _Loaded(weights, Head(labels, tensors[weight], tensors.get(bias, torch.zeros(len(labels)))))
+
+
+def _refuse_adapter(folder: Path, name: str) -> None:
+    """Say how to make a whole model of a PEFT adapter, whose file has no encoder and no names of classes."""
+    if (folder / "adapter_config.json").is_file():
+        raise AttritionError(
+            f"Model 'hub:{name}' is a PEFT adapter, not a whole model. Merge it into its base and save the result: "
+            "PeftModel.from_pretrained(base, folder).merge_and_unload().save_pretrained(new_folder), where base is "
+            "AutoModelForTokenClassification with the labels in id2label; save the tokenizer there too. "
+            "Then give hub:new_folder. docs/own-model.md has the commands."
+        )
 
 
 def _check_safetensors(folder: Path) -> None:
@@ -134,16 +208,18 @@ def load(name: str) -> Pretrained:
     folder = Path(name).expanduser()
     source = str(folder) if folder.is_dir() else name
     if folder.is_dir():
+        _refuse_adapter(folder, name)
         _check_safetensors(folder)
     elif os.sep in name and (name.startswith((".", "/", "~")) or name.count("/") > 1):
         raise _failure(name, "there is no such folder.")
     config = _config(source)
-    weights = _weights(source, config)
+    loaded = _loaded(source, config)
+    weights = loaded.weights
     if WORD_EMBEDDINGS not in weights:
         raise _failure(
             name,
-            f"its architecture ({config.model_type}) does not keep its sub-token vectors under '{WORD_EMBEDDINGS}': "
-            "only encoders of the BERT family (BERT, RoBERTa, XLM-R, DeBERTa, ...) are read so far.",
+            f"its architecture ({config.model_type}) does not keep its sub-token vectors under '{WORD_EMBEDDINGS}'. These run: "
+            f"{', '.join(sorted((*FAMILY, *WRAPPED)))}, and others of the BERT family with the same names of tensors.",
         )
     rest, rows = split_embeddings(weights)
     tokenizer = _tokenizer(source, config)
@@ -155,4 +231,7 @@ def load(name: str) -> Pretrained:
         rows=rows,
         fingerprint=fingerprint_of(config, weights),
         tokenizer_fingerprint=tokenizer_fingerprint_of(tokenizer),
+        note=loaded.note,
+        head=loaded.head,
+        head_problem=loaded.head_problem,
     )

@@ -6,12 +6,13 @@ from typing import Any
 
 HIDDEN = (
     *("hidden_dropout_prob", "hidden_dropout", "dropout", "embedding_dropout", "mlp_dropout", "activation_dropout"),
-    *("resid_pdrop", "embd_pdrop"),
+    *("resid_pdrop", "embd_pdrop", "dropout_rate"),
 )
-"""Names of dropout on embeddings and hidden states: BERT's first, then DistilBERT's, ModernBERT's, BART's and GPT's."""
+"""Names of dropout on embeddings and hidden states: BERT's first, then DistilBERT's, ModernBERT's, BART's, GPT's and T5's."""
 
-ATTENTION = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop")
-"""Names of dropout on attention probabilities. Dropout of classifiers and poolers is in neither list: we use our own head."""
+ATTENTION = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop", "dropout_rate")
+"""Names of dropout on attention probabilities; T5 has one name for both. Dropout of classifiers and poolers is in neither list:
+we use our own head."""
 
 
 def own_dropout(config: Any) -> tuple[float, float]:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from attrition.encoder.head import Head
+
 WORD_EMBEDDINGS = "embeddings.word_embeddings.weight"
 _INCIDENTAL = ("_name_or_path", "transformers_version", "architectures", "dtype")
 
@@ -24,7 +26,11 @@ class Pretrained:
 
     `rows` returns rows of the word embedding matrix (float32, [len(ids), hidden]) for given sub-token ids, so that a
     vocabulary of which a corpus uses a tenth is never held whole. `weights` holds every other parameter by its Hugging Face
-    name. `build` makes the `transformers` module (with random weights) for architectures that have no flat encoder.
+    name.
+
+    `head` is a classifier of tokens that came with the encoder. `head_problem` says in a sentence why a classifier that came
+    cannot be used (see `attrition.encoder.head.fit_head`). `fingerprint` is of all that decides a number: the encoder, and the
+    classifier once it is fitted to a study. `encoder_fingerprint` is of the encoder alone.
     """
 
     name: str
@@ -35,6 +41,13 @@ class Pretrained:
     fingerprint: str
     tokenizer_fingerprint: str
     note: str = ""
+    head: Head | None = None
+    head_problem: str = ""
+    encoder_fingerprint: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.encoder_fingerprint:
+            object.__setattr__(self, "encoder_fingerprint", self.fingerprint)
 
     @property
     def hidden_size(self) -> int:
@@ -59,6 +72,17 @@ def fingerprint_of(config: Any, weights: Mapping[str, Tensor]) -> str:
         digest.update(f"{name}{tuple(tensor.shape)}{tensor.dtype}".encode())
         digest.update(tensor.view(torch.uint8).numpy().tobytes() if tensor.numel() else b"")
     return digest.hexdigest()
+
+
+def about_model(pretrained: Pretrained) -> dict[str, str]:
+    """Return what a stored stage says of the model that it started from.
+
+    `encoder` is there where the model has a classifier of its own, of which an export has no need.
+    """
+    about = {"name": pretrained.name, "fingerprint": pretrained.fingerprint}
+    if pretrained.encoder_fingerprint != pretrained.fingerprint:
+        about["encoder"] = pretrained.encoder_fingerprint
+    return about
 
 
 def tokenizer_fingerprint_of(tokenizer: Tokenizer) -> str:

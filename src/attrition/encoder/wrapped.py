@@ -13,6 +13,7 @@ from torch.func import functional_call
 from attrition.encoder.backbone import at_words
 from attrition.encoder.batch import Batch
 from attrition.encoder.dropout import Dropout, draw_mask
+from attrition.encoder.families import to_theirs
 from attrition.encoder.lora import Adapter
 from attrition.encoder.precision import DTYPES, Precision
 
@@ -65,7 +66,7 @@ class WrappedBackbone:
         cast = torch.autocast(ids_BL.device.type, DTYPES[self._precision], enabled=rounds)
         with self._mode(adapter, dropout), cast:
             output = functional_call(
-                self._module, dict(weights), (), {"input_ids": ids_BL, "attention_mask": mask_BL}, strict=False
+                self._module, self._named(weights), (), {"input_ids": ids_BL, "attention_mask": mask_BL}, strict=False
             )
         hidden_NH = output.last_hidden_state.float()[utterance_N, position_N]
         return at_words(hidden_NH.unsqueeze(0), batch.words_MW)
@@ -73,6 +74,9 @@ class WrappedBackbone:
     def rounded(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The weights as they are: autocast rounds them."""
         return dict(weights)
+
+    def _named(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        return to_theirs(weights, self._module.config)
 
     @contextmanager
     def _mode(self, adapter: Adapter | None, dropout: Dropout | None) -> Iterator[None]:

@@ -11,6 +11,7 @@ import torch
 
 from attrition.corpus.cache import cache_folder
 from attrition.corpus.encoded import Encoded
+from attrition.encoder.pretrained import about_model
 from attrition.files import write_whole, writing
 from attrition.methods import Trains
 from attrition.names import AttritionError, counted
@@ -296,7 +297,7 @@ class _Engine:
             "languages": job.languages,
             "chain": job.chain,
             "parent": job.parent,
-            "model": {"name": self._model.pretrained.name, "fingerprint": self._model.pretrained.fingerprint},
+            "model": about_model(self._model.pretrained),
             "labels": self._model.labels,
             "made_with": self._made_with,
             "hooks": {hook.name: hook.model_dump() for hook in job.hooks},

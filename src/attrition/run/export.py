@@ -43,7 +43,7 @@ def export_stage(results: Path, stage: str, folder: Path) -> None:
     except AttritionError as error:
         # A run from a pack needs no encoder beside it; a model for others needs its tokeniser and its whole vocabulary.
         raise AttritionError(f"An export takes the encoder that the stage was trained from, whole. {error}") from error
-    if pretrained.fingerprint != about["model"]["fingerprint"]:
+    if pretrained.encoder_fingerprint != about["model"].get("encoder", about["model"]["fingerprint"]):
         raise AttritionError(f"The stage {key} was trained from another {pretrained.name!r} than the one that is here now.")
     # An adapter knows nothing of the vocabulary: one row of it will do.
     kept = tensors.pop(KEPT).numpy() if trains.adapter is None else np.zeros(1, np.int64)

@@ -14,6 +14,7 @@ from attrition.corpus.encoded import Encoded, EncodingSettings
 from attrition.corpus.formats import Layout
 from attrition.corpus.registry import Request, open_corpus
 from attrition.corpus.words import label_set
+from attrition.encoder.head import fit_head
 from attrition.encoder.pretrained import Pretrained
 from attrition.encoder.sources import load_pretrained
 from attrition.encoder.vocabulary import Vocabulary, used_vocabulary, whole_vocabulary
@@ -85,8 +86,14 @@ def gather(study: Study, watcher: Watcher, cache: Path | None) -> Materials:
         progress=watcher.reading,
     )
     corpus = open_corpus(settings.name, request)
-    pretrained = load_pretrained(study.model.name)
-    longest = int(getattr(pretrained.config, "max_position_embeddings", 10**9)) - 2
+    model = study.model
+    classes = label_set(tuple(corpus.slots), study.encoding.scheme)
+    pretrained = fit_head(
+        load_pretrained(model.name), classes, head=model.head, renamed=model.labels, new_labels=model.new_labels
+    )
+    if pretrained.note and model.name.startswith("hub:"):
+        watcher.noted(f"{model.name}: {pretrained.note}")
+    longest = int(getattr(pretrained.config, "max_position_embeddings", None) or 10**9) - 2
     encoding = dataclasses.replace(study.encoding, max_tokens=min(study.encoding.max_tokens, longest))
     dataset = Dataset(
         corpus=corpus,

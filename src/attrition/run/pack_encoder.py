@@ -17,6 +17,7 @@ from tokenizers import Tokenizer, models
 from torch import Tensor
 
 from attrition.encoder.embedded import BLOCK, BLOCK_BYTES, dequantise
+from attrition.encoder.head import Head
 from attrition.encoder.pretrained import WORD_EMBEDDINGS, Pretrained
 from attrition.encoder.vocabulary import Vocabulary
 from attrition.names import AttritionError
@@ -25,6 +26,7 @@ Arrays = dict[str, NDArray[Any]]
 
 _ROWS_AT_ONCE = 8192
 _ABOUT = ("name", "fingerprint", "tokenizer_fingerprint", "note")
+_HEAD_WEIGHT, _HEAD_BIAS = "own_head.weight", "own_head.bias"
 _NIBBLES, _SCALES = ".nibbles", ".scales"
 
 
@@ -36,13 +38,19 @@ def pack_embeddings(pretrained: Pretrained, vocabulary: Vocabulary) -> Arrays:
 
 
 def pack_layers(pretrained: Pretrained) -> Arrays:
-    """Every other weight."""
-    return {key: array for name, tensor in pretrained.weights.items() for key, array in pack_tensor(name, tensor).items()}
+    """Every other weight, and the classifier that came with them, if one did."""
+    tensors = dict(pretrained.weights)
+    if pretrained.head is not None:
+        tensors |= {_HEAD_WEIGHT: pretrained.head.weight_CH, _HEAD_BIAS: pretrained.head.bias_C}
+    return {key: array for name, tensor in tensors.items() for key, array in pack_tensor(name, tensor).items()}
 
 
 def about_encoder(pretrained: Pretrained) -> dict[str, Any]:
     """What else names an encoder, for JSON; the order of its weights is that of a learner's parameters."""
-    return {field: getattr(pretrained, field) for field in _ABOUT} | {"weights": list(pretrained.weights)}
+    about = {field: getattr(pretrained, field) for field in _ABOUT} | {"weights": list(pretrained.weights)}
+    if pretrained.head is not None:
+        about |= {"head": list(pretrained.head.labels), "encoder_fingerprint": pretrained.encoder_fingerprint}
+    return about
 
 
 def unpack_encoder(
@@ -62,8 +70,16 @@ def unpack_encoder(
         tokenizer=Tokenizer(models.BPE()),  # knows no sub-token
         weights={name: unpack_tensor(name, layers) for name in about["weights"]},
         rows=_rows(kept, embeddings),
+        head=_head(layers, about),
+        encoder_fingerprint=about.get("encoder_fingerprint", about["fingerprint"]),
         **{field: about[field] for field in _ABOUT},
     )
+
+
+def _head(layers: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> Head | None:
+    if "head" not in about:
+        return None
+    return Head(tuple(about["head"]), unpack_tensor(_HEAD_WEIGHT, layers), unpack_tensor(_HEAD_BIAS, layers))
 
 
 def kept_vocabulary(embeddings: Mapping[str, NDArray[Any]], full_size: int) -> Vocabulary:

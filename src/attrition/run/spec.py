@@ -17,6 +17,7 @@ from attrition.corpus.dataset import Sizes
 from attrition.corpus.encoded import EncodingSettings
 from attrition.corpus.registry import is_file_of_a_corpus, refuse_other_languages, refuse_unknown_corpus
 from attrition.corpus.schemes import SchemeName
+from attrition.encoder.head import HeadChoice
 from attrition.encoder.precision import PrecisionChoice
 from attrition.languages import NONE_OF_ONES_OWN, OwnLanguages, read_languages
 from attrition.matrix import JOINED_BY
@@ -63,11 +64,18 @@ class ModelSettings:
     `compact` keeps only the sub-tokens in use (the numbers are the same, bit for bit). `precision` is that of matrix products:
     "float32", "bfloat16", or "auto" for bfloat16 where this machine is measured to gain by it; stages in one are not taken for
     stages in the other.
+
+    `head`, `labels` and `new_labels` are for a checkpoint that was trained to label tokens (`attrition.encoder.head.fit_head`):
+    whether its classifier is used ("checkpoint") or left out ("fresh"), the study's class by label of the checkpoint, and
+    whether classes that it lacks may start fresh.
     """
 
     name: str = "embedded:e5-small"
     compact: bool = True
     precision: PrecisionChoice = "auto"
+    head: HeadChoice = "checkpoint"
+    labels: Mapping[str, str] = field(default_factory=dict)
+    new_labels: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import copy
 import json
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from transformers import AutoModelForTokenClassification, PreTrainedTokenizerFast
 
+from attrition.encoder.families import tensors_of, to_theirs
 from attrition.encoder.hub import quiet_transformers
 from attrition.encoder.lora import encoder_attribute, save_peft
 from attrition.encoder.pretrained import WORD_EMBEDDINGS, Pretrained
@@ -49,6 +52,7 @@ def export_model(folder: Path, model: Model, trains: Trains, flat_P: Tensor, *, 
     head = tensors.pop(HEAD_WEIGHT), tensors.pop(HEAD_BIAS)
     folder.mkdir(parents=True, exist_ok=True)
     if trains.adapter is not None:
+        _refuse_other_head(model)
         save_peft(
             folder,
             tensors,
@@ -77,20 +81,38 @@ def _save_checkpoint(folder: Path, model: Model, encoder: dict[str, Tensor], hea
     config = copy.deepcopy(model.pretrained.config)
     config.id2label = dict(enumerate(model.labels))
     config.label2id = {label: index for index, label in enumerate(model.labels)}
-    prefix = encoder_attribute(config)
     with torch.random.fork_rng(devices=[]), quiet_transformers():
         module = AutoModelForTokenClassification.from_config(config, trust_remote_code=False)
-    state = {f"{prefix}.{name}": tensor for name, tensor in encoder.items()}
+    state = _named(config, encoder)
     state["classifier.weight"], state["classifier.bias"] = head
-    expected = {name for name, tensor in module.state_dict().items() if tensor.is_floating_point()}
-    if odd := sorted(expected ^ state.keys()):
-        raise AttritionError(
-            f"{model.pretrained.name!r} cannot be exported: transformers' token classification model for "
-            f"{config.model_type!r} is not this encoder with one linear classifier (see {odd[0]!r})."
-        )
+    _refuse_other_model(model, module, state)
     module.load_state_dict(state, strict=False)
     with quiet_transformers():
         module.save_pretrained(folder)
+
+
+def _named(config: Any, encoder: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The encoder's tensors by the names of the token classification model."""
+    prefix = encoder_attribute(config)
+    return {f"{prefix}.{name}": tensor for name, tensor in to_theirs(encoder, config).items()}
+
+
+def _refuse_other_model(model: Model, module: nn.Module, names: Iterable[str]) -> None:
+    """Refuse if transformers' token classification model has other tensors than these."""
+    if odd := sorted(tensors_of(module).keys() ^ set(names)):
+        raise AttritionError(
+            f"{model.pretrained.name!r} cannot be exported: transformers' token classification model for "
+            f"{model.pretrained.config.model_type!r} is not this encoder with one linear classifier (see {odd[0]!r})."
+        )
+
+
+def _refuse_other_head(model: Model) -> None:
+    config = copy.deepcopy(model.pretrained.config)
+    encoder_attribute(config)  # which says that there is no such model
+    with torch.device("meta"), quiet_transformers():
+        module = AutoModelForTokenClassification.from_config(config, trust_remote_code=False)
+    names = {"classifier.weight", "classifier.bias", *_named(config, model.base)}
+    _refuse_other_model(model, module, names)
 
 
 def _save_tokenizer(folder: Path, pretrained: Pretrained) -> None:

@@ -119,7 +119,9 @@ def _is_head(name: str) -> bool:
 
 
 def _is_decayed(name: str) -> bool:
-    return not (name.endswith("bias") or "LayerNorm" in name or "layer_norm" in name)
+    # ModernBERT and EuroBERT call a norm `attn_norm` or `input_layernorm`.
+    is_norm = "LayerNorm" in name or "layer_norm" in name or name.removesuffix(".weight").endswith("norm")
+    return not (name.endswith("bias") or is_norm)
 
 
 def _count(shape: tuple[int, ...]) -> int:

@@ -9,11 +9,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoModel
 
 from attrition.encoder import bert, lora
 from attrition.encoder.backbone import Backbone
 from attrition.encoder.bert import BertBackbone
+from attrition.encoder.families import build_encoder
 from attrition.encoder.layer import refuse_without_compiler
 from attrition.encoder.own_dropout import own_dropout
 from attrition.encoder.precision import Precision
@@ -73,7 +73,11 @@ class Model:
         return Layout.of(self.shapes(trains))
 
     def start(self, trains: Trains, *seed: Part) -> Tensor:
-        """A fresh learner's vector, [P]: the base or fresh LoRA factors, and a classifier drawn from N(0, 0.02)."""
+        """Return a new learner's vector, [P]: the base or fresh LoRA factors, and a classifier.
+
+        The rows of the classifier are drawn from N(0, 0.02), biases are 0; classes that the checkpoint's own classifier has
+        start from its rows instead.
+        """
         layout = self.layout(trains)
         head = {
             HEAD_WEIGHT: torch.empty(len(self.labels), self.backbone.hidden_size).normal_(
@@ -81,6 +85,9 @@ class Model:
             ),
             HEAD_BIAS: torch.zeros(len(self.labels)),
         }
+        if (own := self.pretrained.head) is not None:
+            rows = [self.labels.index(label) for label in own.labels]
+            head[HEAD_WEIGHT][rows], head[HEAD_BIAS][rows] = own.weight_CH, own.bias_C
         if trains.adapter is None:
             return layout.pack({**self.base, **head})
         factors = {name: shape for name, shape in layout.shapes if name not in head}
@@ -143,5 +150,4 @@ def _module(config: Any, vocabulary: Vocabulary) -> nn.Module:
     pad = config.pad_token_id
     stays = pad is not None and pad < len(vocabulary) and vocabulary.kept[pad] == pad
     small = type(config).from_dict({**config.to_dict(), "vocab_size": len(vocabulary), "pad_token_id": pad if stays else None})
-    module: nn.Module = AutoModel.from_config(small, trust_remote_code=False)
-    return module
+    return build_encoder(small)

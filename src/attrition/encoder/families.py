@@ -1,0 +1,75 @@
+"""Which architectures run, which `transformers` class is their encoder, and how that class names its word embeddings.
+
+A learner keeps its word embeddings under one name, `WORD_EMBEDDINGS`, whatever the architecture. Only this file translates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from torch import Tensor, nn
+from transformers import AutoModel, MT5EncoderModel, T5EncoderModel, UMT5EncoderModel
+
+from attrition.encoder.pretrained import WORD_EMBEDDINGS
+
+V = TypeVar("V")
+
+_OWN_NAME: Mapping[str, str] = MappingProxyType(
+    {
+        "eurobert": "embed_tokens.weight",
+        "modernbert": "embeddings.tok_embeddings.weight",
+        **dict.fromkeys(("t5", "mt5", "umt5"), "shared.weight"),
+    }
+)
+"""Word embeddings by model type, where the name is not `WORD_EMBEDDINGS`."""
+
+_ENCODERS: Mapping[str, Any] = MappingProxyType({"t5": T5EncoderModel, "mt5": MT5EncoderModel, "umt5": UMT5EncoderModel})
+"""The class of the encoder alone, by model type, where `AutoModel` would build a decoder too."""
+
+WRAPPED = ("camembert", "deberta-v2", "distilbert", "electra", "eurobert", "modernbert", "mt5", "t5", "umt5")
+"""Architectures that run as their `transformers` module and are tested against it."""
+
+
+def encoder_class(config: Any) -> Any:
+    """Return the class with `from_pretrained` for the encoder of a configuration."""
+    return _ENCODERS.get(config.model_type, AutoModel)
+
+
+def build_encoder(config: Any) -> nn.Module:
+    """Return the encoder of a configuration, with random weights."""
+    given = _ENCODERS.get(config.model_type)
+    module: nn.Module = AutoModel.from_config(config, trust_remote_code=False) if given is None else given(config)
+    return module
+
+
+def word_embeddings_of(config: Any) -> str:
+    """Return how the `transformers` module of a configuration names its word embeddings.
+
+    >>> from transformers import BertConfig, MT5Config
+    >>> word_embeddings_of(BertConfig()), word_embeddings_of(MT5Config())
+    ('embeddings.word_embeddings.weight', 'shared.weight')
+    """
+    return _OWN_NAME.get(config.model_type, WORD_EMBEDDINGS)
+
+
+def to_ours(weights: Mapping[str, V], config: Any) -> dict[str, V]:
+    """Return weights by our names from weights by the names of the `transformers` module."""
+    own = word_embeddings_of(config)
+    return {WORD_EMBEDDINGS if name == own else name: value for name, value in weights.items()}
+
+
+def to_theirs(weights: Mapping[str, V], config: Any) -> dict[str, V]:
+    """Return weights by the names of the `transformers` module from weights by our names."""
+    own = word_embeddings_of(config)
+    return {own if name == WORD_EMBEDDINGS else name: value for name, value in weights.items()}
+
+
+def tensors_of(module: nn.Module) -> dict[str, Tensor]:
+    """Return the floating-point tensors of a module's state by name; tied tensors once, under their first name."""
+    tied = {name for name, _ in module.named_parameters(remove_duplicate=False)} - {
+        name for name, _ in module.named_parameters()
+    }
+    state = module.state_dict().items()
+    return {name: tensor.detach() for name, tensor in state if tensor.is_floating_point() and name not in tied}
