@@ -1,6 +1,6 @@
 """Recorded names of stages: a new setting at its default must change none of them.
 
-A key that changes has every stored stage trained again. If numbers do change, raise `attrition.run.keys.FORMAT` and record anew.
+A key that changes has every stored stage trained again. If numbers do change, raise `run.keys.FORMAT` and record anew.
 """
 
 from __future__ import annotations

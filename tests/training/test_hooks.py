@@ -159,7 +159,10 @@ def test_batches_in_pieces(pieces: int, make_model: Any, make_encoded: Any) -> N
     whole, cut = run([learner], model)["a"], run([learner], model, room=Room(pieces=pieces))["a"]
     assert cut.shortage
     assert not whole.shortage
-    torch.testing.assert_close(cut.flat, whole.flat, atol=5e-5, rtol=1e-3)
+    ours, theirs = (model.layout(Full()).unpack(each.flat) for each in (cut, whole))
+    for name in ours:
+        if not name.endswith("key.bias"):  # attention does not depend on them: Adam makes whole steps of rounding noise
+            torch.testing.assert_close(ours[name], theirs[name], atol=5e-5, rtol=1e-3)
 
 
 class Counting(Hook):

@@ -111,7 +111,8 @@ def _method(given: Mapping[str, Any], where: str, folder: Path) -> Method:
     found = known_as(value)
     if "name" not in given and (added := _added(base, value)):  # a method with replay must not be called VANILLA
         value = dataclasses.replace(value, name=found or " + ".join([base.name, *added]))
-    return dataclasses.replace(value, of=found)
+    about = METHODS[found].about if found and base.source is None else base.about
+    return dataclasses.replace(value, of=found, about=about)
 
 
 def _added(base: Method, value: Method) -> list[str]:
