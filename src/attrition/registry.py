@@ -6,12 +6,14 @@ registry's kind.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Generic, TypeVar
 
 from attrition.names import AttritionError
@@ -61,7 +63,17 @@ class Registry(Mapping[str, T], Generic[T]):
         found = folder / given if not is_there(given) and is_there(folder / given) else given
         if not found.is_file():
             raise AttritionError(f"There is no file {path!r} with a {self._kind}. Known {self._kind}s: {', '.join(self)}.")
-        name = f"attrition_of_user_{found.stem}"
+        # Classes are found again by the name of their module: a file of the same name must not be taken for this one.
+        content = hashlib.sha256(str(found.absolute()).encode() + found.read_bytes()).hexdigest()[:12]
+        name = f"attrition_of_user_{found.stem}_{content}"
+        module = sys.modules.get(name) or self._module(name, found)
+        values = [value for name, value in vars(module).items() if isinstance(value, self._type) and not name.startswith("_")]
+        if len(values) != 1:
+            many = "no" if not values else f"{len(values)} values that are a"
+            raise AttritionError(f"{found} holds {many} {self._type.__name__} at its top level. Give it exactly one.")
+        return self._checked(values[0], str(found)), str(found.absolute())
+
+    def _module(self, name: str, found: Path) -> ModuleType:
         spec = importlib.util.spec_from_file_location(name, found)
         assert spec is not None
         assert spec.loader is not None
@@ -70,12 +82,9 @@ class Registry(Mapping[str, T], Generic[T]):
         try:
             spec.loader.exec_module(module)
         except Exception as error:
+            del sys.modules[name]
             raise AttritionError(f"{found} does not run: {type(error).__name__}: {error}") from error
-        values = [value for name, value in vars(module).items() if isinstance(value, self._type) and not name.startswith("_")]
-        if len(values) != 1:
-            many = "no" if not values else f"{len(values)} values that are a"
-            raise AttritionError(f"{found} holds {many} {self._type.__name__} at its top level. Give it exactly one.")
-        return self._checked(values[0], str(found)), str(found.absolute())
+        return module
 
     def _checked(self, value: object, where: str) -> T:
         if not isinstance(value, self._type):

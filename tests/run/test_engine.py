@@ -18,7 +18,7 @@ from filelock import FileLock
 import attrition.run.engine as engine
 from attrition.encoder.pretrained import WORD_EMBEDDINGS
 from attrition.matrix import RMatrix
-from attrition.methods import METHODS, Full
+from attrition.methods import METHODS
 from attrition.metrics import summary
 from attrition.names import AttritionError
 from attrition.paper.report import make_report
@@ -27,10 +27,8 @@ from attrition.run.prepare import Prepared
 from attrition.run.results import warnings_of
 from attrition.run.spec import Study, read_study, resolved
 from attrition.run.store import Store, StoredHistory
-from attrition.run.tasks import decay_left
 from attrition.training import train as training
 from attrition.training.settings import TrainingSettings
-from attrition.training.train import Task
 
 Make = Callable[..., Study]
 Run = Callable[[Study, Path], Any]
@@ -384,13 +382,6 @@ def test_a_further_language_with_weight_decay(make_study: Make, run_notes: Run, 
     # Rows are 0.02 large: what the first stage took from them, a hundredth or more, is far above this tolerance.
     np.testing.assert_allclose(grown, at_once, rtol=0, atol=2e-5)
     assert Store(tmp_path / "grown").load_history(key).decay < 0.98
-
-
-def test_what_decay_leaves() -> None:
-    settings = TrainingSettings(epochs=2, batch_size=1, learning_rate=0.1, weight_decay=0.5, schedule="constant", warmup=0)
-    task = Task("t", Full(), torch.zeros(1), [0, 1, 2], [], settings, ())  # type: ignore[arg-type]
-    assert decay_left(task, 1) == pytest.approx(0.95**3)
-    assert decay_left(task, 2) == pytest.approx(0.95**6)
 
 
 def test_a_second_process_is_told(make_study: Make, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from attrition.methods.hook import Cost, Hook, Rows, Stage, Work
-from attrition.streams import torch_stream
+from attrition.streams import numpy_stream, torch_stream
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,10 +34,10 @@ class EWC(Hook):
     strength: float = Field(default=100.0, gt=0, description="Weight of the quadratic term.")
     decay: float = Field(default=0.95, ge=0, le=1, description="What is left of the earlier Fisher information at each stage.")
     estimator: Literal["sampled", "observed"] = Field(default="sampled", description="Whose labels the gradients are of.")
-    utterances: int = Field(default=200, ge=1, description="Utterances that the Fisher information is estimated from, at most.")
+    utterances: int = Field(default=200, ge=1, description="Random utterances that F is estimated from, at most.")
 
     def cost(self) -> Cost:
-        return Cost(vectors=3, passes=1.0)
+        return Cost(vectors=3, utterances=self.utterances)
 
     def begin(self, stage: Stage) -> Work:
         return _EWC(self, stage)
@@ -59,7 +59,8 @@ class _EWC(Work):
     def memory(self, flat_P: Tensor) -> Mapping[str, Tensor]:
         stage, settings = self._stage, self._settings
         generator = torch_stream("fisher", *stage.seed) if settings.estimator == "sampled" else None
-        rows = np.arange(min(len(stage.train), settings.utterances))
+        order = numpy_stream("fisher utterances", *stage.seed).permutation(len(stage.train))
+        rows = np.sort(order[: settings.utterances])
         fisher_P = sum_of_squares(stage, flat_P, rows, generator) / len(rows)
         if self._fisher_P is not None:
             fisher_P += settings.decay * self._fisher_P.to(fisher_P.device)

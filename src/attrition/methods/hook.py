@@ -28,12 +28,12 @@ class Cost(NamedTuple):
     """What a hook costs beside plain training.
 
     `vectors` is how many more vectors [P] are held in memory; `share` how many more utterances are trained on, as a share of
-    the stage's own; `passes` how many more times all of the stage's utterances are passed forwards and backwards.
+    the stage's own; `utterances` how many of the stage's utterances, at most, are passed forwards and backwards once more.
     """
 
     vectors: int = 0
     share: float = 0.0
-    passes: float = 0.0
+    utterances: int = 0
 
 
 class Rows(NamedTuple):
@@ -58,7 +58,7 @@ class Stage:
         batch_size: utterances in a step.
         total_steps: of this stage, if it does not stop early.
         start_P: the parameters that the stage starts from.
-        memory: what this hook left at the end of the stage before; empty in the first.
+        memory: what this hook left at the end of the stage before; empty in the first, and where it was not at work.
         unpack: a vector of parameters as tensors by name, which are views of it.
         gradient: the gradient of the summed loss over some utterances at given parameters, [P], without dropout. With a
             generator the labels are drawn from the model's own predictions; without, they are those of the data.
@@ -78,11 +78,16 @@ class Stage:
     @property
     def number(self) -> int:
         """Stages of this learner before this one."""
-        return len(self.chain) - 1
+        return max(0, len(self.chain) - 1)
 
 
 class Work:
-    """A hook at work in one stage of one learner. Every method may be overridden; none needs to be."""
+    """A hook at work in one stage of one learner. Every method may be overridden; none needs to be.
+
+    `extra` and `loss` may be asked several times for one step, where memory runs out or batches are cut into pieces: they must
+    not change anything. `gradient` is called once a step. `rate` must depend on the step alone. All tensors are of the
+    learner's own shapes, whoever trains beside it.
+    """
 
     def extra(self, step: int) -> Rows | None:
         """Utterances to add to the batch of a step, counted from 0 in each stage."""
@@ -103,8 +108,18 @@ class Work:
         """The parameters that the stage ends with, from those that training ended with."""
         return flat_P
 
+    def untouched(self, factor: float) -> float:
+        """By what the whole stage multiplies a parameter that has no gradient, if training multiplies it by `factor`.
+
+        Weight decay makes such a factor of embeddings that are never looked up. Whoever overrides `after` says it here.
+        """
+        return factor
+
     def memory(self, flat_P: Tensor) -> Mapping[str, Tensor]:
-        """What the hook is to be given at the next stage: stored with this one's weights, which are `flat_P`."""
+        """What the hook is to be given at the next stage: stored with this one's weights, which are `flat_P`.
+
+        Should the encoder's vocabulary grow until then, vectors [P] get zeros for the embeddings that are new.
+        """
         return {}
 
     def state(self) -> Mapping[str, Tensor]:
@@ -124,7 +139,7 @@ class Hook(BaseModel):
         populations: whether learners with it can train side by side.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str]
     first_stage: ClassVar[bool] = False

@@ -35,3 +35,6 @@ class _Interpolation(Work):
 
     def after(self, flat_P: Tensor) -> Tensor:
         return self._stage.start_P().to(flat_P.device).lerp(flat_P, self._weight)
+
+    def untouched(self, factor: float) -> float:
+        return 1 - self._weight + self._weight * factor

@@ -7,7 +7,7 @@ classifiers, which start from no common point, are averaged as they are.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 class Merging(BaseModel):
     """How models become one."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str]
 
@@ -40,7 +40,9 @@ class Mean(Merging):
 
     name: ClassVar[str] = "mean"
     scale: float = Field(default=1.0, gt=0, description="What the mean difference is multiplied by.")
-    weights: Mapping[str, float] = Field(default_factory=dict, description="Weight of each language; 1 if not named.")
+    weights: Mapping[str, Annotated[float, Field(gt=0)]] = Field(
+        default_factory=dict, description="Weight of each language; 1 if not named."
+    )
 
     def shares(self, languages: Sequence[str]) -> list[float]:
         given = [self.weights.get(language, 1.0) for language in languages]

@@ -21,7 +21,7 @@ from attrition.methods.merging import Mean, Ties
 from attrition.methods.replay import Replay
 from attrition.methods.steps import Expand, Merged, Steps, checked_order, joint, sequential
 from attrition.methods.trains import Full, LoRA, Trains
-from attrition.names import look_up
+from attrition.names import AttritionError, look_up
 from attrition.registry import Registry
 
 
@@ -49,6 +49,11 @@ class Method:
     hooks: tuple[Hook, ...] = ()
     about: str = ""
     source: str | None = None
+
+    def __post_init__(self) -> None:
+        names = [hook.name for hook in self.hooks]
+        if twice := [name for name in names if names.count(name) > 1]:
+            raise AttritionError(f"{self.name}: two hooks are called {twice[0]!r}. Give a method each hook once.")
 
     def learner_of(self, languages: Sequence[str], own: OwnLanguages = NONE_OF_ONES_OWN) -> dict[str, str]:
         """The learner that serves each language, by name.
@@ -129,6 +134,11 @@ def method(name: str, folder: Path = Path()) -> Method:
     """
     if name.endswith(".py"):
         found, source = METHODS.from_file(name, folder)
+        for hook in found.hooks:
+            if HOOKS.get(hook.name, type(hook)) is not type(hook):
+                raise AttritionError(
+                    f"{source}: the hook name {hook.name!r} is taken. Give {type(hook).__name__} another name."
+                )
         return dataclasses.replace(found, source=source)
     folded = {_fold(known): known for known in METHODS}
     return METHODS[folded[_fold(name)]] if _fold(name) in folded else look_up(name, METHODS, kind="method")

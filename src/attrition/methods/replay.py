@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import numpy as np
@@ -18,8 +19,9 @@ class Replay(Hook):
     """Experience replay: batches hold `share` utterances of earlier stages, drawn from a memory of `size` utterances.
 
     With `select = "reservoir"` every earlier utterance is in the memory with the same probability (Vitter 1985, algorithm R);
-    with "balanced" each earlier stage has an equal share of it. To the b utterances of a batch b * share / (1 - share) of the
-    memory are added, which is rounded so that the sum over steps is right; all of the memory is read before any comes again.
+    with "balanced" each earlier stage has an equal share of it. To the n utterances of an epoch n * share / (1 - share) of the
+    memory are added, evenly over its steps, and rounded so that the sum is right; all of the memory is read before any of it
+    comes again.
 
     Chaudhry et al. (2019), On Tiny Episodic Memories in Continual Learning; Rolnick et al. (2019), Experience Replay for
     Continual Learning.
@@ -47,19 +49,24 @@ class _Replay(Work):
         stream = numpy_stream("replay", settings.select, *stage.seed[:1], *stage.chain[0])
         choose = reservoir if settings.select == "reservoir" else balanced
         self._memory = join(parts).select(choose(sizes, settings.size, stream))
-        self._a_step = stage.batch_size * settings.share / (1 - settings.share)
+        # Fractions: 0.95 / 0.95 may be less than 1, and an utterance would come one step too late.
+        share, steps_an_epoch = Fraction(repr(settings.share)), -(-len(stage.train) // stage.batch_size)
+        self._a_step = Fraction(len(stage.train), steps_an_epoch) * share / (1 - share)
         self._seed = stage.seed
+        self._order: tuple[int, NDArray[np.int64]] = (-1, np.zeros(0, np.int64))
 
     def extra(self, step: int) -> Rows | None:
         first, end = int(step * self._a_step), int((step + 1) * self._a_step)
-        return (
-            Rows(self._memory, np.array([self._row(number) for number in range(first, end)], np.int64)) if end > first else None
-        )
+        if first == end:
+            return None
+        return Rows(self._memory, np.array([self._row(number) for number in range(first, end)], np.int64))
 
     def _row(self, number: int) -> int:
         """The utterance that is read as the `number`-th: the memory in one random order after another."""
         rounds, place = divmod(number, len(self._memory))
-        return int(numpy_stream("replayed", *self._seed, rounds).permutation(len(self._memory))[place])
+        if self._order[0] != rounds:
+            self._order = rounds, numpy_stream("replayed", *self._seed, rounds).permutation(len(self._memory))
+        return int(self._order[1][place])
 
 
 def reservoir(sizes: list[int], size: int, stream: np.random.Generator) -> NDArray[np.int64]:

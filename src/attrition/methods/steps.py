@@ -60,9 +60,15 @@ class Steps:
     def __post_init__(self) -> None:
         for index, step in enumerate(self.steps):
             before = step.inputs if isinstance(step, Merge) else () if step.start is None else (step.start,)
-            assert all(0 <= each < index for each in before), "a step starts from a later one"
-        assert self.rows, "R has no row"
-        assert all(0 <= each < len(self.steps) for row in self.rows for each in row.reads.values()), "a row reads no step"
+            if not all(0 <= each < index for each in before):
+                raise AttritionError(f"steps[{index}] starts from {before}: give numbers of earlier steps, from 0.")
+            if any(isinstance(self.steps[each], Merge) for each in before):
+                raise AttritionError(f"steps[{index}] starts from a merge. Start from trainings: a merged model is not stored.")
+        if not self.rows:
+            raise AttritionError("The steps have no row. Give a row for each language, or one for all.")
+        for number, row in enumerate(self.rows):
+            if not all(0 <= each < len(self.steps) for each in row.reads.values()):
+                raise AttritionError(f"rows[{number}] reads {dict(row.reads)}: give steps from 0 to {len(self.steps) - 1}.")
 
     @property
     def trainings(self) -> tuple[Train, ...]:

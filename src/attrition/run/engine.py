@@ -34,7 +34,7 @@ from attrition.run.spec import Study
 from attrition.run.stop import Stopped, StopRequests, TimeUp
 from attrition.run.store import KEPT, DamagedError, Store, StoredEvaluation, StoredHistory, numpy_tensors
 from attrition.run.study import Job, Made, RunPlan, StudyPlan
-from attrition.run.tasks import decay_left, task_of
+from attrition.run.tasks import task_of
 from attrition.run.watcher import Watcher
 from attrition.training.clock import Clock, Shares
 from attrition.training.memory import Room
@@ -291,7 +291,7 @@ class _Engine:
         if trains.adapter is None:
             tensors[KEPT] = self._prepared.vocabulary.kept
             before = 1.0 if job.parent is None else self._store.load_history(job.parent).decay
-            decay = before * decay_left(finished.task, finished.kept_epoch)
+            decay = before * finished.untouched
         about = {
             "trains": {"kind": trains.kind, **dataclasses.asdict(trains)},
             "languages": job.languages,

@@ -93,15 +93,18 @@ def estimate(
 def training_seconds(prepared: Prepared, rates: Rates, kind: Kind, job: Job) -> float:
     """Return a stage's share of the time that its steps take, of all learners that train beside it.
 
-    Utterances that hooks add, and their passes over the stage's own, are taken to be as long as its own.
+    Utterances that hooks add, and those that they pass once more, are taken to be as long as the stage's own.
     """
     costs = [hook.cost() for hook in job.hooks]
-    share, passes = sum(each.share for each in costs), sum(each.passes for each in costs)
+    share = sum(each.share for each in costs)
     sets = [prepared.encoded[language, "train"] for language in job.languages]
     settings, line = job.choice.training, rates.training[kind]
-    steps = -(-sum(len(each) for each in sets) // settings.batch_size)
+    num_utterances = sum(len(each) for each in sets)
+    again = sum(min(each.utterances, num_utterances) for each in costs)
+    steps = -(-num_utterances // settings.batch_size)
     tokens = sum(each.num_tokens for each in sets) * line.token
-    return settings.epochs * (steps * line.call / kind.learners + (1 + share) * tokens) + passes * tokens
+    epoch = steps * line.call / kind.learners + (1 + share) * tokens
+    return settings.epochs * epoch + again * (line.call + tokens / num_utterances)
 
 
 def _around(prepared: Prepared, rates: Rates, job: Job, training: float) -> float:

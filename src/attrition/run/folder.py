@@ -18,7 +18,7 @@ from filelock import FileLock, Timeout
 from attrition.files import write_whole
 from attrition.names import AttritionError
 from attrition.reading import parse_toml, read_text
-from attrition.run.pack_study import GROUPS, LANGUAGES
+from attrition.run.pack_study import COPIED
 from attrition.run.spec import Study, read_study
 
 EARLIER = "earlier"
@@ -150,7 +150,7 @@ def forget(folder: Path) -> None:
     if not is_results(folder):
         raise AttritionError(f"{folder} is not a results folder, so nothing in it is removed. Choose another --out.")
     with locked(folder):
-        for name in (*_OURS, *(path.name for kind in (GROUPS, LANGUAGES) for path in folder.glob(f"{kind}*"))):
+        for name in (*_OURS, *(path.name for kind in COPIED for path in folder.glob(f"{kind}*"))):
             path = folder / name
             if path.is_dir():
                 shutil.rmtree(path)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import inspect
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 FORMAT = 3
@@ -36,6 +39,86 @@ def settings_key(settings: Any) -> dict[str, Any]:
     """
     fields = dataclasses.fields(settings)
     return {each.name: getattr(settings, each.name) for each in fields if getattr(settings, each.name) != each.default}
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepInputs:
+    """All that the numbers of one training depend on.
+
+    Attributes:
+        model: the encoder's fingerprint.
+        labels: the classes.
+        trains: a frozen dataclass with a `kind`; LoRA has an `adapter` with a `scale`.
+        training: its settings.
+        data: each language with the content keys of its train and dev utterances.
+        seed: of the run.
+        chain: the languages of this learner's trainings so far, this one last.
+        parent: the key of the step that it starts from.
+        hooks: those at work in it.
+        precision: of matrix products.
+    """
+
+    model: str
+    labels: tuple[str, ...]
+    trains: Any
+    training: Any
+    data: tuple[tuple[str, str, str], ...]
+    seed: int
+    chain: tuple[tuple[str, ...], ...]
+    parent: str | None = None
+    hooks: tuple[Any, ...] = ()
+    precision: str = "float32"
+
+
+def step_key(inputs: StepInputs) -> str:
+    """Return the name of a training. What is at its default is not part of it, so that a new setting changes no name."""
+    trains = {"kind": inputs.trains.kind, **settings_key(inputs.trains)}
+    if inputs.trains.adapter is not None and inputs.trains.adapter.scale == 1:
+        trains.pop("alpha", None)  # an alpha that is the rank is the default, however it was written
+    decides: dict[str, Any] = {
+        "model": inputs.model,
+        "labels": inputs.labels,
+        "trains": trains,
+        "training": settings_key(inputs.training),
+        "data": inputs.data,
+        "seed": inputs.seed,
+        "chain": inputs.chain,
+        "parent": inputs.parent,
+    }
+    if inputs.precision != "float32":
+        decides["precision"] = inputs.precision
+    if inputs.hooks:
+        decides["hooks"] = [_named(hook) for hook in inputs.hooks]
+    return key_of(decides)
+
+
+def merge_key(inputs: Sequence[str], how: Any) -> str:
+    """Return the name of a merge of the steps with these keys."""
+    return key_of({"merge": list(inputs), "how": _named(how)})
+
+
+def _named(value: Any) -> list[Any]:
+    """A hook or a way to merge: its name, its settings, and the code of one that is not ours."""
+    code = code_of(type(value))
+    return [value.name, value.model_dump(mode="json", exclude_defaults=True), *([] if code is None else [code])]
+
+
+def code_of(kind: type) -> str | None:
+    """Return a hash of the file that a class is defined in; None for one of this program, whose `FORMAT` counts.
+
+    What that file imports is not part of it.
+
+    >>> from attrition.methods.replay import Replay
+    >>> code_of(Replay) is None
+    True
+    """
+    if kind.__module__.partition(".")[0] == "attrition":
+        return None
+    try:
+        content = Path(inspect.getfile(kind)).read_bytes()
+    except (OSError, TypeError):  # defined in an interactive session
+        content = f"{kind.__module__}.{kind.__qualname__}".encode()
+    return hashlib.sha256(content).hexdigest()[:LENGTH]
 
 
 def evaluation_key(stage: str, tests: Mapping[str, str], *, before: bool = False) -> str:

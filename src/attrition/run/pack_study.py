@@ -18,24 +18,28 @@ GROUPS = "groups-"
 """How the names of copied files of groups begin."""
 LANGUAGES = "languages-"
 """How the name of a copied file of languages begins."""
+OWN_METHODS = "method-"
+"""How the names of copied files of a user's methods begin."""
+COPIED = (GROUPS, LANGUAGES, OWN_METHODS)
 
 _FIXED = ("languages", "corpus", "encoding", "model")
 
 
 def study_files(study: Study) -> dict[str, bytes]:
-    """Return the study file and the files of groups and of languages that it names, by their names in one folder.
+    """Return the study file and the files of groups, languages and methods that it names, by their names in one folder.
 
     The study file holds everything else itself, orders written out. It reads back as the same study wherever the folder lies.
     """
     table = resolved(study)
     files: dict[str, bytes] = {}
-    named = [(entry, "shared_by") for entry in table["methods"] if Path(entry["shared_by"]).suffix in (".toml", ".csv")]
-    named += [(table["corpus"], "languages")] if "languages" in table["corpus"] else []
-    for entry, key in named:
+    methods, corpus = table["methods"], table["corpus"]
+    named = [(entry, "shared_by", GROUPS) for entry in methods if Path(entry["shared_by"]).suffix in (".toml", ".csv")]
+    named += [(entry, "method", OWN_METHODS) for entry in methods if entry["method"].endswith(".py")]
+    named += [(corpus, "languages", LANGUAGES)] if "languages" in corpus else []
+    for entry, key, prefix in named:
         path = Path(entry[key])
         content = path.read_bytes()
         # Named by its content: a file of the same name in the working folder cannot be another.
-        prefix = GROUPS if key == "shared_by" else LANGUAGES
         entry[key] = f"{prefix}{hashlib.sha256(content).hexdigest()[:12]}{path.suffix}"
         files[entry[key]] = content
     return {**files, STUDY_FILE: tomli_w.dumps(table).encode()}

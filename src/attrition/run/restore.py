@@ -10,6 +10,7 @@ from attrition.encoder.pretrained import WORD_EMBEDDINGS
 from attrition.methods import Full, Trains
 from attrition.run.store import KEPT, Store
 from attrition.run.study import Job, Made
+from attrition.training.layout import Layout
 from attrition.training.merged import merge
 from attrition.training.model import Model
 
@@ -28,6 +29,33 @@ def restored(store: Store, model: Model, trains: Trains, key: str) -> Tensor:
         table[torch.from_numpy(here)] = tensors[WORD_EMBEDDINGS][torch.from_numpy(there)]
         tensors[WORD_EMBEDDINGS] = table
     return model.layout(trains).pack(tensors)
+
+
+def left_by_hooks(store: Store, model: Model, trains: Trains, key: str) -> dict[str, Tensor]:
+    """Return what the hooks of a stored stage left, as "<hook>.<name>".
+
+    Vectors [P] of the whole encoder are brought into the model's vocabulary, with zeros in rows that the stage did not have.
+
+    Raises:
+        AttritionError: the stage is missing, damaged, or of a newer format.
+    """
+    stored = store.load_tensors(key)
+    left = {name.removeprefix(HOOK): torch.from_numpy(np.array(stored[name])) for name in stored if name.startswith(HOOK)}
+    if trains.adapter is not None or not left:
+        return left
+    shapes = model.shapes(trains)
+    before = Layout.of({**shapes, WORD_EMBEDDINGS: (len(stored[KEPT]), *shapes[WORD_EMBEDDINGS][1:])})
+    _, here, there = np.intersect1d(model.vocabulary.kept, stored[KEPT], assume_unique=True, return_indices=True)
+
+    def moved(vector: Tensor) -> Tensor:
+        if vector.shape != (before.size,):
+            return vector
+        tensors = before.unpack(vector)
+        table = vector.new_zeros(shapes[WORD_EMBEDDINGS])
+        table[torch.from_numpy(here)] = tensors[WORD_EMBEDDINGS][torch.from_numpy(there)]
+        return model.layout(trains).pack({**tensors, WORD_EMBEDDINGS: table})
+
+    return {name: moved(tensor) for name, tensor in left.items()}
 
 
 def made_model(store: Store, model: Model, made: Made) -> tuple[Trains, Tensor]:

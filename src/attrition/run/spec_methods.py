@@ -10,7 +10,7 @@ from typing import Any
 
 from attrition.languages import OwnLanguages
 from attrition.methods import HOOKS, METHODS, Hook, LoRA, Method, method
-from attrition.methods.merging import MERGING, Merging
+from attrition.methods.merging import MERGING, Mean, Merging
 from attrition.methods.methods import known_as, renamed_for_rank
 from attrition.methods.steps import Merged, joint, sequential
 from attrition.names import AttritionError, look_up
@@ -56,21 +56,38 @@ def read_methods(
             value.learner_of(languages, own)
         except AttritionError as error:
             raise AttritionError(f"{place}.shared_by: {error}") from error
+        _refuse_without_effect(value, given, languages, own, place)
         special = as_table(given.get("training", {}), f"{place}.training")
         settings = {**shared, **common.get(value.trains.kind, {}), **special}
         choices.append(MethodChoice(method=value, training=as_dataclass(settings, TrainingSettings, f"{place}.training")))
     return _told_apart(choices, [isinstance(each, Mapping) and "name" in each for each in raw], where)
 
 
+def _refuse_without_effect(
+    value: Method, given: Mapping[str, Any], languages: Sequence[str], own: OwnLanguages, where: str
+) -> None:
+    """Refuse hooks that wait for a learner's second language where there is none, and weights of other languages."""
+    if isinstance(value.expand, Merged) and isinstance(value.expand.how, Mean):
+        for language in value.expand.how.weights:
+            look_up(language, dict.fromkeys(languages), kind="language", where=f"{where}.merge.weights")
+    hooks = [name for name in HOOKS if name in given]
+    if hooks and len(languages) > 1 and all(each.start is None for each in value.steps(languages, own).trainings):
+        raise AttritionError(
+            f"{where}: {', '.join(hooks)} has no effect: no learner of {value.name} trains on one language after another. "
+            "Remove it, or start from a method such as VANILLA or SHARED LoRA."
+        )
+
+
 def _method(given: Mapping[str, Any], where: str, folder: Path) -> Method:
     """One entry of `methods`: a table that starts from a published method and changes it."""
-    known_keys(given, METHOD_KEYS, where)
     if "method" not in given:
+        known_keys(given, METHOD_KEYS, where)
         raise AttritionError(f'{where}: say which method this starts from, such as method = "SHARED LoRA".')
     try:
         base = method(as_value(given["method"], str, f"{where}.method"), folder)
     except AttritionError as error:
         raise AttritionError(f"{where}: {error}") from error
+    known_keys(given, (*METHOD_KEYS, *(hook.name for hook in base.hooks if hook.name not in HOOKS)), where)
     hints = {"name": str, "shared_by": str}
     changes = {key: as_value(given[key], hint, f"{where}.{key}") for key, hint in hints.items() if key in given}
     if not changes.get("name", "x").strip():
@@ -85,16 +102,30 @@ def _method(given: Mapping[str, Any], where: str, folder: Path) -> Method:
     if "joint" in given:
         changes["expand"] = joint if as_value(given["joint"], bool, f"{where}.joint") else sequential
     if "merge" in given:
-        changes["expand"] = Merged(_merging(given["merge"], f"{where}.merge"))
+        for key, item in (("joint", True), ("shared_by", "language")):
+            if key in given and (key == "joint" or given[key] != item):
+                raise AttritionError(f"{where}: {key} has no effect: with merge each language has a learner. Remove it.")
+        changes |= {"expand": Merged(_merging(given["merge"], f"{where}.merge")), "shared_by": "language"}
     changes["hooks"] = _hooks(base, given, where)
     value = dataclasses.replace(base, **changes)
-    return dataclasses.replace(value, of=known_as(value))
+    found = known_as(value)
+    if "name" not in given and (added := _added(base, value)):  # a method with replay must not be called VANILLA
+        value = dataclasses.replace(value, name=found or " + ".join([base.name, *added]))
+    about = METHODS[found].about if found and base.source is None else base.about
+    return dataclasses.replace(value, of=found, about=about)
+
+
+def _added(base: Method, value: Method) -> list[str]:
+    """The names of what a method has that the one it starts from does not have: hooks, and a way to merge."""
+    there = {hook.name for hook in base.hooks}
+    ours, theirs = (each.expand.how.name if isinstance(each.expand, Merged) else "" for each in (value, base))
+    return [*([ours] if ours != theirs else []), *(hook.name for hook in value.hooks if hook.name not in there)]
 
 
 def _hooks(base: Method, given: Mapping[str, Any], where: str) -> tuple[Hook, ...]:
     """The hooks of a method, with the settings that are given; those that it does not have are added."""
     there = {hook.name: hook for hook in base.hooks}
-    for name, kind in HOOKS.items():
+    for name, kind in {**HOOKS, **{name: type(hook) for name, hook in there.items()}}.items():
         if name in given:
             before = there[name].model_dump() if name in there else {}
             there[name] = as_model({**before, **as_table(given[name], f"{where}.{name}")}, kind, f"{where}.{name}")
@@ -129,11 +160,12 @@ def entry_of(choice: MethodChoice) -> dict[str, Any]:
     """The entry of a study file that gives this method, every default filled in."""
     value = choice.method
     entry: dict[str, Any] = {"method": _origin(value), "name": value.name, "shared_by": value.shared_by}
-    if isinstance(value.expand, Merged):
+    if isinstance(value.expand, Merged) and type(value.expand.how) in MERGING.values():
         entry["merge"] = {"name": value.expand.how.name, **value.expand.how.model_dump()}
     elif value.expand in (joint, sequential):
         entry["joint"] = value.expand is joint
-    entry |= {hook.name: hook.model_dump() for hook in value.hooks if hook.name in HOOKS}
+    # Only what differs from a user's own file would need to be said; all is, but None, which TOML does not have.
+    entry |= {hook.name: hook.model_dump(mode="json", exclude_none=True) for hook in value.hooks}
     return {**entry, **plain(value.trains), "training": plain(choice.training)}
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 from attrition.corpus.base import Split
 from attrition.corpus.dataset import content_key
@@ -13,7 +14,7 @@ from attrition.encoder.precision import Precision
 from attrition.encoder.pretrained import Pretrained
 from attrition.methods import Hook, Method, Steps, Train, Trains
 from attrition.methods.merging import Merging
-from attrition.run.keys import key_of, run_key, settings_key
+from attrition.run.keys import StepInputs, merge_key, run_key, step_key
 from attrition.run.spec import Study, resolve_orders
 from attrition.run.spec_methods import MethodChoice
 from attrition.streams import Part
@@ -112,6 +113,14 @@ class StudyPlan:
         return sum(len(run.jobs) for run in self.runs)
 
 
+class _Common(NamedTuple):
+    """What the trainings of a study have in common."""
+
+    model: str
+    labels: tuple[str, ...]
+    precision: Precision
+
+
 def plan_study(
     study: Study,
     pretrained: Pretrained,
@@ -130,9 +139,7 @@ def plan_study(
     """
     data = {place: content_key(each) for place, each in encoded.items() if place[1] in ("train", "dev")}
     # How utterances were encoded shows in `data`, and only as far as it matters.
-    common: dict[str, Any] = {"model": pretrained.fingerprint, "labels": list(labels)}
-    if precision != "float32":
-        common["precision"] = precision
+    common = _Common(pretrained.fingerprint, tuple(labels), precision)
     runs: list[RunPlan] = []
     jobs: dict[str, Job] = {}
     for choice in study.methods:
@@ -150,7 +157,7 @@ def plan_study(
 
 
 def _made(
-    steps: Steps, choice: MethodChoice, seed: int, common: Mapping[str, Any], data: Mapping[tuple[str, Split], str]
+    steps: Steps, choice: MethodChoice, seed: int, common: _Common, data: Mapping[tuple[str, Split], str]
 ) -> tuple[Made, ...]:
     made: list[Made] = []
     for index, step in enumerate(steps.steps):
@@ -160,9 +167,8 @@ def _made(
         else:
             inputs = tuple(made[each].key for each in step.inputs)
             languages = tuple(made[each].chain[-1][0] for each in step.inputs)
-            decides = {"merge": list(inputs), "how": [step.how.name, step.how.model_dump(exclude_defaults=True)]}
             names = (choice.method.trains, step.how, steps.chain(index), choice.method.name)
-            made.append(MergeJob(key_of(decides), inputs, languages, *names))
+            made.append(MergeJob(merge_key(inputs, step.how), inputs, languages, *names))
     return tuple(made)
 
 
@@ -172,27 +178,22 @@ def _job(
     choice: MethodChoice,
     seed: int,
     parent: str | None,
-    common: Mapping[str, Any],
+    common: _Common,
     data: Mapping[tuple[str, Split], str],
 ) -> Job:
-    decides = {
-        **common,
-        "trains": _trains(choice.method.trains),
-        "training": settings_key(choice.training),
-        "data": [[language, data[language, "train"], data[language, "dev"]] for language in step.languages],
-        "seed": seed,
-        "chain": chain,
-        "parent": parent,
-    }
     job = Job("", parent, choice, step.languages, chain, (seed, *chain))
-    if hooks := [[hook.name, hook.model_dump(exclude_defaults=True)] for hook in job.hooks]:
-        decides["hooks"] = hooks
-    return Job(key_of(decides), parent, choice, step.languages, chain, job.seed)
-
-
-def _trains(trains: Trains) -> dict[str, Any]:
-    """What is trained. An alpha that is the rank is the default, however it was written."""
-    found = {"kind": trains.kind, **settings_key(trains)}
-    if trains.adapter is not None and trains.adapter.scale == 1:
-        found.pop("alpha", None)
-    return found
+    key = step_key(
+        StepInputs(
+            model=common.model,
+            labels=common.labels,
+            precision=common.precision,
+            trains=choice.method.trains,
+            training=choice.training,
+            data=tuple((language, data[language, "train"], data[language, "dev"]) for language in step.languages),
+            seed=seed,
+            chain=chain,
+            parent=parent,
+            hooks=job.hooks,
+        )
+    )
+    return dataclasses.replace(job, key=key)

@@ -83,7 +83,8 @@ class Epoch(NamedTuple):
 class Finished:
     """A trained learner: its vector [P], its history, the epoch whose weights were kept (counted from 1; 0: the start).
 
-    `memory` is what its hooks leave for the next stage, as "<hook>.<name>". `diverged` says what became infinite or no number,
+    `memory` is what its hooks leave for the next stage, as "<hook>.<name>". `untouched` is the factor that weight decay, and
+    whatever hooks do, have made of an embedding that was never looked up. `diverged` says what became infinite or no number,
     and when; `shortage` what was made smaller when memory ran out. Both are empty where nothing did.
     """
 
@@ -94,6 +95,7 @@ class Finished:
     diverged: str = ""
     shortage: str = ""
     memory: Mapping[str, Tensor] = field(default_factory=dict)
+    untouched: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,11 +200,11 @@ class Learner:
             )
             self.works = {**self.works, hook.name: hook.begin(stage)}
 
-    def rate(self) -> float:
-        """What its learning rates are multiplied by at this step."""
-        found = self.task.settings.rate(self.step, self.total_steps)
+    def rate(self, step: int) -> float:
+        """What its learning rates are multiplied by at a step."""
+        found = self.task.settings.rate(step, self.total_steps)
         for work in self.works.values():
-            found *= work.rate(self.step)
+            found *= work.rate(step)
         return found
 
     def utterances(self) -> list[Rows]:
@@ -225,6 +227,9 @@ class Learner:
         self.step, self.epoch, self.history = state.step, state.epoch, list(state.history)
         self.best_f1, self.best_epoch, self.best_flat = state.best_f1, state.best_epoch, state.best_P
         self.diverged, self.pieces, self.shortage = state.diverged, state.pieces, state.shortage
+        for name, work in self.works.items():  # also of one that has finished: its hooks have the last word
+            if own := _of_hook(state.hooks, name):
+                work.go_on({key: tensor.to(device) for key, tensor in own.items()})
         if self.is_finished():
             return
         self.begin_epoch(device, seconds - state.seconds)
@@ -233,9 +238,6 @@ class Learner:
         self.losses = list(state.losses_N.to(device).unbind())
         assert self.masks is not None
         self.masks.set_state(state.masks)
-        for name, work in self.works.items():
-            if own := _of_hook(state.hooks, name):
-                work.go_on({key: tensor.to(device) for key, tensor in own.items()})
 
     def state(self, flat_P: Tensor, moments: Moments | None, seconds: float) -> LearnerState:
         """Where it stands, with its parameters and moments from the population; `seconds` is the time now."""
@@ -296,7 +298,20 @@ class Learner:
         for work in self.works.values():
             flat = work.after(flat)
         memory = {f"{name}.{key}": tensor for name, work in self.works.items() for key, tensor in work.memory(flat).items()}
-        return Finished(self.task, flat, tuple(self.history), self.best_epoch, self.diverged, self.shortage, memory)
+        about = (self.diverged, self.shortage, memory, self._untouched())
+        return Finished(self.task, flat, tuple(self.history), self.best_epoch, *about)
+
+    def _untouched(self) -> float:
+        """By what it has multiplied a decayed parameter of the encoder that has no gradient.
+
+        The product of 1 - lr_t * decay over the steps that were kept: Loshchilov and Hutter 2019, Algorithm 2.
+        """
+        settings, factor = self.task.settings, 1.0
+        for step in range(self.task.steps_an_epoch * self.best_epoch if settings.weight_decay else 0):
+            factor *= 1 - settings.learning_rate * self.rate(step) * settings.weight_decay
+        for work in self.works.values():
+            factor = work.untouched(factor)
+        return factor
 
 
 def _of_hook(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:

@@ -29,6 +29,7 @@ from attrition.training.batches import part_of
 from attrition.training.clock import Clock
 from attrition.training.crews import Crew, beginning, crews_of, halved, stacked, states_of, widest
 from attrition.training.gradient import gradient_at
+from attrition.training.hooks import added_loss, change_gradients
 from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT
 from attrition.training.learner import Epoch as Epoch
 from attrition.training.learner import Finished as Finished
@@ -204,16 +205,15 @@ class _Population:
         before = [stream.state() for stream in streams]
         try:
             losses_M = self._add_gradients(utterances)
+            with self._clock.measure("training"):
+                change_gradients(self.learners, self._layout, self._flat, self._grads)
         except (MemoryError, RuntimeError):
             for stream, state in zip(streams, before, strict=True):
                 stream.set_state(state)
             raise
         with self._clock.measure("training"):
-            for row, learner in enumerate(self.learners):
-                for work in learner.works.values():
-                    work.gradient(learner.step, self._flat[row], self._grads[row])
             clip(self._grads, [learner.task.settings.max_grad_norm for learner in self.learners])
-            self._optimizer.step(self._flat, self._grads, [learner.rate() for learner in self.learners])
+            self._optimizer.step(self._flat, self._grads, [learner.rate(learner.step) for learner in self.learners])
             for learner, loss in zip(self.learners, losses_M, strict=True):
                 learner.batches.pop()
                 learner.losses.append(loss)
@@ -242,22 +242,11 @@ class _Population:
                 with warnings.catch_warnings():
                     # A population's tensors are views of one matrix; autograd remarks on their strides and adds rightly.
                     warnings.filterwarnings("ignore", "grad and param do not obey the gradient layout contract")
-                    term = self._hook_loss() if piece == 0 else None
+                    term = added_loss(self.learners, self._leaves) if piece == 0 else None
                     (losses_M.sum() if term is None else losses_M.sum() + term).backward()
                 losses.append(losses_M.detach())
                 del losses_M  # and with it what the pass has kept, before the next one
         return losses[0] if len(losses) == 1 else torch.stack(losses).sum(0)
-
-    def _hook_loss(self) -> Tensor | None:
-        """What hooks add to the loss, of all learners; None where they add nothing."""
-        terms: list[Tensor] = []
-        for row, learner in enumerate(self.learners):
-            if learner.works:
-                stacked = self._leaves.keys() if self._adapts else {HEAD_WEIGHT, HEAD_BIAS}
-                tensors = {name: leaf[row] if name in stacked else leaf for name, leaf in self._leaves.items()}
-                found = [work.loss(learner.step, tensors) for work in learner.works.values()]
-                terms += [term for term in found if term is not None]
-        return torch.stack(terms).sum() if terms else None
 
     def _losses(self, batch: Batch, counts: Sequence[int], totals_M: Tensor | None) -> Tensor:
         """Cross-entropy of each learner over its scored sub-tokens, of which there are `counts`, [M].
@@ -375,9 +364,9 @@ class _Population:
         (learner,) = self.learners
         if not learner.batches:
             raise AttritionError(f"There is not enough memory to score the dev utterances of one learner. {_ADVICE}")
-        rows = learner.batches[-1]
-        if learner.pieces >= len(rows):
-            longest = int(learner.task.train.lengths[rows].max())
+        sets = learner.utterances()
+        if learner.pieces >= max(len(each.rows) for each in sets):
+            longest = max(int(each.encoded.lengths[each.rows].max()) for each in sets)
             raise AttritionError(f"There is not enough memory to train on one utterance of {longest} sub-tokens. {_ADVICE}")
         self._room.halve_batches(learner.pieces)
         learner.take_pieces(self._room.pieces)
