@@ -1,13 +1,12 @@
 """How often a verdict of `attrition gate` is wrong, and how often a real loss is found, where the truth is known.
 
-    python -m benchmarks.gate_calibration                 # the tables of docs/gate.md; about half an hour on one core
-    python -m benchmarks.gate_calibration --part 0.02     # a short form
+    python -m benchmarks.gate_calibration                 # the tables of docs/gate.md; about ten minutes on one core
+    python -m benchmarks.gate_calibration --part 0.05     # a short form
 
 Test sets are drawn from the populations of `attrition.gate.worlds`; F1, margins in points.
 
-- `equal`: releases of systems without any difference in F1. `fails`: share of releases in which a check fails;
-  `any_loss_shown`: the same if no estimate had to be beyond the margin. "trade" are systems with equal F1 of unlike precision
-  and recall.
+- `equal`: releases of systems without any difference in F1. `fails`: share of releases in which a check fails; `p_small`: share
+  of single checks with p of at most 0.05, margin or not. "trade" are systems with equal F1 of unlike precision and recall.
 - `at_the_margin`: one language whose true loss equals the margin; `passes` should be at most 5%.
 - `losses`: one language loses `factor` times the margin, the others nothing; `fails`: share of releases of 1, 10, 52 languages
   in which this is found.
@@ -40,9 +39,13 @@ DRAWS = 1_000
 Row = dict[str, object]
 
 
-def p_if_lost(found: Outcomes, rng: np.random.Generator) -> float:
-    """Return p, or 1 where nothing was lost: such a check comes last in Holm's method, and never fails."""
-    return p_of_loss(found, rng, SWAPS) if found.loss > 0 else 1.0
+def p_if_lost(found: Outcomes, rng: np.random.Generator, at_least: float = 0.0) -> float:
+    """Return p, or 1 where no more than `at_least` points were lost.
+
+    A check within its margin cannot fail. Where its p counts as 1, Holm's method finds a little less in the other checks: in
+    releases of equal systems nearly never.
+    """
+    return p_of_loss(found, rng, SWAPS) if 100 * found.loss > at_least else 1.0
 
 
 def equal_rows(releases: int) -> Iterator[Row]:
@@ -54,31 +57,27 @@ def equal_rows(releases: int) -> Iterator[Row]:
             for size in SIZES:
                 rng = numpy_stream("gate", "equal", breaks, str(disagreement), size)
                 drawn = [world.draw(size, rng) for _ in range(releases * max(LANGUAGES))]
-                p = np.array([p_if_lost(found, rng) for found in drawn])
-                loss = np.array([100 * found.loss for found in drawn])
+                p = np.array([p_if_lost(found, rng, min(MARGINS)) for found in drawn])
+                alone = [p_if_lost(found, rng) <= LEVEL for found in drawn[: 5 * releases]]
+                fails = {}
                 for languages in LANGUAGES:
                     number = len(drawn) // languages
-                    shown = np.array([holm(each) for each in p[: number * languages].reshape(number, languages)]) <= LEVEL
-                    beyond = loss[: number * languages].reshape(number, languages) > min(MARGINS)
-                    yield {
-                        "breaks": breaks,
-                        "disagreement": disagreement,
-                        "differing": round(world.differing, 4),
-                        "utterances": size,
-                        "languages": languages,
-                        "releases": number,
-                        "margin": min(MARGINS),
-                        "fails": float((shown & beyond).any(axis=1).mean()),
-                        "any_loss_shown": float(shown.any(axis=1).mean()),
-                    }
+                    adjusted = np.array([holm(each) for each in p[: number * languages].reshape(number, languages)])
+                    fails[str(languages)] = float((adjusted <= LEVEL).any(axis=1).mean())
+                yield {
+                    "breaks": breaks,
+                    **_about(world, disagreement, min(MARGINS), size, releases),
+                    "fails": fails,
+                    "p_small": float(np.mean(alone)),
+                }
 
 
 def margin_rows(repeats: int) -> Iterator[Row]:
     """Yield how often one language passes whose true loss equals the margin."""
     kinds: tuple[Breaks, ...] = ("spans", "utterances")
     for breaks in kinds:
-        for disagreement in (0.0, 0.1, 0.3):
-            for margin in MARGINS[:2]:
+        for disagreement in (0.0, 0.1):
+            for margin in MARGINS[:1]:
                 world = population(disagreement, margin, breaks)
                 for size in SIZES:
                     rng = numpy_stream("gate", "margin", breaks, str((disagreement, margin)), size)
@@ -94,7 +93,7 @@ def loss_rows(repeats: int) -> Iterator[Row]:
     """Yield how often one language passes and fails whose true loss is half or twice the margin."""
     for disagreement in DISAGREEMENTS:
         for margin in MARGINS:
-            for factor in (0.5, 2.0):
+            for factor in (0.5, 2.0) if margin == MARGINS[0] else (2.0,):
                 world = population(disagreement, factor * margin)
                 for size in SIZES:
                     rng = numpy_stream("gate", "losses", str((disagreement, margin, factor)), size)
@@ -134,8 +133,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     result = {
         **facts(command_of("gate_calibration", [f"--part {given.part:g}"] if given.part != 1 else [])),
-        "at_the_margin": list(margin_rows(of(600))),
-        "losses": list(loss_rows(of(250))),
+        "at_the_margin": list(margin_rows(of(400))),
+        "losses": list(loss_rows(of(120))),
         "equal": list(equal_rows(of(200))),
         "seconds": 0.0,
     }

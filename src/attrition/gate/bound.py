@@ -15,6 +15,7 @@ Shape letters: K kinds of utterances, R resamples.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,13 +26,13 @@ DRAWS = 4_000
 ONE_SIDED = 0.05
 """The chance that a bound is wrong, on each side."""
 
-_POWER = 0.8416
-"""80% quantile of the normal distribution."""
+_BOUND, _POWER = 1.6449, 0.8416
+"""95% and 80% quantiles of the normal distribution."""
 
 
 @dataclass(frozen=True)
 class Interval:
-    """Bounds of the loss, each at one-sided 95%, and what this amount of data can show.
+    """Bounds of the loss, each at one-sided 95%; its standard error; and what this amount of data can show.
 
     `can_show` is the smallest margin that a system without any loss would pass in about 80% of test sets like this one:
     the distance from the loss to its upper bound, plus 0.84 standard errors.
@@ -41,6 +42,21 @@ class Interval:
     high: float
     error: float
     can_show: float
+
+    def growth(self, margin: float) -> float:
+        """Return how many times as much data could show a margin.
+
+        One part of `can_show` falls with the square root of the amount of data (2.49 standard errors), the rest, which is due
+        to the added utterance, with the amount itself.
+
+        >>> round(Interval(low=-0.03, high=0.03, error=0.0, can_show=0.03).growth(0.01), 6)
+        3.0
+        >>> round(Interval(low=-0.01, high=0.01, error=0.01, can_show=0.02485).growth(0.01), 1)
+        6.2
+        """
+        root = (_BOUND + _POWER) * self.error
+        rest = max(self.can_show - root, 1e-9)
+        return (2 * rest / (math.sqrt(root**2 + 4 * rest * margin) - root)) ** 2
 
 
 def interval(found: Outcomes, rng: np.random.Generator, draws: int = DRAWS) -> Interval:
@@ -68,5 +84,6 @@ def interval(found: Outcomes, rng: np.random.Generator, draws: int = DRAWS) -> I
         losses.append(old_R - new_R)
     high = max(float(np.quantile(losses[0], 1 - ONE_SIDED)), found.loss)
     low = min(float(np.quantile(losses[1], ONE_SIDED)), found.loss)
-    error = float(losses[0].std())
+    plain_old, plain_new = ratios(sums_R4)
+    error = float((plain_old - plain_new).std())
     return Interval(low, high, error, high - found.loss + _POWER * error)

@@ -33,6 +33,7 @@ class Settings:
         critical: labels that are checked in every language, with their margins; None means that of the language.
         cannot_tell: the verdict of the release in place of "cannot tell"; None keeps it.
         show: number of broken utterances to list.
+        show_text: whether tables, pages and errors may hold words of the data.
     """
 
     metric: Metric = "f1"
@@ -42,6 +43,7 @@ class Settings:
     critical: Mapping[str, float | None] = field(default_factory=dict)
     cannot_tell: Otherwise | None = None
     show: int = 20
+    show_text: bool = True
 
     def __post_init__(self) -> None:
         given = {"--margin": self.margin, **self.margins, **{k: v for k, v in self.critical.items() if v is not None}}

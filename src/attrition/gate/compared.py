@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -99,8 +100,8 @@ def compare(test: Sequence[Row], old: Predictions, new: Predictions, *, show_tex
         gold.append(row.gold)
     if isinstance(new, FilePredictions):
         _refuse_other_gold(test, new)
-    tags = {"gold": gold, "old": old.tags(test), "new": new.tags(test)}
-    inventory = {tag for sequences in tags.values() for sequence in sequences for tag in sequence}
+    tags: dict[str, Sequence[Sequence[str]]] = {"gold": gold, "old": old.tags(test), "new": new.tags(test)}
+    inventory: set[str] = set(chain.from_iterable(chain.from_iterable(tags.values())))
     _check_tags(inventory, tags, test, {"gold": "the gold tags", "old": old.name, "new": new.name}, show_text=show_text)
     labels = tuple(sorted({tag[2:] for tag in inventory if tag != "O"}))
     classes = ("O", *(prefix + label for label in labels for prefix in ("B-", "I-")))
@@ -112,7 +113,7 @@ def compare(test: Sequence[Row], old: Predictions, new: Predictions, *, show_tex
 
 def _table(sequences: Iterable[Sequence[str]], classes: Sequence[str], offsets: NDArray[np.int64]) -> SpanTable:
     number = {name: index for index, name in enumerate(classes)}
-    tags_W = np.array([number[tag] for sequence in sequences for tag in sequence], dtype=np.int64)
+    tags_W = np.fromiter(map(number.__getitem__, chain.from_iterable(sequences)), dtype=np.int64, count=int(offsets[-1]))
     begins_W = np.zeros(len(tags_W) + 1, dtype=bool)
     begins_W[offsets] = True
     found = find_spans(tags_W, begins_W, TagTable.of(classes))
@@ -144,8 +145,9 @@ def _check_tags(
 
 def _refuse_other_gold(test: Sequence[Row], new: FilePredictions) -> None:
     """Where each prediction file has gold tags of its own, they must be the same."""
-    wanted = {(row.language, row.id): row for row in test if row.id}
-    for row in new.rows:
-        twin = wanted.get((row.language, row.id)) if row.gold is not None and row.id else None
-        if twin is not None and twin.gold is not None and list(twin.gold) != list(row.gold or ()):
+    own = [row for row in new.rows if row.gold is not None and row.id]
+    wanted = {(row.language, row.id): row for row in test if row.id} if own else {}
+    for row in own:
+        twin = wanted.get((row.language, row.id))
+        if twin is not None and twin.gold != row.gold:
             raise AttritionError(f"{row.place}: the gold tags differ from those of {twin.place}. Use one test set for both.")

@@ -100,11 +100,12 @@ def worst(verdicts: Sequence[Verdict]) -> Verdict:
 
 def _finding(check: Check, found: Outcomes, p: float, p_adjusted: float) -> Finding:
     old, new = (100 * score for score in found.scores)
-    low = high = can_show = math.nan
+    low = high = can_show = growth = math.nan
     verdict: Verdict = "cannot tell"
     if found.gold:
         bounds = interval(found, numpy_stream("gate", "bound", check.name))
         low, high, can_show = (100 * each for each in (bounds.low, bounds.high, bounds.can_show))
+        growth = bounds.growth(check.margin / 100)
         if high < check.margin:
             verdict = "pass"
         elif p_adjusted <= LEVEL and old - new > check.margin:
@@ -112,7 +113,7 @@ def _finding(check: Check, found: Outcomes, p: float, p_adjusted: float) -> Find
     return Finding(
         check=check,
         verdict=verdict,
-        words=_words(check, found, verdict, high, can_show, p_adjusted),
+        words=_words(check, found, verdict, p_adjusted, high=high, can_show=can_show, growth=growth),
         utterances=found.num_utterances,
         differing=found.num_differing,
         gold=found.gold,
@@ -126,7 +127,9 @@ def _finding(check: Check, found: Outcomes, p: float, p_adjusted: float) -> Find
     )
 
 
-def _words(check: Check, found: Outcomes, verdict: Verdict, high: float, can_show: float, p_adjusted: float) -> str:
+def _words(
+    check: Check, found: Outcomes, verdict: Verdict, p_adjusted: float, *, high: float, can_show: float, growth: float
+) -> str:
     """Why, in one sentence."""
     loss, margin = 100 * found.loss, f"{check.margin:g}"
     about = counted(found.num_utterances, "utterance")
@@ -137,7 +140,7 @@ def _words(check: Check, found: Outcomes, verdict: Verdict, high: float, can_sho
     if verdict == "fail":
         return f"{loss:.1f} points lost, more than {margin}, and not by chance (p = {p_adjusted:.2g})"
     if can_show > check.margin:
-        needed = _two_digits(found.num_utterances * (can_show / check.margin) ** 2)
+        needed = _two_digits(found.num_utterances * growth)
         words = f"too little data to tell: {about} can show {can_show:.1f} points, not {margin}; about {needed:,} could"
         return f"{words}. The estimate is beyond the margin" if loss > check.margin else words
     if loss > check.margin:

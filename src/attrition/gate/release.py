@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from attrition.gate.changes import SIDES, Changes, changes
-from attrition.gate.checks import Settings, checks
+from attrition.gate.checks import LABEL, LANGUAGE, Settings, checks
 from attrition.gate.compared import Compared, compare
 from attrition.gate.judge import Finding, Verdict, judge, worst
 from attrition.gate.ratios import parts
@@ -44,22 +44,19 @@ class Release:
         return EXIT_CODES[self.verdict]
 
 
-def gate(
-    test: Sequence[Row], old: Predictions, new: Predictions, settings: Settings | None = None, *, show_text: bool = True
-) -> Release:
+def gate(test: Sequence[Row], old: Predictions, new: Predictions, settings: Settings | None = None) -> Release:
     """Return whether an update may be shipped.
 
     Args:
         test: the utterances, with gold tags.
         old, new: the deployed system and its update.
         settings: slices, margins, metric; the default is 1 point of F1 in each language.
-        show_text: whether an error may quote the data.
 
     Raises:
         AttritionError: predictions do not fit the test set, or a setting names nothing that is there.
     """
     settings = settings or Settings()
-    compared = compare(test, old, new, show_text=show_text)
+    compared = compare(test, old, new, show_text=settings.show_text)
     findings = judge(checks(compared, settings))
     found = worst([finding.verdict for finding in findings])
     verdict = settings.cannot_tell if found == "cannot tell" and settings.cannot_tell else found
@@ -77,35 +74,36 @@ def gate(
     )
 
 
-def gate_files(old: Path, new: Path, test: Path | None, settings: Settings, *, layout: Layout) -> Release:
+def gate_files(
+    old: Path, new: Path, test: Path | None, settings: Settings, *, gold_column: str = "", predicted_column: str = ""
+) -> Release:
     """Return whether an update may be shipped, from prediction files or folders of them.
 
     Args:
         old, new: predictions of the deployed system and of its update.
         test: gold tags; None means that the prediction files have them too.
         settings: slices, margins, metric.
-        layout: names of fields or columns, and whether an error may quote the data. What each file must have and the fields
-            to slice by are set here.
+        gold_column, predicted_column: names of JSONL fields or numbers of CoNLL columns; "" means to find them.
 
     Raises:
         AttritionError: a file is malformed, or predictions do not fit the test set.
     """
-    fields = tuple(name for name in settings.slices if name not in ("language", "label"))
-    predicted = replace(layout, has_gold=test is None, has_predicted=True)
-    if test is None:
-        old_rows = read_source(old, replace(predicted, fields=fields))
-        rows = old_rows
-    else:
-        rows = read_source(test, replace(layout, has_gold=True, has_predicted=False, predicted="", fields=fields))
-        old_rows = read_source(old, predicted)
-    new_rows = read_source(new, predicted)
-    return gate(
-        rows,
-        FilePredictions(str(old), old_rows),
-        FilePredictions(str(new), new_rows),
-        settings,
-        show_text=layout.show_text,
+    fields = tuple(name for name in settings.slices if name not in (LANGUAGE, LABEL))
+    with_gold = Layout(
+        has_gold=True,
+        has_predicted=test is None,
+        gold=gold_column,
+        predicted=predicted_column if test is None else "",
+        fields=fields,
+        show_text=settings.show_text,
     )
+    without = replace(with_gold, has_gold=False, has_predicted=True, gold="", predicted=predicted_column, fields=())
+    if test is None:
+        rows = old_rows = read_source(old, with_gold)
+        new_rows = read_source(new, replace(with_gold, fields=()))
+    else:
+        rows, old_rows, new_rows = read_source(test, with_gold), read_source(old, without), read_source(new, without)
+    return gate(rows, FilePredictions(str(old), old_rows), FilePredictions(str(new), new_rows), settings)
 
 
 def _scores(
@@ -114,7 +112,7 @@ def _scores(
     """Micro scores over all utterances, and means over languages."""
     sums = [parts(compared.counts(side), settings.metric).sum(axis=0).tolist() for side in SIDES]
     old, new = (100 * numerator / denominator if denominator else 0.0 for numerator, denominator in sums)
-    languages = [finding for finding in findings if finding.check.field == "language"]
+    languages = [finding for finding in findings if finding.check.field == LANGUAGE]
     means = [float(np.mean([getattr(each, side) for each in languages])) for side in SIDES]
     return (old, new), (means[0], means[1])
 
