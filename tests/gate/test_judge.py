@@ -33,6 +33,10 @@ def test_much_data_and_no_loss_passes() -> None:
     assert found.high == pytest.approx(100 * (1 - 0.05 ** (1 / 1_000)), rel=0.1)
 
 
+def test_a_gain_is_called_so() -> None:
+    assert re.fullmatch(r"at least 8\.\d\d points gained", verdict(of(1_000, 0, repaired=100)).words)
+
+
 def test_little_data_cannot_tell_even_without_a_difference() -> None:
     found = verdict(of(100, 0))
     assert found.verdict == "cannot tell"

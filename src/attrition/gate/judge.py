@@ -135,6 +135,8 @@ def _words(
     about = counted(found.num_utterances, "utterance")
     if not found.gold:
         return f"nothing to score: {about} without a gold span"
+    if verdict == "pass" and high < 0:
+        return f"at least {-high:.2f} points gained"
     if verdict == "pass":
         return f"a loss of {margin} or more is ruled out: at most {high:.2f}"
     if verdict == "fail":
