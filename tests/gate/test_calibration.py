@@ -8,7 +8,7 @@ from scipy.stats import binom
 
 from attrition.gate.bound import interval
 from attrition.gate.checks import Check
-from attrition.gate.judge import judge
+from attrition.gate.judge import judge, p_of_no_loss
 from attrition.gate.swaps import p_of_loss
 from attrition.gate.worlds import Breaks, population
 
@@ -26,6 +26,14 @@ def test_equal_systems_seldom_seem_to_lose(utterances: int) -> None:
     world = population(0.3, 0.0)
     small = sum(p_of_loss(world.draw(utterances, rng), rng, 1_999) <= 0.05 for _ in range(200))
     assert binom.sf(small - 1, 200, 0.05) > 0.001
+
+
+def test_equal_f1_of_unlike_precision_and_recall_seldom_seems_to_be_a_loss() -> None:
+    # The permutation test alone gives a small p in 8% of these sets.
+    rng = np.random.default_rng(1)
+    world = population(0.1, 0.0, "trade")
+    small = sum(p_of_no_loss(world.draw(100, rng), rng, 1_999) <= 0.05 for _ in range(400))
+    assert binom.sf(small - 1, 400, 0.05) > 0.001
 
 
 @pytest.mark.parametrize("breaks", ["spans", "utterances"])

@@ -52,7 +52,7 @@ def test_a_loss_that_is_shown_but_within_the_margin_does_not_fail() -> None:
 def test_a_loss_beyond_the_margin_fails() -> None:
     found = verdict(of(1_000, 20))
     assert found.verdict == "fail"
-    assert found.words == "2.0 points lost, more than 1, and not by chance (p = 9.5e-07)"
+    assert found.words == "2.0 points lost, more than 1, and not by chance (p = 0.0001)"
 
 
 def test_a_loss_beyond_the_margin_that_can_be_chance_does_not_fail() -> None:

@@ -52,7 +52,7 @@ def test_random_swaps_estimate_it(seed: int, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_equal_systems_have_p_of_one() -> None:
-    same = Outcomes(np.array([[2, 2, 2, 2]]), np.array([50]), 2, 50)
+    same = Outcomes(np.array([[2, 2, 2, 2]]), np.array([50]), 1, 2, 50)
     assert swaps.p_of_loss(same, np.random.default_rng(0)) == 1.0
 
 

@@ -20,9 +20,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attrition.gate.ratios import Outcomes, ratios
+from attrition.gate.ratios import Outcomes, portions, ratios
 
 DRAWS = 4_000
+_AT_ONCE = 4_000_000
 ONE_SIDED = 0.05
 """The chance that a bound is wrong, on each side."""
 
@@ -76,8 +77,8 @@ def interval(found: Outcomes, rng: np.random.Generator, draws: int = DRAWS) -> I
     weights_RK = rng.standard_gamma(found.number.astype(np.float64), size=(draws, len(found.number)))
     sums_R4 = weights_RK @ found.kinds
     added_R1 = rng.standard_exponential((draws, 1))
-    lost = np.array([found.worst, found.worst, 0, found.worst])
-    won = np.array([0, found.worst, found.worst, found.worst])
+    size = found.typical * found.span
+    lost, won = np.array([size, size, 0, size]), np.array([0, size, size, size])
     losses = []
     for more in (lost, won):
         old_R, new_R = ratios(sums_R4 + added_R1 * more)
@@ -87,3 +88,27 @@ def interval(found: Outcomes, rng: np.random.Generator, draws: int = DRAWS) -> I
     plain_old, plain_new = ratios(sums_R4)
     error = float((plain_old - plain_new).std())
     return Interval(low, high, error, high - found.loss + _POWER * error)
+
+
+def p_by_bound(found: Outcomes, rng: np.random.Generator, draws: int) -> float:
+    """Return the share of weighted resamples without a loss, the one-sided p of "no loss" by the bootstrap.
+
+    The added utterance has one span, which only the new system finds. A typical utterance is safer still, but finds much less.
+
+    Args:
+        found: the kinds of utterances.
+        rng: source of the weights.
+        draws: number of resamples; the smallest p is 1 / (draws + 1).
+
+    >>> from attrition.gate.ratios import outcomes
+    >>> old, new = np.array([[1, 0, 0]] * 50), np.array([[1, 0, 0]] * 46 + [[0, 0, 1]] * 4)
+    >>> round(p_by_bound(outcomes(old, new, "recall"), np.random.default_rng(0), 20_000), 3), 1 / 2**4
+    (0.063, 0.0625)
+    """
+    won = found.span * np.array([0, 1, 1, 1])
+    no_loss = 0
+    for some in portions(draws, max(1, _AT_ONCE // len(found.number))):
+        weights_RK = rng.standard_gamma(found.number.astype(np.float64), size=(some, len(found.number)))
+        old_R, new_R = ratios(weights_RK @ found.kinds + rng.standard_exponential((some, 1)) * won)
+        no_loss += int((old_R <= new_R).sum())
+    return (1 + no_loss) / (1 + draws)

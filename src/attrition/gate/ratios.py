@@ -8,6 +8,7 @@ Shape letters: U utterances, K kinds of utterances, R resamples.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -27,13 +28,15 @@ class Outcomes:
     Args:
         kinds: int64 [K, 4], numerator and denominator for the old system, then for the new one.
         number: int64 [K], how many utterances are of each kind.
-        worst: numerator and denominator of a typical utterance (see `outcomes`), all of whose spans are found.
+        typical: gold spans of a typical utterance (see `outcomes`).
+        span: numerator and denominator of one span that is found: 2 for F1, else 1.
         gold: number of gold spans.
     """
 
     kinds: NDArray[np.int64]
     number: NDArray[np.int64]
-    worst: int
+    typical: int
+    span: int
     gold: int
 
     @property
@@ -114,4 +117,14 @@ def outcomes(old: NDArray[np.int64], new: NDArray[np.int64], metric: Metric) -> 
     gold_U = old[:, 0] + old[:, 2]
     with_gold = gold_U[gold_U > 0]
     typical = int(np.ceil(with_gold.mean())) if len(with_gold) else 1
-    return Outcomes(kinds, number.astype(np.int64), typical * (2 if metric == "f1" else 1), int(gold_U.sum()))
+    return Outcomes(kinds, number.astype(np.int64), typical, 2 if metric == "f1" else 1, int(gold_U.sum()))
+
+
+def portions(total: int, most: int) -> Iterator[int]:
+    """Yield parts of a total, none larger than `most`: bounds the memory of resamples.
+
+    >>> list(portions(7, 3))
+    [3, 3, 1]
+    """
+    for begin in range(0, total, most):
+        yield min(most, total - begin)

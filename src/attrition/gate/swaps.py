@@ -10,7 +10,6 @@ Shape letters: P pairs of kinds that mirror each other, R random swaps.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import product
 from math import prod
 
@@ -18,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import binom
 
-from attrition.gate.ratios import Outcomes, ratios
+from attrition.gate.ratios import Outcomes, portions, ratios
 
 FEW = 1_999
 """Random swaps at first; only a small p is then estimated anew from more."""
@@ -88,12 +87,6 @@ def _sampled(
 ) -> float:
     as_large = sum(
         int((_losses(rng.binomial(number, 0.5, size=(some, len(number))), base, kinds, number) >= observed).sum())
-        for some in _portions(draws, max(1, _AT_ONCE // len(number)))
+        for some in portions(draws, max(1, _AT_ONCE // len(number)))
     )
     return (1 + as_large) / (1 + draws)
-
-
-def _portions(total: int, most: int) -> Iterator[int]:
-    """Parts of a total, none larger than `most`: bounds the memory."""
-    for begin in range(0, total, most):
-        yield min(most, total - begin)

@@ -55,7 +55,7 @@ class Population:
         """Return a random test set."""
         number = rng.multinomial(utterances, self.chance)
         drawn = number > 0
-        return Outcomes(self.kinds[drawn], number[drawn], 2 * TYPICAL, gold=utterances)
+        return Outcomes(self.kinds[drawn], number[drawn], TYPICAL, span=2, gold=utterances)
 
 
 @cache
