@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import gc
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -98,12 +100,25 @@ def gate_files(
         show_text=settings.show_text,
     )
     without = replace(with_gold, has_gold=False, has_predicted=True, gold="", predicted=predicted_column, fields=())
-    if test is None:
-        rows = old_rows = read_source(old, with_gold)
-        new_rows = read_source(new, replace(with_gold, fields=()))
-    else:
-        rows, old_rows, new_rows = read_source(test, with_gold), read_source(old, without), read_source(new, without)
-    return gate(rows, FilePredictions(str(old), old_rows), FilePredictions(str(new), new_rows), settings)
+    with _without_collector():
+        if test is None:
+            rows = old_rows = read_source(old, with_gold)
+            new_rows = read_source(new, replace(with_gold, fields=()))
+        else:
+            rows, old_rows, new_rows = read_source(test, with_gold), read_source(old, without), read_source(new, without)
+        return gate(rows, FilePredictions(str(old), old_rows), FilePredictions(str(new), new_rows), settings)
+
+
+@contextmanager
+def _without_collector() -> Iterator[None]:
+    """Pause the garbage collector: rows hold no cycles, and its passes over half a million of them take a third of the time."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 def _scores(
