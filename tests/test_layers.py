@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parent.parent / "src" / "attrition"
 
 COMMON = {"designs", "names", "files", "languages", "orders", "reading", "registry", "streams"}
 TRAINING = ["corpus", "encoder", "methods", "training", "run"]
-REPORTING = ["matrix", "metrics", "results", "analysis", "report", "paper"]
+REPORTING = ["matrix", "metrics", "results", "analysis", "report", "paper", "gate"]
 # A run writes its R and metrics, which are plain arithmetic; nothing of reporting knows of training.
 MAY_IMPORT = {
     **{layer: COMMON | set(TRAINING[: place + 1]) for place, layer in enumerate(TRAINING)},
@@ -24,6 +24,10 @@ MAY_IMPORT["run"] |= {"matrix", "metrics"}
 # Counts and covariates are written by a run and read by a report: their form is known in one place, and nothing of it trains.
 MAY_IMPORT["run"] |= {"results.packed_counts", "results.covariates"}
 MAY_IMPORT["results"] |= {"corpus.bounded"}
+# The gate reads anyone's predictions with the readers of corpora, and finds their spans as the scorer does.
+MAY_IMPORT["gate"] |= {f"corpus.{name}" for name in ("annotation", "base", "columns_rows", "rows", "words")} | {
+    "training.score"
+}
 # The parameter accounts are arithmetic on shipped configurations, and a table of the report.
 MAY_IMPORT["paper"] |= {"encoder.params"}
 MAY_IMPORT["report"] |= {"encoder.params"}
@@ -67,6 +71,8 @@ def test_imports_go_one_way(path: Path) -> None:
         "attrition.analysis.utterances",
         "attrition.analysis.words",
         "attrition.paper.report",
+        "attrition.gate.release",
+        "attrition.gate.page",
     ],
 )
 def test_reading_results_needs_no_torch(module: str) -> None:

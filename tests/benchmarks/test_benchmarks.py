@@ -19,7 +19,7 @@ from attrition.encoder.vocabulary import whole_vocabulary
 from attrition.methods import Full, LoRA
 from attrition.training.model import build_model
 from attrition.training.predict import predict
-from benchmarks import baseline, common, cpu, data, gpu, growth, memory, ours, table
+from benchmarks import baseline, common, cpu, data, gate_calibration, gate_speed, gpu, growth, memory, ours, table
 from benchmarks.paper import RATES, paper_costs
 from benchmarks.workload import Workload, load_workload
 
@@ -204,3 +204,14 @@ def test_our_side_trains_every_learner(work: Workload) -> None:
 
 def test_no_results_is_said(tmp_path: Path) -> None:
     assert table.markdown(tmp_path) == f"No results in {tmp_path} yet.\n"
+
+
+def test_the_gate_is_calibrated_and_timed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gate_calibration, "SIZES", (50,))
+    monkeypatch.setattr(gate_calibration, "DISAGREEMENTS", (0.1,))
+    monkeypatch.setattr(gate_calibration, "MARGINS", (2.0,))
+    gate_calibration.main(["--part", "0.01", "--out", str(tmp_path / "gate.json")])
+    result = read(tmp_path / "gate.json")
+    assert {len(result[part]) for part in ("equal", "losses")} == {2}
+    gate_speed.main(["--utterances", "8", "--repeats", "1", "--out", str(tmp_path / "speed.json")])
+    assert read(tmp_path / "speed.json")["languages"] == 52

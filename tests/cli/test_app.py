@@ -146,7 +146,7 @@ def test_our_own_mistakes_ask_to_be_reported(say: Say, monkeypatch: pytest.Monke
 
     monkeypatch.setitem(listing._LISTS, "methods", fail)
     said = say("list", "methods")
-    assert said.code == 3
+    assert said.code == 70
     assert "A mistake of attrition itself: ZeroDivisionError: division by [zero]" in said.words
     assert "--debug" in said.err
     with pytest.raises(ZeroDivisionError):

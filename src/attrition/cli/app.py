@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from attrition.cli import analyse, archive, data, export, listing, numbers, packs, studies, verify
+from attrition.cli import analyse, archive, data, export, gate, listing, numbers, packs, studies, verify
 from attrition.cli.console import tell
 from attrition.names import AttritionError
 
@@ -51,12 +51,16 @@ app.command(name="languages")(listing.languages)
 app.command(name="schema")(listing.schema)
 app.command(name="metrics")(numbers.metrics)
 app.command(name="analyse")(analyse.analyse)
+app.command(name="gate")(gate.gate)
 app.command(name="params")(numbers.params)
 app.command(name="export")(export.export)
 app.add_typer(data.app, name="data")
 
 STOPPED = 130
 """The exit code of a command that ctrl-C ended, as shells have it."""
+
+OUR_MISTAKE = 70
+"""The exit code of a mistake of attrition itself (EX_SOFTWARE of sysexits.h); 3 is a verdict of `attrition gate`."""
 
 _RESUMED = (["demo"], ["run"])
 
@@ -106,7 +110,7 @@ def main(arguments: list[str] | None = None) -> None:
                 f"[bold red]A mistake of attrition itself:[/] {escape(f'{type(error).__name__}: {error}')}\n"
                 "Run the same command with --debug, and please report what it prints."
             )
-            code = 3
+            code = OUR_MISTAKE
     if code == STOPPED:  # typer, too, makes this of ctrl-C
         kept = " Finished stages are kept: the same command goes on where this one stopped." if given[:1] in _RESUMED else ""
         tell(f"\n[bold]Stopped.[/]{kept}")

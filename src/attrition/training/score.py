@@ -124,7 +124,7 @@ def count_spans(
     num_utterances, num_slots = len(offsets) - 1, len(table.slot_names)
     begins_W = np.zeros(len(gold_W) + 1, dtype=bool)
     begins_W[offsets] = True
-    gold, found = _spans(gold_W, begins_W, table), _spans(predicted_W, begins_W, table)
+    gold, found = find_spans(gold_W, begins_W, table), find_spans(predicted_W, begins_W, table)
     # At most one span starts at a word: what starts there is remembered by where it ends and its name.
     found_at_W = np.full(len(gold_W), -1, dtype=np.intp)
     found_at_W[found.starts] = found.ends * num_slots + found.slots
@@ -148,7 +148,7 @@ def count_spans(
     )
 
 
-class _Spans(NamedTuple):
+class Spans(NamedTuple):
     """The spans of a sequence of classes: first word, last word and slot of each, in order."""
 
     starts: NDArray[np.intp]
@@ -156,8 +156,19 @@ class _Spans(NamedTuple):
     slots: NDArray[np.intp]
 
 
-def _spans(tags_W: NDArray[np.integer], begins_W: NDArray[np.bool_], table: TagTable) -> _Spans:
-    """The spans; `begins_W` [W + 1] marks the first word of each utterance (and the end of the last)."""
+def find_spans(tags_W: NDArray[np.integer], begins_W: NDArray[np.bool_], table: TagTable) -> Spans:
+    """Return the spans of a sequence of classes.
+
+    Args:
+        tags_W: classes of all words, utterance after utterance.
+        begins_W: bool [W + 1], True at the first word of each utterance and at the end of the last.
+        table: what the classes mean.
+
+    >>> table = TagTable.of(("O", "B-date", "I-date"))
+    >>> found = find_spans(np.array([1, 2, 0, 2]), np.array([True, False, False, False, True]), table)
+    >>> found.starts.tolist(), found.ends.tolist(), found.slots.tolist()
+    ([0, 3], [1, 3], [0, 0])
+    """
     inside = np.flatnonzero(tags_W != table.outside)  # most words are "O": all else looks at the others only
     tags = tags_W[inside].astype(np.intp)  # numpy gathers by its own index type three times as fast as by int16
     slots = table.slot[tags]
@@ -165,7 +176,7 @@ def _spans(tags_W: NDArray[np.integer], begins_W: NDArray[np.bool_], table: TagT
     first[1:] |= (inside[1:] != inside[:-1] + 1) | (slots[1:] != slots[:-1])
     first[:1] = True
     at = np.flatnonzero(first)
-    return _Spans(inside[at], inside[np.append(at[1:], len(inside)) - 1] if len(at) else at, slots[at].astype(np.intp))
+    return Spans(inside[at], inside[np.append(at[1:], len(inside)) - 1] if len(at) else at, slots[at].astype(np.intp))
 
 
 def word_predictions(encoded: Encoded, predicted_N: NDArray[np.integer], table: TagTable) -> NDArray[np.int16]:

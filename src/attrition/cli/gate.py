@@ -1,0 +1,168 @@
+"""`attrition gate`: may this update of a deployed tagger be shipped?"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+from rich.text import Text
+
+from attrition.cli.console import out
+from attrition.names import look_up
+
+if TYPE_CHECKING:
+    from attrition.gate.checks import Settings
+    from attrition.gate.release import Release
+
+_STYLES = {"pass": "green", "fail": "bold red", "cannot tell": "yellow"}
+_SHOWN = 60
+"""Checks in the terminal; those that passed beyond it are only counted."""
+
+
+def gate(
+    old: Annotated[
+        Path, typer.Argument(help="Predictions of the deployed system: a file, or a folder of one file a language.")
+    ],
+    new: Annotated[Path, typer.Argument(help="Predictions of its update, in the same form.")],
+    test: Annotated[
+        Path | None, typer.Option("--test", help="Gold tags: a file or folder. Default: the prediction files have them.")
+    ] = None,
+    margin: Annotated[float, typer.Option("--margin", help="Points that each slice may lose.")] = 1.0,
+    margins: Annotated[
+        Path | None, typer.Option("--margins", metavar="FILE.toml", help='Margins of slices: de-DE = 0.5, "domain=alarm" = 2.')
+    ] = None,
+    slices: Annotated[
+        list[str] | None,
+        typer.Option("--slice", metavar="FIELD", help="Slice by this too: label, or a field of the data (may be repeated)."),
+    ] = None,
+    critical: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--critical", metavar="LABELS", help="Check these labels in each language: PER=0.5,ID (margins optional)."
+        ),
+    ] = None,
+    metric: Annotated[str, typer.Option("--metric", help="f1, recall or precision.")] = "f1",
+    cannot_tell: Annotated[
+        str | None, typer.Option("--cannot-tell", metavar="pass|fail", help="What a release counts as that cannot be decided.")
+    ] = None,
+    gold: Annotated[str, typer.Option("--gold", metavar="COLUMN", help="JSONL field or CoNLL column of the gold tags.")] = "",
+    predicted: Annotated[
+        str, typer.Option("--predicted", metavar="COLUMN", help="JSONL field or CoNLL column of the predicted tags.")
+    ] = "",
+    show: Annotated[int, typer.Option("--show", min=0, help="Broken utterances to list.")] = 20,
+    no_text: Annotated[bool, typer.Option("--no-text", help="Keep all words of the data out of everything written.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+    junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE.xml", help="Write a JUnit file.")] = None,
+    markdown: Annotated[
+        Path | None, typer.Option("--markdown", metavar="FILE.md", help="Write a pull-request comment.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option("--html", metavar="FILE.html", help="Write a page.")] = None,
+) -> None:
+    """May this update of a deployed tagger be shipped? Exit code 0: pass, 1: fail, 3: cannot tell, 2: wrong use.
+
+    Each slice passes if a loss as large as its margin is ruled out (95%). It fails if a loss is shown (5% over all
+    checks) and the estimate is beyond the margin (docs/gate.md).
+
+    [dim]attrition gate old/ new/ --test gold/
+    attrition gate old.jsonl new.jsonl --margin 0.5 --slice domain --slice label
+    attrition gate old/ new/ --test gold/ --metric recall --critical PER=0.5,ID --no-text --markdown comment.md[/]
+    """
+    from attrition.gate.release import gate_files
+
+    settings = _settings(margin, margins, slices or [], critical or [], metric, cannot_tell, show=show, show_text=not no_text)
+    release = gate_files(old, new, test, settings, gold_column=gold, predicted_column=predicted)
+    _write(release, junit, markdown, html)
+    if as_json:
+        from attrition.gate.outputs import as_json as everything
+
+        typer.echo(json.dumps(everything(release), indent=1, ensure_ascii=False, allow_nan=False))
+    else:
+        _show(release)
+    raise typer.Exit(release.exit_code)
+
+
+def _settings(
+    margin: float,
+    margins: Path | None,
+    slices: list[str],
+    critical: list[str],
+    metric: str,
+    cannot_tell: str | None,
+    *,
+    show: int,
+    show_text: bool,
+) -> Settings:
+    from attrition.gate.checks import Otherwise, Settings, parse_critical, read_margins
+    from attrition.gate.ratios import METRICS
+
+    outcomes: dict[str, Otherwise] = {"pass": "pass", "fail": "fail"}
+    return Settings(
+        metric=look_up(metric, {name: name for name in METRICS}, kind="metric"),
+        margin=margin,
+        margins=read_margins(margins) if margins else {},
+        slices=tuple(dict.fromkeys(slices)),
+        critical=parse_critical(",".join(critical)) if critical else {},
+        cannot_tell=look_up(cannot_tell, outcomes, kind="outcome", where="--cannot-tell") if cannot_tell else None,
+        show=show,
+        show_text=show_text,
+    )
+
+
+def _write(release: Release, junit: Path | None, markdown: Path | None, html: Path | None) -> None:
+    from attrition.files import write_whole
+    from attrition.gate.outputs import to_junit, to_markdown
+
+    if junit:
+        write_whole(junit, to_junit(release))
+    if markdown:
+        write_whole(markdown, to_markdown(release))
+    if html:
+        from attrition.gate.page import to_html
+
+        write_whole(html, to_html(release))
+
+
+def _show(release: Release) -> None:
+    from attrition.gate.tables import checks_table, errors_table, labels_table, sorted_findings
+    from attrition.gate.words import averages, headline
+
+    findings = sorted_findings(release)
+    undecided = sum(each.verdict != "pass" for each in findings)
+    shown = findings[: max(undecided, _SHOWN)]
+    checked = checks_table(release, shown)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column, numeric in zip(checked.columns, checked.is_numeric(), strict=True):
+        table.add_column(Text(column.title), justify="right" if numeric else "left", no_wrap=column.title != "Why")
+    for texts, finding in zip(checked.texts(), shown, strict=True):
+        name, verdict, *others = texts
+        table.add_row(Text(name), Text(verdict, style=_STYLES[finding.verdict]), *map(Text, others))
+    out.print(table)
+    if len(shown) < len(findings):
+        out.print(f"{len(findings) - len(shown)} more checks passed.", style="dim")
+    for plain in (errors_table(release), labels_table(release)):
+        small = Table(box=None, pad_edge=False, header_style="bold", title=plain.title, title_justify="left")
+        for column, numeric in zip(plain.columns, plain.is_numeric(), strict=True):
+            small.add_column(Text(column.title), justify="right" if numeric else "left")
+        for texts in plain.texts()[:_SHOWN]:
+            small.add_row(*map(Text, texts))
+        out.print(small)
+    _show_broken(release)
+    for note in release.notes:
+        out.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
+    out.print(escape(averages(release)), soft_wrap=True)
+    out.print(Text(headline(release), style=_STYLES[release.verdict]), soft_wrap=True)
+
+
+def _show_broken(release: Release) -> None:
+    from attrition.gate.tables import broken_table
+
+    table = broken_table(release)
+    out.print(f"[bold]{table.title}[/]: {escape(table.caption)}", soft_wrap=True)
+    for place, language, old, new, *texts in table.texts():
+        out.print(Text(f"{place} ({language}): {old} errors before, {new} now"), soft_wrap=True)
+        for name, text in zip(("gold", "old", "new"), texts, strict=False):
+            out.print(Text(f"  {name:4} {text}"), soft_wrap=True)

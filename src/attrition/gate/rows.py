@@ -1,0 +1,227 @@
+"""Reads annotated utterances of any system: JSONL rows or CoNLL columns, with gold tags, predicted tags or both.
+
+A JSONL row has `words` (or `tokens`) and tags, or `text` and `slots`, or is a row of MASSIVE:
+
+    {"id": "17", "language": "de", "words": ["um", "fünf"], "gold": ["O", "B-time"], "predicted": ["O", "O"], "domain": "alarm"}
+
+A CoNLL line has a word first and its tags last. A prediction file without a gold file has both: `word gold predicted`, as the
+CoNLL evaluation script has it. Comments before the first word give fields: `# domain = alarm`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+from attrition.corpus.annotation import BLANKS
+from attrition.corpus.columns_rows import jsonl_utterances
+from attrition.corpus.rows import json_object, text_lines
+from attrition.corpus.words import tags as tags_of
+from attrition.names import AttritionError, unknown
+
+LANGUAGE = ("language", "locale", "lang")
+WORDS = ("words", "tokens")
+TAGS = ("tags", "labels", "ner_tags")
+GOLD = ("gold", "gold_tags", "reference")
+PREDICTED = ("predicted", "predicted_tags", "prediction", "pred")
+"""The names of JSONL fields that are known without being told; the first that a row has counts."""
+
+NOT_SHOWN = "the row cannot be read. Run the command without --no-text to see why"
+_FIELD = re.compile(r"#[ \t]*([^\s=]+)[ \t]*=[ \t]?(.*)")
+_NO_FIELDS: Mapping[str, str] = MappingProxyType({})
+_SEPARATOR = re.compile(r"[ \t]+")
+
+
+class Row(NamedTuple):
+    """One utterance of a file: its tags, and where it came from.
+
+    `predicted` and `gold` are tags, one a word; None where the file does not have them. `words` is None where the row has
+    tags only. `fields` are the values of the fields to slice by.
+    """
+
+    file: str
+    line: int
+    id: str
+    language: str
+    words: tuple[str, ...] | None
+    gold: tuple[str, ...] | None
+    predicted: tuple[str, ...] | None
+    fields: Mapping[str, str]
+
+    @property
+    def place(self) -> str:
+        """File and line, for messages."""
+        return f"{self.file}, line {self.line}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """What to read from a file.
+
+    Args:
+        has_gold, has_predicted: which tags must be there.
+        gold, predicted: names of JSONL fields, or numbers of CoNLL columns from 1; "" means to find them.
+        fields: fields to slice by, besides language and label.
+        show_text: whether an error may quote the data.
+    """
+
+    has_gold: bool
+    has_predicted: bool
+    gold: str = ""
+    predicted: str = ""
+    fields: tuple[str, ...] = ()
+    show_text: bool = True
+
+
+def read_rows(path: Path, language: str, layout: Layout) -> Iterator[Row]:
+    """Yield the utterances of one file.
+
+    Args:
+        path: `.jsonl`, `.conll` or `.tsv`.
+        language: the language of rows that do not name theirs.
+        layout: what to read.
+
+    Raises:
+        AttritionError: "file, line N: what is wrong, what to do".
+    """
+    reader = {".jsonl": _jsonl_row, ".conll": _conll_row, ".tsv": _conll_row}.get(path.suffix)
+    if reader is None:
+        raise AttritionError(f"{path}: the name must end in .jsonl, .conll or .tsv. Rename the file.")
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise AttritionError(f"{path}: cannot be read: {error.strerror or error}.") from error
+    lines = text_lines(data, str(path))
+    for number, block in ((number, [line]) for number, line in lines) if path.suffix == ".jsonl" else _blocks(lines):
+        try:
+            row = reader(block, layout, str(path), number, language)
+        except AttritionError as error:
+            message = str(error) if layout.show_text else NOT_SHOWN
+            raise AttritionError(f"{path}, line {number}: {message[:1].lower()}{message[1:]}") from None
+        yield row
+
+
+def _jsonl_row(block: Sequence[str], layout: Layout, file: str, line: int, language: str) -> Row:
+    row = json_object(block[0])
+    words = _listed(row, WORDS)
+    gold = predicted = None
+    if layout.has_predicted:
+        predicted = _asked(row, layout.predicted) if layout.predicted else _listed(row, (*PREDICTED, *TAGS))
+    if layout.has_gold:
+        names = (*GOLD, *TAGS) if not layout.has_predicted or any(name in row for name in PREDICTED) else GOLD
+        gold = _asked(row, layout.gold) if layout.gold else _listed(row, names)
+    if predicted is None and gold is None and ("slots" in row or "annot_utt" in row):
+        words, found = _annotated(block[0])
+        gold, predicted = (found, None) if layout.has_gold else (None, found)
+    for given, wanted, name in ((gold, layout.has_gold, GOLD[0]), (predicted, layout.has_predicted, PREDICTED[0])):
+        if wanted and given is None:
+            raise AttritionError(f"no {name} tags: the row has {', '.join(row) or 'nothing'}. Add the field {name!r}.")
+        if words is not None and given is not None and len(given) != len(words):
+            raise AttritionError(f"{len(words)} words but {len(given)} {name} tags. Give each word one tag.")
+    fields = {name: _value(row, name) for name in layout.fields} if layout.fields else _NO_FIELDS
+    named = next((row[name] for name in LANGUAGE if name in row), language)
+    return Row(file, line, str(row.get("id", "")), str(named), words, gold, predicted, fields)
+
+
+def _annotated(line: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The words and tags of a row that marks slots in a text."""
+    try:
+        (found,) = jsonl_utterances(line.encode(), "row", language="", split="test")
+    except AttritionError as error:
+        raise AttritionError(str(error).removeprefix("row, line 1: ")) from None
+    utterance = found.utterance
+    words = tuple(utterance.text[start:end] for start, end in utterance.words)
+    return words, tuple(tags_of(utterance, utterance.words, "bio"))
+
+
+def _listed(row: Mapping[str, Any], names: Iterable[str]) -> tuple[str, ...] | None:
+    """The first of these fields that the row has, which must be a list of texts."""
+    for name in names:
+        if name in row:
+            if not _are_texts(row[name]):
+                raise AttritionError(f'field {name!r} must be a list of texts. Write ["...", "..."].')
+            return tuple(row[name])
+    return None
+
+
+def _are_texts(value: object) -> bool:
+    """Whether this is a list of texts; joining them tests every item at the speed of C."""
+    try:
+        return isinstance(value, list) and "".join(value) is not None
+    except TypeError:
+        return False
+
+
+def _asked(row: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    found = _listed(row, (name,))
+    if found is None:
+        raise unknown(name, row, kind="field of the row")
+    return found
+
+
+def _value(row: Mapping[str, Any], name: str) -> str:
+    if name not in row or not isinstance(row[name], str | int | float):
+        raise unknown(
+            name, (key for key, value in row.items() if isinstance(value, str | int | float)), kind="field of the row"
+        )
+    return str(row[name])
+
+
+def _blocks(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]:
+    """The lines of each utterance, comments before it included, with the number of the line of its first word."""
+    block: list[str] = []
+    first = 0
+    for number, line in lines:
+        if line.strip(BLANKS):
+            first = first or (0 if _is_comment(line) else number)
+            block.append(line)
+        elif first:
+            yield first, block
+            block, first = [], 0
+    if first:
+        yield first, block
+
+
+def _is_comment(line: str) -> bool:
+    """Whether the line has no word; "#" with tags beside it is one."""
+    return line == "#" or line.startswith(("-DOCSTART-", "# "))
+
+
+def _conll_row(block: Sequence[str], layout: Layout, file: str, line: int, language: str) -> Row:
+    given: dict[str, str] = {}
+    cells: list[list[str]] = []
+    for text in block:
+        if not cells and _is_comment(text):
+            if field := _FIELD.match(text):
+                given[field[1]] = field[2].strip(BLANKS)
+            continue
+        row = text.split("\t") if "\t" in text else _SEPARATOR.split(text.strip(BLANKS))
+        cells.append([cell.strip(BLANKS) for cell in row])
+    width = len(cells[0])
+    if any(len(row) != width for row in cells):
+        raise AttritionError(f"lines of the utterance have unlike numbers of columns; the first has {width}. Correct them.")
+    both = layout.has_gold and layout.has_predicted
+    needed = 3 if both else 2
+    if width < needed:
+        what = "word, gold tag, predicted tag" if both else "word, tag"
+        raise AttritionError(f"{width} columns, but {needed} are needed: {what}. Add a column, or give --test.")
+    gold = _column(cells, layout.gold, -2 if both else -1) if layout.has_gold else None
+    predicted = _column(cells, layout.predicted, -1) if layout.has_predicted else None
+    named = next((given[name] for name in LANGUAGE if name in given), language)
+    for name in layout.fields:
+        if name not in given:
+            raise unknown(name, given, kind="comment field of the utterance")
+    fields = {name: given[name] for name in layout.fields}
+    return Row(file, line, given.get("id", ""), named, tuple(row[0] for row in cells), gold, predicted, fields)
+
+
+def _column(cells: Sequence[Sequence[str]], asked: str, place: int) -> tuple[str, ...]:
+    if asked:
+        if not asked.isdecimal() or not 2 <= int(asked) <= len(cells[0]):
+            raise AttritionError(f"{asked!r} is no column of tags. Write a number from 2 to {len(cells[0])}.")
+        place = int(asked) - 1
+    return tuple(row[place] for row in cells)
