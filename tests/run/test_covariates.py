@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from attrition.run.corpora import open_corpus
 
 from attrition.corpus.annotation import annotate
 from attrition.corpus.base import Cut, Utterance
@@ -17,7 +18,6 @@ from attrition.corpus.encoded import Encoded, EncodingSettings, encode_utterance
 from attrition.corpus.words import Scheme, blank_leak, cut_words, label_set
 from attrition.encoder.tiny import byte_tokenizer
 from attrition.results.covariates import FILE, read_covariates
-from attrition.run.corpora import open_corpus
 from attrition.run.covariates import corpus_covariates, overlaps, share_of_edges
 from attrition.run.engine import run_study
 from attrition.run.prepare import Prepared

@@ -19,7 +19,7 @@ GROUPS = "groups-"
 LANGUAGES = "languages-"
 """How the name of a copied file of languages begins."""
 
-_FIXED = ("languages", "corpus", "encoding", "model")
+_FIXED = ("problem", "languages", "corpus", "encoding", "model")
 
 
 def study_files(study: Study) -> dict[str, bytes]:

@@ -13,6 +13,7 @@ from attrition.encoder.precision import Precision
 from attrition.encoder.pretrained import Pretrained
 from attrition.methods import Hook, Method, Steps, Train, Trains
 from attrition.methods.merging import Merging
+from attrition.problem.problems import identity
 from attrition.run.keys import key_of, run_key, settings_key
 from attrition.run.spec import Study, resolve_orders
 from attrition.run.spec_methods import MethodChoice
@@ -133,6 +134,8 @@ def plan_study(
     common: dict[str, Any] = {"model": pretrained.fingerprint, "labels": list(labels)}
     if precision != "float32":
         common["precision"] = precision
+    if learned := identity(study.problem):
+        common["problem"] = learned
     runs: list[RunPlan] = []
     jobs: dict[str, Job] = {}
     for choice in study.methods:
