@@ -129,7 +129,7 @@ def test_a_tiny_model_learns_intents(make_study: Callable[..., Study], run_notes
         text = "".join(json.dumps(row) + "\n" for row in rows)
         (tmp_path / "data" / f"yor.{split}.jsonl").write_text(text, encoding="utf-8")
     corpus = {"name": "columns", "path": str(tmp_path / "data")}
-    run_notes(make_study("training.epochs=4", problem="intents", languages=["yor"], corpus=corpus), tmp_path / "out")
+    run_notes(make_study("training.epochs=20", problem="intents", languages=["yor"], corpus=corpus), tmp_path / "out")
     scores = scores_of(tmp_path / "out")
     assert scores["f1"].iloc[-1] == scores["macro_f1"].iloc[-1] == 1
 

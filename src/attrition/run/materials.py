@@ -134,7 +134,7 @@ def refuse_missing_dev(study: Study, encoded: Mapping[tuple[str, Split], Encoded
     for choice in study.methods:
         if empty and (choice.training.keep == "best" or choice.training.patience is not None):
             raise AttritionError(
-                f"{choice.method.name} keeps the best weights or stops early by dev scores, but {empty[0]} has none of them. "
+                f"{choice.method.name} keeps the best weights or stops early by dev utterances, but {empty[0]} has none. "
                 'Set corpus.sizes.dev, or training.keep = "last" and no patience.'
             )
 
