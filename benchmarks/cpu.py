@@ -26,9 +26,9 @@ from torch import Tensor
 
 from attrition.encoder.precision import Precision, choose_precision
 from attrition.methods import Full, LoRA, Trains
+from attrition.problem.base import word_predictions
 from attrition.training.model import Model, build_model
 from attrition.training.predict import predict
-from attrition.training.score import count_spans, word_predictions
 from attrition.training.settings import TrainingSettings
 from benchmarks import baseline, common, memory, ours
 from benchmarks.workload import LANGUAGES, Workload, load_workload
@@ -219,7 +219,7 @@ def compare_scorers(bench: Bench, flat_P: Tensor) -> dict[str, Any]:
     For information also seqeval from the classes that a model gives, which have to become labels first.
     """
     model, labels, encoded = bench.model, bench.work.labels, bench.work.compact(bench.work.scored)
-    predicted_W = word_predictions(encoded, predict(model, model.weights(bench.lora, flat_P), encoded), model.table)
+    predicted_W = word_predictions(encoded, predict(model, model.weights(bench.lora, flat_P), encoded), model.counter.inside)
     edges = encoded.word_offsets[1:-1]
 
     def names(classes_W: NDArray[np.integer]) -> list[list[str]]:
@@ -228,7 +228,7 @@ def compare_scorers(bench: Bench, flat_P: Tensor) -> dict[str, Any]:
     gold_names, found_names = names(encoded.gold), names(predicted_W)
 
     def our_f1() -> float:
-        return count_spans(encoded.gold, predicted_W, encoded.word_offsets, model.table).f1
+        return model.counter.count(encoded.gold, predicted_W, encoded.word_offsets).f1
 
     def many() -> None:
         for _ in range(SCORER_CALLS):

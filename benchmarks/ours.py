@@ -9,10 +9,10 @@ from torch import Tensor
 
 from attrition.corpus.encoded import Encoded
 from attrition.methods import Trains
+from attrition.problem.counts import Counts
 from attrition.training.clock import Clock
 from attrition.training.model import Model
 from attrition.training.predict import evaluate_each
-from attrition.training.score import Counts
 from attrition.training.settings import TrainingSettings
 from attrition.training.train import Finished, Task, train_population
 

@@ -14,6 +14,7 @@ from attrition.corpus.dataset import Dataset, Sizes
 from attrition.corpus.encoded import Encoded, EncodingSettings, join
 from attrition.corpus.massive import Massive, find_massive
 from attrition.corpus.phrasebook import Phrasebook
+from attrition.corpus.words import label_set
 from attrition.encoder.pretrained import Pretrained
 from attrition.encoder.sources import load_pretrained
 from attrition.encoder.vocabulary import Vocabulary, used_vocabulary
@@ -91,7 +92,7 @@ def load_workload(
     return Workload(
         pretrained=pretrained,
         corpus=corpus.name,
-        labels=dataset.labels,
+        labels=label_set(corpus.slots, dataset.settings.scheme),
         vocabulary=vocabulary,
         train=_sample(join([encoded[language, "train"] for language in languages]), num_train, "train"),
         tests={language: _sample(encoded[language, "test"], share, "test") for language in languages},

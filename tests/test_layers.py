@@ -12,7 +12,7 @@ import pytest
 SOURCE = Path(__file__).parent.parent / "src" / "attrition"
 
 COMMON = {"designs", "names", "files", "languages", "orders", "reading", "registry", "streams"}
-TRAINING = ["corpus", "encoder", "methods", "training", "run"]
+TRAINING = ["corpus", "problem", "encoder", "methods", "training", "run"]
 REPORTING = ["matrix", "metrics", "results", "analysis", "report", "paper", "gate"]
 # A run writes its R and metrics, which are plain arithmetic; nothing of reporting knows of training.
 MAY_IMPORT = {

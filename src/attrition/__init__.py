@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from attrition.names import AttritionError
     from attrition.orders import order
     from attrition.paper.report import make_report
+    from attrition.problem.slots import span_f1
     from attrition.results.read import read_results
     from attrition.run.engine import run_study
     from attrition.run.spec import Study, build_study, read_study
-    from attrition.training.score import span_f1
 
 _HOMES = {
     "AttritionError": "names",
@@ -43,7 +43,7 @@ _HOMES = {
     "read_results": "results.read",
     "read_study": "run.spec",
     "run_study": "run.engine",
-    "span_f1": "training.score",
+    "span_f1": "problem.slots",
     "words": "analysis.words",
 }
 

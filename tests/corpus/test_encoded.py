@@ -135,15 +135,16 @@ def test_truncation_keeps_the_special_sub_tokens_and_drops_words(max_tokens: int
 
 @pytest.mark.parametrize("align", ["words", "offsets"])
 def test_a_word_cut_off_is_predicted_outside(align: str) -> None:
-    from attrition.training.score import TagTable, count_spans, word_predictions
+    from attrition.problem.base import word_predictions
+    from attrition.problem.slots import TagTable, count_spans
 
     encoded = encode(ROME, LATE, max_tokens=8, align=align)
     table = TagTable.of(label_set(SLOTS, "bio"))
     everything_a_city = np.full(encoded.num_tokens, B_CITY)
-    predicted = word_predictions(encoded, everything_a_city, table)
+    predicted = word_predictions(encoded, everything_a_city, table.inside)
     assert predicted.tolist() == [B_CITY, B_CITY, OUT, B_CITY, B_CITY, OUT]
     perfect = np.where(encoded.labels >= 0, encoded.labels, 0)
-    counts = count_spans(encoded.gold, word_predictions(encoded, perfect, table), encoded.word_offsets, table)
+    counts = count_spans(encoded.gold, word_predictions(encoded, perfect, table.inside), encoded.word_offsets, table)
     assert (counts.tp.sum(), counts.fp.sum(), counts.fn.sum()) == (0, 1, 2), "city cut off; time found too short"
 
 

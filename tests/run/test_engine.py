@@ -24,7 +24,7 @@ from attrition.names import AttritionError
 from attrition.paper.report import make_report
 from attrition.run.engine import run_study
 from attrition.run.prepare import Prepared
-from attrition.run.results import warnings_of
+from attrition.run.run_warnings import warnings_of
 from attrition.run.spec import Study, read_study, resolved
 from attrition.run.store import Store, StoredHistory
 from attrition.training import train as training

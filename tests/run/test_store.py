@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from attrition.names import AttritionError
+from attrition.problem.counts import Counts
 from attrition.run.store import DamagedError, Store, StoredEvaluation, StoredHistory
-from attrition.training.score import Counts
 from attrition.training.train import Epoch
 
 KEY = "0123456789abcdef"

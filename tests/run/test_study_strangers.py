@@ -13,9 +13,9 @@ import pytest
 from safetensors.numpy import save
 
 from attrition.names import AttritionError
+from attrition.problem.counts import Counts
 from attrition.run.spec import apply_change, build_study
 from attrition.run.store import MANIFEST, DamagedError, Store, StoredEvaluation, StoredHistory
-from attrition.training.score import Counts
 from attrition.training.train import Epoch
 
 KEY = "0123456789abcdef"

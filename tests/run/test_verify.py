@@ -15,12 +15,12 @@ import torch
 
 import attrition.run.rescore as rescore
 from attrition.names import AttritionError
+from attrition.problem.counts import Counts
 from attrition.run.pack import write_pack
 from attrition.run.spec import Study
 from attrition.run.store import Store, StoredEvaluation
 from attrition.run.verify import Check, Verdict, verify
 from attrition.run.watcher import Watcher
-from attrition.training.score import Counts
 
 Make = Callable[..., Study]
 Run = Callable[[Study, Path], Any]

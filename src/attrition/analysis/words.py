@@ -55,12 +55,12 @@ def largest_drop(R: RMatrix) -> Step | None:
     return Step(R.order[stage], R.languages[column], float(drop_SL[stage, column]))
 
 
-def words(R: RMatrix) -> tuple[str, ...]:
+def words(R: RMatrix, score: str = "F1") -> tuple[str, ...]:
     """Sentences on what was gained and lost on the languages learned before the last stage, from their own stage to the end.
 
     The mean change; the largest loss and the largest gain; the single stage that cost a language most. Points are hundredths of
-    a score. One sentence says so where no change is defined (joint training, a single stage, cells that were not measured),
-    and where the mean F1 at the languages' own stages is below `LEARNED`.
+    `score`, which is what the score is called. One sentence says so where no change is defined (joint training, a single stage,
+    cells that were not measured), and where the mean score at the languages' own stages is below `LEARNED`.
 
     >>> for sentence in words(RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])): print(sentence)
     By the end, the 2 languages learned earlier had lost 25.0 points on average.
@@ -80,7 +80,7 @@ def words(R: RMatrix) -> tuple[str, ...]:
             "What was gained or lost is not known: no earlier language was measured both when it was learned and at the end.",
         )
     if not has_learned(R):
-        return (not_learned(float(mean_measured(R.own_L))),)
+        return (not_learned(float(mean_measured(R.own_L)), score),)
     return (_mean(changes, num_earlier=sum(len(stage) for stage in R.trained[:-1])), *_extremes(R, changes), _drop(R))
 
 
@@ -93,14 +93,14 @@ def has_learned(R: RMatrix) -> bool:
     return not float(mean_measured(R.own_L)) < LEARNED
 
 
-def not_learned(own_mean: float) -> str:
-    """Return the sentence for runs that learned next to nothing. `own_mean`: mean F1 at the own stages, 0 to 1.
+def not_learned(own_mean: float, score: str = "F1") -> str:
+    """Return the sentence for runs that learned next to nothing. `own_mean`: mean score at the own stages, 0 to 1.
 
     >>> not_learned(0.0).split(". ")[0]
     'Next to nothing was learned: mean F1 right after a language was trained is 0.0, below 10'
     """
     return (
-        f"Next to nothing was learned: mean F1 right after a language was trained is {100 * own_mean:.1f}, "
+        f"Next to nothing was learned: mean {score} right after a language was trained is {100 * own_mean:.1f}, "
         f"below {100 * LEARNED:.0f}. Nothing can be said about forgetting."
     )
 

@@ -166,14 +166,14 @@ def _show(folder: Path) -> None:
 
     results = read_results(folder)
     for run in results.runs:
-        out.print(f"[bold]{escape(run.label)}[/]: F1 on each language after each stage")
-        table = terminal_matrix(run.matrix, width=out.width)
+        out.print(f"[bold]{escape(run.label)}[/]: {escape(run.score)} on each language after each stage")
+        table = terminal_matrix(run.matrix, width=out.width, score=run.score)
         table.title = None  # it would be broken to the width of the table
         out.print(table)
-        for sentence in words(run.matrix):
+        for sentence in words(run.matrix, run.score):
             out.print(f"  {escape(sentence)}")
         out.print()
-    out.print(terminal_metrics(results.runs))
+    out.print(terminal_metrics(results.runs, score=results.score))
     spent = {part: sum(run.times[part] for run in results.runs) for part in ("data", "training", "evaluation", "other")}
     out.print(
         "Time of the stages behind these runs (shared ones counted in each): "

@@ -6,7 +6,7 @@ import dataclasses
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,9 +17,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from tokenizers import Tokenizer
 
-from attrition.corpus.base import SPLITS, Corpus, Cut, Split
+from attrition.corpus.base import SPLITS, Corpus, Cut, Split, Utterance
 from attrition.corpus.encoded import Encoded, EncodingSettings, encode_utterances
-from attrition.corpus.words import label_set
 from attrition.names import AttritionError, unknown
 from attrition.streams import numpy_stream
 
@@ -68,6 +67,8 @@ class Dataset:
         cuts: how languages are cut into words, where not by the corpus's default.
         sizes: how many utterances.
         cache: folder for encoded languages, or None to keep nothing.
+        encoder: encodes utterances of one cut. None labels words by slots, as `encode_utterances` does.
+        encoded_as: stands for `encoder` in the names of cached files; "" for slots.
     """
 
     corpus: Corpus
@@ -78,6 +79,8 @@ class Dataset:
     cuts: Mapping[str, Cut]
     sizes: Sizes
     cache: Path | None = None
+    encoder: Callable[[Sequence[Utterance], Cut], Encoded] | None = None
+    encoded_as: str = ""
 
     def __post_init__(self) -> None:
         for language in self.languages:
@@ -86,11 +89,6 @@ class Dataset:
         for language in self.cuts:
             if language not in self.languages:
                 raise unknown(language, self.languages, kind="language of this study", where="corpus.cuts")
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The classes: all labels of the corpus's slots."""
-        return label_set(self.corpus.slots, self.settings.scheme)
 
     def cut(self, language: str) -> Cut:
         """How a language is cut into words."""
@@ -147,25 +145,25 @@ class Dataset:
             if cached is not None:
                 return cached
         encoded = {
-            split: encode_utterances(
-                # A split of which nothing is used need not exist.
-                self.corpus.read(language, split) if self.sizes.of(split) != 0 else (),
-                self.tokenizer,
-                slots=self.corpus.slots,
-                cut=self.cut(language),
-                settings=self.settings,
-            )
+            # A split of which nothing is used need not exist.
+            split: self._encoded(self.corpus.read(language, split) if self.sizes.of(split) != 0 else (), self.cut(language))
             for split in SPLITS
         }
         if path is not None:
             _save(path, encoded)
         return encoded
 
+    def _encoded(self, utterances: Sequence[Utterance], cut: Cut) -> Encoded:
+        if self.encoder is not None:
+            return self.encoder(utterances, cut)
+        return encode_utterances(utterances, self.tokenizer, slots=self.corpus.slots, cut=cut, settings=self.settings)
+
     def _cache_file(self, language: str) -> Path | None:
         if self.cache is None:
             return None
         decides = [FORMAT, self.corpus.fingerprint, language, self.cut(language), self.tokenizer_fingerprint]
         decides += [dataclasses.asdict(self.settings), self.corpus.slots, [self.sizes.of(split) != 0 for split in SPLITS]]
+        decides += [self.encoded_as] if self.encoded_as else []
         key = hashlib.sha256(json.dumps(decides).encode()).hexdigest()[:20]
         return self.cache / "encoded" / f"{language}-{key}.safetensors"
 

@@ -93,8 +93,8 @@ def untrained_slots(corpus: Corpus, languages: Sequence[str] | None = None) -> t
     return tuple(sorted(slots["test"] - slots["train"]))
 
 
-def said_of_untrained(slots: Sequence[str]) -> str:
-    """Return a warning about slots that are in test and not in train utterances; empty if there are none.
+def said_of_untrained(slots: Sequence[str], kind: str = "slot") -> str:
+    """Return a warning about slots, or another kind of label, that are in test and not in train utterances; "" for none.
 
     >>> said_of_untrained(["dtae"])
     'In test utterances and in no train utterance: 1 slot (dtae). No model can learn it. Check the spelling, or add train ...'
@@ -106,7 +106,7 @@ def said_of_untrained(slots: Sequence[str]) -> str:
     named = ", ".join(slots[:NAMED]) + (", ..." if len(slots) > NAMED else "")
     them = "it" if len(slots) == 1 else "them"
     return (
-        f"In test utterances and in no train utterance: {counted(len(slots), 'slot')} ({named}). No model can learn {them}. "
+        f"In test utterances and in no train utterance: {counted(len(slots), kind)} ({named}). No model can learn {them}. "
         "Check the spelling, or add train utterances."
     )
 

@@ -12,24 +12,25 @@ from attrition.results.read import PARTS, Results, Run
 
 
 def training_curves(results: Results) -> tuple[Figure, ...]:
-    """F1 on the development set and the training loss by epoch, stage after stage; nothing where no run recorded them."""
+    """The score on the development set and the training loss by epoch; nothing where no run recorded them."""
     variants = {run.key: {"epochs": _epochs(run)} for run in results.runs if len(run.history)}
     if not variants:
         return ()
+    dev = f"dev {results.score} (%)"
     dots = "The marked epoch of each stage is the one whose weights were kept."
     return (
         Figure(
             name="dev-f1",
-            title="F1 on the development set, epoch by epoch",
+            title=f"{results.score} on the development set, epoch by epoch",
             caption=f"One line for each stage, in the order of training. {dots}",
-            chart=_epoch_chart("dev_f1", "dev F1 (%)"),
+            chart=_epoch_chart("dev_f1", dev, dev),
             variants=variants,
         ),
         Figure(
             name="train-loss",
             title="Training loss, epoch by epoch",
             caption=f"Mean over the batches of an epoch. One line for each stage, in the order of training. {dots}",
-            chart=_epoch_chart("train_loss", "training loss"),
+            chart=_epoch_chart("train_loss", "training loss", dev),
             variants=variants,
         ),
     )
@@ -45,7 +46,8 @@ def _epochs(run: Run) -> pd.DataFrame:
     return frame
 
 
-def _epoch_chart(value: str, title: str) -> Any:
+def _epoch_chart(value: str, title: str, dev: str) -> Any:
+    """One value by epoch; `dev` is what the score on dev utterances is called."""
     base = alt.Chart(alt.NamedData("epochs")).encode(
         x=alt.X("total:Q", title="epochs, over the whole sequence", axis=alt.Axis(grid=False, tickMinStep=1, format="d")),
         y=alt.Y(f"{value}:Q", title=title, scale=alt.Scale(zero=value == "train_loss")),
@@ -53,7 +55,7 @@ def _epoch_chart(value: str, title: str) -> Any:
             alt.Tooltip("trained:N", title="training on"),
             alt.Tooltip("epoch:Q", title="epoch"),
             alt.Tooltip("train_loss:Q", title="training loss", format=".3f"),
-            alt.Tooltip("dev_f1:Q", title="dev F1 (%)", format=".1f"),
+            alt.Tooltip("dev_f1:Q", title=dev, format=".1f"),
         ],
     )
     colour = alt.Color("odd:N", scale=alt.Scale(range="category"), legend=None)

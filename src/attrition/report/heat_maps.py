@@ -59,6 +59,7 @@ def cell_size(num_languages: int) -> int:
 def heat_maps(results: Results) -> tuple[Figure, Figure]:
     """R of every run: the scores, and their changes from each stage to the next."""
     variants = {run.key: {"cells": cells(run.matrix)} for run in results.runs}
+    score = results.score
     tables = [tables["cells"] for tables in variants.values()]
     every = pd.concat(tables)
     trained = every.loc[every["stage"] != BEFORE, "f1"]  # untrained scores near 0 would use up half the scale
@@ -70,27 +71,30 @@ def heat_maps(results: Results) -> tuple[Figure, Figure]:
     return (
         Figure(
             name="r",
-            title="R: F1 on each language after each stage",
+            title=f"R: {score} on each language after each stage",
             caption=f"Rows: what was trained, from top to bottom. Columns: the language tested. {key}",
             chart=_heat_map(
                 "f1",
-                "F1 (%)",
+                f"{score} (%)",
                 alt.Scale(range="heatmap", interpolate="rgb", domain=[low, high], clamp=True),
                 (low + high) / 2,
                 widest,
+                score,
             ),
             **shared,  # type: ignore[arg-type]
         ),
         Figure(
             name="r-change",
-            title="Change of F1 from the stage before",
-            caption=f"Warm: lost, cool: gained, in points of F1. Rows: what was trained. Columns: the language tested. {key}",
+            title=f"Change of {score} from the stage before",
+            caption=f"Warm: lost, cool: gained, in points of {score}. Rows: what was trained. "
+            f"Columns: the language tested. {key}",
             chart=_heat_map(
                 "change",
                 "Change (points)",
                 alt.Scale(range="diverging", interpolate="rgb", domain=[-swing, swing], domainMid=0, clamp=True),
                 swing / 2,
                 widest,
+                score,
             ),
             **shared,  # type: ignore[arg-type]
         ),
@@ -122,7 +126,7 @@ def transfer_maps(results: Results) -> tuple[Figure, ...]:
             name="transfer",
             title="Transfer: each language's own learner on every language",
             caption="Rows: the learner of one language. Columns: the language tested. Outlined: its own language.",
-            chart=_heat_map("f1", "F1 (%)", scale, (low + high) / 2, every["x"].max() + 1),
+            chart=_heat_map("f1", f"{results.score} (%)", scale, (low + high) / 2, every["x"].max() + 1, results.score),
             variants=tables,
             fits=False,
         ),
@@ -137,8 +141,11 @@ def _transfer_cells(transfer: RMatrix) -> pd.DataFrame:
     return frame
 
 
-def _heat_map(value: str, title: str, scale: alt.Scale, ink_turns_at: float, num_languages: int) -> Any:
-    """A heat map of `value`; `ink_turns_at` is where a number printed on a cell changes from dark to light."""
+def _heat_map(value: str, title: str, scale: alt.Scale, ink_turns_at: float, num_languages: int, score: str) -> Any:
+    """A heat map of `value`; `ink_turns_at` is where a number printed on a cell changes from dark to light.
+
+    `score` is what the score is called.
+    """
     size = cell_size(num_languages)
     x = alt.X(
         "language:N",
@@ -178,7 +185,7 @@ def _heat_map(value: str, title: str, scale: alt.Scale, ink_turns_at: float, num
         tooltip=[
             alt.Tooltip("name:N", title="tested on"),
             alt.Tooltip("stage:N", title="after"),
-            alt.Tooltip("f1:Q", title="F1 (%)", format=".1f"),
+            alt.Tooltip("f1:Q", title=f"{score} (%)", format=".1f"),
             alt.Tooltip("change:Q", title="change (points)", format="+.1f"),
             alt.Tooltip("state:N", title="language is"),
         ],

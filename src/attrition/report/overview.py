@@ -17,7 +17,7 @@ MOST_METHODS = 6
 
 
 def overview(results: Results) -> tuple[str, ...]:
-    """Return a sentence for each sequential method on the change of F1 from the languages' own stages to the end.
+    """Return a sentence for each sequential method on the change of the score from the languages' own stages to the end.
 
     The method that verdicts on languages rest on comes first. Joint methods, and those with one learner per language, cannot
     forget and have no sentence. Methods beyond `MOST_METHODS` are left out.
@@ -31,7 +31,7 @@ def overview(results: Results) -> tuple[str, ...]:
     chosen.sort(key=lambda pair: id(pair[1][0].matrix) not in main)
     found: list[str] = []
     for label, runs in chosen:
-        sentence = kept_words(label, runs, short=bool(found))
+        sentence = kept_words(label, runs, short=bool(found), score=results.score)
         found += [sentence] if sentence else []
     return tuple(found[:MOST_METHODS])
 
@@ -46,23 +46,24 @@ def mean_kept(runs: Sequence[RunEvidence]) -> Estimate:
     return mean_of_replicates(100 * mean_measured(table.values_OL, axis=1), num_languages=num_languages)
 
 
-def kept_words(method: str, runs: Sequence[RunEvidence], *, short: bool = False) -> str:
+def kept_words(method: str, runs: Sequence[RunEvidence], *, short: bool = False, score: str = "F1") -> str:
     """Return what a method lost or gained as one sentence; "" where no language was measured at its own stage and at the end.
 
     Args:
         method: the name of the method.
         runs: of one method, each with two stages or more.
         short: whether a sentence before it has said what the points are.
+        score: what the score is called.
     """
     kept = mean_kept(runs)
     if math.isnan(kept.value):
         return ""
     own = float(mean_measured(replicates(runs, QUANTITIES["own_stage"].function).values_OL))
     if own < LEARNED:
-        return f"{method}: {not_learned(own)}"
+        return f"{method}: {not_learned(own, score)}"
     size = f"{abs(kept.value):.1f} points"
     verb = "lost" if kept.value < 0 else "gained"
-    when = "" if short else " of F1 on average, from a language's own stage to the end of training"
+    when = "" if short else f" of {score} on average, from a language's own stage to the end of training"
     counts = [_counted(kept.num_replicates, "order")]
     counts = counts if short else [_counted(kept.num_languages, "language"), *counts]
     if not kept.known:

@@ -212,14 +212,16 @@ def _words(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
 
 def _scored(runs: Sequence[Run]) -> list[str]:
     """What was scored and how far the scores are to be trusted, once for all runs of which the same is to be said."""
-    errors: dict[tuple[str, str], list[float]] = {}
+    errors: dict[tuple[str, str, str], list[float]] = {}
     for run in runs:
         about = run.spec.scored
-        errors.setdefault((about.statement, about.stands_for), []).extend([] if about.f1_error is None else [about.f1_error])
-    said = "As an estimate for {}, each cell has a standard error of at most {:.2f} points of F1."
+        errors.setdefault((about.statement, about.stands_for, run.score), []).extend(
+            [] if about.f1_error is None else [about.f1_error]
+        )
+    said = "As an estimate for {}, each cell has a standard error of at most {:.2f} points of {}."
     return [
-        f"{statement} {said.format(stands_for, 100 * max(found)) if found and stands_for else ''}".strip()
-        for (statement, stands_for), found in errors.items()
+        f"{statement} {said.format(stands_for, 100 * max(found), score) if found and stands_for else ''}".strip()
+        for (statement, stands_for, score), found in errors.items()
         if statement
     ]
 

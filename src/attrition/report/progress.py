@@ -38,8 +38,8 @@ COLUMNS = ("series", "panel", "hue", "dash", "model", "step", "f1", "low", "high
 
 
 def progress(results: Results) -> Figure:
-    """Return P, the mean F1 of the languages learned so far, over the sequence, by series; joint training is a dotted level."""
-    return progress_figure(results, name="progress", title="F1 of the languages learned so far")
+    """Return P, the mean score of the languages learned so far, over the sequence; joint training is a dotted level."""
+    return progress_figure(results, name="progress", title=f"{results.score} of the languages learned so far")
 
 
 def progress_figure(results: Results, *, name: str, title: str) -> Figure:
@@ -52,10 +52,10 @@ def progress_figure(results: Results, *, name: str, title: str) -> Figure:
     return Figure(
         name=name,
         title=title if start == 0 else f"{title} (axis from {start})",
-        caption="Mean F1 over the languages learned, after each stage. Dotted: all languages learned at once."
+        caption=f"Mean {results.score} over the languages learned, after each stage. Dotted: all languages learned at once."
         + (" Lines are means over orders and seeds, bands their range." if several else "")
         + (f" The vertical axis starts at {start}, not at 0." if start else ""),
-        chart=_chart(panels, len(results.languages), (start, end)),
+        chart=_chart(panels, len(results.languages), (start, end), results.score),
         variants={"": {"lines": _with_labels(lines, end - start)}},
         fits=False,
     )
@@ -237,12 +237,12 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
 # The chart
 
 
-def _chart(panels: Sequence[str], num_steps: int, span: tuple[int, int]) -> Any:
+def _chart(panels: Sequence[str], num_steps: int, span: tuple[int, int], score: str) -> Any:
     ticks = {"values": list(range(1, num_steps + 1))} if num_steps <= 12 else {}
     axis = alt.Axis(format="d", grid=False, tickMinStep=1, **ticks)
     x = alt.X("step:Q", title="languages learned", axis=axis, scale=alt.Scale(domain=[1, max(num_steps, 2)], nice=False))
     y_scale = alt.Scale(domain=list(span), nice=False)
-    title = "F1 (%)" if span[0] == 0 else f"F1 (%), axis from {span[0]}"
+    title = f"{score} (%)" if span[0] == 0 else f"{score} (%), axis from {span[0]}"
     y = alt.Y("f1:Q", title=title, scale=y_scale)
     colour = alt.Color("hue:N", scale=alt.Scale(domain=list(range(NUM_HUES)), range="category"), legend=None)
     dash = alt.StrokeDash(
@@ -258,7 +258,7 @@ def _chart(panels: Sequence[str], num_steps: int, span: tuple[int, int]) -> Any:
             alt.Tooltip("series:N", title="method"),
             alt.Tooltip("step:Q", title="languages learned"),
             alt.Tooltip("trained:N", title="last learned"),
-            alt.Tooltip("f1:Q", title="F1 (%)", format=".1f"),
+            alt.Tooltip("f1:Q", title=f"{score} (%)", format=".1f"),
             alt.Tooltip("runs:Q", title="runs"),
         ],
     )

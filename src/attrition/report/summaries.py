@@ -15,23 +15,23 @@ from attrition.results.read import PARTS, Results, Run
 ALIASES = {"average_accuracy": "final_mean", "bwt": "cbt"}
 """Metrics that the literature knows by a second name; they share a column where they are equal."""
 
-IN_POINTS = (
-    "In points, that is F1 × 100; an arrow shows the better side; – is undefined, as a joint run learns everything at once, "
+_IN_POINTS = (
+    "In points, that is {} × 100; an arrow shows the better side; – is undefined, as a joint run learns everything at once, "
     "or was not measured."
 )
 
 
 def metric_columns(results: Results) -> list[Column]:
     """The columns of the metrics table, each with its formula and source as its help."""
-    return [metric_column(name, _also_known_as(name, results.runs)) for name in _shown(results.runs)]
+    return [metric_column(name, _also_known_as(name, results.runs), results.score) for name in _shown(results.runs)]
 
 
-def metric_column(name: str, second_name: str = "") -> Column:
-    """The column of one metric, in points, with its formula and source as its help."""
+def metric_column(name: str, second_name: str = "", score: str = "F1") -> Column:
+    """The column of one metric, in points, with its formula and source as its help; `score` is what the score is called."""
     info = METRICS[name]
     better: dict[bool | None, Literal["high", "low"] | None] = {True: "high", False: "low", None: None}
     return Column(
-        title=info.title,
+        title=info.title.replace("F1", score),
         times=100,
         signed=info.low < 0,
         better=better[info.higher_is_better],
@@ -54,7 +54,7 @@ def metrics_by_series(results: Results) -> Table:
         title="Metrics of each method",
         columns=(Column(title="Method"), *count, *metric_columns(results)),
         rows=tuple(rows),
-        caption=IN_POINTS + spread,
+        caption=_IN_POINTS.format(results.score) + spread,
     )
 
 
@@ -65,7 +65,13 @@ def metrics_by_run(results: Results) -> Table:
         (run.label, *(Number(value=run.metrics.get(name, math.nan)) for name in names)) for run in results.runs
     ]
     columns = (Column(title="Run"), *metric_columns(results))
-    return Table(name="metrics-runs", title="Metrics of each run", columns=columns, rows=tuple(rows), caption=IN_POINTS)
+    return Table(
+        name="metrics-runs",
+        title="Metrics of each run",
+        columns=columns,
+        rows=tuple(rows),
+        caption=_IN_POINTS.format(results.score),
+    )
 
 
 def times_table(results: Results) -> Table:
@@ -99,7 +105,7 @@ def times_table(results: Results) -> Table:
 
 def run_words(run: Run) -> list[str]:
     """What the run gained and lost, in sentences, languages by name."""
-    return list(words(run.matrix))
+    return list(words(run.matrix, run.score))
 
 
 def _shown(runs: Sequence[Run]) -> list[str]:

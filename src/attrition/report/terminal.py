@@ -26,8 +26,8 @@ LEAST_SPAN = 0.2
 """The least span of scores that the colours cover, so that noise does not look like a difference."""
 
 
-def terminal_matrix(R: RMatrix, *, title: str = "R", width: int = 80) -> RichTable:
-    """R as a coloured table, F1 in percent: learned cells bold, those not yet learned dim, – where nothing was measured.
+def terminal_matrix(R: RMatrix, *, title: str = "R", width: int = 80, score: str = "F1") -> RichTable:
+    """R as a coloured table, `score` in percent: learned cells bold, those not yet learned dim, – where nothing was measured.
 
     A matrix too wide for `width` columns keeps the languages learned first and last, and says how many it left out.
 
@@ -41,7 +41,9 @@ def terminal_matrix(R: RMatrix, *, title: str = "R", width: int = 80) -> RichTab
     first = max(map(len, [*labels, BEFORE, "after"])) + 3
     fits = max(2, (width - first) // (max(len(name) for name in R.languages) + 3))
     shown_columns, shown_stages = _ends(columns, fits), _ends(stages, max(fits, 24))
-    table = RichTable(title=Text(title), caption=_left_out(len(columns), fits), title_justify="left", caption_justify="left")
+    table = RichTable(
+        title=Text(title), caption=_left_out(len(columns), fits, score), title_justify="left", caption_justify="left"
+    )
     table.add_column("after", no_wrap=True, style="bold")
     for j in shown_columns:
         table.add_column(Text("…" if j is None else R.languages[j]), justify="right", no_wrap=True)
@@ -63,7 +65,9 @@ def terminal_matrix(R: RMatrix, *, title: str = "R", width: int = 80) -> RichTab
     return table
 
 
-def terminal_metrics(runs: Sequence[Run] | Mapping[str, Mapping[str, float]], *, title: str = "Metrics") -> RichTable:
+def terminal_metrics(
+    runs: Sequence[Run] | Mapping[str, Mapping[str, float]], *, title: str = "Metrics", score: str = "F1"
+) -> RichTable:
     """The main metrics of runs side by side, in points, the best of each column bold.
 
     Takes the runs of `read_results`, or a name and metrics (0-1) for each.
@@ -73,12 +77,14 @@ def terminal_metrics(runs: Sequence[Run] | Mapping[str, Mapping[str, float]], *,
     """
     named = runs if isinstance(runs, Mapping) else {run.label: run.metrics for run in runs}
     shown = [name for name in SHOWN if any(name in metrics for metrics in named.values())]
-    columns = [Column(title="Method"), *map(metric_column, shown)]
+    columns = [Column(title="Method"), *(metric_column(name, score=score) for name in shown)]
     rows: list[tuple[Cell, ...]] = [
         (label, *(Number(value=metrics.get(name, math.nan)) for name in shown)) for label, metrics in named.items()
     ]
     table = Table(name="metrics", title=title, columns=tuple(columns), rows=tuple(rows))
-    rich_table = RichTable(title=Text(title), title_justify="left", caption="In points (F1 × 100).", caption_justify="left")
+    rich_table = RichTable(
+        title=Text(title), title_justify="left", caption=f"In points ({score} × 100).", caption_justify="left"
+    )
     for column, numeric in zip(table.columns, table.is_numeric(), strict=True):
         rich_table.add_column(Text(column.head), justify="right" if numeric else "left")
     for texts, bests in zip(table.texts(), table.is_best(), strict=True):
@@ -98,9 +104,13 @@ def _ends(items: Sequence[int], most: int) -> list[int | None]:
     return [*items[: most - 1 - last], None, *items[len(items) - last :]]
 
 
-def _left_out(num_columns: int, fits: int) -> str:
-    key = "F1 in %. Bold: learned; dim: not yet."
+def _left_out(num_columns: int, fits: int, score: str) -> str:
+    key = f"{_capital(score)} in %. Bold: learned; dim: not yet."
     return key if num_columns <= fits else f"{key} {num_columns - fits + 1} languages are left out to fit; the report has them."
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
 
 
 def _score(value: float, low: float, high: float, *, learned: bool) -> Text:

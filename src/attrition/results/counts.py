@@ -86,7 +86,7 @@ class RunCounts:
         """F1 over all utterances, equal to R to the last bit; NaN where it was not measured."""
         tp, fp, fn = (each.sum(axis=2, dtype=np.int64) for each in (self.tp_SLU, self.fp_SLU, self.fn_SLU))
         precision, recall = _share(tp, tp + fp), _share(tp, tp + fn)
-        # The operations of `training.score.precision_recall_f1`, in its sequence: another one rounds otherwise.
+        # The operations of `problem.counts.precision_recall_f1`, in its sequence: another one rounds otherwise.
         f1 = _share(2 * precision * recall, precision + recall)
         return np.where(self.measured_SL, f1, np.nan)
 

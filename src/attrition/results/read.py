@@ -52,7 +52,7 @@ class MethodSpec(_Part):
     order_matters: bool = True
 
 
-_NOT_SETTINGS = ("format", "scored", "warnings", "own_languages", "steps", "rows")
+_NOT_SETTINGS = ("format", "scored", "warnings", "own_languages", "steps", "rows", "counted")
 
 
 class OrderSpec(_Part):
@@ -87,12 +87,20 @@ class ScoredSpec(_Part):
     stands_for: str = ""
 
 
+class ProblemSpec(_Part):
+    """What a run learned, and what its score is called."""
+
+    name: str = "slots"
+    score: str = "slot F1"
+
+
 class Spec(_Part):
     """Everything that decides a run's numbers, as its spec.json says it."""
 
     format: Literal[2]
     run: str
     study: str = ""
+    problem: ProblemSpec = ProblemSpec()
     name: str
     method: MethodSpec
     order: OrderSpec
@@ -128,6 +136,7 @@ def series_of(spec: Spec) -> Series:
     rank = method.trains.rank if method.trains.kind == "lora" else None
     cuts = ", ".join(f"{language} {cut}" for language, cut in sorted(corpus.cuts.items()) if cut != "blanks")
     name = f"{corpus.name} {corpus.revision}".strip()
+    name += "" if spec.problem.name == "slots" else f" ({spec.problem.name})"
     # A study with several ranks names its methods by them, another's method of one rank is the same method.
     method_name = method.name.removesuffix(f" r={rank}")
     return Series(method_name, rank, spec.model.name, name, cuts, method.kind)
@@ -157,6 +166,11 @@ class Run:
     def series(self) -> Series:
         """The method, rank, model, corpus and cuts, without order and seed."""
         return series_of(self.spec)
+
+    @property
+    def score(self) -> str:
+        """What the run's score is called: "F1" for slots."""
+        return "F1" if self.spec.problem.name == "slots" else self.spec.problem.score
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,6 +208,12 @@ class Results:
     def own_languages(self) -> OwnLanguages:
         """What the user's file of languages said of them when the runs were made."""
         return {label: language for run in self.runs for label, language in run.spec.own_languages.items()}
+
+    @property
+    def score(self) -> str:
+        """What the score is called in titles and sentences: "F1" for slots; "score" where runs differ in it."""
+        names = {run.score for run in self.runs}
+        return names.pop() if len(names) == 1 else "score"
 
     @property
     def languages(self) -> tuple[str, ...]:

@@ -22,20 +22,23 @@ OVERLAP = "overlap"
 
 
 def covariates_text(
-    encoded: Mapping[tuple[str, Split], Encoded], cuts: Mapping[str, Cut], labels: Sequence[str], languages: Sequence[str]
+    encoded: Mapping[tuple[str, Split], Encoded],
+    cuts: Mapping[str, Cut],
+    labels: Sequence[str] | None,
+    languages: Sequence[str],
 ) -> str:
     """Return the text of a study's `covariates.json`, the same for the same training utterances.
 
     Args:
         encoded: the study's utterances; only those of the split "train" are used.
         cuts: how each language is cut into words.
-        labels: the classes.
+        labels: the classes, if they are tags of words; None leaves out `fertility` and `blank_edges`, which count words.
         languages: of the study, in the order in which they are written.
     """
     return covariates_json(languages, corpus_covariates({name: encoded[name, "train"] for name in languages}, cuts, labels))
 
 
-def corpus_covariates(train: Mapping[str, Encoded], cuts: Mapping[str, Cut], labels: Sequence[str]) -> Covariates:
+def corpus_covariates(train: Mapping[str, Encoded], cuts: Mapping[str, Cut], labels: Sequence[str] | None) -> Covariates:
     """Return what the training utterances say of each language and each pair (trained, changed).
 
     Sub-tokens are those the model is given, without the special tokens that begin and end each utterance.
@@ -52,22 +55,23 @@ def corpus_covariates(train: Mapping[str, Encoded], cuts: Mapping[str, Cut], lab
     Args:
         train: the training utterances of each language.
         cuts: how each language is cut into words.
-        labels: the classes.
+        labels: the classes, if they are tags of words; None leaves out `fertility` and `blank_edges`, which count words.
     """
     specials = _specials(list(train.values()))
     ids = {language: _without(each, specials) for language, each in train.items()}
     tokens = {language: len(each) for language, each in ids.items()}
     words = {language: int((each.word_token >= 0).sum()) for language, each in train.items()}
-    return Covariates(
-        language={
-            FERTILITY: {each: tokens[each] / words[each] if words[each] else math.nan for each in train},
-            LOG_TOKENS: {each: math.log(tokens[each]) if tokens[each] else math.nan for each in train},
-            BLANK_EDGES: {
-                name: share_of_edges(each, labels) if cuts[name] == "blanks" else math.nan for name, each in train.items()
-            },
-        },
-        pair={OVERLAP: overlaps(ids)},
-    )
+    by_language = {
+        FERTILITY: {each: tokens[each] / words[each] if words[each] else math.nan for each in train},
+        LOG_TOKENS: {each: math.log(tokens[each]) if tokens[each] else math.nan for each in train},
+    }
+    if labels is None:
+        del by_language[FERTILITY]
+    else:
+        by_language[BLANK_EDGES] = {
+            name: share_of_edges(each, labels) if cuts[name] == "blanks" else math.nan for name, each in train.items()
+        }
+    return Covariates(by_language, {OVERLAP: overlaps(ids)})
 
 
 def share_of_edges(encoded: Encoded, labels: Sequence[str]) -> float:

@@ -15,6 +15,8 @@ from attrition.encoder.pretrained import about_model
 from attrition.files import write_whole, writing
 from attrition.methods import Trains
 from attrition.names import AttritionError, counted
+from attrition.problem.counts import Counts
+from attrition.problem.slots import SLOTS
 from attrition.results.covariates import FILE as COVARIATES
 from attrition.run.archive import refuse_archive
 from attrition.run.checkpoints import CheckpointKeeper, Resumable, find_resumable, population_key, states_of
@@ -40,7 +42,6 @@ from attrition.training.clock import Clock, Shares
 from attrition.training.memory import Room
 from attrition.training.model import Model
 from attrition.training.predict import evaluate_each
-from attrition.training.score import Counts
 from attrition.training.train import Finished, Task, train_population
 
 NAMED = 6
@@ -299,6 +300,7 @@ class _Engine:
             "parent": job.parent,
             "model": about_model(self._model.pretrained),
             "labels": self._model.labels,
+            **({} if self._prepared.problem is SLOTS else {"problem": self._prepared.problem.name}),
             "made_with": self._made_with,
             "hooks": {hook.name: hook.model_dump() for hook in job.hooks},
         }

@@ -14,11 +14,11 @@ from attrition.corpus.base import Split
 from attrition.corpus.dataset import content_key, ranks
 from attrition.corpus.encoded import Encoded
 from attrition.names import AttritionError
+from attrition.problem.counts import Counts
 from attrition.run.spec import Evaluate, EvaluateOn, Study
 from attrition.run.store import DamagedError, Store
 from attrition.run.study import Made
 from attrition.streams import numpy_stream
-from attrition.training.score import Counts
 
 Tests = Mapping[str, str]
 """Languages, and what names the utterances that each is scored on."""

@@ -37,6 +37,10 @@ def export_stage(results: Path, stage: str, folder: Path) -> None:
     about = store.about("stages", key)
     tensors = {name: torch.from_numpy(np.array(array)) for name, array in store.load_tensors(key).items()}
     tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(HOOK)}
+    if "problem" in about:
+        raise AttritionError(
+            f"The stage {key} learned {about['problem']!r}. Only models of slot filling can be exported, as token classifiers."
+        )
     trains = _trains(about["trains"])
     try:
         pretrained = load_pretrained(about["model"]["name"])

@@ -56,6 +56,7 @@ class StepInputs:
         parent: the key of the step that it starts from.
         hooks: those at work in it.
         precision: of matrix products.
+        problem: what is learned, as `attrition.problem.problems.identity` names it; empty for slots.
     """
 
     model: str
@@ -68,6 +69,7 @@ class StepInputs:
     parent: str | None = None
     hooks: tuple[Any, ...] = ()
     precision: str = "float32"
+    problem: str = ""
 
 
 def step_key(inputs: StepInputs) -> str:
@@ -87,6 +89,8 @@ def step_key(inputs: StepInputs) -> str:
     }
     if inputs.precision != "float32":
         decides["precision"] = inputs.precision
+    if inputs.problem:
+        decides["problem"] = inputs.problem
     if inputs.hooks:
         decides["hooks"] = [_named(hook) for hook in inputs.hooks]
     return key_of(decides)

@@ -1,4 +1,4 @@
-"""Slots that are scored and never trained."""
+"""Slots, and other labels, that are scored and never trained."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from attrition.corpus.base import Split
 from attrition.corpus.describe import said_of_untrained
 from attrition.corpus.encoded import Encoded
 
-__all__ = ["said_of_untrained", "untrained_slots"]
+_SPLITS: tuple[Split, ...] = ("train", "test")
+
+__all__ = ["said_of_untrained", "untrained_labels", "untrained_slots"]
 
 
 def untrained_slots(encoded: Mapping[tuple[str, Split], Encoded], labels: Sequence[str]) -> tuple[str, ...]:
@@ -21,10 +23,20 @@ def untrained_slots(encoded: Mapping[tuple[str, Split], Encoded], labels: Sequen
         labels: the classes, as `B-date`; a label's place is its number in `encoded`.
     """
 
-    def slots(split: Split) -> set[str]:
-        numbers = np.unique(
-            np.concatenate([np.zeros(0, np.int16), *(each.gold for at, each in encoded.items() if at[1] == split)])
-        )
-        return {labels[number].partition("-")[2] for number in numbers.tolist() if number > 0}
+    found = {split: {labels[number].partition("-")[2] for number in _used(encoded, split) if number > 0} for split in _SPLITS}
+    return tuple(sorted(found["test"] - found["train"]))
 
-    return tuple(sorted(slots("test") - slots("train")))
+
+def untrained_labels(encoded: Mapping[tuple[str, Split], Encoded], labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the labels, such as intents, that occur in test utterances of some language and in train utterances of none.
+
+    Args:
+        encoded: the study's utterances, by language and split.
+        labels: the classes; a label's place is its number in `encoded`.
+    """
+    return tuple(sorted(labels[number] for number in _used(encoded, "test") - _used(encoded, "train")))
+
+
+def _used(encoded: Mapping[tuple[str, Split], Encoded], split: Split) -> set[int]:
+    parts = [np.zeros(0, np.int16), *(each.gold for at, each in encoded.items() if at[1] == split)]
+    return set(np.unique(np.concatenate(parts)).tolist())

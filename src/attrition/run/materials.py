@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from attrition.corpus.base import Corpus, Cut, Split
+from attrition.corpus.base import Corpus, Cut, Split, Utterance
 from attrition.corpus.dataset import Dataset
 from attrition.corpus.describe import said_of_notices
 from attrition.corpus.encoded import Encoded, EncodingSettings
 from attrition.corpus.formats import Layout
 from attrition.corpus.registry import Request, open_corpus
-from attrition.corpus.words import label_set
 from attrition.encoder.head import fit_head
 from attrition.encoder.pretrained import Pretrained
 from attrition.encoder.sources import load_pretrained
 from attrition.encoder.vocabulary import Vocabulary, used_vocabulary, whole_vocabulary
 from attrition.names import AttritionError
+from attrition.problem.base import Problem
+from attrition.problem.problems import DEFAULT, may_be_cached, problem
 from attrition.run.spec import Study
 from attrition.run.watcher import Watcher
 
@@ -33,6 +36,7 @@ class CorpusFacts:
     citation: str
     generated: bool
     slots: tuple[str, ...]
+    intents: tuple[str, ...] = ()
     fingerprint: str
     cuts: Mapping[str, Cut]
 
@@ -46,6 +50,7 @@ class CorpusFacts:
             citation=corpus.citation,
             generated=corpus.generated,
             slots=tuple(corpus.slots),
+            intents=tuple(corpus.intents),
             fingerprint=corpus.fingerprint,
             cuts=cuts,
         )
@@ -59,11 +64,6 @@ class Materials:
     pretrained: Pretrained
     encoding: EncodingSettings
     encoded: Mapping[tuple[str, Split], Encoded]
-
-    @property
-    def labels(self) -> tuple[str, ...]:
-        """The classes: all labels of the corpus's slots."""
-        return label_set(self.corpus.slots, self.encoding.scheme)
 
 
 def gather(study: Study, watcher: Watcher, cache: Path | None) -> Materials:
@@ -87,14 +87,16 @@ def gather(study: Study, watcher: Watcher, cache: Path | None) -> Materials:
     )
     corpus = open_corpus(settings.name, request)
     model = study.model
-    classes = label_set(tuple(corpus.slots), study.encoding.scheme)
+    chosen, _ = problem(study.problem)
+    labels = chosen.labels(corpus, study.encoding)
     pretrained = fit_head(
-        load_pretrained(model.name), classes, head=model.head, renamed=model.labels, new_labels=model.new_labels
+        load_pretrained(model.name), labels, head=model.head, renamed=model.labels, new_labels=model.new_labels
     )
     if pretrained.note and model.name.startswith("hub:"):
         watcher.noted(f"{model.name}: {pretrained.note}")
     longest = int(getattr(pretrained.config, "max_position_embeddings", None) or 10**9) - 2
     encoding = dataclasses.replace(study.encoding, max_tokens=min(study.encoding.max_tokens, longest))
+    encoder = partial(_encode, chosen, pretrained, labels, encoding)
     dataset = Dataset(
         corpus=corpus,
         languages=study.languages,
@@ -103,7 +105,9 @@ def gather(study: Study, watcher: Watcher, cache: Path | None) -> Materials:
         settings=encoding,
         cuts=study.corpus.cuts,
         sizes=study.corpus.sizes,
-        cache=cache,
+        cache=cache if may_be_cached(study.problem) else None,
+        encoder=encoder,
+        encoded_as="" if study.problem == DEFAULT else json.dumps([study.problem, labels]),
     )
     watcher.encoding(len(study.languages))
     encoded = dataset.encode(watcher.encoded)
@@ -111,6 +115,17 @@ def gather(study: Study, watcher: Watcher, cache: Path | None) -> Materials:
         watcher.warned(said)
     facts = CorpusFacts.of(corpus, {language: dataset.cut(language) for language in study.languages})
     return Materials(facts, pretrained, encoding, encoded)
+
+
+def _encode(
+    chosen: Problem,
+    pretrained: Pretrained,
+    labels: Sequence[str],
+    encoding: EncodingSettings,
+    utterances: Sequence[Utterance],
+    cut: Cut,
+) -> Encoded:
+    return chosen.encode(utterances, pretrained.tokenizer, labels=labels, cut=cut, settings=encoding)
 
 
 def refuse_missing_dev(study: Study, encoded: Mapping[tuple[str, Split], Encoded]) -> None:
@@ -125,7 +140,7 @@ def refuse_missing_dev(study: Study, encoded: Mapping[tuple[str, Split], Encoded
     for choice in study.methods:
         if empty and (choice.training.keep == "best" or choice.training.patience is not None):
             raise AttritionError(
-                f"{choice.method.name} keeps the best weights or stops early by F1 on dev utterances, but {empty[0]} has none. "
+                f"{choice.method.name} keeps the best weights or stops early by dev utterances, but {empty[0]} has none. "
                 'Set corpus.sizes.dev, or training.keep = "last" and no patience.'
             )
 

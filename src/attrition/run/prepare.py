@@ -19,9 +19,11 @@ from attrition.encoder.pretrained import Pretrained
 from attrition.encoder.vocabulary import Vocabulary
 from attrition.methods import Trains
 from attrition.names import AttritionError
+from attrition.problem.base import Problem
+from attrition.problem.problems import problem
 from attrition.run.covariates import covariates_text
 from attrition.run.evaluation import ScoredOn
-from attrition.run.labels import said_of_untrained, untrained_slots
+from attrition.run.labels import said_of_untrained, untrained_labels, untrained_slots
 from attrition.run.materials import CorpusFacts, gather, refuse_missing_dev, vocabulary_of
 from attrition.run.pack import read_pack
 from attrition.run.select import runs_of_study
@@ -39,6 +41,7 @@ class Prepared:
     corpus: CorpusFacts
     pretrained: Pretrained
     encoding: EncodingSettings
+    problem: Problem
     labels: tuple[str, ...]
     vocabulary: Vocabulary
     encoded: Mapping[tuple[str, Split], Encoded]
@@ -58,19 +61,21 @@ class Prepared:
 
     @cached_property
     def warning(self) -> str:
-        """What is wrong with the labels, as a sentence: slots that no model can find. Empty if there are none."""
-        return said_of_untrained(untrained_slots(self.encoded, self.labels))
+        """What is wrong with the labels, as a sentence: slots or classes that no model can find. Empty if there are none."""
+        if self.problem.tags:
+            return said_of_untrained(untrained_slots(self.encoded, self.labels))
+        return said_of_untrained(untrained_labels(self.encoded, self.labels), kind="label")
 
     @property
     def covariates(self) -> str:
         """The text of `covariates.json`."""
-        return covariates_text(self.encoded, self.corpus.cuts, self.labels, self.study.languages)
+        return covariates_text(self.encoded, self.corpus.cuts, self.labels if self.problem.tags else None, self.study.languages)
 
     @cached_property
     def model(self) -> Model:
         """The encoder with its classes, on the device."""
         compiled = self.study.machine.compile
-        return build_model(self.pretrained, self.vocabulary, self.labels, self.device, self.precision, compiled)
+        return build_model(self.pretrained, self.vocabulary, self.labels, self.device, self.precision, compiled, self.problem)
 
 
 def prepare(study: Study, watcher: Watcher, cache: Path | None, pack: Path | None = None) -> Prepared:
@@ -89,6 +94,8 @@ def prepare(study: Study, watcher: Watcher, cache: Path | None, pack: Path | Non
     precision = choose_precision(study.model.precision, device)
     materials = gather(study, watcher, cache) if pack is None else read_pack(pack, watcher)
     refuse_missing_dev(study, materials.encoded)
+    chosen, _ = problem(study.problem)
+    labels = chosen.labels(materials.corpus, materials.encoding)
     vocabulary = vocabulary_of(study, materials)
     encoded = {
         place: dataclasses.replace(each, ids=vocabulary.compact(each.ids).astype(np.int32))
@@ -99,11 +106,12 @@ def prepare(study: Study, watcher: Watcher, cache: Path | None, pack: Path | Non
         corpus=materials.corpus,
         pretrained=materials.pretrained,
         encoding=materials.encoding,
-        labels=materials.labels,
+        problem=chosen,
+        labels=labels,
         vocabulary=vocabulary,
         encoded=encoded,
         scored_on=ScoredOn.choose(study, encoded, materials.encoded),
-        plan=runs_of_study(plan_study(study, materials.pretrained, materials.labels, materials.encoded, precision), study.only),
+        plan=runs_of_study(plan_study(study, materials.pretrained, labels, materials.encoded, precision), study.only),
         device=device,
     )
 

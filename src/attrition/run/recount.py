@@ -16,10 +16,10 @@ from attrition.matrix import RMatrix
 from attrition.methods import Train
 from attrition.metrics import summary
 from attrition.names import AttritionError
+from attrition.problem.slots import TagTable
 from attrition.run.keys import run_key
 from attrition.run.results import RunTables, steps_of
 from attrition.run.store import Kind, Store
-from attrition.training.score import TagTable
 
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, NotImplementedError, ArrowException)
 """What reading a damaged table may raise."""
@@ -81,12 +81,15 @@ def recount(store: Store, folder: Path) -> Recount:
         decides = run_key(spec["name"], order["name"], order["languages"], spec["seed"], keys)
         named = [str(step["evaluation"]) for step in spec["steps"]]
         before, languages = spec["before"], tuple(spec["languages"])
+        macro = bool(spec.get("problem", {}).get("macro_f1"))
+        counted = [str(each) for each in spec["counted"]] if "counted" in spec else None
     except (*_UNREADABLE, AssertionError) as error:
         return Recount((Difference(folder / "spec.json", f"is missing or damaged ({type(error).__name__}: {error})"),))
     if decides != folder.name:
         return Recount((Difference(folder / "spec.json", f"describes the run {decides}, not that of its folder"),))
     trained = [key for key, step in zip(keys, steps.steps, strict=True) if isinstance(step, Train)]
-    slots = TagTable.of(store.about("stages", trained[0])["labels"]).slot_names
+    # A problem's names stand in the run, since its code may be a user's file: a check runs none.
+    slots = TagTable.of(store.about("stages", trained[0])["labels"]).slot_names if counted is None else counted
     tables = RunTables.of(
         steps,
         languages,
@@ -94,6 +97,7 @@ def recount(store: Store, folder: Path) -> Recount:
         [store.load_history(key) for key in trained],
         [store.load_evaluation(key) for key in named],
         None if before is None else store.load_evaluation(before),
+        macro=macro,
     )
     return Recount(tuple(_differences(tables, folder)), _new_metrics(tables.metrics, folder / "metrics.json"))
 

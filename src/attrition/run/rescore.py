@@ -15,6 +15,7 @@ import torch
 
 from attrition.corpus.cache import cache_folder
 from attrition.names import AttritionError
+from attrition.problem.counts import Counts
 from attrition.run.environment import deterministic, environment
 from attrition.run.evaluation import together_of
 from attrition.run.folder import read_results_study
@@ -26,7 +27,6 @@ from attrition.run.study import Job
 from attrition.run.watcher import Watcher
 from attrition.streams import numpy_stream
 from attrition.training.predict import evaluate_each
-from attrition.training.score import Counts
 
 
 @dataclass(frozen=True)

@@ -23,14 +23,16 @@ from attrition.methods import Merge, Row, Steps, Train, Trains
 from attrition.methods.steps import Step
 from attrition.metrics import Conventions, summary
 from attrition.names import AttritionError
+from attrition.problem.counts import macro_f1
+from attrition.problem.slots import SLOTS
 from attrition.run.environment import in_words
 from attrition.run.evaluation import ScoredOn
 from attrition.run.keys import evaluation_key
 from attrition.run.prepare import Prepared
+from attrition.run.run_warnings import warnings_of
 from attrition.run.store import StoredEvaluation, StoredHistory
 from attrition.run.study import Made, RunPlan
 from attrition.run.tables import plain
-from attrition.training.score import TagTable
 
 FORMAT = 2
 
@@ -85,9 +87,17 @@ def _measured(
 
 
 def score_rows(
-    steps: Steps, languages: Sequence[str], evaluations: Sequence[StoredEvaluation], before: StoredEvaluation | None
+    steps: Steps,
+    languages: Sequence[str],
+    evaluations: Sequence[StoredEvaluation],
+    before: StoredEvaluation | None,
+    *,
+    macro: bool = False,
 ) -> pd.DataFrame:
-    """Scores, their standard error and counts of every stage's model on every language scored; stage 0 is before training."""
+    """Scores, their standard error and counts of every stage's model on every language scored; stage 0 is before training.
+
+    With `macro` there is also a column `macro_f1`, see `attrition.problem.counts.macro_f1`.
+    """
     rows: list[dict[str, Any]] = []
     for index, trained, evaluation in _measured(steps, evaluations, before):
         for language in _scored(languages, evaluation):
@@ -98,6 +108,7 @@ def score_rows(
                 {"stage": index, "trained": trained, "language": language, "f1": f1, "precision": precision, "recall": recall}
                 | {"tp": tp, "fp": fp, "fn": fn, "num_utterances": len(counts.tp)}
                 | {"f1_error": counts.f1_error(evaluation.drawn_from.get(language))}
+                | ({"macro_f1": macro_f1(counts.by_slot)} if macro else {})
             )
     return pd.DataFrame(rows)
 
@@ -113,7 +124,10 @@ def slot_rows(
     evaluations: Sequence[StoredEvaluation],
     before: StoredEvaluation | None,
 ) -> pd.DataFrame:
-    """Counts of every stage's model on every language scored, slot by slot; `slots` in the order of `Counts.by_slot`."""
+    """Counts of every stage's model on every language scored, slot by slot; `slots` in the order of `Counts.by_slot`.
+
+    A problem that counts other classes, such as intents, has these in the column `slot`.
+    """
     rows = [
         (index, trained, language, slot, *counts)
         for index, trained, evaluation in _measured(steps, evaluations, before)
@@ -146,58 +160,19 @@ def times(stages: Sequence[StoredHistory], evaluations: Sequence[StoredEvaluatio
     return total
 
 
-def warnings_of(steps: Steps, R: RMatrix, stages: Sequence[StoredHistory]) -> list[str]:
-    """Return what a reader must know before believing the numbers of a run; whoever shows it says of which run."""
-    never, no_better = _learned_nothing(R)
-    found = []
-    if never:
-        found.append(
-            f"F1 is 0 right after training on {', '.join(never)}. The model predicts no slot right: "
-            "try a larger head_learning_rate, more epochs or more utterances."
-        )
-    if no_better:
-        found.append(
-            f"F1 was no better after training on {', '.join(no_better)} than before it. Nothing was learned there that "
-            "the test utterances show: try more epochs or another learning_rate."
-        )
-    for step, stored in zip(steps.trainings, stages, strict=True):
-        if stored.diverged:
-            kept = f"of epoch {stored.kept_epoch}" if stored.kept_epoch else "that it began with"
-            found.append(
-                f"Training on {'+'.join(step.languages)} was broken off, since {stored.diverged}. The weights {kept} "
-                "were kept. Try a smaller learning_rate."
-            )
-        if stored.shortage:
-            found.append(f"Memory ran out in training on {'+'.join(step.languages)}: {stored.shortage}.")
-    return found
-
-
-def _learned_nothing(R: RMatrix) -> tuple[list[str], list[str]]:
-    """The languages with an F1 of 0 after their own stage, and those whose F1 was there before and did not rise."""
-    never, no_better = [], []
-    for row, languages in enumerate(R.trained):
-        before_L = R.scores_SL[row - 1] if row else R.before_L
-        for language in languages:
-            column = R.languages.index(language)
-            after = R.scores_SL[row, column]
-            if after == 0:
-                never.append(language)
-            elif before_L is not None and after <= before_L[column]:
-                no_better.append(language)
-    return never, no_better
-
-
 def spec_json(
     run: RunPlan, prepared: Prepared, scores: pd.DataFrame, warnings: Sequence[str], made_with: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
     """Everything that decides the numbers of a run, for people and programs; `made_with` the environment of each stage."""
     study, corpus, method, scored_on = prepared.study, prepared.corpus, run.method, prepared.scored_on
-    first = run.jobs[0]
+    first, problem = run.jobs[0], prepared.problem
     before = evaluation_key(first.key, scored_on.of(first, before=True), before=True) if has_before(run, scored_on) else None
     return {
         "format": FORMAT,
         "run": run.key,
         "study": study.name,
+        "problem": {"name": problem.name, "score": problem.score, "macro_f1": problem.macro},
+        **({} if problem is SLOTS else {"counted": list(problem.counter(prepared.labels).names)}),
         "name": method.name,
         "method": {
             "name": method.name,
@@ -232,7 +207,7 @@ def spec_json(
         "encoding": dataclasses.asdict(prepared.encoding),
         "sizes": dataclasses.asdict(study.corpus.sizes),
         "conventions": {
-            "score": "micro F1 over spans, as seqeval (default mode)",
+            "score": prepared.problem.definition,
             "unmeasured": "NaN, an empty cell",
             **Conventions().as_dict(),
         },
@@ -321,6 +296,8 @@ class RunTables:
         stages: Sequence[StoredHistory],
         evaluations: Sequence[StoredEvaluation],
         before: StoredEvaluation | None,
+        *,
+        macro: bool = False,
     ) -> RunTables:
         """The tables of a run.
 
@@ -331,12 +308,13 @@ class RunTables:
             stages: how each training went.
             evaluations: what each step's model scored.
             before: what the model before training scored, when all languages share one.
+            macro: whether the scores have a macro F1.
         """
         R = r_matrix(steps, languages, evaluations, before)
         return RunTables(
             matrix=R,
             transfer=transfer_matrix(steps, languages, evaluations),
-            scores=score_rows(steps, languages, evaluations, before),
+            scores=score_rows(steps, languages, evaluations, before, macro=macro),
             slots=slot_rows(steps, languages, slots, evaluations, before),
             metrics={name: None if np.isnan(value) else value for name, value in summary(R).items()},
             history=history_csv(steps, stages),
@@ -359,10 +337,9 @@ def write_run(
         OSError: the disk does not take one of them; each file is then as it was, or whole.
     """
     target = folder / "runs" / run.key
-    tables = RunTables.of(
-        run.steps, prepared.study.languages, TagTable.of(prepared.labels).slot_names, stages, evaluations, before
-    )
-    warnings = [*filter(None, [prepared.warning]), *warnings_of(run.steps, tables.matrix, stages)]
+    names, macro = prepared.problem.counter(prepared.labels).names, prepared.problem.macro
+    tables = RunTables.of(run.steps, prepared.study.languages, names, stages, evaluations, before, macro=macro)
+    warnings = [*filter(None, [prepared.warning]), *warnings_of(run.steps, tables.matrix, stages, prepared.problem)]
     _json(target / "spec.json", spec_json(run, prepared, tables.scores, warnings, made_with))
     _parquet(target / "scores.parquet", tables.scores)
     _parquet(target / "slots.parquet", tables.slots)

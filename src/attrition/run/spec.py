@@ -23,6 +23,7 @@ from attrition.languages import NONE_OF_ONES_OWN, OwnLanguages, read_languages
 from attrition.matrix import JOINED_BY
 from attrition.names import AttritionError
 from attrition.orders import order, validate
+from attrition.problem.problems import DEFAULT, problem
 from attrition.reading import parse_toml, read_text, refuse_depth
 from attrition.run.spec_methods import MethodChoice, entry_of, located, read_methods
 from attrition.run.tables import as_dataclass, as_list, as_value, known_keys, plain
@@ -122,6 +123,8 @@ class NamedOrder:
 class Study:
     """A whole study: every method x order x seed is a run.
 
+    `problem` is what is learned and how it is scored: a name of `attrition.problem.PROBLEMS`, or a Python file.
+
     `evaluate` says how much each stage is scored on: "all" test utterances; "seen", only those of the languages that its
     learner has been trained on so far; or a number, a random sample of so many of each language. `evaluate_on` = "dev" takes
     the dev utterances instead. `only` names runs, or patterns of runs, as `attrition.run.select.select_runs` takes them: those
@@ -130,6 +133,7 @@ class Study:
 
     name: str
     description: str = ""
+    problem: str = DEFAULT
     languages: tuple[str, ...]
     methods: tuple[MethodChoice, ...]
     orders: tuple[NamedOrder, ...]
@@ -146,8 +150,8 @@ class Study:
 
 
 _TOP_KEYS = (
-    "name", "description", "languages", "methods", "orders", "seeds", "evaluate", "evaluate_on", "only", "corpus", "encoding",
-    "model", "training", "machine",
+    "name", "description", "problem", "languages", "methods", "orders", "seeds", "evaluate", "evaluate_on", "only", "corpus",
+    "encoding", "model", "training", "machine",
 )  # fmt: skip
 
 
@@ -217,6 +221,7 @@ def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) ->
     study = Study(
         name=as_value(raw["name"], str, f"{where}: name"),
         description=as_value(raw.get("description", ""), str, f"{where}: description"),
+        problem=problem(as_value(raw.get("problem", DEFAULT), str, f"{where}: problem"), folder, where=where)[1],
         languages=languages,
         methods=read_methods(given["methods"], raw.get("training", {}), languages, where, folder, own),
         orders=_orders(given.get("orders", [list(languages)]), languages, where, folder, own),
@@ -305,7 +310,8 @@ def resolved(study: Study) -> dict[str, Any]:
 
     Orders are written out under their names, paths are absolute. Files of groups stay files: `study_files` copies them too.
     """
-    table: dict[str, Any] = {"name": study.name, "description": study.description, "languages": list(study.languages)}
+    table: dict[str, Any] = {"name": study.name, "description": study.description, "problem": study.problem}
+    table["languages"] = list(study.languages)
     table |= {"orders": plain(study.orders), "seeds": list(study.seeds), "evaluate": study.evaluate}
     table |= {"evaluate_on": study.evaluate_on, "only": list(study.only)}
     methods = [entry_of(choice) for choice in study.methods]

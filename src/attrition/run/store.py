@@ -32,7 +32,7 @@ from torch import Tensor
 
 from attrition.files import naming, sha256_of, writing
 from attrition.names import AttritionError
-from attrition.training.score import Counts
+from attrition.problem.counts import Counts
 from attrition.training.train import Epoch
 
 FORMAT = 2

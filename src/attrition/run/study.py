@@ -14,6 +14,7 @@ from attrition.encoder.precision import Precision
 from attrition.encoder.pretrained import Pretrained
 from attrition.methods import Hook, Method, Steps, Train, Trains
 from attrition.methods.merging import Merging
+from attrition.problem.problems import identity
 from attrition.run.keys import StepInputs, merge_key, run_key, step_key
 from attrition.run.spec import Study, resolve_orders
 from attrition.run.spec_methods import MethodChoice
@@ -119,6 +120,7 @@ class _Common(NamedTuple):
     model: str
     labels: tuple[str, ...]
     precision: Precision
+    problem: str
 
 
 def plan_study(
@@ -139,7 +141,7 @@ def plan_study(
     """
     data = {place: content_key(each) for place, each in encoded.items() if place[1] in ("train", "dev")}
     # How utterances were encoded shows in `data`, and only as far as it matters.
-    common = _Common(pretrained.fingerprint, tuple(labels), precision)
+    common = _Common(pretrained.fingerprint, tuple(labels), precision, identity(study.problem))
     runs: list[RunPlan] = []
     jobs: dict[str, Job] = {}
     for choice in study.methods:
@@ -187,6 +189,7 @@ def _job(
             model=common.model,
             labels=common.labels,
             precision=common.precision,
+            problem=common.problem,
             trains=choice.method.trains,
             training=choice.training,
             data=tuple((language, data[language, "train"], data[language, "dev"]) for language in step.languages),

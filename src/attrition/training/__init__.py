@@ -1,1 +1,1 @@
-"""How it learns: batches, the only loop, the optimiser, prediction, span F1."""
+"""How it learns: batches, the only loop, the optimiser, prediction."""

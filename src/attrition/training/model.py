@@ -22,9 +22,10 @@ from attrition.encoder.vocabulary import Vocabulary
 from attrition.encoder.wrapped import WrappedBackbone
 from attrition.methods import Trains
 from attrition.names import AttritionError
+from attrition.problem.base import Counter, Problem
+from attrition.problem.slots import SLOTS
 from attrition.streams import Part, torch_stream
 from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT, Layout
-from attrition.training.score import TagTable
 
 HEAD_STANDARD_DEVIATION = 0.02
 
@@ -42,8 +43,8 @@ class Weights:
 class Model:
     """What all learners of a study have in common; immutable.
 
-    `base` holds the pretrained weights with the word embeddings cut to `vocabulary`. `dropout` is that of hidden states and
-    `attention_dropout` that of attention, as the model's configuration gives them.
+    `base` holds the pretrained weights with the word embeddings cut to `vocabulary`. `counter` counts predictions of `labels`.
+    `dropout` is that of hidden states and `attention_dropout` that of attention, as the model's configuration gives them.
     """
 
     pretrained: Pretrained
@@ -51,7 +52,7 @@ class Model:
     base: Mapping[str, Tensor]
     vocabulary: Vocabulary
     labels: tuple[str, ...]
-    table: TagTable
+    counter: Counter
     device: torch.device
     dropout: float
     attention_dropout: float
@@ -109,8 +110,10 @@ def build_model(
     device: torch.device | str = "cpu",
     precision: Precision = "float32",
     compiled: bool = False,
+    problem: Problem = SLOTS,
 ) -> Model:
-    """The model of a study; `precision` is that of its matrix products, `compiled` has torch compile its layers for training.
+    """The model of a study; `precision` is that of its matrix products, `compiled` has torch compile its layers for training,
+    `problem` says how predictions are counted.
 
     Architectures of the BERT family run as our own function of their weights, all others as their `transformers` module.
 
@@ -138,7 +141,7 @@ def build_model(
         base=base,
         vocabulary=vocabulary,
         labels=labels,
-        table=TagTable.of(labels),
+        counter=problem.counter(labels),
         device=torch.device(device),
         dropout=hidden_dropout,
         attention_dropout=attention_dropout,

@@ -18,10 +18,11 @@ from torch import Tensor
 from attrition.corpus.encoded import Encoded, gather_ranges, join
 from attrition.encoder.batch import assemble
 from attrition.encoder.lora import Adapter
+from attrition.problem.base import word_predictions
+from attrition.problem.counts import Counts
 from attrition.training.batches import next_batch, part
 from attrition.training.memory import TOKENS_A_BATCH, Room, if_it_fits
 from attrition.training.model import Model, Weights
-from attrition.training.score import Counts, count_spans, word_predictions
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,26 +121,26 @@ def _classes(
 
 
 def evaluate(model: Model, weights: Weights, encoded: Encoded, room: Room | None = None) -> Counts:
-    """Predict a set of utterances and count spans."""
+    """Predict a set of utterances and count what is right."""
     return evaluate_members(model, Members.of_one(weights), [encoded], room)[0]
 
 
 def evaluate_members(model: Model, members: Members, sets: Sequence[Encoded], room: Room | None = None) -> list[Counts]:
-    """Predict a set of utterances by each member and count spans; see `predict_members`."""
+    """Predict a set of utterances by each member and count what is right; see `predict_members`."""
     counts = []
     for encoded, predicted_N in zip(sets, predict_members(model, members, sets, room), strict=True):
-        predicted_W = word_predictions(encoded, predicted_N, model.table)
-        counts.append(count_spans(encoded.gold, predicted_W, encoded.word_offsets, model.table))
+        predicted_W = word_predictions(encoded, predicted_N, model.counter.inside)
+        counts.append(model.counter.count(encoded.gold, predicted_W, encoded.word_offsets))
     return counts
 
 
 def evaluate_each(model: Model, weights: Weights, sets: Mapping[str, Encoded], room: Room | None = None) -> dict[str, Counts]:
-    """Count spans in several sets of utterances, predicted together so that batches are full."""
+    """Count what is right in several sets of utterances, predicted together so that batches are full."""
     together = join(list(sets.values()))
-    predicted_W = word_predictions(together, predict(model, weights, together, room), model.table)
+    predicted_W = word_predictions(together, predict(model, weights, together, room), model.counter.inside)
     counts, word = {}, 0
     for name, encoded in sets.items():
         end = word + len(encoded.gold)
-        counts[name] = count_spans(encoded.gold, predicted_W[word:end], encoded.word_offsets, model.table)
+        counts[name] = model.counter.count(encoded.gold, predicted_W[word:end], encoded.word_offsets)
         word = end
     return counts

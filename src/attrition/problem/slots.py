@@ -1,4 +1,4 @@
-"""Span F1 from arrays of classes, equal to seqeval (default mode) and hundreds of times as fast.
+"""Slot filling: a tag for each word, scored by span F1, equal to seqeval (default mode) and hundreds of times as fast.
 
 A span is a slot value: its first word, last word and slot name. It counts as found when all three agree. As in the CoNLL-2000
 evaluation script, which seqeval follows, an I- tag that does not continue a span of its own name begins one.
@@ -8,13 +8,54 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
-from attrition.corpus.encoded import Encoded
+from attrition.corpus.base import Cut, Utterance
+from attrition.corpus.encoded import Encoded, EncodingSettings, encode_utterances
+from attrition.corpus.words import label_set
 from attrition.names import AttritionError
+from attrition.problem.base import Counter, Inventory, Problem
+from attrition.problem.counts import Counts
+
+
+class SlotFilling(Problem):
+    """A tag on each word; the score is the micro F1 over spans."""
+
+    name = "slots"
+    score = "slot F1"
+    definition = "micro F1 over spans, as seqeval (default mode)"
+    tags = True
+
+    def labels(self, inventory: Inventory, settings: EncodingSettings) -> tuple[str, ...]:
+        """Return "O" and the tags of every slot; see `attrition.corpus.words.label_set`."""
+        return label_set(inventory.slots, settings.scheme)
+
+    def encode(
+        self,
+        utterances: Sequence[Utterance],
+        tokenizer: Tokenizer,
+        *,
+        labels: Sequence[str],
+        cut: Cut,
+        settings: EncodingSettings,
+    ) -> Encoded:
+        """Return the utterances with the tag of each word; see `attrition.corpus.encoded.encode_utterances`."""
+        slots = sorted({label[2:] for label in labels if label != "O"})
+        return encode_utterances(utterances, tokenizer, slots=slots, cut=cut, settings=settings)
+
+    def counter(self, labels: Sequence[str]) -> Counter:
+        """Return what counts spans, slot by slot."""
+        table = TagTable.of(labels)
+        return Counter(names=table.slot_names, inside=table.inside, count=partial(count_spans, table=table))
+
+
+SLOTS = SlotFilling()
+"""The default problem."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,62 +89,6 @@ class TagTable:
             outside=position.get("O", -1),
             slot_names=tuple(names),
         )
-
-
-@dataclass(frozen=True, eq=False)
-class Counts:
-    """True positives, false positives and false negatives of spans: per utterance int16 [U] each, per slot int64 [S, 3]."""
-
-    tp: NDArray[np.int16]
-    fp: NDArray[np.int16]
-    fn: NDArray[np.int16]
-    by_slot: NDArray[np.int64]
-
-    @property
-    def scores(self) -> tuple[float, float, float]:
-        """Precision, recall and F1 over all utterances (micro-averaged)."""
-        return precision_recall_f1(
-            int(self.tp.sum(dtype=np.int64)), int(self.fp.sum(dtype=np.int64)), int(self.fn.sum(dtype=np.int64))
-        )
-
-    @property
-    def f1(self) -> float:
-        """F1 over all utterances."""
-        return self.scores[2]
-
-    def f1_error(self, drawn_from: int | None = None) -> float:
-        """Standard error of F1 as an estimate of what it is over all utterances that these were drawn from.
-
-        F1 = sum 2 tp / sum (2 tp + fp + fn) is a ratio of sums over U utterances; its error is that of a ratio estimator
-        (Cochran 1977, Sampling Techniques, equation 6.9): sqrt(U * var(d)) / sum (2 tp + fp + fn) with d = 2 tp - F1 (2 tp +
-        fp + fn), times sqrt(1 - U / drawn_from) where all utterances are that many. Not below 0; NaN for fewer than two
-        utterances and where nothing was to be found or was found.
-
-        >>> half = Counts(np.array([1, 0]), np.array([0, 1]), np.array([0, 1]), np.zeros((1, 3), int))
-        >>> half.f1, round(half.f1_error(), 4), half.f1_error(drawn_from=2)
-        (0.5, 0.5, 0.0)
-        """
-        tp, fp, fn = (each.astype(np.int64) for each in (self.tp, self.fp, self.fn))
-        size = 2 * tp + fp + fn
-        if len(tp) < 2 or not size.sum():
-            return float("nan")
-        deviations = 2 * tp - self.f1 * size
-        left = 1.0 if drawn_from is None else max(0.0, 1 - len(tp) / drawn_from)
-        return float(np.sqrt(len(tp) * deviations.var(ddof=1) * left) / size.sum())
-
-
-def precision_recall_f1(tp: int, fp: int, fn: int) -> tuple[float, float, float]:
-    """Precision tp / (tp + fp), recall tp / (tp + fn) and their harmonic mean; 0 where a denominator is 0, as in seqeval.
-
-    >>> precision_recall_f1(1, 1, 0)
-    (0.5, 1.0, 0.6666666666666666)
-    >>> precision_recall_f1(0, 0, 0)
-    (0.0, 0.0, 0.0)
-    """
-    precision = tp / (tp + fp) if tp + fp else 0.0
-    recall = tp / (tp + fn) if tp + fn else 0.0
-    total = precision + recall
-    return precision, recall, 2 * precision * recall / total if total else 0.0
 
 
 def count_spans(
@@ -177,22 +162,6 @@ def find_spans(tags_W: NDArray[np.integer], begins_W: NDArray[np.bool_], table: 
     first[:1] = True
     at = np.flatnonzero(first)
     return Spans(inside[at], inside[np.append(at[1:], len(inside)) - 1] if len(at) else at, slots[at].astype(np.intp))
-
-
-def word_predictions(encoded: Encoded, predicted_N: NDArray[np.integer], table: TagTable) -> NDArray[np.int16]:
-    """The class of each word from the classes predicted at sub-tokens.
-
-    A word that was cut off is "O"; a word inside the sub-token of the word before continues its span.
-    """
-    utterance_W = np.repeat(encoded.offsets[:-1], np.diff(encoded.word_offsets))
-    at = encoded.word_token + utterance_W
-    predicted = (
-        predicted_N[np.where(encoded.word_token >= 0, at, 0)].astype(np.int16)
-        if len(predicted_N)
-        else np.zeros(len(at), np.int16)
-    )
-    predicted = np.where(encoded.word_inside, table.inside[predicted], predicted)
-    return np.where(encoded.word_token >= 0, predicted, np.int16(0)).astype(np.int16)
 
 
 def span_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 
 from attrition.corpus.encoded import Encoded
 from attrition.names import AttritionError
-from attrition.training.score import TagTable, count_spans, precision_recall_f1, span_f1, word_predictions
+from attrition.problem.base import word_predictions
+from attrition.problem.counts import precision_recall_f1
+from attrition.problem.slots import TagTable, count_spans, span_f1
 
 seqeval_metrics = pytest.importorskip("seqeval.metrics")
 
@@ -182,26 +184,28 @@ def test_word_predictions_with_a_cut_off_and_inside_words() -> None:
     """Word 1 shares sub-token 1 with word 0, word 2 was cut off; the second utterance has one word."""
     encoded = words([1, 1, -1, 2], [False, True, False, False], tokens=[3, 4], of_words=[3, 1])
     predicted_N = np.array([0, BIO.index("B-a"), 0, 0, 0, BIO.index("B-b"), 0])
-    found = word_predictions(encoded, predicted_N, TagTable.of(BIO))
+    found = word_predictions(encoded, predicted_N, TagTable.of(BIO).inside)
     assert [BIO[each] for each in found] == ["B-a", "I-a", "O", "B-b"]
 
 
 @pytest.mark.parametrize("predicted", ["O", "I-a", "I-b"])
 def test_a_word_inside_an_unbegun_sub_token_repeats_it(predicted: str) -> None:
     encoded = words([0, 0], [False, True], tokens=[1], of_words=[2])
-    found = word_predictions(encoded, np.array([BIO.index(predicted)]), TagTable.of(BIO))
+    found = word_predictions(encoded, np.array([BIO.index(predicted)]), TagTable.of(BIO).inside)
     assert [BIO[each] for each in found] == [predicted, predicted]
 
 
 def test_words_inside_in_io_repeat_the_label() -> None:
     encoded = words([0, 0], [False, True], tokens=[1], of_words=[2])
-    assert word_predictions(encoded, np.array([2]), TagTable.of(IO)).tolist() == [2, 2]
+    assert word_predictions(encoded, np.array([2]), TagTable.of(IO).inside).tolist() == [2, 2]
 
 
 def test_no_words_and_no_sub_tokens() -> None:
-    assert word_predictions(words([], [], tokens=[], of_words=[]), np.zeros(0, np.int16), TagTable.of(BIO)).tolist() == []
+    assert (
+        word_predictions(words([], [], tokens=[], of_words=[]), np.zeros(0, np.int16), TagTable.of(BIO).inside).tolist() == []
+    )
     assert word_predictions(
-        words([-1], [False], tokens=[0], of_words=[1]), np.zeros(0, np.int16), TagTable.of(BIO)
+        words([-1], [False], tokens=[0], of_words=[1]), np.zeros(0, np.int16), TagTable.of(BIO).inside
     ).tolist() == [0]
 
 

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from attrition.analysis.bootstrap import CellCounts, resampled_f1
-from attrition.training.score import Counts
+from attrition.problem.counts import Counts
 
 NOTHING = np.zeros((1, 3), np.int64)
 

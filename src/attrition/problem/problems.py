@@ -1,0 +1,61 @@
+"""Problems in one table.
+
+A user's own problem is a `Problem` in a file of theirs: `problem = "my_problem.py"` in a study file.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from attrition.files import sha256_of
+from attrition.names import AttritionError, look_up
+from attrition.problem.base import Problem
+from attrition.problem.intents import INTENTS
+from attrition.problem.slots import SLOTS
+from attrition.registry import Registry
+
+DEFAULT = SLOTS.name
+_OWN = {each.name: each for each in (SLOTS, INTENTS)}
+
+PROBLEMS = Registry[Problem]("problem", "attrition.problems", _OWN, Problem)
+"""All problems by name, with those that installed packages add."""
+
+
+def problem(name: str, folder: Path = Path(), *, where: str = "") -> tuple[Problem, str]:
+    """Return the problem called `name`, or that of a Python file, and its full name: the file's absolute path, or `name`.
+
+    Args:
+        name: as a study gives it.
+        folder: where a relative path starts if the working folder has no such file.
+        where: comes first in the message of an error.
+
+    Raises:
+        AttritionError: there is no such problem, or the file does not hold exactly one.
+
+    >>> problem("intents")[0].score
+    'accuracy'
+    """
+    if name.endswith(".py"):
+        try:
+            return PROBLEMS.from_file(name, folder)
+        except AttritionError as error:
+            raise AttritionError(f"{where}: problem: {error}" if where else str(error)) from error
+    return look_up(name, PROBLEMS, kind="problem", where=where), name
+
+
+def identity(name: str) -> str:
+    """Return what stands for a problem in the keys of stages: its name, or the SHA-256 of its file. "" for slots.
+
+    An edited file is another problem, so that no stage of the earlier one is taken for it.
+
+    >>> identity("slots"), identity("intents")
+    ('', 'intents')
+    """
+    if name == DEFAULT:
+        return ""
+    return sha256_of(Path(name)) if name.endswith(".py") else name
+
+
+def may_be_cached(name: str) -> bool:
+    """Return True if encoded utterances may be kept on disk: for problems of this program, whose encoding is known."""
+    return name in _OWN
