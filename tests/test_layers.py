@@ -25,9 +25,9 @@ MAY_IMPORT["run"] |= {"matrix", "metrics"}
 MAY_IMPORT["run"] |= {"results.packed_counts", "results.covariates"}
 MAY_IMPORT["results"] |= {"corpus.bounded"}
 # The gate reads anyone's predictions with the readers of corpora, and finds their spans as the scorer does.
-MAY_IMPORT["gate"] |= {f"corpus.{name}" for name in ("annotation", "base", "columns_rows", "rows", "words")} | {
-    "training.score"
-}
+MAY_IMPORT["gate"] |= {
+    f"corpus.{name}" for name in ("annotation", "base", "formats", "formats.records", "formats.row", "rows", "schemes", "words")
+} | {"problem.slots"}
 # The parameter accounts are arithmetic on shipped configurations, and a table of the report.
 MAY_IMPORT["paper"] |= {"encoder.params"}
 MAY_IMPORT["report"] |= {"encoder.params"}

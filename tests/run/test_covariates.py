@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from attrition.run.corpora import open_corpus
 
 from attrition.corpus.annotation import annotate
 from attrition.corpus.base import Cut, Utterance

@@ -12,11 +12,11 @@ from itertools import chain
 import numpy as np
 from numpy.typing import NDArray
 
-from attrition.corpus.columns_rows import tag_spans
+from attrition.corpus.schemes import tag_spans
 from attrition.gate.rows import NOT_SHOWN, Row
 from attrition.gate.sources import FilePredictions, Predictions
 from attrition.names import AttritionError
-from attrition.training.score import TagTable, find_spans
+from attrition.problem.slots import TagTable, find_spans
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,7 +131,7 @@ def _check_tags(
 ) -> None:
     for tag in inventory:
         try:
-            tag_spans([tag])
+            tag_spans([tag], "bio")
         except AttritionError as error:
             side, row = next(
                 (side, row)

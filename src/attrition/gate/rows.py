@@ -18,7 +18,9 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from attrition.corpus.annotation import BLANKS
-from attrition.corpus.columns_rows import jsonl_utterances
+from attrition.corpus.formats import utterance_of
+from attrition.corpus.formats.records import row_of_record
+from attrition.corpus.formats.row import USUAL
 from attrition.corpus.rows import json_object, text_lines
 from attrition.corpus.words import tags as tags_of
 from attrition.names import AttritionError, unknown
@@ -129,11 +131,7 @@ def _jsonl_row(block: Sequence[str], layout: Layout, file: str, line: int, langu
 
 def _annotated(line: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The words and tags of a row that marks slots in a text."""
-    try:
-        (found,) = jsonl_utterances(line.encode(), "row", language="", split="test")
-    except AttritionError as error:
-        raise AttritionError(str(error).removeprefix("row, line 1: ")) from None
-    utterance = found.utterance
+    utterance = utterance_of(row_of_record(1, json_object(line), USUAL, {}), "row", "test", "bio")
     words = tuple(utterance.text[start:end] for start, end in utterance.words)
     return words, tuple(tags_of(utterance, utterance.words, "bio"))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from attrition.corpus.columns_rows import tag_spans
+from attrition.corpus.schemes import tag_spans
 from attrition.gate.release import Release
 from attrition.names import counted
 
@@ -47,7 +47,7 @@ def marked(words: Sequence[str] | None, tags: Sequence[str]) -> str:
     shown = list(words) if words is not None else [str(number) for number in range(1, len(tags) + 1)]
     parts: list[str] = []
     at = 0
-    for start, end, label in tag_spans(tags):
+    for start, end, label in tag_spans(tags, "bio"):
         parts += shown[at:start]
         parts.append(f"[{' '.join(shown[start:end])} : {label}]")
         at = end
