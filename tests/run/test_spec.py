@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from attrition.methods import METHODS, LoRA
 from attrition.names import AttritionError
-from attrition.run.folder import in_precision_of, read_results_study
+from attrition.run.folder import in_precision_of, name_of, read_results_study
 from attrition.run.pack_study import study_files
 from attrition.run.spec import Study, apply_change, build_study, read_study, resolve_orders, resolved
+from attrition.run.verify import verify
 
 
 def refused(raw: dict[str, Any], *words: str) -> None:
@@ -318,14 +319,30 @@ def test_a_resolved_study_needs_no_other_file_and_no_folder(
     assert again.methods[0].method.learner_of(list(groups)) == groups
 
 
-def test_results_from_before_there_was_a_precision_are_in_float32(tiny: dict[str, Any], tmp_path: Path) -> None:
+def test_a_results_folder_goes_on_in_its_own_precision(tiny: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "environment.json").write_text("{}")
     path = write(tmp_path, tomli_w.dumps({**tiny, "model": {"name": "tiny:bert"}}))
-    assert read_study(path).model.precision == "auto"
-    assert read_results_study(tmp_path).model.precision == "float32"
-    assert in_precision_of(tmp_path, read_study(path)).model.precision == "float32"
+    study = read_study(path)
+    assert study.model.precision == in_precision_of(tmp_path, study).model.precision == "auto"
     write(tmp_path, tomli_w.dumps({**tiny, "model": {"name": "tiny:bert", "precision": "bfloat16"}}))
-    assert read_results_study(tmp_path).model.precision == "bfloat16"
+    assert in_precision_of(tmp_path, study).model.precision == read_results_study(tmp_path).model.precision == "bfloat16"
+
+
+@pytest.mark.parametrize(
+    "part",
+    [{"methods": ["mine.py"]}, {"methods": [{"method": "mine.py"}]}, {"problem": "mine.py"}, {"corpus": {"name": "mine.py"}}],
+)
+def test_the_code_of_a_results_folder_is_not_run(part: dict[str, Any], tiny: dict[str, Any], tmp_path: Path) -> None:
+    """The folder may be a stranger's."""
+    (tmp_path / "environment.json").write_text("{}")
+    (tmp_path / "mine.py").write_text(f"open({str(tmp_path / 'was-run')!r}, 'w')\n")
+    write(tmp_path, tomli_w.dumps({**tiny, **part}))
+    with pytest.raises(AttritionError, match=r"Python code of its own \(mine\.py\), which is not run"):
+        read_results_study(tmp_path)
+    assert name_of(tmp_path) == tiny["name"]
+    settings = verify(tmp_path, sample=1).checks[0]
+    assert (settings.problems, "mine.py" in settings.notes[0]) == ((), True)
+    assert not (tmp_path / "was-run").exists()
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -19,8 +19,7 @@ from attrition.results.covariates import FILE as COVARIATES
 from attrition.results.covariates import Covariates, covariates_json, joined, languages_of_covariates, read_covariates
 from attrition.results.packed_counts import COUNTS, STAGES, pack_counts
 from attrition.run.archived import FORMAT, INDEX, OF_KIND, ArchivedStore, is_archive, store_of
-from attrition.run.folder import is_results
-from attrition.run.spec import read_study
+from attrition.run.folder import is_results, name_of
 from attrition.run.store import MANIFEST, Kind, Store, flush, read_arrays
 from attrition.run.watcher import Watcher
 
@@ -107,7 +106,7 @@ def write_archive(folders: Sequence[Path], out: Path, watcher: Watcher | None = 
             raise AttritionError(
                 f"{folder} is not a results folder. Give the folder that `attrition run` wrote, or an archive."
             )
-        names.setdefault(read_study(folder / "study.toml").name, folder)
+        names.setdefault(name_of(folder), folder)
     if len(names) > 1:
         (one, first), (other, second) = list(names.items())[:2]
         raise AttritionError(f"{second} holds the study {other!r}, and {first} {one!r}. Archive them separately.")

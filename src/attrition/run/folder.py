@@ -12,9 +12,11 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
+from attrition.encoder.precision import DTYPES
 from attrition.files import write_whole
 from attrition.names import AttritionError
 from attrition.reading import parse_toml, read_text
@@ -107,23 +109,59 @@ def in_precision_of(folder: Path, study: Study) -> Study:
     if study.model.precision != "auto" or not is_results(folder):
         return study
     try:
-        precision = read_results_study(folder).model.precision
+        model = _raw_study(folder).get("model", {})
     except AttritionError:  # damaged: it is written anew
+        return study
+    precision = model.get("precision") if isinstance(model, dict) else None
+    if precision not in DTYPES:
         return study
     return dataclasses.replace(study, model=dataclasses.replace(study.model, precision=precision))
 
 
 def read_results_study(folder: Path) -> Study:
-    """Return the study of a results folder, in the precision of its stages.
+    """Return the study of a results folder. Python files that it names are not run: the folder may be a stranger's.
 
     Raises:
-        AttritionError: its `study.toml` is missing or damaged.
+        AttritionError: its `study.toml` is missing or damaged, or names Python files.
     """
+    if code := code_of(folder):
+        raise AttritionError(
+            f"The study in {folder} has Python code of its own ({', '.join(code)}), which is not run here. Read it first; then "
+            "`attrition run` with this study.toml runs it."
+        )
+    return read_study(folder / "study.toml")
+
+
+def code_of(folder: Path) -> tuple[str, ...]:
+    """Return the Python files that a results folder's `study.toml` names.
+
+    Raises:
+        AttritionError: it is missing or not TOML.
+    """
+    raw = _raw_study(folder)
+    methods = raw.get("methods", [])
+    entries = methods if isinstance(methods, list) else []
+    named = [each.get("method") if isinstance(each, dict) else each for each in entries]
+    corpus = raw.get("corpus", {})
+    named += [raw.get("problem"), corpus.get("name") if isinstance(corpus, dict) else None]
+    return tuple(dict.fromkeys(each for each in named if isinstance(each, str) and each.endswith(".py")))
+
+
+def name_of(folder: Path) -> str:
+    """Return the name of a results folder's study.
+
+    Raises:
+        AttritionError: its `study.toml` is missing, not TOML, or has no name.
+    """
+    name = _raw_study(folder).get("name")
+    if not isinstance(name, str):
+        raise AttritionError(f"{folder / 'study.toml'}: 'name' is missing. The same `attrition run` writes this file anew.")
+    return name
+
+
+def _raw_study(folder: Path) -> dict[str, Any]:
     path = folder / "study.toml"
-    model = parse_toml(read_text(path), str(path)).get("model", {})
-    # The first versions had no such setting, and computed in float32; today's default would choose anew.
-    unsaid = isinstance(model, dict) and "precision" not in model
-    return read_study(path, ["model.precision=float32"] if unsaid else [])
+    return parse_toml(read_text(path), str(path))
 
 
 def put_aside(folder: Path, current: Collection[str]) -> list[str]:

@@ -17,7 +17,7 @@ from attrition.results.covariates import FILE as COVARIATES
 from attrition.results.covariates import read_covariates
 from attrition.results.packed_counts import STAGES
 from attrition.run.archived import OF_KIND, ArchivedStore, is_archive
-from attrition.run.folder import EARLIER, is_results
+from attrition.run.folder import EARLIER, code_of, is_results
 from attrition.run.prepare import Prepared
 from attrition.run.recount import has_counts, recount, recount_from_matrix
 from attrition.run.rescore import CannotRescoreError, rescore
@@ -142,7 +142,10 @@ def _settings(folder: Path) -> Check:
     """The files that say what was run, and with what; covariates only where there are any."""
     count = _Count("Study and environment", 2)
     try:
-        read_study(folder / "study.toml")
+        if code := code_of(folder):
+            count.notes.append(f"study.toml was not checked: its Python code ({', '.join(code)}) is not run here")
+        else:
+            read_study(folder / "study.toml")
     except AttritionError as error:
         count.wrong(folder / "study.toml", f"cannot be read as a study ({error})", _REWRITES)
     try:
