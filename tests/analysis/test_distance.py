@@ -43,14 +43,14 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("fake")
 def test_every_pair_has_its_distance(capsys: pytest.CaptureFixture[str]) -> None:
     before = (list(logging.getLogger().handlers), logging.getLogger().level, logging.getLogger().manager.disable)
-    found = distances(["de-DE", "az-AZ", "zh-CN", "zh-TW", "th-TH", "my-own"])[NAME]
+    found = distances(["de-DE", "az-AZ", "zh-CN", "zh-TW", "th-TH", "my own"])[NAME]
     assert asked[:4] == ["deu", "aze", "cmn", "tha"]
     assert len(found) == 36
     assert found["de-DE", "az-AZ"] == found["az-AZ", "de-DE"] == 1 / 8
     assert found["de-DE", "zh-TW"] == found["de-DE", "zh-CN"] == 2 / 8
     assert found["zh-CN", "zh-TW"] == found["th-TH", "th-TH"] == 0
     assert math.isnan(found["de-DE", "th-TH"])
-    assert math.isnan(found["de-DE", "my-own"])
+    assert math.isnan(found["de-DE", "my own"])
     assert (list(logging.getLogger().handlers), logging.getLogger().level, logging.getLogger().manager.disable) == before
     assert "said" not in "".join(capsys.readouterr())
 

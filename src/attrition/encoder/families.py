@@ -6,11 +6,12 @@ A learner keeps its word embeddings under one name, `WORD_EMBEDDINGS`, whatever 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from types import MappingProxyType
 from typing import Any, TypeVar
 
 from torch import Tensor, nn
-from transformers import AutoModel, MT5EncoderModel, T5EncoderModel, UMT5EncoderModel
+from transformers import AutoModel
 
 from attrition.encoder.pretrained import WORD_EMBEDDINGS
 
@@ -25,7 +26,7 @@ _OWN_NAME: Mapping[str, str] = MappingProxyType(
 )
 """Word embeddings by model type, where the name is not `WORD_EMBEDDINGS`."""
 
-_ENCODERS: Mapping[str, Any] = MappingProxyType({"t5": T5EncoderModel, "mt5": MT5EncoderModel, "umt5": UMT5EncoderModel})
+_ENCODERS: Mapping[str, str] = MappingProxyType({"t5": "T5EncoderModel", "mt5": "MT5EncoderModel", "umt5": "UMT5EncoderModel"})
 """The class of the encoder alone, by model type, where `AutoModel` would build a decoder too."""
 
 WRAPPED = ("camembert", "deberta-v2", "distilbert", "electra", "eurobert", "modernbert", "mt5", "t5", "umt5")
@@ -34,13 +35,15 @@ WRAPPED = ("camembert", "deberta-v2", "distilbert", "electra", "eurobert", "mode
 
 def encoder_class(config: Any) -> Any:
     """Return the class with `from_pretrained` for the encoder of a configuration."""
-    return _ENCODERS.get(config.model_type, AutoModel)
+    name = _ENCODERS.get(config.model_type)
+    # These classes import text generation, and with it a compiler: only whoever needs one of them waits for that.
+    return AutoModel if name is None else getattr(import_module("transformers"), name)
 
 
 def build_encoder(config: Any) -> nn.Module:
     """Return the encoder of a configuration, with random weights."""
-    given = _ENCODERS.get(config.model_type)
-    module: nn.Module = AutoModel.from_config(config, trust_remote_code=False) if given is None else given(config)
+    found = encoder_class(config)
+    module: nn.Module = found.from_config(config, trust_remote_code=False) if found is AutoModel else found(config)
     return module
 
 

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 from attrition.corpus.encoded import EncodingSettings
 from attrition.methods import HOOKS, METHODS, LoRA
 from attrition.methods.merging import MERGING
+from attrition.problem.problems import DEFAULT
 from attrition.run.spec import CorpusSettings, Evaluate, EvaluateOn, MachineSettings, ModelSettings, Study
 from attrition.run.spec_methods import METHOD_KEYS
 from attrition.training.settings import TrainingSettings
@@ -37,6 +38,7 @@ _PLAIN: dict[str, dict[str, Any]] = {
             ]
         },
     },
+    "problem": {"type": "string", "description": "slots, intents, or a Python file.", "default": DEFAULT},
     "seeds": {"type": "array", "items": {"type": "integer"}, "minItems": 1},
     "only": {"type": "array", "items": {"type": "string"}},
 }
