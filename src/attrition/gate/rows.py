@@ -32,6 +32,8 @@ GOLD = ("gold", "gold_tags", "reference")
 PREDICTED = ("predicted", "predicted_tags", "prediction", "pred")
 """The names of JSONL fields that are known without being told; the first that a row has counts."""
 
+_PREDICTED_OR_TAGS, _GOLD_OR_TAGS = (*PREDICTED, *TAGS), (*GOLD, *TAGS)
+
 NOT_SHOWN = "the row cannot be read. Run the command without --no-text to see why"
 _FIELD = re.compile(r"#[ \t]*([^\s=]+)[ \t]*=[ \t]?(.*)")
 _NO_FIELDS: Mapping[str, str] = MappingProxyType({})
@@ -97,14 +99,21 @@ def read_rows(path: Path, language: str, layout: Layout) -> Iterator[Row]:
         data = path.read_bytes()
     except OSError as error:
         raise AttritionError(f"{path}: cannot be read: {error.strerror or error}.") from error
-    lines = text_lines(data, str(path))
-    for number, block in ((number, [line]) for number, line in lines) if path.suffix == ".jsonl" else _blocks(lines):
+    file = str(path)
+    lines = text_lines(data, file)
+    for number, block in _alone(lines) if path.suffix == ".jsonl" else _blocks(lines):
         try:
-            row = reader(block, layout, str(path), number, language)
+            row = reader(block, layout, file, number, language)
         except AttritionError as error:
             message = str(error) if layout.show_text else NOT_SHOWN
             raise AttritionError(f"{path}, line {number}: {message[:1].lower()}{message[1:]}") from None
         yield row
+
+
+def _alone(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]:
+    """Each line as a block of its own."""
+    for number, line in lines:
+        yield number, [line]
 
 
 def _jsonl_row(block: Sequence[str], layout: Layout, file: str, line: int, language: str) -> Row:
@@ -112,21 +121,28 @@ def _jsonl_row(block: Sequence[str], layout: Layout, file: str, line: int, langu
     words = _listed(row, WORDS)
     gold = predicted = None
     if layout.has_predicted:
-        predicted = _asked(row, layout.predicted) if layout.predicted else _listed(row, (*PREDICTED, *TAGS))
+        predicted = _asked(row, layout.predicted) if layout.predicted else _listed(row, _PREDICTED_OR_TAGS)
     if layout.has_gold:
-        names = (*GOLD, *TAGS) if not layout.has_predicted or any(name in row for name in PREDICTED) else GOLD
+        names = _GOLD_OR_TAGS if not layout.has_predicted or not row.keys().isdisjoint(PREDICTED) else GOLD
         gold = _asked(row, layout.gold) if layout.gold else _listed(row, names)
     if predicted is None and gold is None and ("slots" in row or "annot_utt" in row):
         words, found = _annotated(block[0])
         gold, predicted = (found, None) if layout.has_gold else (None, found)
-    for given, wanted, name in ((gold, layout.has_gold, GOLD[0]), (predicted, layout.has_predicted, PREDICTED[0])):
-        if wanted and given is None:
-            raise AttritionError(f"no {name} tags: the row has {', '.join(row) or 'nothing'}. Add the field {name!r}.")
-        if words is not None and given is not None and len(given) != len(words):
-            raise AttritionError(f"{len(words)} words but {len(given)} {name} tags. Give each word one tag.")
+    if layout.has_gold:
+        _check(gold, words, row, GOLD[0])
+    if layout.has_predicted:
+        _check(predicted, words, row, PREDICTED[0])
     fields = {name: _value(row, name) for name in layout.fields} if layout.fields else _NO_FIELDS
-    named = next((row[name] for name in LANGUAGE if name in row), language)
-    return Row(file, line, str(row.get("id", "")), str(named), words, gold, predicted, fields)
+    if not row.keys().isdisjoint(LANGUAGE):
+        language = str(next(row[name] for name in LANGUAGE if name in row))
+    return Row(file, line, str(row.get("id", "")), language, words, gold, predicted, fields)
+
+
+def _check(tags: Sequence[str] | None, words: Sequence[str] | None, row: Mapping[str, Any], name: str) -> None:
+    if tags is None:
+        raise AttritionError(f"no {name} tags: the row has {', '.join(row) or 'nothing'}. Add the field {name!r}.")
+    if words is not None and len(tags) != len(words):
+        raise AttritionError(f"{len(words)} words but {len(tags)} {name} tags. Give each word one tag.")
 
 
 def _annotated(line: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
