@@ -70,10 +70,16 @@ def _find(store: Store, stage: str) -> str:
     try:
         steps = json.loads(path.read_text(encoding="utf-8"))["steps"]
         key_of = {each: str(found["key"]) for found in steps for each in found.get("languages", ())}
+        merged = any("inputs" in found for found in steps)
     except (ValueError, KeyError, TypeError) as error:
         raise AttritionError(f"{path} is damaged. The same `attrition run` writes it again.") from error
     if language not in key_of:
         raise unknown(language, key_of, kind="language", where=run)
+    if merged:
+        raise AttritionError(
+            f"{run} serves its languages by merged models, which cannot be exported yet. The adapter of {language} alone is "
+            f"the stage {key_of[language]}: give this key instead."
+        )
     return key_of[language]
 
 
