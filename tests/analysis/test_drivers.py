@@ -210,3 +210,12 @@ def test_as_many_covariates_as_languages_are_noted() -> None:
     assert len(donors) <= 15
     assert any(note.startswith(f"{len(donors)} covariates of 16 donors leave next to nothing") for note in by.notes)
     assert not any("leave next to nothing" in note for note in covariates(table, extra_language={"x0": given["x0"]}).notes)
+
+
+def test_a_variance_of_zero_gives_no_interval() -> None:
+    """An interval of no width would claim that all languages are alike."""
+    R = RMatrix.sequential(["yor", "swa", "pcm"], [[0.6, 0.2, 0.1], [0.5, 0.7, 0.3], [0.55, 0.65, 0.6]])
+    of = changes(R, scope="all")
+    found = fit_drivers(of, covariates(of))
+    assert found.receivers
+    assert all(np.isnan([each.low, each.high]).all() and each.effect == 0 for each in found.receivers)

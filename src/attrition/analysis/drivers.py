@@ -9,6 +9,7 @@ Shape letters: N rows, P columns of the model.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -52,7 +53,8 @@ class Effect:
 class Strength:
     """A language as donor or as receiver: its predicted effect in points, with everything else in the model.
 
-    `shrinkage` is 1 where the data decide and 0 where the effect is held at the mean (see `mixed.Levels`).
+    `shrinkage` is 1 where the data decide and 0 where the effect is held at the mean (see `mixed.Levels`). `low` and `high` are
+    NaN where the estimated variance of the factor is 0: an interval of no width would claim that all languages are alike.
     """
 
     language: str
@@ -217,6 +219,13 @@ def _strengths(fit: MixedFit, factor: str, languages: Sequence[str]) -> tuple[St
     columns = (levels.codes_Q, levels.effect_Q, levels.low_Q, levels.high_Q, levels.shrinkage_Q, levels.rows_Q)
     rows = sorted(zip(*(column.tolist() for column in columns), strict=True), key=lambda row: -row[1])
     return tuple(
-        Strength(language=languages[code], effect=effect, low=low, high=high, shrinkage=shrinkage, num_rows=num_rows)
+        Strength(
+            language=languages[code],
+            effect=effect,
+            low=low if low < high else math.nan,
+            high=high if low < high else math.nan,
+            shrinkage=shrinkage,
+            num_rows=num_rows,
+        )
         for code, effect, low, high, shrinkage, num_rows in rows
     )
