@@ -23,7 +23,7 @@ from scipy.special import ndtri
 from attrition.analysis.evidence import RunEvidence
 from attrition.analysis.utterances import Utterances
 from attrition.languages import LANGUAGES
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.results.counts import RunCounts
 
 Array = npt.NDArray[np.float64]

@@ -133,7 +133,7 @@ def test_ctrl_c(arguments: tuple[str, ...], say: Say, monkeypatch: pytest.Monkey
         raise KeyboardInterrupt
 
     monkeypatch.setitem(listing._LISTS, "methods", stop)
-    monkeypatch.setattr("attrition.run.spec.read_study", stop)
+    monkeypatch.setattr("attrition.study.spec.read_study", stop)
     said = say(*arguments)
     assert said.code == 130
     assert "Stopped." in said.err

@@ -15,8 +15,8 @@ from attrition.corpus.columns_files import place_of
 from attrition.corpus.formats import BY_ENDING
 from attrition.corpus.schemes import SCHEMES
 from attrition.languages import own
-from attrition.run.spec import CorpusSettings
-from attrition.run.tables import as_dataclass
+from attrition.study.spec import CorpusSettings
+from attrition.study.tables import as_dataclass
 
 PAGE = (Path(__file__).parents[2] / "docs" / "own-data.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"(?:^`([^`\n]+)`:\n\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
-import attrition.run.engine as engine
+import attrition.engine.run as engine
 from attrition.cli.progress import TerminalWatcher
-from attrition.run.store import Store
+from attrition.store.stages import Store
 
 Say = Callable[..., Any]
 Write = Callable[..., Path]
@@ -244,7 +244,7 @@ def test_fresh_removes_results_and_nothing_else(write_study: Write, say: Say, tm
 
 
 def test_forgetting_keeps_what_is_not_ours(write_study: Write, say: Say, tmp_path: Path) -> None:
-    from attrition.run.folder import forget
+    from attrition.store.folder import forget
 
     assert say("run", write_study(methods=["VANILLA"]), "--out", tmp_path / "out", "--no-report").code == 0
     (tmp_path / "out" / "notes.txt").write_text("mine")

@@ -14,9 +14,9 @@ import vl_convert
 from attrition.analysis.evidence import from_matrices, replicates
 from attrition.analysis.moderation import per_language
 from attrition.analysis.null import null_matrix
-from attrition.matrix import RMatrix
 from attrition.metrics import mbt
 from attrition.metrics.hops import mbt_LH, mft_LH
+from attrition.metrics.matrix import RMatrix
 from attrition.paper.hop_maps import PANELS, hop_figure, hop_table, scale_end
 from attrition.results.read import read_results
 

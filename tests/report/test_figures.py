@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import vl_convert
 
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.report.curves import time_spent, training_curves
 from attrition.report.figures import stage_label
 from attrition.report.heat_maps import cells, heat_maps, transfer_maps

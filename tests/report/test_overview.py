@@ -11,8 +11,8 @@ import pytest
 from scipy import stats
 
 from attrition.analysis.evidence import from_matrices
-from attrition.matrix import RMatrix
 from attrition.metrics import cbt
+from attrition.metrics.matrix import RMatrix
 from attrition.paper.report import make_report
 from attrition.report.overview import kept_words, mean_kept, overview
 from attrition.results.read import read_results

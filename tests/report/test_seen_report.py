@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.paper.report import make_report
 
 STATEMENT = "After a stage only the languages are scored that its learner has been trained on so far."

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.report.terminal import terminal_matrix, terminal_metrics
 
 

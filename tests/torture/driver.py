@@ -27,13 +27,13 @@ os.environ.update({"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZE
 import pandas as pd
 import torch
 
-import attrition.run.engine as engine
-import attrition.run.store as store
+import attrition.engine.run as engine
+import attrition.store.stages as store
 import attrition.training.train as training
-from attrition.run.prepare import prepare
-from attrition.run.spec import build_study
-from attrition.run.study import Job, StudyPlan
-from attrition.run.watcher import Watcher
+from attrition.prepare.prepare import prepare
+from attrition.study.plan import Job, StudyPlan
+from attrition.study.spec import build_study
+from attrition.study.watcher import Watcher
 
 LANGUAGES = ["en-US", "de-DE", "zh-CN"]
 INTERVALS = (0, 2, 5)

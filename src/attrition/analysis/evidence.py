@@ -17,7 +17,7 @@ import numpy as np
 
 from attrition.analysis.quantities import Values
 from attrition.languages import NONE_OF_ONES_OWN, OwnLanguages
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats, languages_of
 from attrition.results.covariates import Covariates, read_covariates

@@ -78,7 +78,7 @@ def analyse(
 
 def _evidence(files: list[Path], runs: Path | None) -> Evidence:
     from attrition.analysis.evidence import from_matrices, from_results
-    from attrition.matrix import RMatrix
+    from attrition.metrics.matrix import RMatrix
     from attrition.results.read import read_results
 
     if not files and runs is None:

@@ -14,16 +14,16 @@ from attrition.cli.console import counting, out
 from attrition.cli.durations import in_words
 from attrition.cli.progress import TerminalWatcher
 from attrition.corpus.cache import cache_folder
+from attrition.engine.estimate import Estimate, estimate, refuse_too_large
+from attrition.engine.measure import measure
+from attrition.engine.side_by_side import in_words as side_by_side
 from attrition.names import counted
-from attrition.run.estimate import Estimate, estimate, refuse_too_large
-from attrition.run.folder import in_precision_of
-from attrition.run.measure import measure
-from attrition.run.prepare import prepare
-from attrition.run.select import select_runs
-from attrition.run.side_by_side import in_words as side_by_side
-from attrition.run.spec import Study
-from attrition.run.store import Store
-from attrition.run.study import StudyPlan
+from attrition.prepare.prepare import prepare
+from attrition.store.folder import in_precision_of
+from attrition.store.stages import Store
+from attrition.study.plan import StudyPlan
+from attrition.study.select import select_runs
+from attrition.study.spec import Study
 
 _COLUMNS: tuple[tuple[str, JustifyMethod], ...] = (
     ("Run", "left"),

@@ -31,7 +31,7 @@ def schema() -> None:
     [dim]attrition schema > study.schema.json
     and at the top of a study file: #:schema study.schema.json[/]
     """
-    from attrition.run.schema import study_schema
+    from attrition.study.schema import study_schema
 
     typer.echo(json.dumps(study_schema(), indent=1, ensure_ascii=False))
 
@@ -53,14 +53,14 @@ def _models() -> None:
 
 
 def _corpora() -> None:
-    from attrition.corpus.registry import OPENER, corpora
+    from attrition.corpus.registry import CORPORA
 
-    rows = [(kind.name, kind.about) for kind in corpora().values()]
-    _names_and_sentences("Corpus", [*rows, ("FILE.py", f"your own: what its function {OPENER}(request) returns")])
+    rows = [(kind.name, kind.about) for kind in CORPORA.values()]
+    _names_and_sentences("Corpus", [*rows, ("FILE.py", "your own: the CorpusKind that it defines")])
 
 
 def _orders() -> None:
-    from attrition.orders import list_orders
+    from attrition.languages.orders import list_orders
 
     table = _table("Order", "begins", "")
     for info in list_orders():

@@ -15,7 +15,7 @@ from attrition.cli.console import out
 from attrition.names import AttritionError
 
 if TYPE_CHECKING:
-    from attrition.matrix import RMatrix
+    from attrition.metrics.matrix import RMatrix
 
 
 Groupings = Annotated[
@@ -55,8 +55,8 @@ def metrics(
     attrition metrics order1.csv order2.csv --json --set cbt=literal
     attrition metrics order1.csv order2.csv --group typology.csv[/]
     """
-    from attrition.matrix import RMatrix
     from attrition.metrics import metrics_json
+    from attrition.metrics.matrix import RMatrix
     from attrition.results.pooling import refuse_different_series
 
     conventions = {}

@@ -26,13 +26,13 @@ def prepare(
     attrition prepare studies/massive-small.toml pack --set machine.device=cuda
     attrition run pack[/]
     """
-    from attrition.run.spec import read_study
+    from attrition.study.spec import read_study
 
     read = read_study(study, changes or [])
     # torch and transformers are slow to import: only after the study file is known to be right.
     from attrition.cli.progress import TerminalWatcher
     from attrition.corpus.cache import cache_folder
-    from attrition.run.pack import write_pack
+    from attrition.prepare.pack import write_pack
 
     with TerminalWatcher() as watcher:
         sizes = write_pack(read, folder, watcher, cache_folder())

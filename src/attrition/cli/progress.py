@@ -9,8 +9,8 @@ from rich.markup import escape
 
 from attrition.cli.console import bars, err, tell
 from attrition.names import counted
-from attrition.run.study import Job, RunPlan, StudyPlan
-from attrition.run.watcher import Watcher
+from attrition.study.plan import Job, RunPlan, StudyPlan
+from attrition.study.watcher import Watcher
 from attrition.training.train import Epoch, Task
 
 LINE_EVERY_SECONDS = 15.0

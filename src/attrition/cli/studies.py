@@ -16,7 +16,7 @@ from attrition.cli.durations import seconds_of
 from attrition.cli.numbers import Groupings
 
 if TYPE_CHECKING:
-    from attrition.run.spec import Study
+    from attrition.study.spec import Study
 
 Changes = Annotated[
     list[str] | None,
@@ -56,7 +56,7 @@ def demo(
     name = "demo-short" if short else "demo"
     folder = folder or Path("runs") / name
     if fresh:
-        from attrition.run.folder import forget
+        from attrition.store.folder import forget
 
         forget(folder)
     study = resources.files("attrition") / "studies" / f"{name}.toml"
@@ -122,15 +122,15 @@ def _run(
     dry_run: bool = False,
     with_report: bool = True,
 ) -> None:
-    from attrition.run.spec import read_study
+    from attrition.study.spec import read_study
 
     pack = path if path.is_dir() else None
     study = read_study(path, changes) if pack is None else _open(pack, changes)
     # torch and transformers are slow to import: only after the study file is known to be right.
     from attrition.cli.progress import TerminalWatcher
-    from attrition.run.engine import run_study
-    from attrition.run.keys import slug
-    from attrition.run.stop import Stopped, TimeUp
+    from attrition.engine.run import run_study
+    from attrition.study.keys import slug
+    from attrition.study.stop import Stopped, TimeUp
 
     folder = folder or Path("runs") / slug(study.name)
     if dry_run:
@@ -153,7 +153,7 @@ def _run(
 
 
 def _open(pack: Path, changes: list[str]) -> Study:
-    from attrition.run.pack import open_pack
+    from attrition.prepare.pack import open_pack
 
     return open_pack(pack, changes)
 

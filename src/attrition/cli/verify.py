@@ -14,7 +14,7 @@ from rich.table import Table
 from attrition.cli.console import out
 
 if TYPE_CHECKING:
-    from attrition.run.verify import Check, Verdict
+    from attrition.verify.verify import Check, Verdict
 
 
 def verify(
@@ -39,7 +39,7 @@ def verify(
     """
     # torch and transformers are slow to import.
     from attrition.cli.progress import TerminalWatcher
-    from attrition.run.verify import verify as verify_results
+    from attrition.verify.verify import verify as verify_results
 
     with TerminalWatcher() as watcher:
         verdict = verify_results(folder, sample=sample, seed=seed, pack=pack, watcher=watcher)

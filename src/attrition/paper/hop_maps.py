@@ -23,8 +23,8 @@ from attrition.analysis.moderation import per_language
 from attrition.analysis.null import null_matrix
 from attrition.analysis.quantities import Values
 from attrition.analysis.utterances import Utterances
-from attrition.matrix import RMatrix
 from attrition.metrics.hops import NUM_HOPS
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats
 from attrition.paper.changes import column_width, over

@@ -9,7 +9,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.report.figures import HOVERED, Figure, language_name, stage_label
 from attrition.results.read import Results
 

@@ -13,8 +13,8 @@ from attrition.analysis.pairwise import DonorsAndReceivers, Ranked, donors_and_r
 from attrition.analysis.position import Slope, position_effect
 from attrition.analysis.quantities import QUANTITIES
 from attrition.languages import UNKNOWN_GROUP, OwnLanguages, grouping, language_of
-from attrition.matrix import RMatrix
 from attrition.metrics import composition, receiver, shift_fixed, shift_growing
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.several import PerLanguage, languages_of
 from attrition.report.figures import language_name
 from attrition.report.tables import Cell, Column, Number, Table

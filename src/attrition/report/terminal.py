@@ -10,7 +10,7 @@ from rich.style import Style
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.report.figures import stage_label
 from attrition.report.heat_maps import BEFORE
 from attrition.report.summaries import metric_column
