@@ -30,7 +30,7 @@ from attrition.training.learner import LearnerState
 from attrition.training.model import Model
 from attrition.training.optimizer import Moments
 
-FORMAT = 2
+FORMAT = 3
 """Of what is in a checkpoint: 1 had moments for each group of parameters, and learners whose epochs ended one by one."""
 
 SHARE = 0.02
