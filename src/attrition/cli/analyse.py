@@ -67,7 +67,7 @@ def analyse(
     from attrition.analysis.analyse import analyse as conclude
 
     evidence = _evidence(files or [], runs)
-    judged = _claims(claims or [PAPER])
+    judged = _claims(claims or ([PAPER] if evidence.score == "F1" else []))
     extra = _covariates(covariates or [], [run.matrix.languages for run in evidence.runs])
     found = conclude(evidence, judged, extra_language=extra.language, extra_pair=extra.pair, distance=distance)
     if as_json:
@@ -127,7 +127,7 @@ def _show(found: Analysis) -> None:
     balanced = "balanced" if design.balanced else "not balanced"
     out.print(
         f"[bold]{escape(design.method)}[/]: {design.languages} languages, {_plural(design.orders, 'order')} ({balanced}), "
-        f"{_plural(design.seeds, 'seed')}. Points of F1, 95% intervals."
+        f"{_plural(design.seeds, 'seed')}. Points of {found.score}, 95% confidence intervals."
     )
     for note in found.notes:
         out.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)

@@ -138,7 +138,7 @@ def _show_languages(result: dict[str, Any]) -> None:
         table.add_row(escape(language), *(_number(column.get(language)) for column in columns.values()))
     out.print(table)
     out.print(
-        "In fractions of F1. shift, fixed: change on learning the language (growing and fixed scope). --json has all.",
+        "In fractions of the score. shift, fixed: change on learning the language (growing and fixed scope). --json has all.",
         style="dim",
     )
 
