@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from attrition.analysis.evidence import RunEvidence, by_series, from_results, replicates
 from attrition.analysis.intervals import Estimate, mean_of_replicates
@@ -28,6 +29,18 @@ class Outcome:
     own: Estimate
     final: Estimate
     kept: Estimate
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the method and, for own_stage, final and change, value, low and high in points; None where not known."""
+        parts = {"own_stage": self.own, "final": self.final, "change": self.kept}
+        return {
+            "method": self.method,
+            **{name: {key: _finite(getattr(each, key)) for key in ("value", "low", "high")} for name, each in parts.items()},
+        }
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 NOT_MEASURED = Estimate(value=math.nan)
