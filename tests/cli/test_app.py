@@ -175,7 +175,9 @@ def test_shells_complete_commands() -> None:
 @pytest.mark.parametrize("width", [20, 60, 200])
 def test_narrow_terminals_lose_no_data(width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(console.out, "_width", width)
-    table = Table("Language", Text("donor, learned"), "P(worst)", box=None, title="Worst first")
+    table = Table("Language", box=None, title="Worst first")
+    table.add_column(Text("donor, learned"))
+    table.add_column("P(worst)")
     table.add_row("Mandarin-Chinese", Text("-2.0 [-3.4 -0.6]", style="red"), "0.93")
     console.show(table)
     said = capsys.readouterr().out

@@ -15,7 +15,6 @@ from attrition.report import page
 from attrition.report.chapters import languages_chapter
 from attrition.report.export import drawn
 from attrition.report.latex import to_latex
-from attrition.report.terminal import terminal_matrix, terminal_metrics
 from attrition.results.covariates import FILE, Covariates, covariates_json, read_covariates, read_covariates_csv
 from attrition.results.read import read_results
 
@@ -51,8 +50,6 @@ def test_results_folders(
             lines = [line for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
             assert len(damaged.history) >= len(lines) - 1 - sum('"' in line for line in lines)
         summary(damaged.matrix)
-        terminal_matrix(damaged.matrix, width=100)
-        terminal_metrics(results.runs)
         if random.randrange(SHOWN) == 0 or not shown:
             shown += 1
             figures, tables = page.standard_figures(results), page.standard_tables(results)

@@ -231,7 +231,7 @@ def test_unfinished_runs_are_listed(simulate: ModuleType, tmp_path: Path) -> Non
 
 
 def test_undefined_cells_of_joint_runs_are_dashes(page: str) -> None:
-    row = re.search(r'id="title-metrics".*?<th scope="row">MULTI</th>(.*?)</tr>', page, re.DOTALL)
+    row = re.search(r'id="title-methods".*?<th scope="row">MULTI</th>(.*?)</tr>', page, re.DOTALL)
     assert row is not None
     assert "–</td>" in row.group(1)
     assert "nan" not in row.group(1).lower()

@@ -40,7 +40,7 @@ def quietly(quiet: bool) -> Iterator[None]:
 
 def show(table: Table) -> None:
     """Print a table, or, where the terminal is too narrow for it, each row as a paragraph: nothing is cut off."""
-    width = Measurement.get(out, out.options, table).minimum
+    width = Measurement.get(out, out.options.update(max_width=10_000), table).minimum
     if width <= out.width:
         out.print(table)
         return

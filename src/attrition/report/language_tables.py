@@ -43,7 +43,7 @@ _GROUP_COLUMNS = (
 )
 _GROUP_CAPTION = "In points; 95% intervals by Student's t, – where there are fewer than two."
 
-_CHANGES = ("own_stage", "final", "kept", "receiver_learned", "donor_learned")
+_CHANGES = ("kept", "own_stage", "final", "receiver_learned", "donor_learned")
 """The quantities of the table of what each language lost."""
 
 SHOWN_MEASURES = ("final", "kept", "shift_fixed", "mft", "mbt")
@@ -86,23 +86,23 @@ def language_changes(results: Results) -> tuple[Table, ...]:
     rows: list[tuple[Cell, ...]] = [
         (
             language_name(language, own),
+            *(number_of(found[name][language]) for name in _CHANGES),
             known[language].script or UNDEFINED,
             known[language].family or UNDEFINED,
-            *(number_of(found[name][language]) for name in _CHANGES),
         )
         for language in sorted(known, key=lambda each: math.inf if math.isnan(kept[each]) else kept[each])
     ]
     columns = (
         Column(title="Language"),
-        Column(title="Script"),
-        Column(title="Family"),
+        _points("Change", "", "", "From the own stage to the end, in points: negative is forgetting.", digits=1),
         Column(title=f"{results.score} at own stage", times=100, better="high", help="In percent, right after its own stage."),
         Column(title=f"{results.score} at the end", times=100, better="high", help="In percent, after the last stage."),
-        _points("Change", "", "", "From the own stage to the end, in points: negative is forgetting.", digits=1),
         _points("Per later stage", "", "", "Mean change at each stage after its own, in points.", digits=1),
         _points("Effect on others", "", "", "Mean change on languages learned before, when it is trained.", digits=1),
+        Column(title="Script"),
+        Column(title="Family"),
     )
-    (series,) = {results.series_labels[run.series] for run in _sequential(results)}
+    series = results.series_labels[_sequential(results)[0].series]
     intervals = (
         "In brackets: 95% confidence intervals."
         if any(each.known for by_language in found.values() for each in by_language.values())

@@ -110,17 +110,17 @@ def kept_words(outcome: Outcome, score: str = "F1") -> str:
 
 
 def methods_table(results: Results) -> Table:
-    """Return the methods, largest loss first: the score at the own stage and at the end, and the change, with intervals."""
+    """Return the methods, largest loss first: the change, the score at the own stage and at the end, with intervals."""
     found, score = outcomes(results), results.score
     rows: tuple[tuple[Cell, ...], ...] = tuple(
-        (each.method, *(number_of(part, 0.01) for part in (each.own, each.final, each.kept))) for each in found
+        (each.method, *(number_of(part, 0.01) for part in (each.kept, each.own, each.final))) for each in found
     )
     points = f"{score} in percent, mean over languages"
     columns = (
         Column(title="Method"),
+        Column(title="Change", times=100, signed=True, better="high", help="In points; negative: forgetting."),
         Column(title=f"{score} at own stage", times=100, better="high", help=f"{points}, right after its own stage."),
         Column(title=f"{score} at the end", times=100, better="high", help=f"{points}, after the last stage."),
-        Column(title="Change", times=100, signed=True, better="high", help="In points; negative: forgetting."),
     )
     intervals = (
         "In brackets: 95% confidence intervals over orders."
