@@ -73,8 +73,10 @@ def change_per_language(variants: Mapping[str, pd.DataFrame]) -> Figure:
 
 
 def _finding(table: pd.DataFrame) -> str:
+    if len(table) < 2:
+        return ""
     ends = [f"{row['name']} ({signed(row['growing'])})" for _, row in table.iloc[[0, -1]].iterrows()]
-    return f"Training {ends[0]} gains most, {ends[1]} least, in points." if len(table) > 1 else ""
+    return f"Training {ends[0]} gains most, {ends[1]} least, in points."
 
 
 def _caption(variants: Mapping[str, pd.DataFrame]) -> str:

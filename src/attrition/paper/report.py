@@ -13,6 +13,7 @@ from attrition.paper.figures import paper_figures, series_choices
 from attrition.paper.tables import paper_tables
 from attrition.report import page
 from attrition.report.chapters import Chapter
+from attrition.report.export import Progress
 from attrition.report.verdicts import claims_chapter
 from attrition.results.read import Results
 
@@ -57,7 +58,7 @@ def comparable(results: Results) -> bool:
 
 
 def make_report(
-    folder: Path, *, beside: Sequence[Path] = (), groupings: Sequence[str] = (), progress: page.Progress | None = None
+    folder: Path, *, beside: Sequence[Path] = (), groupings: Sequence[str] = (), progress: Progress | None = None
 ) -> Path:
     """Write `<folder>/report/` (index.html, figures/, tables/) and return the path of the page.
 

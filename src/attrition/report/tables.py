@@ -196,7 +196,7 @@ _CSV_PARTS = {"value": "", "spread": " sd", "low": " low", "high": " high"}
 def _csv_cell(cell: Cell, part: str) -> str:
     if isinstance(cell, str):
         return cell if part == "value" else ""
-    value = float(getattr(cell, part))
+    value: float = getattr(cell, part)
     return "" if math.isnan(value) else repr(value)
 
 
@@ -218,7 +218,7 @@ def mean_and_spread(values: Sequence[float]) -> Number:
     """The mean of what is defined and its sample standard deviation, which one value does not have.
 
     >>> mean_and_spread([0.25, 0.75, float("nan")])
-    Number(value=0.5, spread=0.3535533905932738)
+    Number(value=0.5, spread=0.3535533905932738, low=nan, high=nan)
     """
     defined = [value for value in values if not math.isnan(value)]
     if not defined:
