@@ -101,7 +101,6 @@ def test_hops_are_rows_and_the_colours_diverge_around_0(table: pd.DataFrame) -> 
     assert definition["facet"]["sort"] == list(PANELS)
     assert dot["transform"] == [{"filter": "datum.marked"}]
     assert "Dot: the 95% interval over orders includes 0" in figure.caption
-    assert [parameter["name"] for parameter in definition["params"]] == ["dark"]
 
 
 def test_the_scale_is_read_from_the_data(table: pd.DataFrame) -> None:

@@ -112,6 +112,6 @@ def main(arguments: list[str] | None = None) -> None:
             )
             code = OUR_MISTAKE
     if code == STOPPED:  # typer, too, makes this of ctrl-C
-        kept = " Finished stages are kept: the same command goes on where this one stopped." if given[:1] in _RESUMED else ""
+        kept = " Finished stages are kept. Run the same command to resume." if given[:1] in _RESUMED else ""
         tell(f"\n[bold]Stopped.[/]{kept}")
     sys.exit(code if isinstance(code, int) else 0)

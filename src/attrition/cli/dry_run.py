@@ -10,7 +10,7 @@ from rich.console import JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
-from attrition.cli.console import counting, out
+from attrition.cli.console import counting, out, show
 from attrition.cli.durations import in_words
 from attrition.cli.progress import TerminalWatcher
 from attrition.corpus.cache import cache_folder
@@ -52,12 +52,12 @@ def show_plan(study: Study, folder: Path, pack: Path | None = None, only: Sequen
     with counting("Measuring") as progress:
         rates = measure(prepared, folder, pending, progress)
     cost = estimate(prepared, rates, stored, scored)
-    out.print(_table(study.name, plan, cost))
+    show(_table(study.name, plan, cost))
     out.print(
         f"{plan.num_stages} stages, {len(plan.jobs)} to train: {plan.num_stages - len(plan.jobs)} are shared between runs."
     )
     if stored:
-        out.print(f"{len(stored)} of them lie in {escape(str(folder))} already.", soft_wrap=True)
+        out.print(f"{len(stored)} of them are already in {escape(str(folder))}.", soft_wrap=True)
     languages = study.languages
     train = sum(len(prepared.encoded[language, "train"]) for language in languages)
     out.print(

@@ -11,7 +11,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from attrition.cli.console import out
+from attrition.cli.console import out, show
 from attrition.names import look_up
 
 if TYPE_CHECKING:
@@ -140,7 +140,7 @@ def _show(release: Release) -> None:
     for texts, finding in zip(checked.texts(), shown, strict=True):
         name, verdict, *others = texts
         table.add_row(Text(name), Text(verdict, style=_STYLES[finding.verdict]), *map(Text, others))
-    out.print(table)
+    show(table)
     if len(shown) < len(findings):
         out.print(f"{len(findings) - len(shown)} more checks passed.", style="dim")
     for plain in (errors_table(release), labels_table(release)):
@@ -149,7 +149,7 @@ def _show(release: Release) -> None:
             small.add_column(Text(column.title), justify="right" if numeric else "left")
         for texts in plain.texts()[:_SHOWN]:
             small.add_row(*map(Text, texts))
-        out.print(small)
+        show(small)
     _show_broken(release)
     for note in release.notes:
         out.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)

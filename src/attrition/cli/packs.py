@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from attrition.cli.console import out
+from attrition.cli.console import out, show
 from attrition.cli.studies import Changes
 
 
@@ -42,6 +42,6 @@ def prepare(
     for name, size in sizes.items():
         table.add_row(escape(name), f"{size / 1e6:.2f}")
     table.add_row("together", f"{sum(sizes.values()) / 1e6:.2f}", style="bold")
-    out.print(table)
+    show(table)
     where = escape(str(folder))
     out.print(f"Packed: {where}. Copy it to any machine with attrition, and there: attrition run {where}", soft_wrap=True)

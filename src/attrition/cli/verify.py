@@ -11,7 +11,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from attrition.cli.console import out
+from attrition.cli.console import out, show
 
 if TYPE_CHECKING:
     from attrition.verify.verify import Check, Verdict
@@ -72,7 +72,7 @@ def _show(verdict: Verdict) -> None:
     table.add_column("Result")
     for check in verdict.checks:
         table.add_row(check.name, str(check.num_checked), _result(check))
-    out.print(table)
+    show(table)
     for check in verdict.checks:
         if check.skipped is not None:
             out.print(f"[yellow]{check.name}: skipped, {escape(check.skipped)}[/]", soft_wrap=True)

@@ -218,8 +218,8 @@ def load(name: str) -> Pretrained:
     if WORD_EMBEDDINGS not in weights:
         raise _failure(
             name,
-            f"its architecture ({config.model_type}) does not keep its sub-token vectors under '{WORD_EMBEDDINGS}'. These run: "
-            f"{', '.join(sorted((*FAMILY, *WRAPPED)))}, and others of the BERT family with the same names of tensors.",
+            f"attrition does not support the architecture {config.model_type!r}; choose an encoder of one of these: "
+            f"{', '.join(sorted((*FAMILY, *WRAPPED)))}.",
         )
     rest, rows = split_embeddings(weights)
     tokenizer = _tokenizer(source, config)
