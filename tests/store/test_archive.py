@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,6 +89,14 @@ def test_it_says_what_the_folder_says(whole: Path, archived: Path) -> None:
         for language, counts in left.counts.items():
             assert np.array_equal(counts.by_slot, right.counts[language].by_slot)
             assert np.array_equal(counts.tp, right.counts[language].tp)
+
+
+def test_the_place_of_the_corpus_stays_out(whole: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(whole, tmp_path / "copy"))
+    text = (copy / "study.toml").read_text()
+    (copy / "study.toml").write_text(text.replace("[corpus]\n", '[corpus]\npath = "/home/somebody/data"\n', 1))
+    write_archive([copy], tmp_path / "archive")
+    assert tomllib.loads((tmp_path / "archive" / "study.toml").read_text()) == tomllib.loads(text)
 
 
 def test_report_and_metrics_read_it(whole: Path, archived: Path, tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ import json
 import lzma
 import os
 import shutil
+import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import tomli_w
 from numpy.typing import NDArray
 
 from attrition.files import sha256_of, write_whole, writing
@@ -121,14 +123,22 @@ def write_archive(folders: Sequence[Path], out: Path, watcher: Watcher | None = 
             union.add_stored(store, kind, watcher)
     if not union.texts["stages"]:
         raise AttritionError(f"{folders[0]} has no finished stage. Nothing was archived.")
-    for name in ("study.toml", "environment.json"):
-        union.files[name] = (folders[0] / name).read_bytes()
+    union.files["environment.json"] = (folders[0] / "environment.json").read_bytes()
+    union.files["study.toml"] = _without_path((folders[0] / "study.toml").read_bytes())
     if union.covariates is not None:
         union.files[COVARIATES] = covariates_json(languages_of_covariates(union.covariates), union.covariates).encode()
     union.files[COUNTS], groups = pack_counts(union.counts)
     union.files[STAGES] = lzma.compress(json.dumps({**union.texts, "groups": groups}, sort_keys=True).encode())
     _write(out, union.files, next(iter(names)))
     return {str(path.relative_to(out)): path.stat().st_size for path in sorted(out.rglob("*")) if path.is_file()}
+
+
+def _without_path(study: bytes) -> bytes:
+    """The study file without the place of the corpus on this machine, which would mean nothing elsewhere."""
+    table = tomllib.loads(study.decode("utf-8"))
+    if table.get("corpus", {}).pop("path", None) is None:
+        return study
+    return tomli_w.dumps(table).encode()
 
 
 def _contents(store: Store, kind: Kind, key: str) -> tuple[dict[str, str], Mapping[str, NDArray[Any]] | None]:
