@@ -58,7 +58,7 @@ def analyse(
 ) -> None:
     """Who gives and who takes, how sure that is, and which claims hold: from anyone's matrices, in seconds, without torch.
 
-    Intervals are over orders; verdicts need five orders and are corrected for all claims asked (docs/statistics.md).
+    Intervals are over orders; verdicts need five orders and are corrected for all claims asked (docs/concepts/statistics.md).
 
     [dim]attrition analyse order1.csv order2.csv order3.csv order4.csv order5.csv
     attrition analyse --runs runs/my-study --claims my-claims.toml --json

@@ -65,7 +65,7 @@ def gate(
     """May this update of a deployed tagger be shipped? Exit code 0: pass, 1: fail, 3: cannot tell, 2: wrong use.
 
     Each slice passes if a loss as large as its margin is ruled out (95%). It fails if a loss is shown (5% over all
-    checks) and the estimate is beyond the margin (docs/gate.md).
+    checks) and the estimate is beyond the margin (docs/concepts/gate.md).
 
     [dim]attrition gate old/ new/ --test gold/
     attrition gate old.jsonl new.jsonl --margin 0.5 --slice domain --slice label
