@@ -14,7 +14,17 @@ author = "The attrition developers"
 copyright = "2026, the attrition developers"  # noqa: A001 - Sphinx reads this name
 release = metadata.version("attrition")
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton", "_ext.links", "_ext.reference", "_ext.pictures", "_ext.mathml", "_ext.notebook"]
+extensions = [
+    "myst_parser",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+    "_ext.links",
+    "_ext.reference",
+    "_ext.pictures",
+    "_ext.mathml",
+    "_ext.notebook",
+]
 exclude_patterns = ["_build", "_generated", "results/*/**", "**/.ipynb_checkpoints", "_ext"]
 
 myst_enable_extensions = ["dollarmath", "html_image"]

@@ -15,7 +15,6 @@ import os
 import re
 import shlex
 import shutil
-import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,9 +28,16 @@ from attrition.run.spec import build_study
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 NOTEBOOKS = sorted((DOCS / "notebooks").glob("*.ipynb"))
-PAGES = [ROOT / "README.md", *sorted(DOCS.glob("*.md")), *(p for part in ("guides", "concepts", "reference") for p in sorted((DOCS / part).glob("*.md")))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted(DOCS.glob("*.md")),
+    *(p for part in ("guides", "concepts", "reference") for p in sorted((DOCS / part).glob("*.md"))),
+]
 NO_CODE_OF_USERS = {"log.md"}
-BLOCK = re.compile(r"(?:^<!-- ([a-z ]+?)(?:: ([^\n]*?))? -->\n)?(?:^`([^`\n]+)`[^\n]*:\n\n)?^```(\S*)[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(
+    r"(?:^<!-- ([a-z ]+?)(?:: ([^\n]*?))? -->\n)?(?:^`([^`\n]+)`[^\n]*:\n\n)?^```(\S*)[^\n]*\n(.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
 MARKS = {"not run", "run by", "run with", "output"}
 SMALL = {"name": "a study", "languages": ["en-US", "de-DE", "zh-CN", "th-TH"], "methods": ["VANILLA"]}
 VERDICTS = {0, 1, 3}
@@ -68,7 +74,13 @@ def run(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     assert words[0] == "attrition", f"mark the block as not run, or make the test know {words[0]!r}"
     capsys.readouterr()
     with pytest.raises(SystemExit) as exited:
-        main([each for word in words[1:] for each in (sorted(map(str, Path().glob(word))) if "*" in word and "/" in word else [word]) or [word]])
+        main(
+            [
+                each
+                for word in words[1:]
+                for each in (sorted(map(str, Path().glob(word))) if "*" in word and "/" in word else [word]) or [word]
+            ]
+        )
     said = capsys.readouterr()
     assert exited.value.code in (VERDICTS if words[1] == "gate" else {0}), f"{shlex.join(words)}\n{said.err}"
     return " ".join((said.out + said.err).split())
@@ -78,7 +90,9 @@ def run(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with what a copy of the repository has, and the three folders of the gate's guide."""
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    shutil.copytree(DOCS / "results", tmp_path / "docs" / "results", ignore=shutil.ignore_patterns("figures", "tables", "cuts-*"))
+    shutil.copytree(
+        DOCS / "results", tmp_path / "docs" / "results", ignore=shutil.ignore_patterns("figures", "tables", "cuts-*")
+    )
     monkeypatch.chdir(tmp_path)
     guide = DOCS / "guides" / "ship-an-update.md"
     exec(next(each.content for each in blocks_of(guide) if each.kind == "python"), {})
@@ -103,8 +117,9 @@ def test_every_block_can_be_run_or_says_why_not(page: Path) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.usefixtures("place")
 @pytest.mark.parametrize("page", [page for page in PAGES if page.name not in NO_CODE_OF_USERS and blocks_of(page)], ids=name_of)
-def test_the_blocks_of_a_page_run(page: Path, place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_blocks_of_a_page_run(page: Path, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {}
     found = [block for block in blocks_of(page) if block.mark not in ("not run", "run by")]
     for block in found:
@@ -140,7 +155,11 @@ def _check_toml(content: str) -> None:
     """A part of a study file must be allowed in one; other TOML must parse."""
     table = tomllib.loads(content)
     if not {"claims", "project"} & table.keys():
-        part = {**table, "corpus": {"name": "phrasebook"}} if table.get("corpus", {}).get("name") in ("massive", "columns") else table
+        part = (
+            {**table, "corpus": {"name": "phrasebook"}}
+            if table.get("corpus", {}).get("name") in ("massive", "columns")
+            else table
+        )
         build_study({**SMALL, **part}, where="the page", folder=Path())
 
 
@@ -158,7 +177,11 @@ def test_a_notebook_holds_the_outputs_that_it_gives(path: Path, monkeypatch: pyt
 
 def _texts(cell: dict[str, Any]) -> list[str]:
     outputs = cell.get("outputs", [])
-    return ["".join(each.get("text") or each["data"]["text/plain"]) for each in outputs if "image/svg+xml" not in each.get("data", {})]
+    return [
+        "".join(each.get("text") or each["data"]["text/plain"])
+        for each in outputs
+        if "image/svg+xml" not in each.get("data", {})
+    ]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
@@ -199,5 +222,3 @@ def test_pictures_show_the_formula(monkeypatch: pytest.MonkeyPatch) -> None:
     assert value == pytest.approx(-0.16)
     for name in SHOWN:
         assert picture(name).count("<rect") == 1 + 20
-
-

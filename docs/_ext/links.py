@@ -1,7 +1,7 @@
 """Links that are right in the repository are right on the site too.
 
-Pages of the repository's root are shown on the site by a page that includes them (`HOMES`). A link to such a file becomes a link to that
-page. A link to another Markdown file that is not a page becomes a download.
+Some pages include files of the repository's root (`HOMES`). A link to such a file becomes a link to its page.
+A link to another Markdown file that is not a page becomes a download.
 """
 
 from __future__ import annotations
@@ -12,7 +12,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-HOMES = {"README.md": "index.md", "CONTRIBUTING.md": "contributing.md", "DATA-LICENSES.md": "licences.md", "benchmarks/README.md": "benchmarks.md"}
+HOMES = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "DATA-LICENSES.md": "licences.md",
+    "benchmarks/README.md": "benchmarks.md",
+}
 LINK = re.compile(r"(?<!!)\[([^\]]*)\]\((?!https?:|#|mailto:)([^)\s]+)\)")
 
 IMAGE = re.compile(r'(<img src=")([^"]+)')

@@ -45,7 +45,9 @@ def _outputs(code: str, names: dict[str, Any], count: int) -> list[dict[str, Any
     if printed.getvalue():
         found.append({"name": "stdout", "output_type": "stream", "text": printed.getvalue().splitlines(True)})
     if value is not None:
-        shown = {"text/plain": repr(value)} | {kind: getattr(value, name)() for kind, name in RICH.items() if hasattr(value, name)}
+        shown = {"text/plain": repr(value)} | {
+            kind: getattr(value, name)() for kind, name in RICH.items() if hasattr(value, name)
+        }
         data = {kind: text.splitlines(True) for kind, text in shown.items()}
         found.append({"data": data, "execution_count": count, "metadata": {}, "output_type": "execute_result"})
     return found
@@ -61,7 +63,9 @@ def as_markdown(notebook: dict[str, Any]) -> str:
             data = output.get("data", {"text/plain": output.get("text", [])})
             kind = next(kind for kind in ("image/svg+xml", "text/html", "text/plain") if kind in data)
             text = "".join(data[kind]).rstrip()
-            parts.append(f"```text\n{text}\n```" if kind == "text/plain" else f'```{{raw}} html\n<div class="output">{text}</div>\n```')
+            parts.append(
+                f"```text\n{text}\n```" if kind == "text/plain" else f'```{{raw}} html\n<div class="output">{text}</div>\n```'
+            )
     return "\n\n".join(parts) + "\n"
 
 

@@ -23,7 +23,8 @@ UP, DOWN, NONE = "#0a5ea8", "#c24a00", "#e8e8ea"
 def effects(name: str) -> tuple[np.ndarray, float]:
     """Return the change of a metric per unit of each cell (the row before training first), and its value on the example."""
     start = np.array([
-        [0.01, 0.00, 0.00, 0.00], [0.57, 0.47, 0.06, 0.60], [0.57, 0.59, 0.06, 0.62], [0.65, 0.62, 0.49, 0.62], [0.54, 0.53, 0.10, 0.77],
+        [0.01, 0.00, 0.00, 0.00], [0.57, 0.47, 0.06, 0.60], [0.57, 0.59, 0.06, 0.62], [0.65, 0.62, 0.49, 0.62],
+        [0.54, 0.53, 0.10, 0.77],
     ])  # fmt: skip
     function = METRICS[name].function
 
@@ -54,7 +55,9 @@ def picture(name: str) -> str:
             opacity = 1 if colour == NONE else 0.25 + 0.75 * abs(share)
             parts.append(f'<rect {place} fill="{colour}" fill-opacity="{opacity:.2f}"{border}/>')
             if colour != NONE:
-                parts.append(_text(LEFT + CELL * (j + 0.5), TOP + CELL * (i + 0.5) + 5, "+" if share > 0 else "−", "middle", "#fff"))
+                parts.append(
+                    _text(LEFT + CELL * (j + 0.5), TOP + CELL * (i + 0.5) + 5, "+" if share > 0 else "−", "middle", "#fff")
+                )
     width, height = LEFT + CELL * len(LANGUAGES) + 4, TOP + CELL * len(rows) + 4
     size = f'viewBox="0 0 {width} {height}" width="{width}" height="{height}"'
     return (

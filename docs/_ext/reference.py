@@ -1,4 +1,4 @@
-"""Reference pages that are made from the program: commands, the study file, and metrics. Pages include them from `_generated`."""
+"""Reference pages made from the program: commands, the study file, metrics. Pages include them from `_generated`."""
 
 from __future__ import annotations
 
@@ -123,7 +123,8 @@ def metric_page() -> str:
     """Return the table of all metrics."""
     better = {True: "higher", False: "lower", None: ""}
     rows = [
-        (f"`{each.name}`", each.gives, better[each.higher_is_better], f"`{each.formula}`", each.source) for each in METRICS.values()
+        (f"`{each.name}`", each.gives, better[each.higher_is_better], f"`{each.formula}`", each.source)
+        for each in METRICS.values()
     ]
     return _table(("metric", "gives", "better", "formula", "source"), rows)
 

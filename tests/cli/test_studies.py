@@ -28,7 +28,7 @@ def test_a_run_shows_r_metrics_words_and_time(results: Path, write_study: Write,
     assert "Final F1" in said.out
     for part in ("data", "training", "evaluation", "other"):
         assert f"{part} " in said.out
-    assert "100% lies there already" in said.err
+    assert "100% already done" in said.err
 
 
 def test_a_report_again(results: Path, say: Say) -> None:
@@ -141,7 +141,7 @@ def test_a_changed_study_in_the_same_folder(write_study: Write, say: Say, tmp_pa
     assert (len(list(out.glob("runs/*"))), len(list(out.glob("earlier/*")))) == (1, 1)
     # And back again: nothing is trained a second time.
     said = say("run", path, "--out", out, "--no-report")
-    assert "100% lies there already" in said.err
+    assert "100% already done" in said.err
     assert len(Store(out).keys("stages")) == 4
 
 
@@ -160,10 +160,10 @@ def test_an_interrupted_run_says_how_to_go_on(
         patch.setattr(engine, "train_population", stop_at_the_third)
         said = say("run", write_study(), "--out", tmp_path / "out", "--no-report")
     assert said.code == 130
-    assert "the same command goes on where this one stopped" in said.words
+    assert "Run the same command to resume" in said.words
     assert len(Store(tmp_path / "out").keys("stages")) == 2
     said = say("run", tmp_path / "study.toml", "--out", tmp_path / "out", "--no-report")
-    assert (said.code, "50% lies there already" in said.err) == (0, True)
+    assert (said.code, "50% already done" in said.err) == (0, True)
 
 
 def test_ctrl_c_in_training_says_what_is_kept(
@@ -179,7 +179,7 @@ def test_ctrl_c_in_training_says_what_is_kept(
     )
     said = say("run", tmp_path / "study.toml", "--out", tmp_path / "out", "--no-report")
     assert said.code == 0
-    assert "VANILLA: en-US goes on after step 1." in said.words
+    assert "VANILLA: en-US resumes after step 1." in said.words
 
 
 # Packs

@@ -183,7 +183,9 @@ def expected_null_mbt_LH(own_L: ArrayLike, num_hops: int = NUM_HOPS, *, position
         num_hops: hops 0 to num_hops - 1.
         position_L: the positions (from 1) to condition on, one per language.
 
-    NaN where the hop is undefined: no position has h+2 <= p <= T, or the given one has not. Source: docs/concepts/composition.md.
+    NaN where the hop is undefined: no position has h+2 <= p <= T, or the given one has not.
+
+    Source: docs/concepts/composition.md.
 
     >>> expected_null_mbt_LH([.5, .75, 1], num_hops=2).round(4).tolist()  # 1.5 * -.25 * (1/2 + 1/3) / 2; 1.5 * -.25 / 3
     [[-0.1562, -0.125], [0.0, 0.0], [0.1562, 0.125]]

@@ -1,4 +1,4 @@
-"""Where everything that a person reads goes: results to standard output, the rest to standard error."""
+"""Consoles: results go to standard output, all other messages to standard error."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ err = Console(stderr=True, highlight=False)
 
 
 def tell(message: str) -> None:
-    """Say something on standard error; unlike text in a table it is not broken into lines, so that paths stay whole."""
+    """Print a message on standard error without line breaks, so that paths stay complete."""
     err.print(message, soft_wrap=True)
 
 

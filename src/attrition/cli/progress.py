@@ -1,4 +1,4 @@
-"""A study's progress in the terminal: bars with the time left where there is one, lines where there is none."""
+"""Progress of a study: bars in a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ LINE_EVERY_SECONDS = 15.0
 
 
 class TerminalWatcher(Watcher):
-    """Bars for encoding and training; warnings above them. Without a terminal, a line now and then."""
+    """Show bars for encoding and training, with warnings above. Without a terminal, print a line from time to time."""
 
     def __init__(self) -> None:
         self._bars = bars()
@@ -53,7 +53,7 @@ class TerminalWatcher(Watcher):
         self._began = time.monotonic()
         shared = plan.num_stages - len(plan.jobs)
         saved = f", {shared} of them shared" if shared else ""
-        stored = f"; {done / work:.0%} lies there already" if done else ""
+        stored = f"; {done / work:.0%} already done" if done else ""
         err.print(f"{counted(len(plan.runs), 'run')} of {counted(plan.num_stages, 'stage')}{saved}{stored}.", style="dim")
         self._bars.reset(self._training, total=max(work - done, 1), visible=True)
 
@@ -62,7 +62,7 @@ class TerminalWatcher(Watcher):
         self._bars.update(self._training, description=escape(f"Training {job.label}"))
 
     def resumed(self, job: Job, step: int) -> None:
-        err.print(f"{escape(job.label)} goes on after step {step:,}.", style="dim")
+        err.print(f"{escape(job.label)} resumes after step {step:,}.", style="dim")
         self.started(job)
 
     def scoring(self, label: str) -> None:

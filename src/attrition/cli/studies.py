@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 Changes = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, as training.epochs=3 (TOML values; may be repeated)."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a setting, for example training.epochs=3 (TOML values; may be repeated)."
+    ),
 ]
 
 
@@ -29,26 +31,26 @@ Only = Annotated[
     typer.Option(
         "--only",
         metavar="RUN",
-        help="Train these runs only: METHOD/ORDER/sSEED, a method's name, or a run's key; * and ? stand for any characters "
-        "(may be repeated).",
+        help="Train these runs only: METHOD/ORDER/sSEED, the name of a method, or the key of a run. * and ? stand for any "
+        "characters (may be repeated).",
     ),
 ]
 Limit = Annotated[
     str | None,
     typer.Option(
-        "--for", metavar="TIME", help="Stop in time, as 50m, 2h, 90s or 1h30m; the same command goes on from there later."
+        "--for", metavar="TIME", help="Stop after this time, for example 50m, 2h, 90s or 1h30m. The same command resumes."
     ),
 ]
 
 
 def demo(
     folder: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for the results; by default runs/demo, or runs/demo-short.")
+        Path | None, typer.Option("--out", "-o", help="Folder for the results. Default: runs/demo, or runs/demo-short.")
     ] = None,
-    short: Annotated[bool, typer.Option("--short", help="Two languages and a minute, to see that everything works.")] = False,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget an earlier demo in that folder first.")] = False,
+    short: Annotated[bool, typer.Option("--short", help="Train two languages, to test the installation.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete an earlier demo in that folder first.")] = False,
 ) -> None:
-    """Five languages learned four ways in a few minutes, with nothing to download: what is forgotten?
+    """Train an encoder on four languages with four methods, in a few minutes and without a download.
 
     [dim]attrition demo
     attrition demo --short --out /tmp/demo[/]
@@ -62,8 +64,8 @@ def demo(
     study = resources.files("attrition") / "studies" / f"{name}.toml"
     with resources.as_file(study) as path:
         out.print(
-            "[bold]attrition demo[/]: a real encoder (multilingual-E5-small) learns to find slots, language after language.\n"
-            "The sentences are generated from patterns and CLDR names (the phrasebook), so that nothing need be downloaded.\n"
+            "[bold]attrition demo[/]: multilingual-E5-small learns slot filling in one language after another.\n"
+            "The sentences are generated from patterns and CLDR names (the phrasebook). Nothing is downloaded.\n"
         )
         _run(path, folder, [])
 
@@ -73,17 +75,17 @@ def run(
         Path, typer.Argument(metavar="STUDY.toml", help="A study file, or a folder that `attrition prepare` made.")
     ],
     folder: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for the results; by default runs/<study name>.")
+        Path | None, typer.Option("--out", "-o", help="Folder for the results. Default: runs/<study name>.")
     ] = None,
     changes: Changes = None,
     only: Only = None,
     limit: Limit = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show runs, stages and cost; train nothing.")] = False,
-    no_report: Annotated[bool, typer.Option("--no-report", help="Show the results, but draw no report.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show runs, stages and cost. Do not train.")] = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Show the results without a report.")] = False,
 ) -> None:
-    """Run a study, or go on with one that was interrupted.
+    """Run a study, or resume an interrupted one.
 
-    Runs are trained one after another in the order of the study: methods, then orders, then seeds.
+    Runs are trained one after another: by method, then by order, then by seed.
 
     [dim]attrition run studies/massive-small.toml
     attrition run studies/massive-small.toml --dry-run
@@ -99,11 +101,11 @@ def report(
     folder: Annotated[Path, typer.Argument(metavar="RUNS", help="A results folder that `attrition run` wrote.")],
     beside: Annotated[
         list[Path] | None,
-        typer.Option("--beside", metavar="RUNS", help="Show another study's runs too, as another model's (may be repeated)."),
+        typer.Option("--beside", metavar="RUNS", help="Show the runs of another study too (may be repeated)."),
     ] = None,
     groupings: Groupings = None,
 ) -> None:
-    """Make the report of a results folder again; needs no model and no torch.
+    """Write the report of a results folder again. Needs no model and no torch.
 
     [dim]attrition report runs/massive-small
     attrition report runs/cuts-blanks --beside runs/cuts-graphemes
@@ -159,7 +161,7 @@ def _open(pack: Path, changes: list[str]) -> Study:
 
 
 def _show(folder: Path) -> None:
-    """R of each run and the metrics, in the terminal, with the words."""
+    """Print R, sentences about it, and the metrics of each run."""
     from attrition.analysis.words import words
     from attrition.report.terminal import terminal_matrix, terminal_metrics
     from attrition.results.read import read_results
