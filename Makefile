@@ -34,7 +34,7 @@ test: install
 	$(BIN)/python -m pytest
 
 # What runs before anything lands.
-check: lint types test demo-short
+check: lint types docs test demo-short
 
 # The site, in docs/_build/html. A warning is an error; no network is used.
 docs: install
