@@ -137,7 +137,7 @@ def test_ctrl_c(arguments: tuple[str, ...], say: Say, monkeypatch: pytest.Monkey
     said = say(*arguments)
     assert said.code == 130
     assert "Stopped." in said.err
-    assert ("the same command goes on" in said.err) == (arguments[0] != "list")
+    assert ("Run the same command to resume" in said.err) == (arguments[0] != "list")
 
 
 def test_our_own_mistakes_ask_to_be_reported(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
