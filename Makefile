@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install demo demo-short test lint types check torture bench results clean
+.PHONY: install demo demo-short test lint types check docs wheel wheel-demo torture bench results clean
 
 install: $(INSTALLED)
 
@@ -35,7 +35,22 @@ test: install
 	$(BIN)/python -m pytest
 
 # What runs before anything lands.
-check: lint types test demo-short
+check: lint types docs test demo-short
+
+# The site, in docs/_build/html. A warning is an error; no network is used.
+docs: install
+	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
+	@echo "Open docs/_build/html/index.html"
+
+wheel: install
+	rm -rf dist
+	$(BIN)/python -m build --outdir dist .
+
+# Install the wheel into an empty environment, as a user would, and run the short demo from there, outside this folder.
+wheel-demo: wheel
+	rm -rf build/wheel && $(PYTHON) -m venv build/wheel/venv
+	build/wheel/venv/bin/python -m pip install --quiet -c constraints.txt "torch==2.13.0" "$$(ls dist/*.whl)[embedded]"
+	cd build/wheel && venv/bin/attrition demo --short --fresh
 
 # Hundreds of killed processes, thousands of spoiled files, compiled layers; about a quarter of an hour. See docs/reliability.md.
 torture: install
@@ -50,4 +65,4 @@ results: install
 	$(BIN)/python docs/results/remake.py
 
 clean:
-	rm -rf .venv build dist src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv build dist docs/_build docs/_generated src/*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

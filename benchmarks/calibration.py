@@ -1,6 +1,6 @@
 """How often a conclusion is wrong, and how often it is found, in simulated worlds whose truth is known.
 
-    python -m benchmarks.calibration                  # the table of docs/statistics.md; about 20 minutes on two cores
+    python -m benchmarks.calibration                  # the table of docs/concepts/calibration.md; about 20 minutes on two cores
     python -m benchmarks.calibration --worlds 40      # a short form
 
 Every world is simulated anew: effects, orders, chance. Counted are worlds of no effect with any false verdict over all claims

@@ -1,6 +1,6 @@
 """How often a verdict of `attrition gate` is wrong, and how often a real loss is found, where the truth is known.
 
-    python -m benchmarks.gate_calibration                 # the tables of docs/gate.md; about ten minutes on one core
+    python -m benchmarks.gate_calibration                 # the tables of docs/concepts/gate.md; about ten minutes on one core
     python -m benchmarks.gate_calibration --part 0.05     # a short form
 
 Test sets are drawn from the populations of `attrition.gate.worlds`; F1, margins in points.

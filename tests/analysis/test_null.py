@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import itertools
-import re
 from collections import defaultdict
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -26,7 +22,6 @@ from attrition.metrics.shift import shift_fixed_L
 from attrition.metrics.single import learned_mean
 from attrition.names import AttritionError, UnknownNameError
 
-COMPOSITION = Path(__file__).parents[2] / "docs" / "composition.md"
 NAN = float("nan")
 
 
@@ -213,13 +208,3 @@ def test_what_cannot_be_computed_is_said() -> None:
         expected_null_mbt_LH([0.5, 0.75], position_L=[1, 3])
     with pytest.raises(AttritionError, match="own_L has shape"):
         expected_null_mft_LH([[0.5, 0.75]])
-
-
-def test_the_example_of_the_docs_prints_what_the_docs_say() -> None:
-    text = COMPOSITION.read_text(encoding="utf-8")
-    (code,) = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    (printed,) = re.findall(r"^```text\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
-    shown = io.StringIO()
-    with contextlib.redirect_stdout(shown):
-        exec(code, {})
-    assert shown.getvalue() == printed

@@ -103,7 +103,7 @@ def test_bad_input_is_a_sentence_and_exit_code_2(
     assert said.code == 2
     assert "Error" in said.err or "Usage" in said.err
     assert "Traceback" not in said.err
-    assert "mistake of attrition" not in said.err
+    assert "Internal error" not in said.err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -149,7 +149,7 @@ def test_our_own_mistakes_ask_to_be_reported(say: Say, monkeypatch: pytest.Monke
     monkeypatch.setitem(listing._LISTS, "methods", fail)
     said = say("list", "methods")
     assert said.code == 70
-    assert "A mistake of attrition itself: ZeroDivisionError: division by [zero]" in said.words
+    assert "Internal error in attrition: ZeroDivisionError: division by [zero]" in said.words
     assert "--debug" in said.err
     with pytest.raises(ZeroDivisionError):
         app(args=["list", "methods"], standalone_mode=False)

@@ -1,13 +1,9 @@
-"""docs/own-data.md: its files are written, its commands and code are run, and they say what the page says."""
+"""docs/guides/own-data.md names what there is. tests/test_docs.py runs its commands."""
 
 from __future__ import annotations
 
 import re
-import shlex
-import tomllib
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,40 +11,8 @@ from attrition.corpus.columns_files import place_of
 from attrition.corpus.formats import BY_ENDING
 from attrition.corpus.schemes import SCHEMES
 from attrition.languages import own
-from attrition.study.spec import CorpusSettings
-from attrition.study.tables import as_dataclass
 
-PAGE = (Path(__file__).parents[2] / "docs" / "own-data.md").read_text(encoding="utf-8")
-BLOCK = re.compile(r"(?:^`([^`\n]+)`:\n\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-def test_what_the_page_says_is_so(
-    say: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    blocks = BLOCK.findall(PAGE)
-    for name, _, content in blocks:
-        if name:
-            Path(name).parent.mkdir(parents=True, exist_ok=True)
-            Path(name).write_text(content, encoding="utf-8")
-    commands = 0
-    for (name, kind, content), (_, _, after) in zip(blocks, [*blocks[1:], ("", "", "")], strict=True):
-        if kind == "console":
-            command, *expected = content.splitlines()
-            said = say(*shlex.split(command.removeprefix("$ attrition ")))
-            assert said.code == 0, said.err
-            words = " ".join((said.out + said.err).split())
-            assert [line for line in expected if line not in words] == []
-            commands += 1
-        elif kind == "python":
-            capsys.readouterr()
-            exec(compile(content, "own-data.md", "exec"), {})
-            assert capsys.readouterr().out == after
-            commands += 1
-        elif kind == "toml" and not name and "[corpus]" in content:
-            assert as_dataclass(tomllib.loads(content)["corpus"], CorpusSettings, "corpus").tag == "NER"
-            commands += 1
-    assert commands == 4
+PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "own-data.md").read_text(encoding="utf-8")
 
 
 def test_the_page_names_every_ending_scheme_and_attribute() -> None:

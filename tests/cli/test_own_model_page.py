@@ -1,4 +1,4 @@
-"""docs/own-model.md: its studies are run, its commands and code too, and they say what the page says."""
+"""docs/guides/own-model.md: its studies are run, its commands and code too, and they say what the page says."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from attrition.study.spec import ModelSettings
 from attrition.study.tables import as_dataclass
 from attrition.training.model import build_model
 
-PAGE = (Path(__file__).parents[2] / "docs" / "own-model.md").read_text(encoding="utf-8")
+PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "own-model.md").read_text(encoding="utf-8")
 BLOCK = re.compile(r"(?:^`([^`\n]+)`:\n\n)?^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 BLOCKS = BLOCK.findall(PAGE)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from attrition.methods import HOOKS, METHODS
 from attrition.methods.merging import MERGING
 
-CARDS = (Path(__file__).parents[2] / "docs" / "methods.md").read_text(encoding="utf-8")
+CARDS = (Path(__file__).parents[2] / "docs" / "reference" / "methods.md").read_text(encoding="utf-8")
 
 
 def test_every_method_has_one_card() -> None:

@@ -2,7 +2,7 @@
 
 P_i is a mean over a set of languages that grows with i. So P changes when a language joins the mean, even if no stage
 changes any other language. The null counterpart is this part alone: the same formula on a matrix in which every language
-keeps the score of its own stage. What is left, literal minus null, is `transfer`. docs/composition.md derives both.
+keeps the score of its own stage. What is left, literal minus null, is `transfer`. docs/concepts/composition.md derives both.
 
 Shape letters: O orders, S stages, L languages, H hops.
 """
@@ -116,7 +116,7 @@ def null_counterparts(matrices: Matrices, metric: Metric, num_hops: int = NUM_HO
 
     Formula: literal is `metrics.mbt`, `mft` or `shift_growing` of each order; null is the same on `null_matrix`. `p_avg` is
     eq. 9 at the language's own step, P_(p-1) - P_p, a loss positive; the others have gains positive. Range -1 to 1.
-    NaN where the literal is, and where a null P is unknown. Source: Khelli et al., eq. 9, 13, 14; docs/composition.md.
+    NaN where the literal is, and where a null P is unknown. Source: Khelli et al., eq. 9, 13, 14; docs/concepts/composition.md.
 
     Raises:
         AttritionError: the metric is unknown, or no matrix was given.
@@ -183,7 +183,9 @@ def expected_null_mbt_LH(own_L: ArrayLike, num_hops: int = NUM_HOPS, *, position
         num_hops: hops 0 to num_hops - 1.
         position_L: the positions (from 1) to condition on, one per language.
 
-    NaN where the hop is undefined: no position has h+2 <= p <= T, or the given one has not. Source: docs/composition.md.
+    NaN where the hop is undefined: no position has h+2 <= p <= T, or the given one has not.
+
+    Source: docs/concepts/composition.md.
 
     >>> expected_null_mbt_LH([.5, .75, 1], num_hops=2).round(4).tolist()  # 1.5 * -.25 * (1/2 + 1/3) / 2; 1.5 * -.25 / 3
     [[-0.1562, -0.125], [0.0, 0.0], [0.1562, 0.125]]
@@ -197,7 +199,7 @@ def expected_null_mft_LH(own_L: ArrayLike, num_hops: int = NUM_HOPS, *, position
     """Return the expected null MFT per language and hop (L, H) over random orders of these own scores.
 
     Formula: T/(T-1) * (q_l - mean q) / (p+h) for p >= 2 and p+h <= T. Its mean over positions is the same number as for MBT.
-    Arguments and NaN as for `expected_null_mbt_LH`. Source: docs/composition.md.
+    Arguments and NaN as for `expected_null_mbt_LH`. Source: docs/concepts/composition.md.
 
     >>> expected_null_mft_LH([.5, .75, 1], num_hops=2, position_L=[2, 1, 3]).round(4).tolist()
     [[-0.1875, -0.125], [nan, nan], [0.125, nan]]

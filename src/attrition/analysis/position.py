@@ -4,7 +4,7 @@ A language that always comes late is measured when there is more to forget. Over
 languages differ widely (in the paper's five from 11.0 to 40.8), so part of a "destructive language" is a late one.
 
 The measure is the fixed-scope shift. The growing scope is a description only: its shift contains (own score - mean) / p,
-which depends on position without any transfer (docs/composition.md).
+which depends on position without any transfer (docs/concepts/composition.md).
 
 Shape letters: N observations (a language in an order), L languages, O orders.
 """
@@ -317,7 +317,7 @@ def _statement(scope: Scope, fit: _Fit, slope: Slope, over_orders: Slope, num_or
         )
     if np.isnan(slope.value):
         return slope.statement
-    composition = " It includes the composition effect of docs/composition.md." if scope == "growing" else ""
+    composition = " It includes the composition effect of docs/concepts/composition.md." if scope == "growing" else ""
     observed = f"{_counted(fit.num_observations, 'shift')} of {_counted(num_orders, 'order')}"
     return (
         f"Position effect on the {scope}-scope shift: {_points(slope.per_doubling)} points each time the number of languages "

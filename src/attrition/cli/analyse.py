@@ -1,4 +1,4 @@
-"""`attrition analyse`: what may be concluded from matrices, without a model."""
+"""`attrition analyse`: statistics of matrices, without a model."""
 
 from __future__ import annotations
 
@@ -32,15 +32,19 @@ PAPER = "paper"
 def analyse(
     files: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="R.csv ...", help="Matrices of one method, one file an order, as matrix.csv of a run."),
+        typer.Argument(
+            metavar="R.csv ...", help="Matrices of one method, one CSV file for each order (see matrix.csv of a run)."
+        ),
     ] = None,
     runs: Annotated[
-        Path | None, typer.Option("--runs", metavar="FOLDER", help="A results folder or archive: all its runs.")
+        Path | None, typer.Option("--runs", metavar="FOLDER", help="Analyse all runs of a results folder or archive.")
     ] = None,
     claims: Annotated[
         list[str] | None,
         typer.Option(
-            "--claims", metavar="FILE.toml", help='Claims to judge (may be repeated); by default "paper", the paper\'s.'
+            "--claims",
+            metavar="FILE.toml",
+            help='Claims to judge (may be repeated). Default: "paper", the claims of the paper.',
         ),
     ] = None,
     covariates: Annotated[
@@ -48,17 +52,18 @@ def analyse(
         typer.Option(
             "--covariates",
             metavar="FILE.csv",
-            help="What you know of languages (column locale) or of pairs (trained, changed); may be repeated.",
+            help="Your covariates of languages (column locale) or pairs (trained, changed); may be repeated.",
         ),
     ] = None,
     distance: Annotated[
-        bool, typer.Option("--distance", help="Add typological distances of URIEL+ (the extra attrition[distance]).")
+        bool, typer.Option("--distance", help="Add typological distances of URIEL+ (needs the extra `distance`).")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Who gives and who takes, how sure that is, and which claims hold: from anyone's matrices, in seconds, without torch.
+    """Estimate which languages cost or help others, with confidence intervals, and judge claims. Needs no torch.
 
-    Intervals are over orders; verdicts need five orders and are corrected for all claims asked (docs/statistics.md).
+    Intervals are over orders. Verdicts need five orders and are corrected for the number of claims
+    (docs/concepts/statistics.md).
 
     [dim]attrition analyse order1.csv order2.csv order3.csv order4.csv order5.csv
     attrition analyse --runs runs/my-study --claims my-claims.toml --json
@@ -82,7 +87,7 @@ def _evidence(files: list[Path], runs: Path | None) -> Evidence:
     from attrition.results.read import read_results
 
     if not files and runs is None:
-        raise AttritionError("Nothing to analyse. Name matrices (one CSV file an order) or a results folder with --runs.")
+        raise AttritionError("Nothing to analyse. Give matrices (one CSV file for each order) or a results folder with --runs.")
     given = from_matrices([RMatrix.from_csv(path) for path in files]) if files else None
     stored = None if runs is None else from_results(read_results(runs))
     if given is None or stored is None:

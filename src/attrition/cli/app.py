@@ -1,4 +1,4 @@
-"""`attrition`: every command, and what happens when one goes wrong."""
+"""The `attrition` command: all subcommands, and how errors are shown."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from attrition.names import AttritionError
 
 app = typer.Typer(
     name="attrition",
-    help="Measure, explain and prevent what a multilingual encoder forgets when it learns one language after another.",
-    epilog="Start with: attrition demo. Every command takes --help; --debug anywhere shows the trace of an error.",
+    help="Measure what a multilingual encoder forgets when it is fine-tuned on one language after another.",
+    epilog="Start with: attrition demo. Every command takes --help. --debug prints the trace of an error.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
@@ -35,9 +35,9 @@ def _version(asked: bool) -> None:
 @app.callback()
 def root(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the full trace of an error (may stand anywhere).")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Print the full trace of an error.")] = False,
 ) -> None:
-    """Measure, explain and prevent what a multilingual encoder forgets."""
+    """Measure what a multilingual encoder forgets when it is fine-tuned on one language after another."""
 
 
 app.command(name="demo")(studies.demo)
@@ -57,22 +57,22 @@ app.command(name="export")(export.export)
 app.add_typer(data.app, name="data")
 
 STOPPED = 130
-"""The exit code of a command that ctrl-C ended, as shells have it."""
+"""The exit code of a command that Ctrl-C ended, as in shells."""
 
 OUR_MISTAKE = 70
-"""The exit code of a mistake of attrition itself (EX_SOFTWARE of sysexits.h); 3 is a verdict of `attrition gate`."""
+"""The exit code of an internal error (EX_SOFTWARE of sysexits.h); 3 is a verdict of `attrition gate`."""
 
 _RESUMED = (["demo"], ["run"])
 
 
 def _quietly() -> int:
-    """Return exit code 0: whoever read our output, as `head` does, has enough. Nothing more is said, also not on leaving."""
+    """Close standard output and return exit code 0: the reader of the pipe, such as `head`, has closed it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command; a mistake in what the user gave is one sentence and exit code 2, never a trace."""
+    """Run a command and exit. A wrong argument or file gives one sentence and exit code 2, without a trace."""
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
     given = [each for each in given if each != "--debug"]
@@ -107,8 +107,8 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         else:
             tell(
-                f"[bold red]A mistake of attrition itself:[/] {escape(f'{type(error).__name__}: {error}')}\n"
-                "Run the same command with --debug, and please report what it prints."
+                f"[bold red]Internal error in attrition:[/] {escape(f'{type(error).__name__}: {error}')}\n"
+                "Please run the command again with --debug and report the output."
             )
             code = OUR_MISTAKE
     if code == STOPPED:  # typer, too, makes this of ctrl-C

@@ -14,20 +14,20 @@ from attrition.names import AttritionError
 
 def archive(
     folders: Annotated[
-        list[Path], typer.Argument(metavar="RUNS... OUT", help="Results folders or archives of one study, and a new folder.")
+        list[Path], typer.Argument(metavar="RUNS... OUT", help="Results folders or archives of one study, then a new folder.")
     ],
 ) -> None:
-    """Keep everything but weights and encoded data of results folders; several of one study are joined.
+    """Write results without weights and encoded data into a new folder. Several folders of one study are joined.
 
-    `attrition report`, `metrics` and `verify` read an archive like a results folder: verify computes every number again from
-    the counts, and says that it cannot check the weights.
+    `attrition report`, `metrics` and `verify` read an archive like a results folder. `verify` recomputes every number from the
+    stored counts; it cannot check the weights.
 
     [dim]attrition archive runs/massive-small archives/massive-small
     attrition archive runs/part-1 runs/part-2 archives/whole
     attrition verify archives/whole[/]
     """
     if len(folders) < 2:
-        raise AttritionError("Give at least one results folder, and the folder for the archive last.")
+        raise AttritionError("Give at least one results folder, then the folder for the archive.")
     # torch is slow to import.
     from attrition.cli.progress import TerminalWatcher
     from attrition.store.archive import write_archive

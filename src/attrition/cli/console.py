@@ -1,4 +1,4 @@
-"""Where everything that a person reads goes: results to standard output, the rest to standard error."""
+"""Consoles: results go to standard output, all other messages to standard error."""
 
 from __future__ import annotations
 

@@ -26,14 +26,14 @@ def fetch() -> None:
     """
     from attrition.corpus.massive import fetch as fetch_massive
 
-    out.print(f"MASSIVE 1.1 lies at [bold]{escape(str(fetch_massive()))}[/]", soft_wrap=True)
+    out.print(f"MASSIVE 1.1 is at [bold]{escape(str(fetch_massive()))}[/]", soft_wrap=True)
 
 
 @app.command()
 def check(
-    path: Annotated[Path, typer.Argument(help="The archive, or an unpacked folder, of MASSIVE 1.1.")],
+    path: Annotated[Path, typer.Argument(help="The archive of MASSIVE 1.1, or its unpacked folder.")],
 ) -> None:
-    """Read every row of a copy of MASSIVE and say what is wrong, by file and line.
+    """Read every row of a copy of MASSIVE and list all problems by file and line.
 
     [dim]attrition data check amazon-massive-dataset-1.1.tar.gz[/]
     """
@@ -52,18 +52,20 @@ def check(
 
 @app.command()
 def describe(
-    corpus: Annotated[
-        str, typer.Option("--corpus", help="As `attrition list corpora` names them, or a Python file.")
-    ] = "massive",
-    path: Annotated[Path | None, typer.Option("--path", help="Of the archive or folder.")] = None,
-    language: Annotated[list[str] | None, typer.Option("--language", "-l", help="Only these (may be repeated).")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="Count this model's sub-tokens, as embedded:e5-small.")] = None,
+    corpus: Annotated[str, typer.Option("--corpus", help="A name of `attrition list corpora`, or a Python file.")] = "massive",
+    path: Annotated[Path | None, typer.Option("--path", help="The archive or folder.")] = None,
+    language: Annotated[
+        list[str] | None, typer.Option("--language", "-l", help="Describe this language only (may be repeated).")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option("--model", help="Count sub-tokens of this model, for example embedded:e5-small.")
+    ] = None,
     csv: Annotated[Path | None, typer.Option("--csv", help="Write the table to a file.")] = None,
-    token: Annotated[str | None, typer.Option("--token", help="Of columns: number or name of the column of words.")] = None,
-    tag: Annotated[str | None, typer.Option("--tag", help="Of columns: number or name of the column of tags.")] = None,
-    scheme: Annotated[str, typer.Option("--scheme", help="Of tags: auto, bio, iob1, bioes, bilou or plain.")] = "auto",
+    token: Annotated[str | None, typer.Option("--token", help="For columns: number or name of the word column.")] = None,
+    tag: Annotated[str | None, typer.Option("--tag", help="For columns: number or name of the tag column.")] = None,
+    scheme: Annotated[str, typer.Option("--scheme", help="Tagging scheme: auto, bio, iob1, bioes, bilou or plain.")] = "auto",
 ) -> None:
-    """Counts, words and sub-tokens an utterance, repetitions, and how much the blanks give the slots away, by locale and split.
+    """Describe a corpus by language and split: utterances, words, sub-tokens, repetitions, and blanks that are slot edges.
 
     [dim]attrition data describe -l th-TH -l en-US --model embedded:e5-small
     attrition data describe --corpus phrasebook

@@ -1,4 +1,4 @@
-"""`attrition gate`: may this update of a deployed tagger be shipped?"""
+"""`attrition gate`: compare a deployed tagger with its update."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ if TYPE_CHECKING:
 
 _STYLES = {"pass": "green", "fail": "bold red", "cannot tell": "yellow"}
 _SHOWN = 60
-"""Checks in the terminal; those that passed beyond it are only counted."""
+"""Checks to show in the terminal. Further checks that passed are counted only."""
 
 
 def gate(
     old: Annotated[
-        Path, typer.Argument(help="Predictions of the deployed system: a file, or a folder of one file a language.")
+        Path, typer.Argument(help="Predictions of the deployed system: a file, or a folder with one file for each language.")
     ],
     new: Annotated[Path, typer.Argument(help="Predictions of its update, in the same form.")],
     test: Annotated[
-        Path | None, typer.Option("--test", help="Gold tags: a file or folder. Default: the prediction files have them.")
+        Path | None, typer.Option("--test", help="Gold tags: a file or folder. Default: the prediction files contain them.")
     ] = None,
-    margin: Annotated[float, typer.Option("--margin", help="Points that each slice may lose.")] = 1.0,
+    margin: Annotated[float, typer.Option("--margin", help="Allowed loss of each slice, in points.")] = 1.0,
     margins: Annotated[
         Path | None, typer.Option("--margins", metavar="FILE.toml", help='Margins of slices: de-DE = 0.5, "domain=alarm" = 2.')
     ] = None,
     slices: Annotated[
         list[str] | None,
-        typer.Option("--slice", metavar="FIELD", help="Slice by this too: label, or a field of the data (may be repeated)."),
+        typer.Option("--slice", metavar="FIELD", help="Add slices by label or by a field of the data (may be repeated)."),
     ] = None,
     critical: Annotated[
         list[str] | None,
@@ -47,25 +47,27 @@ def gate(
     ] = None,
     metric: Annotated[str, typer.Option("--metric", help="f1, recall or precision.")] = "f1",
     cannot_tell: Annotated[
-        str | None, typer.Option("--cannot-tell", metavar="pass|fail", help="What a release counts as that cannot be decided.")
+        str | None, typer.Option("--cannot-tell", metavar="pass|fail", help="How to count a release that cannot be decided.")
     ] = None,
     gold: Annotated[str, typer.Option("--gold", metavar="COLUMN", help="JSONL field or CoNLL column of the gold tags.")] = "",
     predicted: Annotated[
         str, typer.Option("--predicted", metavar="COLUMN", help="JSONL field or CoNLL column of the predicted tags.")
     ] = "",
     show: Annotated[int, typer.Option("--show", min=0, help="Broken utterances to list.")] = 20,
-    no_text: Annotated[bool, typer.Option("--no-text", help="Keep all words of the data out of everything written.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+    no_text: Annotated[bool, typer.Option("--no-text", help="Write no words of the data anywhere.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     junit: Annotated[Path | None, typer.Option("--junit", metavar="FILE.xml", help="Write a JUnit file.")] = None,
     markdown: Annotated[
         Path | None, typer.Option("--markdown", metavar="FILE.md", help="Write a pull-request comment.")
     ] = None,
     html: Annotated[Path | None, typer.Option("--html", metavar="FILE.html", help="Write a page.")] = None,
 ) -> None:
-    """May this update of a deployed tagger be shipped? Exit code 0: pass, 1: fail, 3: cannot tell, 2: wrong use.
+    """Test whether an update of a deployed tagger makes a language worse.
 
-    Each slice passes if a loss as large as its margin is ruled out (95%). It fails if a loss is shown (5% over all
-    checks) and the estimate is beyond the margin (docs/gate.md).
+    Exit code 0: pass, 1: fail, 3: cannot tell, 2: wrong use.
+
+    A slice passes if the data rule out a loss as large as its margin (95%). It fails if the loss is significant (5% over all
+    checks) and its estimate exceeds the margin (docs/concepts/gate.md).
 
     [dim]attrition gate old/ new/ --test gold/
     attrition gate old.jsonl new.jsonl --margin 0.5 --slice domain --slice label

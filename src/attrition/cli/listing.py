@@ -1,4 +1,4 @@
-"""`attrition list` and `attrition languages`: what there is to choose from."""
+"""`attrition list` and `attrition languages`: names that a study file can use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from attrition.names import AttritionError, look_up
 def list_names(
     what: Annotated[str, typer.Argument(help="methods, models, corpora, languages, orders or metrics")],
 ) -> None:
-    """What there is to choose from.
+    """List methods, models, corpora, languages, orders or metrics.
 
     [dim]attrition list methods
     attrition list metrics[/]
@@ -26,7 +26,7 @@ def list_names(
 
 
 def schema() -> None:
-    """Print the JSON Schema of a study file, with which editors complete and check it.
+    """Print the JSON Schema of a study file. Editors use it for completion and checks.
 
     [dim]attrition schema > study.schema.json
     and at the top of a study file: #:schema study.schema.json[/]
@@ -85,11 +85,11 @@ def _all_languages() -> None:
 def languages(
     where: Annotated[
         list[str] | None,
-        typer.Option("--where", metavar="ATTRIBUTE=VALUE", help="Only those, as script=Latn (may be repeated)."),
+        typer.Option("--where", metavar="ATTRIBUTE=VALUE", help="Show only these, for example script=Latn (may be repeated)."),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object by locale, with sources and doubts.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object by locale, with sources and doubts.")] = False,
 ) -> None:
-    """The 52 languages: script, family, vitality, size in CC-100, with sources and doubts.
+    """List the 52 languages of MASSIVE: script, family, vitality, size in CC-100, with sources and doubts.
 
     [dim]attrition languages --where script=Latn --where vitality=Low
     attrition languages --json[/]

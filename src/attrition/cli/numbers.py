@@ -23,8 +23,8 @@ Groupings = Annotated[
     typer.Option(
         "--group",
         metavar="FILE",
-        help='Compare groups of languages: CSV with the header locale,group, TOML lines de-DE = "west", or a known grouping, '
-        "as script (may be repeated).",
+        help='Compare groups of languages: CSV with the header locale,group, TOML lines de-DE = "west", or a known grouping '
+        "such as script (may be repeated).",
     ),
 ]
 
@@ -36,20 +36,21 @@ _OF_GROUPS = (
 
 def metrics(
     files: Annotated[
-        list[Path], typer.Argument(metavar="R.csv ...", help="Matrices: one file an order, as matrix.csv of a run.")
+        list[Path], typer.Argument(metavar="R.csv ...", help="Matrices: one CSV file for each order (see matrix.csv of a run).")
     ],
-    as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A convention, as cbt=literal (may be repeated).")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a convention, for example cbt=literal (may be repeated)."),
     ] = None,
     groupings: Groupings = None,
 ) -> None:
-    """Every metric of anyone's matrices: CFT, CBT, MFT, MBT, donors and receivers.
+    """Compute every metric from matrices of any framework: CFT, CBT, MFT, MBT, donors and receivers.
 
-    A file has the header `trained,<locale>,...`, one row a stage (first column: what was trained, empty before training),
-    scores from 0 to 1, an empty cell where nothing was measured. Several files are several orders.
+    A file has the header `trained,<locale>,...` and one row for each stage. The first column is the trained language (empty
+    before training). Scores are from 0 to 1. An empty cell was not measured. Several files are several orders.
 
-    Means over files need files of one method, model, corpus and set of languages; others are refused.
+    All files must have the same method, model, corpus and languages.
 
     [dim]attrition metrics runs/massive-small/runs/vanilla--*/matrix.csv
     attrition metrics order1.csv order2.csv --json --set cbt=literal
@@ -152,17 +153,17 @@ def _number(value: float | None) -> str:
 
 def params(
     model: Annotated[
-        str, typer.Option("--model", help="A model whose configuration is shipped, or a folder with config.json.")
+        str, typer.Option("--model", help="A model whose configuration attrition ships, or a folder with config.json.")
     ] = ("xlm-roberta-base"),
     ranks: Annotated[
         list[int] | None, typer.Option("--rank", help="LoRA ranks; by default the paper's 32, 64 and 256.")
     ] = None,
     num_languages: Annotated[int, typer.Option("--languages", min=1, help="Languages of MONO and NON-SHARED.")] = 52,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Trainable and stored parameters of every method and rank, from the configuration alone.
+    """Count trainable and stored parameters of every method and rank, from the configuration of the model.
 
-    Counted as the paper counts them: with the pooler, without the task head.
+    The count includes the pooler and not the task head, as in the paper.
 
     [dim]attrition params --model xlm-roberta-base
     attrition params --model intfloat/multilingual-e5-large-instruct --rank 8[/]

@@ -1,4 +1,4 @@
-"""`attrition prepare`: a study and all that it needs in one folder."""
+"""`attrition prepare`: a study with its data and encoder in one folder."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ def prepare(
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder for the pack.")],
     changes: Changes = None,
 ) -> None:
-    """Pack all that a study needs into one small folder, for a machine without network; `attrition run OUT` runs from it.
+    """Write a study with its data and encoder into one small folder, for a machine without network.
 
-    The utterances are in it, encoded, and the encoder, with the sub-tokens that they use: results are the same to the last bit.
+    `attrition run OUT` runs from the folder. It contains the encoded utterances and the encoder with the sub-tokens in use. The
+    results are the same, bit for bit.
 
     [dim]attrition prepare studies/massive-small.toml pack
     attrition prepare studies/massive-small.toml pack --set machine.device=cuda
@@ -44,4 +45,4 @@ def prepare(
     table.add_row("together", f"{sum(sizes.values()) / 1e6:.2f}", style="bold")
     show(table)
     where = escape(str(folder))
-    out.print(f"Packed: {where}. Copy it to any machine with attrition, and there: attrition run {where}", soft_wrap=True)
+    out.print(f"Packed: {where}. Copy it to another machine with attrition, then: attrition run {where}", soft_wrap=True)

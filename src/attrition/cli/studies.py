@@ -25,7 +25,9 @@ MOST_SENTENCES = 6
 
 Changes = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="KEY=VALUE", help="Change a setting, as training.epochs=3 (TOML values; may be repeated)."),
+    typer.Option(
+        "--set", metavar="KEY=VALUE", help="Change a setting, for example training.epochs=3 (TOML values; may be repeated)."
+    ),
 ]
 
 
@@ -34,8 +36,8 @@ Only = Annotated[
     typer.Option(
         "--only",
         metavar="RUN",
-        help="Train these runs only: METHOD/ORDER/sSEED, a method's name, or a run's key; * and ? stand for any characters "
-        "(may be repeated).",
+        help="Train these runs only: METHOD/ORDER/sSEED, the name of a method, or the key of a run. * and ? stand for any "
+        "characters (may be repeated).",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
@@ -50,14 +52,14 @@ Limit = Annotated[
 
 def demo(
     folder: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for the results; by default runs/demo, or runs/demo-short.")
+        Path | None, typer.Option("--out", "-o", help="Folder for the results. Default: runs/demo, or runs/demo-short.")
     ] = None,
     short: Annotated[bool, typer.Option("--short", help="Two languages and a minute, to see that everything works.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete an earlier demo in that folder first.")] = False,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Train five languages with four methods in a few minutes, without a download, and show what is forgotten.
+    """Train four languages with four methods in a few minutes, without a download, and show what is forgotten.
 
     [dim]attrition demo
     attrition demo --short --out /tmp/demo[/]
@@ -82,7 +84,7 @@ def run(
         Path, typer.Argument(metavar="STUDY.toml", help="A study file, or a folder that `attrition prepare` made.")
     ],
     folder: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Folder for the results; by default runs/<study name>.")
+        Path | None, typer.Option("--out", "-o", help="Folder for the results. Default: runs/<study name>.")
     ] = None,
     changes: Changes = None,
     only: Only = None,
@@ -94,7 +96,7 @@ def run(
 ) -> None:
     """Run a study, or resume one that was interrupted.
 
-    Runs are trained one after another in the order of the study: methods, then orders, then seeds.
+    Runs are trained one after another: by method, then by order, then by seed.
 
     [dim]attrition run studies/massive-small.toml
     attrition run studies/massive-small.toml --dry-run
@@ -111,13 +113,13 @@ def report(
     folder: Annotated[Path, typer.Argument(metavar="RUNS", help="A results folder that `attrition run` wrote.")],
     beside: Annotated[
         list[Path] | None,
-        typer.Option("--beside", metavar="RUNS", help="Show another study's runs too, as another model's (may be repeated)."),
+        typer.Option("--beside", metavar="RUNS", help="Show the runs of another study too (may be repeated)."),
     ] = None,
     groupings: Groupings = None,
     quiet: Quiet = False,
     as_json: AsJson = False,
 ) -> None:
-    """Make the report of a results folder again; needs no model and no torch.
+    """Write the report of a results folder again. Needs no model and no torch.
 
     [dim]attrition report runs/massive-small
     attrition report runs/cuts-blanks --beside runs/cuts-graphemes

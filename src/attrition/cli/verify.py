@@ -1,4 +1,4 @@
-"""`attrition verify`: are results what they were?"""
+"""`attrition verify`: check a results folder."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 def verify(
     folder: Annotated[Path, typer.Argument(metavar="RUNS", help="A results folder that `attrition run` wrote.")],
     sample: Annotated[
-        int, typer.Option("--sample", min=0, metavar="N", help="Score N random stages again from their weights; 0 for none.")
+        int, typer.Option("--sample", min=0, metavar="N", help="Score N random stages again from their weights.")
     ] = 1,
-    seed: Annotated[int, typer.Option("--seed", metavar="S", help="Which stages are drawn.")] = 0,
+    seed: Annotated[int, typer.Option("--seed", metavar="S", help="Seed for drawing these stages.")] = 0,
     pack: Annotated[
-        Path | None, typer.Option("--pack", help="Take corpus and encoder from this pack (see `attrition prepare`).")
+        Path | None, typer.Option("--pack", help="Read corpus and encoder from this pack (see `attrition prepare`).")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Everything as one JSON object.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Check a results folder, and change nothing in it: exit code 1 if something is wrong.
+    """Check a results folder without changing it. Exit code 1 means that something is wrong.
 
-    Compares every stored file with its checksum, every table with the counts that it comes from, to the last digit, and the
-    counts of N stages with what their weights score now.
+    The command compares every file with its checksum, recomputes every table from the stored counts, and scores N stages again
+    from their weights.
 
     [dim]attrition verify runs/massive-small
     attrition verify runs/massive-small --sample 20 --seed 7

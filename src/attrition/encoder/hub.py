@@ -184,7 +184,7 @@ def _refuse_adapter(folder: Path, name: str) -> None:
             f"Model 'hub:{name}' is a PEFT adapter, not a whole model. Merge it into its base and save the result: "
             "PeftModel.from_pretrained(base, folder).merge_and_unload().save_pretrained(new_folder), where base is "
             "AutoModelForTokenClassification with the labels in id2label; save the tokenizer there too. "
-            "Then give hub:new_folder. docs/own-model.md has the commands."
+            "Then give hub:new_folder. docs/guides/own-model.md has the commands."
         )
 
 

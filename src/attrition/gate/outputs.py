@@ -1,4 +1,4 @@
-"""A release as JSON, as a JUnit file and as Markdown. docs/gate.md describes the JSON."""
+"""A release as JSON, as a JUnit file and as Markdown. docs/guides/ship-an-update.md describes the JSON."""
 
 from __future__ import annotations
 
