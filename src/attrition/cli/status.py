@@ -28,9 +28,8 @@ def status(
     found = read_status(folder)
     (done, stages), (written, runs), (read, passes) = found.stages, found.runs, found.passes
     share = read / passes if passes else 1.0
-    out.print(
-        f"[bold]{done} of {counted(stages, 'stage')}[/] are stored, {written} of {counted(runs, 'run')} finished ({share:.0%})."
-    )
+    finished = f"{written} of {counted(runs, 'run')} finished"
+    out.print(f"[bold]{done} of {counted(stages, 'stage')}[/] stored, {finished}: {share:.0%} of the training.")
     if found.workers:
         table = Table(box=None, pad_edge=False, header_style="bold")
         for title in ("At work", "on", "done", "utterances/s", ""):

@@ -34,6 +34,11 @@ class Pulse(Watcher):
             "what": "", "stages": [], "unit_read": 0,
         }  # fmt: skip
 
+    @property
+    def unit_read(self) -> int:
+        """Utterances read for the unit so far."""
+        return int(self._said["unit_read"])
+
     def begin(self, unit: Unit) -> None:
         """A unit begins."""
         self._said |= {"stages": list(unit.keys), "unit_read": 0}
@@ -81,9 +86,8 @@ class Pulse(Watcher):
         self._last = now
         with suppress(OSError):  # it is only for people to look at
             self._path.parent.mkdir(exist_ok=True)
-            temporary = self._path.with_name(f".{self._path.name}.tmp")
-            temporary.write_text(json.dumps({**self._said, "seen": time.time()}), encoding="utf-8")
-            temporary.replace(self._path)
+            # Who reads it meanwhile reads no JSON, and looks again later: no temporary file can be left behind.
+            self._path.write_text(json.dumps({**self._said, "seen": time.time()}), encoding="utf-8")
 
 
 def write_plan(folder: Path, plan: StudyPlan, passes: Mapping[str, int]) -> None:

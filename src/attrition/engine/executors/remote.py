@@ -21,7 +21,7 @@ from attrition.prepare.prepare import num_threads, prepare
 from attrition.store.stages import Store
 from attrition.study.spec import read_study
 from attrition.study.standalone import STUDY_FILE
-from attrition.study.stop import Stopped, StopRequests
+from attrition.study.stop import Stopped, StopRequests, TimeUp
 from attrition.study.watcher import Watcher
 
 
@@ -94,14 +94,16 @@ def work(setup: Setup, unit: Unit) -> Outcome:
             "corpus, encoder or version of attrition than the driver. Give all machines the same."
         )
     session.warnings.messages.clear()
-    stopped = False
+    stopped, died = False, ""
     with session.requests, deterministic(session.deterministic):
         session.pulse.begin(unit)
         try:
             for _ in session.worker.work(unit):
                 pass
-        except Stopped:
+        except Stopped as error:
             stopped = True
+            if isinstance(error, TimeUp) and not session.pulse.unit_read:
+                died = f"The time limit of a worker ({setup.seconds:,.0f} s) was over before its first training step."
         finally:
             session.pulse.end()
-    return Outcome(unit, tuple(session.warnings.messages), stopped)
+    return Outcome(unit, tuple(session.warnings.messages), stopped and not died, died)

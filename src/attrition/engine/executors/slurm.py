@@ -7,6 +7,7 @@ goes on from there. Jobs outlive the driver: what was submitted stands in `slurm
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -88,15 +89,30 @@ class Slurm:
 
     def _outcome(self, unit: Unit) -> Outcome:
         job = self._busy.pop(unit)
+        if not job.paths.result_pickle.exists():
+            return Outcome(unit, died=f"SLURM job {job.job_id} has ended without a result (see {job.paths.stderr}).")
         try:
             outcome: Outcome = job.result()
-        except submitit.core.utils.UncompletedJobError:
-            return Outcome(
-                unit, died=f"SLURM job {job.job_id} has ended without a result ({job.state}; see {job.paths.stderr})."
-            )
-        except submitit.core.utils.FailedJobError as error:
-            raise AttritionError(f"SLURM job {job.job_id} has failed: {str(error).strip().splitlines()[-1]}") from error
+        except utils.UncompletedJobError as error:
+            return Outcome(unit, died=f"SLURM job {job.job_id} was ended: {str(error).splitlines()[0]}.")
+        except utils.FailedJobError as error:
+            said = [line for line in str(error).splitlines() if "Error: " in line]
+            raise AttritionError(f"SLURM job {job.job_id} has failed: {(said or [str(error)])[-1]}") from error
         return outcome
+
+    def _gone(self) -> set[Unit]:
+        """The units whose jobs were not in the queue at the last two looks: without a result, they were killed."""
+        now = time.monotonic()
+        if self._cluster != "slurm" or now - self._asked < QUEUE_SECONDS:
+            return set()
+        self._asked = now
+        command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
+        asked = subprocess.run(command, capture_output=True, text=True, check=False)
+        if asked.returncode:
+            return set()  # a busy controller: the next look will tell
+        missing = {unit for unit, job in self._busy.items() if job.job_id not in asked.stdout.split()}
+        gone, self._missing = missing & self._missing, missing
+        return gone
 
     def stop(self) -> Sequence[Outcome]:
         """Send the jobs SIGTERM: those that train keep it and end; those that wait in the queue leave it."""
@@ -125,7 +141,6 @@ class Slurm:
             for each in json.loads((self._folder / _JOBS).read_text(encoding="utf-8")):
                 populations = tuple(tuple(population) for population in each["populations"])
                 scores = tuple((str(key), bool(before)) for key, before in each["scores"])
-                found[Unit(populations, scores)] = self._executor.job_class(
-                    self._folder / each["job"].split("_")[0], each["job"]
-                )
+                kind = submitit.SlurmJob if self._cluster == "slurm" else submitit.LocalJob
+                found[Unit(populations, scores)] = kind(self._folder / "%j", each["job"])
         return found
