@@ -115,7 +115,7 @@ def test_workers_and_drivers_are_killed(tmp_path: Path, alone: dict[str, bytes])
         said = driver.stderr.read() if driver.stderr else ""
         code = None if code == -signal.SIGKILL else code
         assert code in (None, 0), said[-3000:]
-    assert killed["worker"] and killed["driver"]
+    assert min(killed["worker"], killed["driver"]) > 0
     assert weights(out) == alone
     assert not list(out.glob("checkpoints*")) + list(out.glob("working*")) + list(out.glob("stages/.*"))
 
@@ -186,8 +186,9 @@ def one_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             daemon.wait()
 
 
+@pytest.mark.usefixtures("one_node")
 def test_slurm_jobs_go_on_after_their_walltime(
-    one_node: Path, tmp_path: Path, alone: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, alone: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """An array of four, each job a chain; their time is over after half a minute, and one is cancelled by somebody else."""
     monkeypatch.setattr("attrition.engine.executors.slurm.MARGIN_SECONDS", 5 * 60 - 30.0)

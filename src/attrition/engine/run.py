@@ -303,9 +303,11 @@ class _Driver:
                 self._watcher.finished(job, self._passes[key] - read)
         scored = {key for unit in at_work for key in (*unit.keys, *(each for each, _ in unit.scores))}
         for score in [each for each in self._unscored if each[0] in scored]:
-            if store.has("evaluations", self._unscored[score]):
-                found = store.load_evaluation(self._unscored.pop(score))
-                self._pace.scored(sum(len(each.tp) for each in found.counts.values()), found.seconds)
+            if store.has("evaluations", evaluation := self._unscored[score]):
+                del self._unscored[score]
+                if self._requests.limited:
+                    found = store.load_evaluation(evaluation)
+                    self._pace.scored(sum(len(each.tp) for each in found.counts.values()), found.seconds)
 
     def _ended(self, outcome: Outcome, tries: dict[Unit, int]) -> None:
         """A worker is done with a unit; what it has not finished can be taken again."""

@@ -17,7 +17,7 @@ from attrition.names import AttritionError, counted
 from attrition.prepare.prepare import Prepared, num_threads
 from attrition.study.spec import Study
 
-PROGRAM_BYTES = 500_000_000
+PROGRAM_BYTES = 800_000_000
 """What a worker process takes besides parameters (measured; see docs/scale.md)."""
 
 MANY = 1000
