@@ -113,8 +113,8 @@ def _show_executors(prepared: Prepared, folder: Path, pending: Sequence[Job], co
         there = dataclasses.replace(prepared, study=dataclasses.replace(prepared.study, machine=threads))
         with counting("Measuring") as progress:
             own = estimate(there, measure(there, folder, pending, progress, seconds=SECONDS / 2), *known)
-        workers = f"{several.workers} of {counted(several.threads or 0, 'thread')}"
-        rows.append(("processes", workers, in_words(length(own, several.workers))))
+        each = f"{several.workers} of {counted(several.threads or 0, 'thread')}"
+        rows.append(("processes", each, in_words(length(own, several.workers))))
     for workers in CLUSTER:
         both = (length(cost, workers), length(cost, workers, chains=True))
         rows.append(("ray, slurm", f"{workers} like this machine", " to ".join(dict.fromkeys(map(in_words, sorted(both))))))

@@ -216,9 +216,9 @@ class _Driver:
         self._write_complete_runs()
         while schedule.left or self._unscored or at_work:
             units: list[Unit] = []
-            while len(at_work) < executor.slots and (unit := self._next(at_work)) and self._may_begin(unit, at_work):
-                units.append(unit)
-                at_work.append(unit)
+            while len(at_work) < executor.slots and (following := self._next(at_work)) and self._may_begin(following, at_work):
+                units.append(following)
+                at_work.append(following)
             assert at_work, "stages wait for each other"
             if units:
                 executor.submit(units)

@@ -147,7 +147,7 @@ def populations(prepared: Prepared, jobs: Iterable[Job]) -> list[list[Job]]:
     itself.
     """
     left: dict[int, dict[str, Job]] = {}
-    place = {}
+    place: dict[str, int] = {}
     for job in jobs:
         place[job.key] = len(place)
         left.setdefault(len(job.chain), {})[job.key] = job
