@@ -16,6 +16,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -99,21 +100,23 @@ def test_workers_and_drivers_are_killed(tmp_path: Path, alone: dict[str, bytes])
     end = time.monotonic() + LIMIT_SECONDS
     code = None
     while code is None and time.monotonic() < end:
-        driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        while (code := driver.poll()) is None:
-            for stage in out.glob("stages/[!.]*"):
-                assert written.setdefault(stage.name, stage.stat().st_mtime_ns) == stage.stat().st_mtime_ns
-            at_work = pulses(out)
-            if at_work and killed.total() < KILLS and chance.random() < 0.2:
-                if chance.random() < 0.7:
-                    os.kill(chance.choice(at_work)["pid"], signal.SIGKILL)
-                    killed["worker"] += 1
-                else:
-                    driver.kill()
-                    killed["driver"] += 1
-            time.sleep(0.5)
-        said = driver.stderr.read() if driver.stderr else ""
-        code = None if code == -signal.SIGKILL else code
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as driver:
+            while (code := driver.poll()) is None:
+                for stage in out.glob("stages/[!.]*"):
+                    assert written.setdefault(stage.name, stage.stat().st_mtime_ns) == stage.stat().st_mtime_ns
+                at_work = pulses(out)
+                if at_work and killed.total() < KILLS and chance.random() < 0.2:
+                    if chance.random() < 0.7:
+                        with suppress(ProcessLookupError):
+                            os.kill(chance.choice(at_work)["pid"], signal.SIGKILL)
+                            killed["worker"] += 1
+                    else:
+                        driver.kill()
+                        killed["driver"] += 1
+                time.sleep(0.5)
+            said = driver.stderr.read() if driver.stderr else ""
+        if code == -signal.SIGKILL or "times with the same stages" in said:
+            code = None
         assert code in (None, 0), said[-3000:]
     assert min(killed["worker"], killed["driver"]) > 0
     assert weights(out) == alone
@@ -122,7 +125,8 @@ def test_workers_and_drivers_are_killed(tmp_path: Path, alone: dict[str, bytes])
 
 @pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the extra ray")
 @pytest.mark.filterwarnings("ignore")
-def test_a_ray_cluster_loses_a_node(tmp_path: Path, alone: dict[str, bytes]) -> None:
+def test_a_ray_cluster_loses_a_node(tmp_path: Path, alone: dict[str, bytes], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_worker_niceness", "0")  # 15 by default: beside other work they would hardly run
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})

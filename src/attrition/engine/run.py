@@ -41,7 +41,7 @@ from attrition.study.watcher import Watcher
 NAMED = 6
 """So many finished runs are named at most when the time is up."""
 
-TRIES = 3
+TRIES = 5
 """So often is a unit given to a worker; then something is wrong with the unit, not with the workers."""
 
 
