@@ -24,9 +24,9 @@ MAY_IMPORT = {
 }
 for layer in ("study", "prepare", "engine", "verify"):
     MAY_IMPORT[layer] |= {"metrics"}
-# Counts and covariates are written by a run and read by a report: their form is known in one place, and nothing of it trains.
+# Counts, covariates and progress are written by a run and read without one: their form is known in one place.
 for layer in ("store", "prepare", "engine", "verify"):
-    MAY_IMPORT[layer] |= {"results.packed_counts", "results.covariates"}
+    MAY_IMPORT[layer] |= {"results.packed_counts", "results.covariates", "results.at_work"}
 MAY_IMPORT["results"] |= {"corpus.bounded"}
 # The gate reads anyone's predictions with the readers of corpora, and finds their spans as the scorer does.
 MAY_IMPORT["gate"] |= {
@@ -69,6 +69,7 @@ def test_imports_go_one_way(path: Path) -> None:
     [
         "attrition",
         "attrition.metrics",
+        "attrition.results.at_work",
         "attrition.results.counts",
         "attrition.results.covariates",
         "attrition.analysis.distance",

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
-import attrition.engine.run as engine
 from attrition.cli.progress import TerminalWatcher
+from attrition.engine import work
 from attrition.store.stages import Store
 
 Say = Callable[..., Any]
@@ -170,7 +170,7 @@ def test_a_changed_study_in_the_same_folder(write_study: Write, say: Say, tmp_pa
 def test_an_interrupted_run_says_how_to_go_on(
     write_study: Write, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train, calls = engine.train_population, []
+    train, calls = work.train_population, []
 
     def stop_at_the_third(*arguments: Any, **named: Any) -> Any:
         calls.append(arguments)
@@ -179,7 +179,7 @@ def test_an_interrupted_run_says_how_to_go_on(
         return train(*arguments, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "train_population", stop_at_the_third)
+        patch.setattr(work, "train_population", stop_at_the_third)
         said = say("run", write_study(), "--out", tmp_path / "out", "--no-report")
     assert said.code == 130
     assert "Run the same command to resume" in said.words

@@ -15,8 +15,8 @@ import pytest
 import torch
 from filelock import FileLock
 
-import attrition.engine.run as engine
 from attrition.encoder.pretrained import WORD_EMBEDDINGS
+from attrition.engine import work
 from attrition.engine.run import run_study
 from attrition.engine.run_warnings import warnings_of
 from attrition.methods import METHODS
@@ -73,7 +73,7 @@ def test_every_method_has_its_files(whole: tuple[Path, Any]) -> None:
         assert names == set(files.split())
         assert run.name in notes.runs
     assert {path.name for path in folder.iterdir()} == {
-        "study.toml", "environment.json", "covariates.json", "stages", "evaluations", "runs", ".lock"
+        "study.toml", "environment.json", "covariates.json", "plan.json", "stages", "evaluations", "runs", ".lock"
     }  # fmt: skip
 
 
@@ -430,7 +430,7 @@ def test_running_out_of_memory_is_a_sentence(make_study: Make, tmp_path: Path, m
     def full(*_: Any) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(engine, "train_population", full)
+    monkeypatch.setattr(work, "train_population", full)
     with pytest.raises(AttritionError, match="not enough memory"):
         run_study(make_study(), tmp_path)
 

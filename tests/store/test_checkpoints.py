@@ -16,13 +16,14 @@ import pytest
 import tomli_w
 import torch
 
-import attrition.engine.run as engine
+from attrition.engine import work
 from attrition.engine.run import run_study
 from attrition.names import AttritionError
 from attrition.store.checkpoints import SHARE, CheckpointKeeper, states_of
 from attrition.store.stages import Store
 from attrition.study.spec import Study
 from attrition.study.stop import SIGNALS, Stopped, StopRequests
+from attrition.study.watcher import Watcher
 from attrition.training.clock import Clock, Shares
 from attrition.training.learner import Epoch, LearnerState
 from attrition.training.optimizer import Moments
@@ -42,7 +43,7 @@ def _handlers_come_back() -> Iterator[None]:
     assert [signal.getsignal(number) for number in SIGNALS] == before
 
 
-class Asking(engine.Watcher):
+class Asking(Watcher):
     """Has the process receive a signal at the n-th step; remembers what it is told."""
 
     def __init__(self, at: int, number: int = signal.SIGTERM, also: int | None = None) -> None:
@@ -318,14 +319,14 @@ def test_the_second_signal_stops_at_once(make_study: Make, tmp_path: Path) -> No
 
 def test_scoring_is_given_up_at_once_and_the_stage_is_kept(make_study: Make, run_notes: Run, tmp_path: Path) -> None:
     study = make_study(languages=[EN])
-    evaluate = engine.evaluate_each
+    evaluate = work.evaluate_each
 
     def asking(*arguments: Any) -> Any:
         signal.raise_signal(signal.SIGINT)
         return evaluate(*arguments)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine, "evaluate_each", asking)
+        patch.setattr(work, "evaluate_each", asking)
         with pytest.raises(Stopped, match=r"Kept: 1 of 1 stages\. The") as caught:
             run_study(study, tmp_path)
     assert caught.value.exit_code == 130

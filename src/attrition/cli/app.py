@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from attrition.cli import analyse, archive, data, export, gate, listing, numbers, packs, studies, verify
+from attrition.cli import analyse, archive, data, export, gate, listing, numbers, packs, status, studies, verify
 from attrition.cli.console import tell
 from attrition.names import AttritionError
 
@@ -44,6 +44,7 @@ app.command(name="demo")(studies.demo)
 app.command(name="run")(studies.run)
 app.command(name="prepare")(packs.prepare)
 app.command(name="report")(studies.report)
+app.command(name="status")(status.status)
 app.command(name="verify")(verify.verify)
 app.command(name="archive")(archive.archive)
 app.command(name="list")(listing.list_names)

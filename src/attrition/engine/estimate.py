@@ -27,6 +27,7 @@ class Estimate:
     Attributes:
         seconds: of all runs.
         by_run: of each run by its key; what several runs share counts in the first of them.
+        training_of, scoring_of: of each stage by its key, of those that are not stored or scored yet.
         memory_bytes: of parameters, at most at a time.
         disk_bytes: of stages that are not stored yet.
         training: by the label of each kind, utterances a second of all learners side by side, without scoring.
@@ -35,6 +36,8 @@ class Estimate:
 
     seconds: float
     by_run: Mapping[str, float]
+    training_of: Mapping[str, float]
+    scoring_of: Mapping[str, float]
     memory_bytes: int
     disk_bytes: int
     training: Mapping[str, float]
@@ -58,6 +61,8 @@ def estimate(
     jobs = prepared.plan.jobs
     kinds = kinds_of(prepared, (job for key, job in jobs.items() if key not in stored))
     by_run: dict[str, float] = {}
+    training_of: dict[str, float] = {}
+    scoring_of: dict[str, float] = {}
     spent: dict[Kind, float] = {}
     read: dict[Kind, int] = {}
     known, disk = set(stored), 0
@@ -71,11 +76,16 @@ def estimate(
                 training = training_seconds(prepared, rates, kind, job)
                 spent[kind] = spent.get(kind, 0.0) + training
                 read[kind] = read.get(kind, 0) + _utterances(prepared, job)
-                seconds += training + _around(prepared, rates, job, training)
+                training_of[job.key] = training + _around(prepared, rates, job, training)
+                seconds += training_of[job.key]
                 disk += prepared.model.layout(job.choice.method.trains).size * BYTES
-        seconds += sum(_scoring(prepared, rates, made, evaluated) for made in run.made)
+        for made in run.made:
+            scoring_of[made.key] = scoring_of.get(made.key, 0.0) + (own := _scoring(prepared, rates, made, evaluated))
+            seconds += own
         if has_before(run, prepared.scored_on):
-            seconds += _scoring(prepared, rates, run.jobs[0], evaluated, before=True)
+            first = run.jobs[0]
+            scoring_of[first.key] += (own := _scoring(prepared, rates, first, evaluated, before=True))
+            seconds += own
         by_run[run.key] = seconds
     sets = prepared.scored_on.sets.values()
     tokens, utterances = sum(each.num_tokens for each in sets), sum(len(each) for each in sets)
@@ -83,6 +93,8 @@ def estimate(
     return Estimate(
         seconds=sum(by_run.values()),
         by_run=by_run,
+        training_of=training_of,
+        scoring_of=scoring_of,
         memory_bytes=parameter_bytes(prepared),
         disk_bytes=disk,
         training={kind.label: read[kind] / seconds for kind, seconds in spent.items() if seconds},
@@ -101,10 +113,18 @@ def training_seconds(prepared: Prepared, rates: Rates, kind: Kind, job: Job) -> 
     settings, line = job.choice.training, rates.training[kind]
     num_utterances = sum(len(each) for each in sets)
     again = sum(min(each.utterances, num_utterances) for each in costs)
-    steps = -(-num_utterances // settings.batch_size)
+    steps = steps_of(prepared, job) // settings.epochs
     tokens = sum(each.num_tokens for each in sets) * line.token
     epoch = steps * line.call / kind.learners + (1 + share) * tokens
     return settings.epochs * epoch + again * (line.call + tokens / num_utterances)
+
+
+def steps_of(prepared: Prepared, job: Job) -> int:
+    """Return how many training steps a stage makes at most."""
+    settings = job.choice.training
+    return settings.epochs * -(
+        -sum(len(prepared.encoded[language, "train"]) for language in job.languages) // settings.batch_size
+    )
 
 
 def _around(prepared: Prepared, rates: Rates, job: Job, training: float) -> float:

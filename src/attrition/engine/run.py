@@ -1,51 +1,48 @@
-"""Runs a study: trains what is not stored yet, scores every stage, writes every run that is complete."""
+"""Runs a study: has an executor train and score what is not stored yet, and writes every run that is complete."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 
 from attrition.corpus.cache import cache_folder
-from attrition.corpus.encoded import Encoded
-from attrition.encoder.pretrained import about_model
 from attrition.engine.environment import deterministic, environment
 from attrition.engine.estimate import refuse_too_large
+from attrition.engine.executors import Outcome
+from attrition.engine.executors.choice import executor_of, refuse_unfit, said_of
+from attrition.engine.executors.local import Local
 from attrition.engine.pace import Pace
-from attrition.engine.side_by_side import crew, in_words
+from attrition.engine.progress import Progress, Pulse, wait_for_orphans, write_plan
+from attrition.engine.schedule import Schedule, Score, Unit
+from attrition.engine.side_by_side import in_words, populations
 from attrition.engine.tasks import task_of
+from attrition.engine.work import Worker
 from attrition.engine.write_results import has_before, scored_under, write_run
 from attrition.files import write_whole, writing
-from attrition.methods import Trains
 from attrition.names import AttritionError, counted
 from attrition.prepare.prepare import Prepared, num_threads, prepare
-from attrition.problem.counts import Counts
-from attrition.problem.slots import SLOTS
 from attrition.results.covariates import FILE as COVARIATES
 from attrition.store.archive import refuse_archive
-from attrition.store.checkpoints import CheckpointKeeper, Resumable, find_resumable, population_key, states_of
-from attrition.store.evaluations import ScoredOn, evaluations_by_stage, reusable
+from attrition.store.checkpoints import find_resumable
 from attrition.store.folder import EARLIER, in_precision_of, locked, put_aside, refuse_other_study
-from attrition.store.restore import HOOK, made_model
-from attrition.store.stages import KEPT, DamagedError, Store, StoredEvaluation, StoredHistory, numpy_tensors
+from attrition.store.stages import Store
 from attrition.study.keys import evaluation_key
-from attrition.study.plan import Job, Made, RunPlan, StudyPlan
+from attrition.study.plan import Job, RunPlan, StudyPlan
 from attrition.study.select import select_runs
 from attrition.study.spec import Study
 from attrition.study.standalone import study_files
 from attrition.study.stop import Stopped, StopRequests, TimeUp
 from attrition.study.watcher import Watcher
-from attrition.training.clock import Clock, Shares
-from attrition.training.memory import Room
-from attrition.training.model import Model
-from attrition.training.predict import evaluate_each
-from attrition.training.train import Finished, Task, train_population
 
 NAMED = 6
 """So many finished runs are named at most when the time is up."""
+
+TRIES = 5
+"""So often is a unit given to a worker; then something is wrong with the unit, not with the workers."""
 
 
 def run_study(
@@ -59,9 +56,9 @@ def run_study(
 ) -> Path:
     """Run or resume a study in `folder`; stages that lie there already are not trained again.
 
-    In the main thread, ctrl-C or SIGTERM stop it between two steps; a second one stops it at once. Runs are trained one after
-    another in the order of the study, so that what is finished is a result; learners that train side by side may be of
-    several runs.
+    In the main thread, ctrl-C or SIGTERM stop it between two steps; a second one stops it at once. One worker trains the runs
+    one after another in the order of the study, so that what is finished is a result; several workers begin with the longest
+    chains. Learners that train side by side may be of several runs.
 
     Args:
         study: as read from its file, or by `attrition.prepare.pack.open_pack`.
@@ -78,6 +75,7 @@ def run_study(
     """
     requests = StopRequests(seconds)
     watcher, folder = watcher or Watcher(), Path(folder)
+    refuse_unfit(in_precision_of(folder, study))
     torch.set_num_threads(num_threads(study.machine.threads))
     with locked(folder), deterministic(study.machine.deterministic):
         refuse_archive(folder)
@@ -94,7 +92,7 @@ def run_study(
                 "machine.compile: the encoder's layers are compiled at the first steps, which takes a minute or more."
             )
         refuse_too_large(prepared)
-        if said := in_words(prepared):
+        for said in filter(None, (in_words(prepared), said_of(prepared))):
             watcher.noted(said)
         try:
             with writing(folder), requests:
@@ -103,7 +101,7 @@ def run_study(
                 for name, content in study_files(prepared.study).items():
                     write_whole(folder / name, content)
                 write_whole(folder / COVARIATES, prepared.covariates)
-                _Engine(prepared, whole.plan, Store(folder), watcher, requests).run()
+                _Driver(prepared, whole.plan, Store(folder), watcher, requests, pack).run()
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise AttritionError(
                 "There is not enough memory for this study, not even for one learner and one utterance at a time. "
@@ -112,21 +110,24 @@ def run_study(
     return folder
 
 
-class _Engine:
+class _Driver:
     """One study at work: the runs of `prepared.plan`, which are all of the study's `whole` plan or some."""
 
-    def __init__(self, prepared: Prepared, whole: StudyPlan, store: Store, watcher: Watcher, requests: StopRequests) -> None:
+    def __init__(
+        self, prepared: Prepared, whole: StudyPlan, store: Store, watcher: Watcher, requests: StopRequests, pack: Path | None
+    ) -> None:
         self._prepared, self._store, self._watcher, self._requests = prepared, store, watcher, requests
-        self._whole, self._pace, self._has_begun = whole, Pace(), False
-        self._study = prepared.study
-        self._model: Model = prepared.model
-        self._made_with = environment(prepared.device)
+        self._whole, self._jobs, self._pace, self._has_begun = whole, whole.jobs, Pace(), False
         self._written: set[str] = set()
-        self._rooms: dict[str, Room] = {}
-        self._scored_before = evaluations_by_stage(store)
+        self._passes = {key: job.choice.training.epochs * self._utterances(job) for key, job in whole.jobs.items()}
+        self._read: dict[str, int] = {}
+        self._read_before: dict[str, int] = {}
+        pulse = Pulse(store.folder, "local", watcher)
+        self._worker = Worker(prepared, whole, store, pulse, requests, self._before_scoring)
+        self._executor = executor_of(prepared, Local(self._worker, pulse), store.folder, pack)
 
     def run(self) -> None:
-        """Train, score and write until every run is complete.
+        """Have everything trained and scored, and write every run as it is complete.
 
         Raises:
             Stopped: that was asked for.
@@ -139,9 +140,9 @@ class _Engine:
             raise Stopped(stopped.number, self._kept()) from None
 
     def _run(self) -> None:
-        jobs, selected = self._whole.jobs, self._prepared.plan.jobs
         if self._prepared.warning:
             self._watcher.warned(self._prepared.warning)
+        wait_for_orphans(self._store.folder, self._watcher)
         self._store.clean()
         self._discard_damaged()
         if aside := put_aside(self._store.folder, {run.key for run in self._whole.runs}):
@@ -150,43 +151,184 @@ class _Engine:
                 f"{self._store.folder / EARLIER}. Their stages are kept."
             )
         self._warn_of_other_scores()
-        pending = {key: job for key, job in selected.items() if not self._store.has("stages", key)}
-        found = find_resumable(self._store, jobs, self._model, self._most, self._watcher.warned)
-        begun = [each for each in found if any(job.key in pending for job in each.learners)]
-        place = {key: number for number, key in enumerate(jobs)}
-        begun.sort(key=lambda each: min(place[job.key] for job in each.learners), reverse=True)
-        # Learners that began together go on together, also those of runs that were not selected.
-        beside = {job.key: job for each in begun for job in each.learners if not self._store.has("stages", job.key)}
-        pending |= beside
-        work = sum(self._passes(job) for job in {**selected, **beside}.values())
-        left = sum(self._passes(job) for job in pending.values()) - sum(self._done(each, pending) for each in begun)
-        self._watcher.planned(self._prepared.plan, work, work - left)
+        self._schedule = self._scheduled()
+        self._unscored = self._scores_to_make()
+        write_plan(self._store.folder, self._prepared.plan, self._passes)
         if self._requests.limited:
-            passes = {key: self._passes(job) for key, job in jobs.items()}
-            self._pace.look_back(self._store, list(jobs.values()), passes, self._scored_on)
+            self._pace.look_back(self._store, list(self._jobs.values()), self._passes, self._prepared.scored_on)
+        try:
+            self._drive()
+        except Stopped:
+            self._executor.stop()
+            self._look(())
+            raise
+        finally:
+            self._executor.close()
+
+    def _scheduled(self) -> Schedule:
+        """What is to be trained: populations that have begun before the others, which the plan makes."""
+        stored, selected = self._store, self._prepared.plan.jobs
+        setting = self._prepared.study.machine.population
+        most = None if setting == "auto" else setting
+        device = self._executor.device
+        found = find_resumable(stored, self._jobs, self._prepared.vocabulary, device, most, self._watcher.warned)
+        done = {key for key in self._jobs if stored.has("stages", key)}
+        begun = [each for each in found if any(job.key in selected and job.key not in done for job in each.learners)]
+        place = {key: number for number, key in enumerate(self._jobs)}
+        begun.sort(key=lambda each: min(place[job.key] for job in each.learners))
+        # Learners that began together go on together, also those of runs that were not selected.
+        beside = {job.key: job for each in begun for job in each.population}
+        for each in begun:
+            for job, step in zip(each.learners, each.steps, strict=True):
+                if job.key not in done:
+                    self._read_before[job.key] = task_of(job, self._prepared, stored).utterances_after(step)
+        groups = [tuple(job.key for job in each.population) for each in begun]
+        fresh = populations(self._prepared, (job for key, job in selected.items() if key not in beside))
+        lacking = [tuple(job.key for job in each if job.key not in done) for each in fresh]
+        groups += [keys for keys in lacking if keys]
+        wanted = {**selected, **{key: job for key, job in beside.items() if key not in done}}
+        work = sum(self._passes[key] for key in wanted)
+        left = sum(self._passes[key] for key in wanted if key not in done) - sum(self._read_before.values())
+        self._watcher.planned(self._prepared.plan, work, work - left)
+        parents = {key: job.parent for key, job in self._jobs.items()}
+        return Schedule(groups, parents, done, None if self._executor.slots == 1 else self._passes)
+
+    def _scores_to_make(self) -> dict[Score, str]:
+        """The models of the selected runs that are not scored yet, each with the key of its evaluation."""
+        scored_on = self._prepared.scored_on
+        wanted: dict[Score, str] = {}
+        for run in self._prepared.plan.runs:
+            for made in run.made:
+                wanted[made.key, False] = evaluation_key(made.key, scored_on.of(made))
+            if has_before(run, scored_on):
+                first = run.jobs[0]
+                wanted[first.key, True] = evaluation_key(first.key, scored_on.of(first, before=True), before=True)
+        return {score: key for score, key in wanted.items() if not self._store.has("evaluations", key)}
+
+    def _drive(self) -> None:
+        """Give units to the executor until nothing is left to be done."""
+        executor, schedule = self._executor, self._schedule
+        at_work = list(executor.at_work)
+        tries: dict[Unit, int] = {}
+        progress = Progress(self._store.folder, self._watcher, self._jobs)
+        for unit in at_work:
+            schedule.claim(unit)
         self._write_complete_runs()
-        while pending:
-            ready = [job for job in pending.values() if job.parent not in pending]
-            assert ready, "stages wait for each other"
-            together = begun.pop() if begun else self._crew(ready)
-            self._begin(None if isinstance(together, Resumable) else self._seconds(together))
-            for finished, shares in self._train(together, pending):
-                job = jobs[finished.task.name]
-                if job.key not in pending:
-                    continue  # it was stored after the last checkpoint, and the others needed it beside them
-                spent = shares.take()
-                self._save(job, finished, spent)
-                self._pace.trained(job, self._passes(job), sum(spent.values()))
-                del pending[job.key]
-                self._watcher.finished(job, self._passes(job) - len(finished.history) * len(finished.task.train))
-                self._evaluation(job)
-                self._write_complete_runs()
-                shares.take()  # nobody's: it was not spent on training
+        while schedule.left or self._unscored or at_work:
+            units: list[Unit] = []
+            while len(at_work) < executor.slots and (following := self._next(at_work)) and self._may_begin(following, at_work):
+                units.append(following)
+                at_work.append(following)
+            assert at_work, "stages wait for each other"
+            if units:
+                executor.submit(units)
+            ended = executor.wait()
+            self._look(at_work)
+            if executor.elsewhere:
+                progress.look()
+            for outcome in ended:
+                at_work.remove(outcome.unit)
+                for warning in outcome.warnings:
+                    self._watcher.warned(warning)
+                self._ended(outcome, tries)
+                if executor.elsewhere:
+                    progress.ended(outcome.unit, sum(self._read.get(key, 0) for key in outcome.unit.keys))
+            self._write_complete_runs()
+            if executor.elsewhere:
+                self._requests.check()
+
+    def _next(self, at_work: Sequence[Unit]) -> Unit | None:
+        """The unit to be begun next: scores that a run lacks, a population or a chain; then any other score."""
+        busy = {key for unit in at_work for key in unit.keys} | {key for unit in at_work for key, _ in unit.scores}
+        ready = [score for score in self._unscored if score[0] not in busy and score[0] not in self._schedule.left]
+        for run in self._prepared.plan.runs if ready else ():
+            if run.key not in self._written and not any(job.key in self._schedule.left for job in run.jobs):
+                of_run = {made.key for made in run.made}
+                if due := [score for score in ready if score[0] in of_run]:
+                    return Unit(scores=(due[0],))
+        if chain := self._schedule.take(chains=self._executor.chains):
+            return Unit(chain)
+        stages = [score for score in ready if score[0] in self._jobs]
+        return Unit(scores=(stages[0],)) if stages else None
+
+    def _may_begin(self, unit: Unit, at_work: Sequence[Unit]) -> bool:
+        """Whether a unit ends before the time limit. The first one is always begun: a study would otherwise never go on.
+
+        Raises:
+            TimeUp: it does not, and nothing else is at work.
+        """
+        if not unit.keys and not self._executor.elsewhere:
+            return True  # the worker asks before it scores
+        try:
+            self._begin(self._seconds(unit))
+        except TimeUp:
+            self._schedule.give_back(unit)
+            if not at_work:
+                raise
+            return False
+        return True
+
+    def _begin(self, seconds: float | None) -> None:
+        """Stop before something that takes so many seconds, if it would end after the time limit; the first is begun."""
+        if self._has_begun:
+            self._requests.check_time_for(seconds)
+        self._has_begun = True
+
+    def _before_scoring(self, utterances: int) -> None:
+        self._begin(self._pace.scoring(utterances))
+
+    def _seconds(self, unit: Unit) -> float | None:
+        """How long it takes to train and to score a unit; None where that is not known."""
+        scored_on = self._prepared.scored_on
+        jobs = [self._jobs[key] for key in unit.keys if key in self._schedule.left]
+        known = [each for job in jobs if (each := self._pace.training(job, self._passes[job.key])) is not None]
+        if jobs and not known:
+            return None
+        made = {each.key: each for run in self._prepared.plan.runs for each in run.made} if unit.scores else {}
+        tests = [scored_on.of(job) for job in jobs] + [scored_on.of(made[key], before=before) for key, before in unit.scores]
+        scored = sum(len(scored_on.sets[language]) for each in tests for language in each)
+        return (sum(known) * len(jobs) / len(known) if known else 0.0) + (self._pace.scoring(scored) or 0.0)
+
+    def _look(self, at_work: Sequence[Unit]) -> None:
+        """Take note of the stages and scores that were stored since the last look; of all, if nothing is at work."""
+        schedule, store = self._schedule, self._store
+        keys = {key for unit in at_work for key in unit.keys if key in schedule.left} if at_work else set(schedule.left)
+        for key in keys:
+            if store.has("stages", key):
+                history, job = store.load_history(key), self._jobs[key]
+                schedule.stored(key)
+                read = len(history.history) * self._utterances(job)
+                self._read[key] = read - self._read_before.get(key, 0)
+                self._pace.trained(job, self._passes[key], sum(history.seconds.values()))
+                self._watcher.finished(job, self._passes[key] - read)
+        scored = {key for unit in at_work for key in (*unit.keys, *(each for each, _ in unit.scores))}
+        for score in [each for each in self._unscored if each[0] in scored]:
+            if store.has("evaluations", evaluation := self._unscored[score]):
+                del self._unscored[score]
+                if self._requests.limited:
+                    found = store.load_evaluation(evaluation)
+                    self._pace.scored(sum(len(each.tp) for each in found.counts.values()), found.seconds)
+
+    def _ended(self, outcome: Outcome, tries: dict[Unit, int]) -> None:
+        """A worker is done with a unit; what it has not finished can be taken again."""
+        unit, died = outcome.unit, outcome.died
+        self._schedule.give_back(unit)
+        unfinished = any(key in self._schedule.left for key in unit.keys) or any(each in self._unscored for each in unit.scores)
+        if outcome.stopped or not (unfinished or died):
+            return
+        died = died or f"A worker has ended, but stages of it are not to be seen in {self._store.folder}."
+        tries[unit] = tries.get(unit, 0) + 1
+        if tries[unit] == TRIES:
+            raise AttritionError(f"{died} That happened {TRIES} times with the same stages. Finished stages are kept.")
+        self._watcher.warned(f"{died} What is not finished is given to another worker.")
+
+    def _utterances(self, job: Job) -> int:
+        return sum(len(self._prepared.encoded[language, "train"]) for language in job.languages)
 
     def _warn_of_other_scores(self) -> None:
         """Say that finished runs which were not selected were scored under other settings than those of now."""
-        chosen = {run.key for run in self._prepared.plan.runs}
-        now = (self._scored_on.evaluate, self._scored_on.split)
+        chosen, scored_on = {run.key for run in self._prepared.plan.runs}, self._prepared.scored_on
+        now = (scored_on.evaluate, scored_on.split)
         others = [run for run in self._whole.runs if run.key not in chosen]
         if differing := [run.label for run in others if scored_under(self._store.folder / "runs" / run.key) not in (now, None)]:
             self._watcher.warned(
@@ -194,83 +336,11 @@ class _Engine:
                 "`evaluate_on`. Leave out --only once to have them scored as the others."
             )
 
-    def _begin(self, seconds: float | None) -> None:
-        """Stop before something that takes so many seconds, if it would end after the time limit.
-
-        The first is always begun: a study of long stages would otherwise never go on.
-        """
-        if self._has_begun:
-            self._requests.check_time_for(seconds)
-        self._has_begun = True
-
-    @property
-    def _scored_on(self) -> ScoredOn:
-        return self._prepared.scored_on
-
-    def _seconds(self, crew: Sequence[Job]) -> float | None:
-        """How long it takes to train and to score a crew; None where that is not known."""
-        training = [self._pace.training(job, self._passes(job)) for job in crew]
-        known = [each for each in training if each is not None]
-        if not known:
-            return None
-        scored = sum(len(self._scored_on.sets[language]) for job in crew for language in self._scored_on.of(job))
-        return sum(known) * len(training) / len(known) + (self._pace.scoring(scored) or 0.0)
-
     def _discard_damaged(self) -> None:
         for job in self._prepared.plan.jobs.values():
             if self._store.has("stages", job.key) and (problem := self._store.problem("stages", job.key)):
                 self._watcher.warned(f"{problem} This stage is trained again ({job.label}).")
                 self._store.discard("stages", job.key)
-
-    def _crew(self, ready: Sequence[Job]) -> list[Job]:
-        """The ready jobs that are trained together next."""
-        return crew(self._prepared, ready, self._room(ready[0].choice.method.trains).learners)
-
-    def _room(self, trains: Trains) -> Room:
-        """What is known to fit into memory of learners that train so."""
-        return self._rooms.setdefault(trains.kind, Room(self._watcher.warned))
-
-    @property
-    def _most(self) -> int | None:
-        setting = self._study.machine.population
-        return None if setting == "auto" else setting
-
-    def _train(self, begun: Resumable | Sequence[Job], pending: Mapping[str, Job]) -> Iterator[tuple[Finished, Shares]]:
-        """Train jobs side by side from their beginning, or from a checkpoint; each comes with the seconds spent."""
-        if isinstance(begun, Resumable):
-            population, learners = begun.population, begun.learners
-            checkpoint = self._store.load_checkpoint(begun.key)
-            states, earlier, number = states_of(checkpoint), checkpoint.seconds, begun.number
-            for job, step in zip(learners, begun.steps, strict=True):
-                if job.key in pending:
-                    self._watcher.resumed(job, step)
-        else:
-            population = learners = tuple(begun)
-            states, earlier, number = (), {}, 0
-            for job in learners:
-                self._watcher.started(job)
-        key = population_key([job.key for job in population], self._model, learners[0].choice.method.trains)
-        clock = Clock()
-        shares = Shares(clock, earlier)
-        seconds = self._study.machine.checkpoint_seconds
-        keeper = CheckpointKeeper(
-            self._store, population, key, None if seconds == "none" else seconds, shares, self._requests, number=number
-        )
-        tasks, room = [self._task(job) for job in learners], self._room(learners[0].choice.method.trains)
-        for finished in train_population(tasks, self._model, clock, self._watcher, keeper, states, room):
-            yield finished, shares
-        keeper.forget()
-
-    def _task(self, job: Job) -> Task:
-        return task_of(job, self._prepared, self._store)
-
-    def _passes(self, job: Job) -> int:
-        return job.choice.training.epochs * sum(len(self._prepared.encoded[language, "train"]) for language in job.languages)
-
-    def _done(self, begun: Resumable, pending: Mapping[str, Job]) -> int:
-        """Utterances that the pending ones of a checkpoint have read."""
-        steps = zip(begun.learners, begun.steps, strict=True)
-        return sum(self._task(job).utterances_after(step) for job, step in steps if job.key in pending)
 
     def _finished(self) -> str:
         runs = self._prepared.plan.runs
@@ -284,78 +354,18 @@ class _Engine:
         begun = ", and what was in training as it stood" if self._store.checkpoints() else ""
         return f"Kept: {stored} of {len(jobs)} stages{begun}. The same command goes on from there."
 
-    def _save(self, job: Job, finished: Finished, seconds: Mapping[str, float]) -> None:
-        trains = job.choice.method.trains
-        tensors = numpy_tensors(self._model.layout(trains).unpack(finished.flat))
-        decay = 1.0
-        tensors |= {f"{HOOK}{name}": tensor.cpu().numpy() for name, tensor in finished.memory.items()}
-        if trains.adapter is None:
-            tensors[KEPT] = self._prepared.vocabulary.kept
-            before = 1.0 if job.parent is None else self._store.load_history(job.parent).decay
-            decay = before * finished.untouched
-        about = {
-            "trains": {"kind": trains.kind, **dataclasses.asdict(trains)},
-            "languages": job.languages,
-            "chain": job.chain,
-            "parent": job.parent,
-            "model": about_model(self._model.pretrained),
-            "labels": self._model.labels,
-            **({} if self._prepared.problem is SLOTS else {"problem": self._prepared.problem.name}),
-            "made_with": self._made_with,
-            "hooks": {hook.name: hook.model_dump() for hook in job.hooks},
-        }
-        if finished.diverged:
-            self._watcher.warned(f"{job.label}: {finished.diverged}. Its training ends here; what else is in training goes on.")
-        history = StoredHistory(finished.history, finished.kept_epoch, seconds, decay, finished.diverged, finished.shortage)
-        self._store.save_stage(job.key, about, tensors, history)
-
-    def _evaluation(self, job: Made, *, before: bool = False) -> StoredEvaluation:
-        """The scores of a stage's model, or of the untrained one before it, from the store or made now."""
-        scored_on = self._scored_on
-        tests = scored_on.of(job, before=before)
-        key = evaluation_key(job.key, tests, before=before)
-        if self._store.has("evaluations", key):
-            try:
-                return self._store.load_evaluation(key)
-            except DamagedError as error:
-                self._watcher.warned(f"{error} It is made again.")
-        there = reusable(self._store, self._scored_before.get((job.key, before), ()), tests)
-        missing = {language: name for language, name in tests.items() if language not in there.counts}
-        counts, seconds, together = dict(there.counts), there.seconds, there.together
-        if missing:
-            self._watcher.scoring("before training" if before else job.label)
-            clock, size = Clock(), sum(len(scored_on.sets[language]) for language in missing)
-            self._begin(self._pace.scoring(size))
-            with clock.measure("evaluation"):
-                counts |= self._scored(job, {language: scored_on.sets[language] for language in missing}, before=before)
-            took = clock.seconds()["evaluation"]
-            self._pace.scored(size, took)
-            seconds, together = seconds + took, (*together, missing)
-        drawn_from = {language: scored_on.drawn_from[language] for language in tests if language in scored_on.drawn_from}
-        evaluation = StoredEvaluation({language: counts[language] for language in tests}, seconds, drawn_from)
-        about = {"stage": job.key, "before": before, "tests": tests, "together": together, "made_with": self._made_with}
-        self._store.save_evaluation(key, about, evaluation)
-        return evaluation
-
-    def _scored(self, job: Made, sets: Mapping[str, Encoded], *, before: bool) -> dict[str, Counts]:
-        if before:
-            assert isinstance(job, Job), "an untrained model comes before a training"
-            trains, flat = job.choice.method.trains, self._model.start(job.choice.method.trains, *job.seed)
-        else:
-            trains, flat = made_model(self._store, self._model, job)
-        weights = self._model.weights(trains, flat.to(self._model.device))
-        with self._requests.at_once():
-            return evaluate_each(self._model, weights, sets, self._room(trains))
-
     def _write_complete_runs(self) -> None:
         for run in self._prepared.plan.runs:
-            if run.key not in self._written and all(self._store.has("stages", job.key) for job in run.jobs):
-                self._write(run)
+            if run.key not in self._written and not any(job.key in self._schedule.left for job in run.jobs):
+                scores = {*((made.key, False) for made in run.made), (run.jobs[0].key, True)}
+                if scores.isdisjoint(self._unscored):
+                    self._write(run)
 
     def _write(self, run: RunPlan) -> None:
         histories = [self._store.load_history(job.key) for job in run.jobs]
-        evaluations = [self._evaluation(each) for each in run.made]
-        before = self._evaluation(run.jobs[0], before=True) if has_before(run, self._scored_on) else None
+        evaluations = [self._worker.evaluation(each) for each in run.made]
+        shows_before = has_before(run, self._prepared.scored_on)
+        before = self._worker.evaluation(run.jobs[0], before=True) if shows_before else None
         made_with = [self._store.about("stages", job.key).get("made_with", {}) for job in run.jobs]
         for warning in write_run(self._store.folder, run, self._prepared, histories, evaluations, before, made_with):
             if warning != self._prepared.warning:  # which is of all runs, and was told at the beginning

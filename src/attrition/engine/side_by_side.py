@@ -118,41 +118,55 @@ def free_bytes(device: torch.device) -> int:
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
-def crew(prepared: Prepared, ready: Sequence[Job], most: int | None = None) -> list[Job]:
-    """The jobs that are trained together next: the first, and those that can stand beside it, of the nearest ranks.
+def crew(prepared: Prepared, ready: Sequence[Job]) -> list[Job]:
+    """The jobs that are trained together: the first, and those of the nearest ranks that can stand beside it.
 
     Args:
         prepared: the study.
-        ready: jobs whose parents are stored; at least one.
-        most: how many there is room for, if that is known.
+        ready: jobs of which none waits for another; at least one.
     """
     first = ready[0]
     trains, setting = first.choice.method.trains, prepared.study.machine.population
-    if trains.adapter is None or not prepared.model.backbone.populations or not _takes_others(first):
+    size = 1 if setting == "auto" and prepared.device.type == "cpu" else setting
+    if size == 1 or trains.adapter is None or not prepared.model.backbone.populations or not _takes_others(first):
         return [first]
     rank = trains.adapter.rank
     alike = [job for job in ready if _takes_others(job) and _traits(job) == _traits(first)]
     alike.sort(key=lambda job: abs(_rank(job) - rank))
-    if setting != "auto":
-        size = setting
-    elif prepared.device.type == "cpu":
-        size = 1
-    else:
+    if size == "auto":
         needs = [Need.of(prepared, job) for job in alike]
         size = most_that_fit(needs, Widths.of(prepared), free_bytes(prepared.device))
-    return alike[: size if most is None else min(size, most)]
+    return alike[:size]
+
+
+def populations(prepared: Prepared, jobs: Iterable[Job]) -> list[list[Job]]:
+    """Part jobs into those that train side by side, in the sequence of their first ones.
+
+    The jobs alone decide, not which of them are finished when: whoever trains them where, the same learners are side by side,
+    and sums are rounded alike. Only jobs at the same place of their chains come together, so that no population waits for
+    itself.
+    """
+    left: dict[int, dict[str, Job]] = {}
+    place: dict[str, int] = {}
+    for job in jobs:
+        place[job.key] = len(place)
+        left.setdefault(len(job.chain), {})[job.key] = job
+    found = []
+    for level in left.values():
+        while level:
+            found.append(crew(prepared, list(level.values())))
+            for job in found[-1]:
+                del level[job.key]
+    return sorted(found, key=lambda together: min(place[job.key] for job in together))
 
 
 def largest_crews(prepared: Prepared, jobs: Iterable[Job]) -> list[list[Job]]:
-    """The most that will train side by side, as far as can be told before, of each kind of learner."""
-    jobs = list(jobs)
-    parents = {job.parent for job in jobs}
-    groups: dict[object, list[Job]] = {}
-    for job in jobs:
-        # Those that are ready at a time have no stage of one another behind them: they are no more than the ends of all chains.
-        if job.key not in parents:
-            groups.setdefault(_traits(job), []).append(job)
-    return [crew(prepared, group) for group in groups.values()]
+    """The largest population of each kind of learner."""
+    largest: dict[object, list[Job]] = {}
+    for each in populations(prepared, jobs):
+        if len(each) > len(largest.get(_traits(each[0]), ())):
+            largest[_traits(each[0])] = each
+    return list(largest.values())
 
 
 def in_words(prepared: Prepared) -> str:

@@ -21,13 +21,13 @@ from typing import Any
 import torch
 from numpy.typing import NDArray
 
+from attrition.encoder.vocabulary import Vocabulary
 from attrition.store.stages import Checkpoint, Store, epochs_of
 from attrition.study.keys import key_of
 from attrition.study.plan import Job
 from attrition.study.stop import StopRequests
 from attrition.training.clock import Shares
 from attrition.training.learner import LearnerState
-from attrition.training.model import Model
 from attrition.training.optimizer import Moments
 
 FORMAT = 3
@@ -39,10 +39,19 @@ SHARE = 0.02
 _PLAIN = ("name", "step", "epoch", "best_f1", "best_epoch", "diverged", "seconds", "turn", "pieces", "shortage")
 
 
-def population_key(jobs: Sequence[str], model: Model, trains: Any) -> str:
-    """The name of a population: its jobs in their order, and what else its tensors and streams are shaped by."""
-    vocabulary = model.vocabulary.kept.tolist() if trains.adapter is None else None
-    return key_of({"population": list(jobs), "vocabulary": vocabulary, "device": model.device.type})
+def population_key(jobs: Sequence[str], vocabulary: Vocabulary, device: str, trains: Any) -> str:
+    """The name of a population: its jobs in their order, and what else its tensors and streams are shaped by.
+
+    `device` is a kind of device: "cpu" or "cuda".
+    """
+    kept = vocabulary.kept.tolist() if trains.adapter is None else None
+    return key_of({"population": list(jobs), "vocabulary": kept, "device": device})
+
+
+def newest(store: Store, name: str) -> str | None:
+    """Return the key of the newest whole checkpoint of a population, by the population's name; None if there is none."""
+    keys = (key for key in reversed(store.checkpoints()) if key.rpartition("-")[0] == name)
+    return next((key for key in keys if store.problem("checkpoints", key) is None), None)
 
 
 class CheckpointKeeper:
@@ -162,28 +171,28 @@ def _state(checkpoint: Checkpoint, row: int, details: Mapping[str, Any]) -> Lear
 
 @dataclass(frozen=True)
 class Resumable:
-    """A checkpoint that fits: its number, all jobs of its population, and those still in it with the steps they have made."""
+    """A checkpoint that fits: all jobs of its population, and those still in it with the steps they have made."""
 
-    key: str
     population: tuple[Job, ...]
     learners: tuple[Job, ...]
     steps: tuple[int, ...]
 
-    @property
-    def number(self) -> int:
-        """How many checkpoints of this population there have been."""
-        return int(self.key.rpartition("-")[2])
-
 
 def find_resumable(
-    store: Store, jobs: Mapping[str, Job], model: Model, most: int | None, warned: Callable[[str], None]
+    store: Store,
+    jobs: Mapping[str, Job],
+    vocabulary: Vocabulary,
+    device: str,
+    most: int | None,
+    warned: Callable[[str], None],
 ) -> list[Resumable]:
     """The newest whole checkpoint of every population that is still to be trained; all others are removed.
 
     Args:
         store: where they lie.
         jobs: all of the study.
-        model: of the study.
+        vocabulary: of the study.
+        device: the kind that trains.
         most: how many learners may train side by side; None where the machine decides.
         warned: told of each that is damaged, or that does not fit the study as it is now.
 
@@ -199,7 +208,7 @@ def find_resumable(
         elif problem := store.problem("checkpoints", key):
             damaged.setdefault(name, []).append(problem)
             store.discard("checkpoints", key)
-        elif (resumable := _fitting(store, key, jobs, model, most, warned)) is not None:
+        elif (resumable := _fitting(store, key, jobs, vocabulary, device, most, warned)) is not None:
             found[name] = resumable
         else:
             store.discard("checkpoints", key)
@@ -214,7 +223,8 @@ def _fitting(
     store: Store,
     key: str,
     jobs: Mapping[str, Job],
-    model: Model,
+    vocabulary: Vocabulary,
+    device: str,
     most: int | None,
     warned: Callable[[str], None],
 ) -> Resumable | None:
@@ -228,7 +238,7 @@ def _fitting(
         reason = "another version of attrition wrote it, in another form"
     elif not all(name in jobs for name in members):
         reason = "its stages are not all of this study as it is now"
-    elif population_key(members, model, jobs[members[0]].choice.method.trains) != key.rpartition("-")[0]:
+    elif population_key(members, vocabulary, device, jobs[members[0]].choice.method.trains) != key.rpartition("-")[0]:
         reason = "languages or device have changed since"
     elif most is not None and (together := max(Counter(each["turn"] for each in details["learners"]).values())) > most:
         reason = f"it is of {together} learners side by side, and machine.population is less now"
@@ -239,4 +249,4 @@ def _fitting(
         )
         return None
     steps = tuple(each["step"] for each in details["learners"])
-    return Resumable(key, tuple(jobs[name] for name in members), tuple(jobs[name] for name in names), steps)
+    return Resumable(tuple(jobs[name] for name in members), tuple(jobs[name] for name in names), steps)

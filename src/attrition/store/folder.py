@@ -21,6 +21,7 @@ from attrition.files import write_whole
 from attrition.names import AttritionError
 from attrition.reading import parse_toml, read_text
 from attrition.registry import is_file_of_a_user
+from attrition.results.at_work import HOLDER, PLAN, SLURM, WORKING
 from attrition.study.spec import Study, read_study
 from attrition.study.standalone import COPIED
 
@@ -28,10 +29,9 @@ EARLIER = "earlier"
 """Where finished runs go that a changed study no longer has."""
 
 _OURS = (
-    "runs", EARLIER, "stages", "evaluations", "checkpoints", "report",
+    "runs", EARLIER, "stages", "evaluations", "checkpoints", "report", WORKING, PLAN, SLURM,
     "environment.json", "study.toml", "covariates.json", ".lock",
 )  # fmt: skip
-_HOLDER = ".holder.json"
 
 
 @contextmanager
@@ -61,7 +61,7 @@ def locked(folder: Path) -> Iterator[None]:
         raise AttritionError(f"The file system of {folder} takes no locks. Choose an --out on a local disk.") from error
     except OSError as error:
         raise AttritionError(f"{folder} cannot be written to ({error.strerror or error}). Choose another --out.") from error
-    holder = folder / _HOLDER
+    holder = folder / HOLDER
     try:
         with suppress(OSError):  # only for a message: a full disk is told of where it matters
             since = datetime.now(UTC).isoformat(timespec="seconds")
@@ -76,7 +76,7 @@ def locked(folder: Path) -> Iterator[None]:
 def _holder(folder: Path) -> str:
     """Who is at work in a folder, as the end of a sentence; nothing where it cannot be told."""
     try:
-        told = json.loads((folder / _HOLDER).read_text(encoding="utf-8"))
+        told = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
         return f" (process {told['pid']} on {told['host']}, since {told['since']})"
     except (OSError, ValueError, KeyError, TypeError):
         return ""

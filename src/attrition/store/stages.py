@@ -30,7 +30,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save_file
 from torch import Tensor
 
-from attrition.files import naming, sha256_of, writing
+from attrition.files import is_left_behind, naming, sha256_of, writer, writing
 from attrition.names import AttritionError
 from attrition.problem.counts import Counts
 from attrition.training.train import Epoch
@@ -122,11 +122,10 @@ class Store:
         return tuple(sorted(path.parent.name for path in folder.glob(f"[!.]*/{MANIFEST}")))
 
     def clean(self) -> None:
-        """Remove what an interrupted writing left; nobody else may be writing."""
-        for kind in KINDS:
-            for path in (self.folder / kind).glob(".*.tmp"):
-                shutil.rmtree(path, ignore_errors=True)
-        own = (".study.toml.*", ".environment.json.*", ".covariates.json.*", "..holder.json.*")
+        """Remove what an interrupted writing left. What another process may be writing now is left alone."""
+        for path in (path for kind in KINDS for path in (self.folder / kind).glob(".*.tmp") if is_left_behind(path)):
+            shutil.rmtree(path, ignore_errors=True)
+        own = (".study.toml.*", ".environment.json.*", ".covariates.json.*", ".plan.json.*", "..holder.json.*")
         for path in (*(self.folder / "runs").glob("[!.]*/.*"), *(path for name in own for path in self.folder.glob(name))):
             if path.is_file():
                 path.unlink()
@@ -188,8 +187,9 @@ class Store:
         """Remove a folder, in one step: it is not left half there."""
         target = self.folder / kind / key
         if target.exists():
-            aside = target.with_name(f".{key}.{os.getpid()}.old.tmp")
-            target.replace(aside)
+            aside = target.with_name(f".{key}.{writer()}.old.tmp")
+            with suppress(FileNotFoundError):  # another process has removed it
+                target.replace(aside)
             shutil.rmtree(aside, ignore_errors=True)
         if kind == "checkpoints":
             with suppress(OSError):  # others are left
@@ -204,7 +204,7 @@ class Store:
         details: Mapping[str, Mapping[str, Any]],
     ) -> None:
         target = self.folder / kind / key
-        temporary = target.with_name(f".{key}.{os.getpid()}.tmp")
+        temporary = target.with_name(f".{key}.{writer()}.tmp")
         shutil.rmtree(temporary, ignore_errors=True)
         try:
             with writing(target):

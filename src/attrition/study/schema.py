@@ -11,7 +11,8 @@ from attrition.corpus.encoded import EncodingSettings
 from attrition.methods import HOOKS, METHODS, LoRA
 from attrition.methods.merging import MERGING
 from attrition.problem.problems import DEFAULT
-from attrition.study.spec import CorpusSettings, Evaluate, EvaluateOn, MachineSettings, ModelSettings, Study
+from attrition.study.spec import CorpusSettings, Evaluate, EvaluateOn, ModelSettings, Study
+from attrition.study.spec_machine import MachineSettings
 from attrition.study.spec_methods import METHOD_KEYS
 from attrition.training.settings import TrainingSettings
 

@@ -26,6 +26,7 @@ from attrition.names import AttritionError
 from attrition.problem.problems import DEFAULT, problem
 from attrition.reading import parse_toml, read_text, refuse_depth
 from attrition.registry import is_file_of_a_user
+from attrition.study.spec_machine import MachineSettings
 from attrition.study.spec_methods import MethodChoice, entry_of, located, read_methods
 from attrition.study.tables import as_dataclass, as_list, as_value, known_keys, plain
 
@@ -33,7 +34,6 @@ Evaluate = Literal["all", "seen"] | int
 """How much each stage is scored on: every utterance, those of languages learned so far, or so many of each language."""
 EvaluateOn = Literal["test", "dev"]
 """The split that stages are scored on: with "dev", settings can be chosen without a look at test utterances."""
-MOST_THREADS = 1024
 FEWEST_TOKENS = 3
 FEWEST_SCORED = 2  # one utterance says nothing of the error
 
@@ -78,38 +78,6 @@ class ModelSettings:
     head: HeadChoice = "checkpoint"
     labels: Mapping[str, str] = field(default_factory=dict)
     new_labels: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class MachineSettings:
-    """How the work is done; nothing here decides a number beyond rounding.
-
-    `device` is "auto", "cpu" or "cuda"; `threads` is that of CPU work (all cores by default); `population` is how many
-    learners at most train side by side; "auto" is one at a time on a CPU, and on a GPU as many as its free memory holds. With
-    `deterministic` torch takes only algorithms that give the same bits every time, and stops where it has none: slower on a
-    GPU, where sums are otherwise added up in whatever sequence threads finish; on a CPU the bits are the same without it.
-    `compile` has torch compile the encoder's layers for training, which takes a C++ compiler and a minute or more at the first
-    step, and rounds otherwise in the last digits. It is meant for GPUs: on a CPU training becomes slower.
-    `checkpoint_seconds` is how much work an interruption may cost at most: so often the training under way is written to disk
-    (but never for more than a fiftieth of the time); "none" for not at all.
-    """
-
-    device: str = "auto"
-    threads: int | None = None
-    population: int | Literal["auto"] = "auto"
-    deterministic: bool = False
-    compile: bool = False
-    checkpoint_seconds: float | Literal["none"] = 60.0
-
-    def __post_init__(self) -> None:
-        if self.threads is not None and not 1 <= self.threads <= MOST_THREADS:
-            raise AttritionError(f"machine.threads = {self.threads} is not allowed: give a number from 1 to {MOST_THREADS}.")
-        if self.population != "auto" and self.population < 1:
-            given = f"machine.population = {self.population}"
-            raise AttritionError(f'{given} is not allowed: give a whole number of at least 1, or "auto".')
-        if self.checkpoint_seconds != "none" and self.checkpoint_seconds < 0:
-            given = f"machine.checkpoint_seconds = {self.checkpoint_seconds:g}"
-            raise AttritionError(f'{given} is not allowed: give a number of at least 0, or "none".')
 
 
 @dataclass(frozen=True)
