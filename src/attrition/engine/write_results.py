@@ -50,9 +50,8 @@ def r_matrix(
         evaluations: for each step the counts of its model.
         before: those of the model before training, when all languages share one.
     """
-    rows = [
-        [_f1(evaluations[row.reads[each]] if each in row.reads else None, each) for each in languages] for row in steps.rows
-    ]
+    served = [[(each, steps.serving(row, each)) for each in languages] for row in steps.rows]
+    rows = [[_f1(None if step is None else evaluations[step], each) for each, step in row] for row in served]
     before_L = None if before is None else np.array([_f1(before, each) for each in languages])
     return RMatrix(np.array(rows), tuple(languages), tuple(row.trained for row in steps.rows), before_L)
 
@@ -184,6 +183,7 @@ def spec_json(
             "hooks": {hook.name: hook.model_dump() for hook in method.hooks},
         },
         "languages": list(study.languages),
+        **({"watch": list(study.watch)} if study.watch else {}),
         "order": {"name": run.order_name, "languages": list(run.order)},
         "seed": run.seed,
         "model": {
@@ -338,7 +338,7 @@ def write_run(
     """
     target = folder / "runs" / run.key
     names, macro = prepared.problem.counter(prepared.labels).names, prepared.problem.macro
-    tables = RunTables.of(run.steps, prepared.study.languages, names, stages, evaluations, before, macro=macro)
+    tables = RunTables.of(run.steps, prepared.study.scored, names, stages, evaluations, before, macro=macro)
     warnings = [*filter(None, [prepared.warning]), *warnings_of(run.steps, tables.matrix, stages, prepared.problem)]
     _json(target / "spec.json", spec_json(run, prepared, tables.scores, warnings, made_with))
     _parquet(target / "scores.parquet", tables.scores)

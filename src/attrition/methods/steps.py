@@ -92,6 +92,22 @@ class Steps:
         """Whether scores can depend on the order: some training starts from another, or models are merged."""
         return not self.joint and any(isinstance(step, Merge) or step.start is not None for step in self.steps)
 
+    def serving(self, row: Row, language: str) -> int | None:
+        """Return the step that serves a language after a row; None where none does.
+
+        A language that no step trains is served where one model serves all others.
+
+        >>> steps = sequential({"en-US": "all", "de-DE": "all"})
+        >>> [steps.serving(row, "th-TH") for row in steps.rows]
+        [0, 1]
+        """
+        if language in row.reads:
+            return row.reads[language]
+        trained = {each for every in self.rows for each in every.trained}
+        models = set(row.reads.values())
+        is_one = row.reads.keys() == trained and len(models) == 1
+        return models.pop() if is_one and language not in trained else None
+
     def chain(self, step: int) -> tuple[tuple[str, ...], ...]:
         """The languages of all trainings that led to a step's output, in their order."""
         at = self.steps[step]

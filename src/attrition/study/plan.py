@@ -121,6 +121,7 @@ class _Common(NamedTuple):
     labels: tuple[str, ...]
     precision: Precision
     problem: str
+    learned: tuple[str, ...]
 
 
 def plan_study(
@@ -141,7 +142,7 @@ def plan_study(
     """
     data = {place: content_key(each) for place, each in encoded.items() if place[1] in ("train", "dev")}
     # How utterances were encoded shows in `data`, and only as far as it matters.
-    common = _Common(pretrained.fingerprint, tuple(labels), precision, identity(study.problem))
+    common = _Common(pretrained.fingerprint, tuple(labels), precision, identity(study.problem), study.model.learned)
     runs: list[RunPlan] = []
     jobs: dict[str, Job] = {}
     for choice in study.methods:
@@ -183,6 +184,7 @@ def _job(
     common: _Common,
     data: Mapping[tuple[str, Split], str],
 ) -> Job:
+    chain = (common.learned, *chain) if common.learned else chain
     job = Job("", parent, choice, step.languages, chain, (seed, *chain))
     key = step_key(
         StepInputs(
