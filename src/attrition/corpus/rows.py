@@ -122,8 +122,8 @@ def json_object(line: str) -> dict[str, Any]:
 def _decoded(line: str) -> Any:
     """The value of a line, without the search for blanks around it that `decode` makes; what has some is left to `decode`."""
     try:
-        row, end = JSON.scan_once(line, 0)
-    except StopIteration:
+        row, end = JSON.raw_decode(line)
+    except ValueError:
         end = -1
     return row if end == len(line) else JSON.decode(line)
 

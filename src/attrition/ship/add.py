@@ -121,7 +121,7 @@ def study_of(addition: Addition) -> Study:
     for each in (language, *addition.guards):
         if each not in corpus.languages:
             raise unknown(each, corpus.languages, kind=f"language of {addition.data or addition.corpus}")
-    if missing := [split for split in ("train", "dev", "test") if split not in corpus.splits(language)]:  # type: ignore[comparison-overlap]
+    if missing := [split for split in ("train", "dev", "test") if split not in corpus.splits(language)]:
         raise AttritionError(f"{language!r} has no {missing[0]} utterances in {addition.data or addition.corpus}. Add them.")
     able = [each for each in corpus.languages if each != language and {"dev", "test"} <= set(corpus.splits(each))]
     guards = list(addition.guards or able)
