@@ -18,6 +18,8 @@ from attrition.methods import Full
 from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError
 from attrition.prepare.prepare import Prepared
+from attrition.results.counts import run_counts
+from attrition.results.read import read_results
 from attrition.store.restore import restored
 from attrition.store.stages import Store
 from attrition.study.spec import Study, build_study, resolved
@@ -126,3 +128,12 @@ def test_the_head_grows_and_old_rows_stay(make_study: Make, prepared_of: Prepare
     assert torch.equal(head[HEAD_BIAS][rows], old.bias_C)
     with pytest.raises(AttritionError, match="no classifier"):
         prepared_of(make_study(model={"name": "tiny:bert", "precision": "float32", "grow": True}))
+
+
+def test_a_report_reads_the_counts_of_watched_languages(make_study: Make, run_notes: Run, tmp_path: Path) -> None:
+    run_notes(make_study("training.epochs=1", languages=TWO, watch=["zh-CN"]), tmp_path)
+    (run,) = read_results(tmp_path).runs
+    counts = run_counts(run)
+    assert counts is not None
+    assert np.allclose(counts.f1_SL, run.matrix.scores_SL, rtol=0, atol=1e-12)
+    assert np.isfinite(run.matrix.scores_SL).all()

@@ -50,8 +50,9 @@ def r_matrix(
         evaluations: for each step the counts of its model.
         before: those of the model before training, when all languages share one.
     """
-    served = [[(each, steps.serving(row, each)) for each in languages] for row in steps.rows]
-    rows = [[_f1(None if step is None else evaluations[step], each) for each, step in row] for row in served]
+    rows = [
+        [_f1(evaluations[row.reads[each]] if each in row.reads else None, each) for each in languages] for row in steps.rows
+    ]
     before_L = None if before is None else np.array([_f1(before, each) for each in languages])
     return RMatrix(np.array(rows), tuple(languages), tuple(row.trained for row in steps.rows), before_L)
 

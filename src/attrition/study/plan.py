@@ -147,7 +147,7 @@ def plan_study(
     jobs: dict[str, Job] = {}
     for choice in study.methods:
         for number, (name, sequence) in enumerate(resolve_orders(study).items()):
-            steps = choice.method.steps(sequence, study.own)
+            steps = choice.method.steps(sequence, study.own).watching(study.watch)
             if steps.joint and number > 0:
                 continue  # what is learned at once has no order: one run stands for all of them
             for seed in study.seeds:
