@@ -32,13 +32,23 @@ class Candidate:
     only: the deployed model goes on with the others, so nothing of them changes. `weight` is the share of the trained weights.
     """
 
-    name: str
+    way: str
     language: str
     job: Job
     weight: float
     routed: bool
     f1: Mapping[str, float]
     old: Mapping[str, float]
+
+    @property
+    def part(self) -> str:
+        """How far it goes from the deployed to the trained weights; empty for all the way."""
+        return "" if self.weight == 1 else f"{self.weight:.0%}"
+
+    @property
+    def name(self) -> str:
+        """The way, and how far it goes."""
+        return f"{self.way}, {self.part} of the way" if self.part else self.way
 
     @property
     def gain(self) -> float:
@@ -91,9 +101,8 @@ def candidates(prepared: Prepared, store: Store, jobs: Sequence[Job]) -> list[Ca
             found.append(Candidate(f"{name} for all", language, job, 1.0, False, f1, old))
             continue
         for weight in WEIGHTS:
-            label = name if weight == 1 else f"{name}, {weight:.0%} of the way"
             f1 = _f1(prepared, trains, weights_of(prepared, store, job, weight))
-            found.append(Candidate(label, language, job, weight, False, f1, old))
+            found.append(Candidate(name, language, job, weight, False, f1, old))
     return found
 
 

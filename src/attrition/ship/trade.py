@@ -11,7 +11,7 @@ from attrition.report.figures import Figure, language_name
 from attrition.report.tables import Column, Number, Table
 from attrition.ship.candidates import Candidate
 
-_GAIN, _LOSS, _WAY = "gain", "worst_loss", "way"
+_GAIN, _LOSS, _WAY, _PART = "gain", "worst_loss", "way", "part"
 
 
 def trade_table(found: Sequence[Candidate], chosen: Candidate) -> Table:
@@ -34,22 +34,26 @@ def trade_table(found: Sequence[Candidate], chosen: Candidate) -> Table:
 def trade_figure(found: Sequence[Candidate], chosen: Candidate, margin: float) -> Figure:
     """Return a chart of the candidates: worst loss of another language against the gain; the margin is a line."""
     table = pd.DataFrame(
-        [{_WAY: each.name, _LOSS: each.worst[1], _GAIN: each.gain, "is_chosen": each is chosen} for each in found]
+        [
+            {_WAY: each.way, _PART: each.part, _LOSS: each.worst[1], _GAIN: each.gain, "is_chosen": each is chosen}
+            for each in found
+        ]
     )
     x = alt.X(f"{_LOSS}:Q", title="Worst loss of another language (points of F1)")
     y = alt.Y(f"{_GAIN}:Q", title=f"Gain of {language_name(chosen.language)} (points of F1)")
     base = alt.Chart(alt.NamedData("trade"))
     rule = alt.Chart(alt.NamedData("margin")).mark_rule(strokeDash=[4, 4]).encode(x="margin:Q")
-    points = base.mark_point(size=90).encode(
+    points = base.mark_point(filled=True, opacity=1).encode(
         x=x,
         y=y,
+        color=alt.Color(f"{_WAY}:N", title=None, legend=alt.Legend(orient="top"), sort=list(dict.fromkeys(table[_WAY]))),
         shape=alt.Shape("is_chosen:N", legend=None, scale=alt.Scale(domain=[False, True], range=["circle", "diamond"])),
-        fillOpacity=alt.condition("datum.is_chosen", alt.value(1.0), alt.value(0.0)),
+        size=alt.condition("datum.is_chosen", alt.value(260), alt.value(70)),
     )
-    names = base.mark_text(align="left", dx=8, dy=-6).encode(x=x, y=y, text=f"{_WAY}:N")
+    names = base.mark_text(align="left", dx=9, dy=-8).encode(x=x, y=y, text=f"{_PART}:N")
     caption = (
-        "Each mark is one way to learn the language, on dev utterances; the filled diamond is chosen. Right of the dashed line "
-        f"a language loses more than the margin of {margin:g} points."
+        "Each mark is one way to learn the language, on dev utterances; the diamond is chosen. A percentage is the part of the "
+        f"way from the deployed to the trained weights. Right of the dashed line a language loses more than {margin:g} points."
     )
     return Figure(
         name="trade",
