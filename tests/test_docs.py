@@ -34,8 +34,8 @@ PAGES = [
     *(p for part in ("guides", "concepts", "reference") for p in sorted((DOCS / part).glob("*.md"))),
 ]
 NO_CODE_OF_USERS = {"log.md"}
-RUN_ELSEWHERE = {"own-model.md"}
-"""Pages that a test of their own runs: tests/cli/test_own_model_page.py."""
+RUN_ELSEWHERE = {"own-model.md", "add-a-language.md"}
+"""Pages that a test of their own runs: tests/cli/test_own_model_page.py and test_add_a_language_page.py."""
 BLOCK = re.compile(
     r"(?:^<!-- ([a-z ]+?)(?:: ([^\n]*?))? -->\n)?"  # a mark
     r"(?:^[^`\n]*`([\w./-]+\.(?:toml|csv|txt|jsonl))`[^`\n]*:\n\n)?"  # a line that names a file

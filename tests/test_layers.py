@@ -35,6 +35,8 @@ MAY_IMPORT["gate"] |= {
 # The parameter accounts are arithmetic on shipped configurations, and a table of the report.
 MAY_IMPORT["paper"] |= {"encoder.params"}
 MAY_IMPORT["report"] |= {"encoder.params"}
+# An update is trained and then judged: here the chains meet.
+MAY_IMPORT["ship"] = COMMON | set(TRAINING) | set(REPORTING) | {"ship"}
 
 
 def _modules() -> list[Path]:

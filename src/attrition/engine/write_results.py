@@ -184,6 +184,7 @@ def spec_json(
             "hooks": {hook.name: hook.model_dump() for hook in method.hooks},
         },
         "languages": list(study.languages),
+        **({"watch": list(study.watch)} if study.watch else {}),
         "order": {"name": run.order_name, "languages": list(run.order)},
         "seed": run.seed,
         "model": {
@@ -338,7 +339,7 @@ def write_run(
     """
     target = folder / "runs" / run.key
     names, macro = prepared.problem.counter(prepared.labels).names, prepared.problem.macro
-    tables = RunTables.of(run.steps, prepared.study.languages, names, stages, evaluations, before, macro=macro)
+    tables = RunTables.of(run.steps, prepared.study.scored, names, stages, evaluations, before, macro=macro)
     warnings = [*filter(None, [prepared.warning]), *warnings_of(run.steps, tables.matrix, stages, prepared.problem)]
     _json(target / "spec.json", spec_json(run, prepared, tables.scores, warnings, made_with))
     _parquet(target / "scores.parquet", tables.scores)

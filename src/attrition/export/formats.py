@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,9 @@ _SPECIAL_TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"
 _BERT_TOKENS = {"cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "[UNK]", "pad_token": "[PAD]", "mask_token": "[MASK]"}
 
 
-def export_model(folder: Path, model: Model, trains: Trains, flat_P: Tensor, *, decay: float = 1.0) -> None:
+def export_model(
+    folder: Path, model: Model, trains: Trains, flat_P: Tensor, *, decay: float = 1.0, first: Sequence[str] = ()
+) -> None:
     """Write one learner so that other programs can use it, with the tokeniser and the names of the classes.
 
     - LoRA: a PEFT adapter with its classifier, for `PeftModel.from_pretrained` over the token classification model of the
@@ -44,12 +46,16 @@ def export_model(folder: Path, model: Model, trains: Trains, flat_P: Tensor, *, 
         flat_P: its parameters, [P].
         decay: what decoupled weight decay left of a row without gradient, the product of `1 - lr_t * weight_decay` over all
             steps t (Loshchilov and Hutter 2019); the rows not kept are multiplied by it.
+        first: classes that come first, in this order, such as those of a checkpoint whose classifier has grown. Their numbers
+            are then what they were.
 
     Raises:
         AttritionError: transformers has no token classification model of this architecture, or one with another head.
     """
     tensors = model.layout(trains).unpack(flat_P.detach().cpu())
-    head = tensors.pop(HEAD_WEIGHT), tensors.pop(HEAD_BIAS)
+    labels = (*first, *(label for label in model.labels if label not in first))
+    rows = [model.labels.index(label) for label in labels]
+    head = tensors.pop(HEAD_WEIGHT)[rows], tensors.pop(HEAD_BIAS)[rows]
     folder.mkdir(parents=True, exist_ok=True)
     if trains.adapter is not None:
         _refuse_other_head(model)
@@ -63,10 +69,10 @@ def export_model(folder: Path, model: Model, trains: Trains, flat_P: Tensor, *, 
             config=model.pretrained.config,
             head=head,
         )
-        (folder / "labels.json").write_text(json.dumps(model.labels, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (folder / "labels.json").write_text(json.dumps(labels, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     else:
         tensors[WORD_EMBEDDINGS] = whole_table(model, tensors[WORD_EMBEDDINGS], decay)
-        _save_checkpoint(folder, model, tensors, head)
+        _save_checkpoint(folder, model, tensors, head, labels)
     _save_tokenizer(folder, model.pretrained)
 
 
@@ -77,10 +83,12 @@ def whole_table(model: Model, kept_VH: Tensor, decay: float = 1.0) -> Tensor:
     return table
 
 
-def _save_checkpoint(folder: Path, model: Model, encoder: dict[str, Tensor], head: tuple[Tensor, Tensor]) -> None:
+def _save_checkpoint(
+    folder: Path, model: Model, encoder: dict[str, Tensor], head: tuple[Tensor, Tensor], labels: Sequence[str]
+) -> None:
     config = copy.deepcopy(model.pretrained.config)
-    config.id2label = dict(enumerate(model.labels))
-    config.label2id = {label: index for index, label in enumerate(model.labels)}
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: index for index, label in enumerate(labels)}
     with torch.random.fork_rng(devices=[]), quiet_transformers():
         module = AutoModelForTokenClassification.from_config(config, trust_remote_code=False)
     state = _named(config, encoder)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from attrition.encoder.pretrained import Pretrained
 from attrition.encoder.sources import load_pretrained
 from attrition.encoder.vocabulary import Vocabulary
 from attrition.export.formats import export_model
@@ -52,7 +54,16 @@ def export_stage(results: Path, stage: str, folder: Path) -> None:
     # An adapter knows nothing of the vocabulary: one row of it will do.
     kept = tensors.pop(KEPT).numpy() if trains.adapter is None else np.zeros(1, np.int64)
     model = build_model(pretrained, Vocabulary(kept, pretrained.vocabulary_size), tuple(about["labels"]))
-    export_model(folder, model, trains, model.layout(trains).pack(tensors), decay=store.load_history(key).decay)
+    flat_P = model.layout(trains).pack(tensors)
+    export_model(
+        folder, model, trains, flat_P, decay=store.load_history(key).decay, first=labels_first(pretrained, model.labels)
+    )
+
+
+def labels_first(pretrained: Pretrained, labels: Sequence[str]) -> tuple[str, ...]:
+    """Return the classes of a checkpoint's own classifier in its order, if a study has them all; else nothing."""
+    own = () if pretrained.head is None else pretrained.head.labels
+    return own if set(own) <= set(labels) else ()
 
 
 def _find(store: Store, stage: str) -> str:

@@ -1,14 +1,47 @@
-"""Slots, and other labels, that are scored and never trained."""
+"""Labels that a study needs beside those of its corpus, and labels that are scored and never trained."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from attrition.corpus.base import Split
 from attrition.corpus.describe import said_of_untrained
 from attrition.corpus.encoded import Encoded
+from attrition.encoder.pretrained import Pretrained
+from attrition.names import AttritionError
+from attrition.problem.base import Inventory
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """What there are labels for; see `attrition.problem.base.Inventory`."""
+
+    name: str
+    slots: tuple[str, ...]
+    intents: tuple[str, ...]
+
+
+def with_labels_of(pretrained: Pretrained, corpus: Inventory, renamed: Mapping[str, str]) -> Labelled:
+    """Return what a corpus has labels for, with the slots that a checkpoint that labels tokens has beside them.
+
+    Args:
+        pretrained: as it was loaded.
+        corpus: of the study.
+        renamed: class of the study by label of the checkpoint, "" to drop one.
+
+    Raises:
+        AttritionError: the checkpoint has no classifier of tokens.
+    """
+    if pretrained.head is None:
+        said = pretrained.head_problem or "it has no classifier of its own."
+        raise AttritionError(f"model.grow = true, but of model {pretrained.name!r}: {said} Leave model.grow out.")
+    labels = [renamed.get(label, label) for label in pretrained.head.labels]
+    own = {label[2:] for label in labels if label[:2] in ("B-", "I-")}
+    return Labelled(corpus.name, tuple(sorted({*corpus.slots, *own})), tuple(corpus.intents))
+
 
 _SPLITS: tuple[Split, ...] = ("train", "test")
 

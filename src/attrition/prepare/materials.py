@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+
 from attrition.corpus.base import Corpus, Cut, Split, Utterance
-from attrition.corpus.dataset import Dataset
+from attrition.corpus.dataset import Dataset, ranks
 from attrition.corpus.describe import said_of_notices
 from attrition.corpus.encoded import Encoded, EncodingSettings
 from attrition.corpus.formats import Layout
@@ -20,8 +22,10 @@ from attrition.encoder.pretrained import Pretrained
 from attrition.encoder.sources import load_pretrained
 from attrition.encoder.vocabulary import Vocabulary, used_vocabulary, whole_vocabulary
 from attrition.names import AttritionError
-from attrition.problem.base import Problem
+from attrition.prepare.labels import with_labels_of
+from attrition.problem.base import Inventory, Problem
 from attrition.problem.problems import DEFAULT, may_be_cached, problem
+from attrition.streams import numpy_stream
 from attrition.study.spec import Study
 from attrition.study.watcher import Watcher
 
@@ -80,18 +84,20 @@ def gather(study: Study, watcher: Watcher, cache: Path | None) -> Materials:
     settings = study.corpus
     request = Request(
         path=None if settings.path is None else Path(settings.path),
-        languages=study.languages,
+        languages=study.scored,
         layout=Layout(settings.token, settings.tag, settings.scheme or "auto", settings.labels or ()),
         sizes=settings.sizes,
         progress=watcher.reading,
     )
     corpus = open_corpus(settings.name, request)
+    inventory: Inventory = corpus
     model = study.model
     chosen, _ = problem(study.problem)
-    labels = chosen.labels(corpus, study.encoding)
-    pretrained = fit_head(
-        load_pretrained(model.name), labels, head=model.head, renamed=model.labels, new_labels=model.new_labels
-    )
+    pretrained = load_pretrained(model.name)
+    if model.grow:
+        inventory = with_labels_of(pretrained, corpus, model.labels)
+    labels = chosen.labels(inventory, study.encoding)
+    pretrained = fit_head(pretrained, labels, head=model.head, renamed=model.labels, new_labels=model.new_labels or model.grow)
     if pretrained.note and model.name.startswith("hub:"):
         watcher.noted(f"{model.name}: {pretrained.note}")
     longest = int(getattr(pretrained.config, "max_position_embeddings", None) or 10**9) - 2
@@ -99,7 +105,8 @@ def gather(study: Study, watcher: Watcher, cache: Path | None) -> Materials:
     encoder = partial(_encode, chosen, pretrained, labels, encoding)
     dataset = Dataset(
         corpus=corpus,
-        languages=study.languages,
+        languages=study.scored,
+        may_lack=study.watch,
         tokenizer=pretrained.tokenizer,
         tokenizer_fingerprint=pretrained.tokenizer_fingerprint,
         settings=encoding,
@@ -107,14 +114,33 @@ def gather(study: Study, watcher: Watcher, cache: Path | None) -> Materials:
         sizes=study.corpus.sizes,
         cache=cache if may_be_cached(study.problem) else None,
         encoder=encoder,
-        encoded_as="" if study.problem == DEFAULT else json.dumps([study.problem, labels]),
+        encoded_as="" if study.problem == DEFAULT and not model.grow else json.dumps([study.problem, labels]),
     )
-    watcher.encoding(len(study.languages))
-    encoded = dataset.encode(watcher.encoded)
+    watcher.encoding(len(study.scored))
+    encoded = with_memory(dataset.encode(watcher.encoded), model.learned)
     for said in said_of_notices(corpus):
         watcher.warned(said)
-    facts = CorpusFacts.of(corpus, {language: dataset.cut(language) for language in study.languages})
+    facts = CorpusFacts.of(corpus, {language: dataset.cut(language) for language in study.scored})
+    facts = dataclasses.replace(facts, slots=tuple(inventory.slots))
     return Materials(facts, pretrained, encoding, encoded)
+
+
+def with_memory(encoded: Mapping[tuple[str, Split], Encoded], learned: Sequence[str]) -> dict[tuple[str, Split], Encoded]:
+    """Return the utterances where each learned language has some to replay.
+
+    A language without train utterances gives half of its dev utterances, drawn at random by their ids. They are then its train
+    utterances, and only the others are scored as dev.
+    """
+    found = dict(encoded)
+    for language in learned:
+        dev = encoded[language, "dev"]
+        if not len(encoded[language, "train"]) and len(dev) > 1:
+            order = np.argsort(ranks(dev.utterance_ids, int(numpy_stream("memory").integers(2**63))), kind="stable")
+            half = len(dev) // 2
+            found[language, "train"], found[language, "dev"] = (
+                dev.select(np.sort(each)) for each in (order[:half], order[half:])
+            )
+    return found
 
 
 def _encode(
@@ -134,9 +160,10 @@ def refuse_missing_dev(study: Study, encoded: Mapping[tuple[str, Split], Encoded
     Raises:
         AttritionError: it does.
     """
-    empty = [language for language in study.languages if not len(encoded[language, "dev"])]
+    empty = [language for language in study.scored if not len(encoded[language, "dev"])]
     if empty and study.evaluate_on == "dev":
         raise AttritionError(f'evaluate_on = "dev", but {empty[0]} has no dev utterances. Set corpus.sizes.dev.')
+    empty = [language for language in empty if language in study.languages]
     for choice in study.methods:
         if empty and (choice.training.keep == "best" or choice.training.patience is not None):
             raise AttritionError(

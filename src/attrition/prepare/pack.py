@@ -85,7 +85,7 @@ def write_pack(study: Study, folder: Path, watcher: Watcher, cache: Path | None)
     contents = {
         "embeddings": pack_embeddings(pretrained, vocabulary),
         "layers": pack_layers(pretrained),
-        "utterances": pack_utterances(materials.encoded, study.languages, vocabulary),
+        "utterances": pack_utterances(materials.encoded, study.scored, vocabulary),
     }
     files |= _compressed({name: save(arrays) for name, arrays in contents.items()}, watcher)
     listed = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}

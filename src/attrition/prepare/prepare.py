@@ -62,9 +62,11 @@ class Prepared:
     @cached_property
     def warning(self) -> str:
         """What is wrong with the labels, as a sentence: slots or classes that no model can find. Empty if there are none."""
+        trained = (*self.study.languages, *self.study.model.learned)
+        encoded = {place: each for place, each in self.encoded.items() if place[1] != "train" or place[0] in trained}
         if self.problem.tags:
-            return said_of_untrained(untrained_slots(self.encoded, self.labels))
-        return said_of_untrained(untrained_labels(self.encoded, self.labels), kind="label")
+            return said_of_untrained(untrained_slots(encoded, self.labels))
+        return said_of_untrained(untrained_labels(encoded, self.labels), kind="label")
 
     @property
     def covariates(self) -> str:

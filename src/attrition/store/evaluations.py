@@ -59,7 +59,7 @@ class ScoredOn:
             AttritionError: a language has fewer utterances than the sample.
         """
         split = study.evaluate_on
-        whole = {language: encoded[language, split] for language in study.languages}
+        whole = {language: encoded[language, split] for language in study.scored}
         size = study.evaluate
         if isinstance(size, str):
             return _named(size, split, whole, {}, whole_encoded)

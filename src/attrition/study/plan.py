@@ -121,6 +121,7 @@ class _Common(NamedTuple):
     labels: tuple[str, ...]
     precision: Precision
     problem: str
+    learned: tuple[str, ...]
 
 
 def plan_study(
@@ -141,12 +142,12 @@ def plan_study(
     """
     data = {place: content_key(each) for place, each in encoded.items() if place[1] in ("train", "dev")}
     # How utterances were encoded shows in `data`, and only as far as it matters.
-    common = _Common(pretrained.fingerprint, tuple(labels), precision, identity(study.problem))
+    common = _Common(pretrained.fingerprint, tuple(labels), precision, identity(study.problem), study.model.learned)
     runs: list[RunPlan] = []
     jobs: dict[str, Job] = {}
     for choice in study.methods:
         for number, (name, sequence) in enumerate(resolve_orders(study).items()):
-            steps = choice.method.steps(sequence, study.own)
+            steps = choice.method.steps(sequence, study.own).watching(study.watch)
             if steps.joint and number > 0:
                 continue  # what is learned at once has no order: one run stands for all of them
             for seed in study.seeds:
@@ -183,6 +184,7 @@ def _job(
     common: _Common,
     data: Mapping[tuple[str, Split], str],
 ) -> Job:
+    chain = (common.learned, *chain) if common.learned else chain
     job = Job("", parent, choice, step.languages, chain, (seed, *chain))
     key = step_key(
         StepInputs(

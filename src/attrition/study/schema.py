@@ -22,6 +22,11 @@ _PLAIN: dict[str, dict[str, Any]] = {
     "name": {"type": "string", "minLength": 1},
     "description": {"type": "string"},
     "languages": {"type": "array", "items": {"type": "string"}, "minItems": 1},
+    "watch": {
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "Languages that are scored after every stage and never trained.",
+    },
     "orders": {
         "type": "array",
         "minItems": 1,

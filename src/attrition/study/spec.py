@@ -22,7 +22,7 @@ from attrition.encoder.precision import PrecisionChoice
 from attrition.languages import NONE_OF_ONES_OWN, OwnLanguages, read_languages
 from attrition.languages.orders import order, validate
 from attrition.metrics.matrix import JOINED_BY
-from attrition.names import AttritionError
+from attrition.names import AttritionError, look_up
 from attrition.problem.problems import DEFAULT, problem
 from attrition.reading import parse_toml, read_text, refuse_depth
 from attrition.registry import is_file_of_a_user
@@ -69,7 +69,11 @@ class ModelSettings:
 
     `head`, `labels` and `new_labels` are for a checkpoint that was trained to label tokens (`attrition.encoder.head.fit_head`):
     whether its classifier is used ("checkpoint") or left out ("fresh"), the study's class by label of the checkpoint, and
-    whether classes that it lacks may start fresh.
+    whether classes that it lacks may start fresh. With `grow` the head grows: classes that the checkpoint lacks start fresh,
+    and labels that the corpus lacks stay classes.
+
+    `learned` are languages that the checkpoint has learned already, all of them in `watch`. They count as a stage before the
+    first: hooks act from the first stage on, and replay draws from their train utterances.
     """
 
     name: str = "embedded:e5-small"
@@ -78,6 +82,8 @@ class ModelSettings:
     head: HeadChoice = "checkpoint"
     labels: Mapping[str, str] = field(default_factory=dict)
     new_labels: bool = False
+    grow: bool = False
+    learned: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -98,12 +104,16 @@ class Study:
     learner has been trained on so far; or a number, a random sample of so many of each language. `evaluate_on` = "dev" takes
     the dev utterances instead. `only` names runs, or patterns of runs, as `select_runs` takes them: those
     are the study, in the sequence of the patterns; all runs if it is empty. `own` is what the file `corpus.languages` says.
+
+    `watch` are languages that are scored after every stage and never trained. R has a column for each, after those of
+    `languages`. Metrics count them as not yet learned. A method with several learners has no model for them: they are NaN.
     """
 
     name: str
     description: str = ""
     problem: str = DEFAULT
     languages: tuple[str, ...]
+    watch: tuple[str, ...] = ()
     methods: tuple[MethodChoice, ...]
     orders: tuple[NamedOrder, ...]
     seeds: tuple[int, ...] = (0,)
@@ -117,10 +127,15 @@ class Study:
     folder: Path = Path()
     own: OwnLanguages = field(default_factory=lambda: NONE_OF_ONES_OWN, compare=False)
 
+    @property
+    def scored(self) -> tuple[str, ...]:
+        """The columns of R: the languages that are trained, then those that are watched."""
+        return (*self.languages, *self.watch)
+
 
 _TOP_KEYS = (
-    "name", "description", "problem", "languages", "methods", "orders", "seeds", "evaluate", "evaluate_on", "only", "corpus",
-    "encoding", "model", "training", "machine",
+    "name", "description", "problem", "languages", "watch", "methods", "orders", "seeds", "evaluate", "evaluate_on", "only",
+    "corpus", "encoding", "model", "training", "machine",
 )  # fmt: skip
 
 
@@ -186,12 +201,14 @@ def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) ->
     corpus = _located(corpus, folder, f"{where}: corpus")
     own = NONE_OF_ONES_OWN if corpus.languages is None else read_languages(Path(corpus.languages))
     languages = _languages(given["languages"], corpus.name, f"{where}: languages")
+    watch = as_list(raw.get("watch", []), f"{where}: watch")
     place = f"{where}: evaluate_on"
     study = Study(
         name=as_value(raw["name"], str, f"{where}: name"),
         description=as_value(raw.get("description", ""), str, f"{where}: description"),
         problem=problem(as_value(raw.get("problem", DEFAULT), str, f"{where}: problem"), folder, where=where)[1],
         languages=languages,
+        watch=_languages(watch, corpus.name, f"{where}: watch") if watch else (),
         methods=read_methods(given["methods"], raw.get("training", {}), languages, where, folder, own),
         orders=_orders(given.get("orders", [list(languages)]), languages, where, folder, own),
         seeds=as_value(given.get("seeds", [0]), tuple[int, ...], f"{where}: seeds"),
@@ -207,6 +224,10 @@ def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) ->
     )
     if not study.name.strip():
         raise AttritionError(f"{where}: name is empty. The results folder is called by it.")
+    if both := [language for language in study.watch if language in languages]:
+        raise AttritionError(f"{where}: watch: {both[0]!r} is in languages, so it is trained. Leave it out of one of them.")
+    for language in study.model.learned:
+        look_up(language, dict.fromkeys(study.watch), kind="language of watch", where=f"{where}: model.learned")
     if len(set(study.seeds)) < len(study.seeds):
         raise AttritionError(f"{where}: seeds: each seed may be given once.")
     if study.encoding.max_tokens < FEWEST_TOKENS:
@@ -281,6 +302,7 @@ def resolved(study: Study) -> dict[str, Any]:
     """
     table: dict[str, Any] = {"name": study.name, "description": study.description, "problem": study.problem}
     table["languages"] = list(study.languages)
+    table |= {"watch": list(study.watch)} if study.watch else {}
     table |= {"orders": plain(study.orders), "seeds": list(study.seeds), "evaluate": study.evaluate}
     table |= {"evaluate_on": study.evaluate_on, "only": list(study.only)}
     methods = [entry_of(choice) for choice in study.methods]

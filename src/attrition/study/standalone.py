@@ -23,7 +23,7 @@ OWN_METHODS = "method-"
 """How the names of copied files of a user's methods begin."""
 COPIED = (GROUPS, LANGUAGES, OWN_METHODS)
 
-_FIXED = ("problem", "languages", "corpus", "encoding", "model")
+_FIXED = ("problem", "languages", "watch", "corpus", "encoding", "model")
 
 
 def study_files(study: Study) -> dict[str, bytes]:

@@ -80,7 +80,7 @@ def recount(store: Store, folder: Path) -> Recount:
         keys = [str(step["key"]) for step in spec["steps"]]
         decides = run_key(spec["name"], order["name"], order["languages"], spec["seed"], keys)
         named = [str(step["evaluation"]) for step in spec["steps"]]
-        before, languages = spec["before"], tuple(spec["languages"])
+        before, languages = spec["before"], (*spec["languages"], *spec.get("watch", ()))
         macro = bool(spec.get("problem", {}).get("macro_f1"))
         counted = [str(each) for each in spec["counted"]] if "counted" in spec else None
     except (*_UNREADABLE, AssertionError) as error:
