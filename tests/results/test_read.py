@@ -14,7 +14,7 @@ from attrition.results.read import flat, read_results
 
 
 def test_reads_every_finished_run(study: Path) -> None:
-    results = read_results(study)
+    results = read_results(str(study))
     assert results.name == "simulated"
     assert len(results.runs) == 8
     assert results.unfinished == ()

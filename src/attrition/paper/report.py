@@ -58,7 +58,7 @@ def comparable(results: Results) -> bool:
 
 
 def make_report(
-    folder: Path, *, beside: Sequence[Path] = (), groupings: Sequence[str] = (), progress: Progress | None = None
+    folder: str | Path, *, beside: Sequence[str | Path] = (), groupings: Sequence[str] = (), progress: Progress | None = None
 ) -> Path:
     """Write `<folder>/report/` (index.html, figures/, tables/) and return the path of the page.
 
@@ -73,4 +73,4 @@ def make_report(
     Raises:
         AttritionError: there is no finished run, a result file or grouping is malformed, or the report cannot be written.
     """
-    return page.make_report(folder, beside=beside, groupings=groupings, chapters=paper_chapters, progress=progress)
+    return page.make_report(Path(folder), beside=[*map(Path, beside)], groupings=groupings, chapters=paper_chapters, progress=progress)

@@ -221,15 +221,16 @@ class Results:
         return tuple(dict.fromkeys(language for run in self.runs for language in run.matrix.languages))
 
 
-def read_results(folder: Path, beside: Sequence[Path] = ()) -> Results:
-    """Reads every finished run of a results folder, and of others whose runs are to stand beside them (another model's, say).
+def read_results(folder: str | Path, beside: Sequence[str | Path] = ()) -> Results:
+    """Return every finished run of a results folder or archive, and of folders whose runs stand beside them.
 
     Raises:
         AttritionError: there is no finished run, or a file is malformed (the message names it).
     """
+    folder = Path(folder)
     found: dict[str, Path] = {}
     unfinished: list[str] = []
-    for study_folder in (folder, *beside):
+    for study_folder in (folder, *map(Path, beside)):
         finished, others = _run_folders(study_folder)
         unfinished += others
         for path in finished:
