@@ -85,3 +85,12 @@ def look_up(name: str, known: Mapping[str, T], *, kind: str, where: str = "") ->
     if name not in known:
         raise unknown(name, known, kind=kind, where=where)
     return known[name]
+
+
+def capitalised(words: str) -> str:
+    """Return words as the beginning of a sentence: "Accuracy of ..."; "F1" stays.
+
+    >>> capitalised("accuracy at the end")
+    'Accuracy at the end'
+    """
+    return words[:1].upper() + words[1:]

@@ -73,4 +73,6 @@ def make_report(
     Raises:
         AttritionError: there is no finished run, a result file or grouping is malformed, or the report cannot be written.
     """
-    return page.make_report(Path(folder), beside=[*map(Path, beside)], groupings=groupings, chapters=paper_chapters, progress=progress)
+    return page.make_report(
+        Path(folder), beside=[*map(Path, beside)], groupings=groupings, chapters=paper_chapters, progress=progress
+    )

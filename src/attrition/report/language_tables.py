@@ -19,6 +19,7 @@ from attrition.languages import UNKNOWN_GROUP, OwnLanguages, grouping, language_
 from attrition.metrics import composition, receiver, shift_fixed, shift_growing
 from attrition.metrics.matrix import RMatrix
 from attrition.metrics.several import PerLanguage, languages_of
+from attrition.names import capitalised
 from attrition.report.figures import language_name
 from attrition.report.tables import UNDEFINED, Cell, Column, Number, Table, number_of
 from attrition.results.read import Results, Run
@@ -95,8 +96,15 @@ def language_changes(results: Results) -> tuple[Table, ...]:
     columns = (
         Column(title="Language"),
         _points("Change", "", "", "From the own stage to the end, in points: negative is forgetting.", digits=1),
-        Column(title=f"{results.score} at own stage", times=100, better="high", help="In percent, right after its own stage."),
-        Column(title=f"{results.score} at the end", times=100, better="high", help="In percent, after the last stage."),
+        Column(
+            title=f"{capitalised(results.score)} at own stage",
+            times=100,
+            better="high",
+            help="In percent, right after its own stage.",
+        ),
+        Column(
+            title=f"{capitalised(results.score)} at the end", times=100, better="high", help="In percent, after the last stage."
+        ),
         _points("Per later stage", "", "", "Mean change at each stage after its own, in points.", digits=1),
         _points("Effect on others", "", "", "Mean change on languages learned before, when it is trained.", digits=1),
         Column(title="Script"),

@@ -12,7 +12,7 @@ from attrition.analysis.intervals import Estimate, mean_of_replicates
 from attrition.analysis.quantities import QUANTITIES
 from attrition.analysis.words import LEARNED, not_learned
 from attrition.metrics.means import count_measured, mean_measured
-from attrition.names import counted
+from attrition.names import capitalised, counted
 from attrition.report.tables import Cell, Column, Number, Table, number_of, signed
 from attrition.results.read import Results
 
@@ -119,8 +119,10 @@ def methods_table(results: Results) -> Table:
     columns = (
         Column(title="Method"),
         Column(title="Change", times=100, signed=True, better="high", help="In points; negative: forgetting."),
-        Column(title=f"{score} at own stage", times=100, better="high", help=f"{points}, right after its own stage."),
-        Column(title=f"{score} at the end", times=100, better="high", help=f"{points}, after the last stage."),
+        Column(
+            title=f"{capitalised(score)} at own stage", times=100, better="high", help=f"{points}, right after its own stage."
+        ),
+        Column(title=f"{capitalised(score)} at the end", times=100, better="high", help=f"{points}, after the last stage."),
     )
     intervals = (
         "In brackets: 95% confidence intervals over orders."

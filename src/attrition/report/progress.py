@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from attrition.metrics import learned_mean
+from attrition.names import capitalised
 from attrition.report.figures import Figure, stage_label
 from attrition.report.theme import NUM_HUES
 from attrition.results.read import Results, Run, Series
@@ -39,7 +40,7 @@ COLUMNS = ("series", "panel", "hue", "dash", "model", "step", "f1", "low", "high
 
 def progress(results: Results) -> Figure:
     """Return P, the mean score of the languages learned so far, over the sequence; joint training is a dotted level."""
-    return progress_figure(results, name="progress", title=f"{results.score} of the languages learned so far")
+    return progress_figure(results, name="progress", title=f"{capitalised(results.score)} of the languages learned so far")
 
 
 def progress_figure(results: Results, *, name: str, title: str) -> Figure:
@@ -73,7 +74,7 @@ def _finding(lines: pd.DataFrame, score: str) -> str:
         return ""
     last = lines.loc[lines.groupby(["panel", "series"], sort=False)["step"].idxmax()].sort_values("f1", ascending=False)
     ends = [f"{name} {value:.1f}" for name, value in zip(last["series"], last["f1"], strict=True)]
-    return f"{score} at the end, in percent: {', '.join(ends)}."
+    return f"{capitalised(score)} at the end, in percent: {', '.join(ends)}."
 
 
 def progress_lines(results: Results, places: Mapping[Series, Place]) -> pd.DataFrame:
