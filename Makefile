@@ -19,6 +19,7 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 demo: install
 	$(BIN)/attrition demo
+	@echo "To call attrition from this shell: . .venv/bin/activate"
 
 demo-short: install
 	$(BIN)/attrition demo --short --fresh --out runs/demo-short

@@ -22,7 +22,7 @@ from rich.console import Console
 
 from attrition.files import write_whole
 from attrition.methods import LoRA, Trains
-from attrition.run.prepare import num_threads
+from attrition.prepare.prepare import num_threads
 from attrition.training.model import Model
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -18,13 +18,13 @@ from typing import Any, Literal, get_args
 import numpy as np
 from rich.table import Table
 
+from attrition.engine.run import run_study
 from attrition.languages import LANGUAGES
 from attrition.methods import LoRA
-from attrition.run.engine import run_study
-from attrition.run.spec import build_study
-from attrition.run.store import Store
-from attrition.run.study import StudyPlan
-from attrition.run.watcher import Watcher
+from attrition.store.stages import Store
+from attrition.study.plan import StudyPlan
+from attrition.study.spec import build_study
+from attrition.study.watcher import Watcher
 from attrition.training.clock import Clock
 from attrition.training.model import build_model
 from attrition.training.settings import TrainingSettings

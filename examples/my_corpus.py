@@ -14,6 +14,7 @@ import csv
 from pathlib import Path
 
 from attrition.corpus import InMemory, tagged
+from attrition.corpus.registry import CorpusKind
 
 
 def words_and_tags(sentence):
@@ -34,3 +35,6 @@ def open_corpus(request):
             words, tags = words_and_tags(row["sentence"])
             utterances.setdefault((row["language"], row["split"]), []).append(tagged(words, tags))
     return InMemory(utterances, name="my-corpus", licence="CC0", citation="Somebody, 2026")
+
+
+MY_CORPUS = CorpusKind(name="my-corpus", about="sentences with stars around entities", open=open_corpus)

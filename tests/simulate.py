@@ -23,7 +23,7 @@ from scipy.special import ndtri
 from attrition.analysis.evidence import RunEvidence
 from attrition.analysis.utterances import Utterances
 from attrition.languages import LANGUAGES
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.results.counts import RunCounts
 
 Array = npt.NDArray[np.float64]
@@ -178,6 +178,7 @@ def write_study(
     methods: Sequence[str | FakeMethod] = ("MULTI", "VANILLA", "SHARED LoRA", "NON-SHARED LoRA"),
     num_orders: int = 1,
     models: Sequence[str] = ("tiny:fake",),
+    order_name: str = "order",
     **run_settings: Any,
 ) -> Path:
     """A finished study of the first languages of the paper's first order; further orders are shuffled ones."""
@@ -187,7 +188,7 @@ def write_study(
         for method in methods:
             for model in models:
                 chosen = METHODS[method] if isinstance(method, str) else method
-                write_run(study, chosen, f"order-{number + 1}", order, model=model, **run_settings)
+                write_run(study, chosen, f"{order_name}-{number + 1}", order, model=model, **run_settings)
     (study / "study.toml").write_text('[study]\nname = "simulated"\n', encoding="utf-8")
     (study / "environment.json").write_text(json.dumps({"python": "3.11", "machine": {"cpu": "simulated", "cores": 2}}))
     return study

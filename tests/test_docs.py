@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from attrition.cli.app import main
-from attrition.run.spec import build_study
+from attrition.study.spec import build_study
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
@@ -34,8 +34,8 @@ PAGES = [
     *(p for part in ("guides", "concepts", "reference") for p in sorted((DOCS / part).glob("*.md"))),
 ]
 NO_CODE_OF_USERS = {"log.md"}
-RUN_ELSEWHERE = {"own-model.md"}
-"""Pages that a test of their own runs: tests/cli/test_own_model_page.py."""
+RUN_ELSEWHERE = {"own-model.md", "add-a-language.md"}
+"""Pages that a test of their own runs: tests/cli/test_own_model_page.py and test_add_a_language_page.py."""
 BLOCK = re.compile(
     r"(?:^<!-- ([a-z ]+?)(?:: ([^\n]*?))? -->\n)?"  # a mark
     r"(?:^[^`\n]*`([\w./-]+\.(?:toml|csv|txt|jsonl))`[^`\n]*:\n\n)?"  # a line that names a file
@@ -182,7 +182,7 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_reference_pages_name_every_command_setting_and_metric(monkeypatch: pytest.MonkeyPatch) -> None:
     from attrition.cli.app import app
     from attrition.metrics import METRICS
-    from attrition.run.schema import study_schema
+    from attrition.study.schema import study_schema
 
     monkeypatch.syspath_prepend(str(DOCS))
     from _ext import reference  # type: ignore[import-not-found]

@@ -11,18 +11,22 @@ import pytest
 
 SOURCE = Path(__file__).parent.parent / "src" / "attrition"
 
-COMMON = {"designs", "names", "files", "languages", "orders", "reading", "registry", "streams"}
-TRAINING = ["corpus", "problem", "encoder", "methods", "training", "run"]
-REPORTING = ["matrix", "metrics", "results", "analysis", "report", "paper", "gate"]
+COMMON = {"names", "files", "languages", "reading", "registry", "streams"}
+TRAINING = [
+    "corpus", "problem", "encoder", "methods", "training", "study", "store", "prepare", "engine", "verify", "export",
+]  # fmt: skip
+REPORTING = ["metrics", "results", "analysis", "report", "paper", "gate"]
 # A run writes its R and metrics, which are plain arithmetic; nothing of reporting knows of training.
 MAY_IMPORT = {
     **{layer: COMMON | set(TRAINING[: place + 1]) for place, layer in enumerate(TRAINING)},
     **{layer: COMMON | set(REPORTING[: place + 1]) for place, layer in enumerate(REPORTING)},
     **dict.fromkeys(COMMON, COMMON),
 }
-MAY_IMPORT["run"] |= {"matrix", "metrics"}
-# Counts and covariates are written by a run and read by a report: their form is known in one place, and nothing of it trains.
-MAY_IMPORT["run"] |= {"results.packed_counts", "results.covariates"}
+for layer in ("study", "prepare", "engine", "verify"):
+    MAY_IMPORT[layer] |= {"metrics"}
+# Counts, covariates and progress are written by a run and read without one: their form is known in one place.
+for layer in ("store", "prepare", "engine", "verify"):
+    MAY_IMPORT[layer] |= {"results.packed_counts", "results.covariates", "results.at_work"}
 MAY_IMPORT["results"] |= {"corpus.bounded"}
 # The gate reads anyone's predictions with the readers of corpora, and finds their spans as the scorer does.
 MAY_IMPORT["gate"] |= {
@@ -31,6 +35,8 @@ MAY_IMPORT["gate"] |= {
 # The parameter accounts are arithmetic on shipped configurations, and a table of the report.
 MAY_IMPORT["paper"] |= {"encoder.params"}
 MAY_IMPORT["report"] |= {"encoder.params"}
+# An update is trained and then judged: here the chains meet.
+MAY_IMPORT["ship"] = COMMON | set(TRAINING) | set(REPORTING) | {"ship"}
 
 
 def _modules() -> list[Path]:
@@ -65,6 +71,7 @@ def test_imports_go_one_way(path: Path) -> None:
     [
         "attrition",
         "attrition.metrics",
+        "attrition.results.at_work",
         "attrition.results.counts",
         "attrition.results.covariates",
         "attrition.analysis.distance",

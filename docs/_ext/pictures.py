@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from attrition.matrix import RMatrix
 from attrition.metrics import METRICS
+from attrition.metrics.matrix import RMatrix
 
 LANGUAGES = ("en", "de", "zh", "th")
 SHOWN = ("final_mean", "learning_accuracy", "cft_cells", "cbt", "fwt", "forgetting", "p_avg", "area_under_learned_mean")

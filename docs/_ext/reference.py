@@ -11,7 +11,7 @@ from typing import Any
 
 from attrition.cli.app import app as commands
 from attrition.metrics import METRICS
-from attrition.run.schema import study_schema
+from attrition.study.schema import study_schema
 
 MARKUP = re.compile(r"\[/?(?:dim|bold)?\]")
 

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from attrition import metrics
     from attrition.analysis.words import words
+    from attrition.engine.run import run_study
     from attrition.languages import LANGUAGES, Language
-    from attrition.matrix import RMatrix
+    from attrition.languages.orders import order
     from attrition.methods import METHODS, Full, LoRA, Method
+    from attrition.metrics.matrix import RMatrix
     from attrition.names import AttritionError
-    from attrition.orders import order
     from attrition.paper.report import make_report
     from attrition.problem.slots import span_f1
     from attrition.results.read import read_results
-    from attrition.run.engine import run_study
-    from attrition.run.spec import Study, build_study, read_study
+    from attrition.study.spec import Study, build_study, read_study
 
 _HOMES = {
     "AttritionError": "names",
@@ -35,14 +35,14 @@ _HOMES = {
     "LoRA": "methods",
     "METHODS": "methods",
     "Method": "methods",
-    "RMatrix": "matrix",
-    "Study": "run.spec",
-    "build_study": "run.spec",
+    "RMatrix": "metrics.matrix",
+    "Study": "study.spec",
+    "build_study": "study.spec",
     "make_report": "paper.report",
-    "order": "orders",
+    "order": "languages.orders",
     "read_results": "results.read",
-    "read_study": "run.spec",
-    "run_study": "run.engine",
+    "read_study": "study.spec",
+    "run_study": "engine.run",
     "span_f1": "problem.slots",
     "words": "analysis.words",
 }

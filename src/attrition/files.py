@@ -6,6 +6,8 @@ import errno
 import hashlib
 import os
 import secrets
+import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,6 +23,9 @@ _ADVICE = {
     errno.EPERM: "Choose a folder that you may write to (--out)",
     errno.EIO: "Check that disk",
 }
+
+
+FORGOTTEN_SECONDS = 3600.0
 
 
 class UnwrittenError(AttritionError):
@@ -55,6 +60,44 @@ def write_whole(path: Path, content: str | bytes) -> None:
             with suppress(OSError):
                 temporary.unlink()
             raise
+
+
+def writer() -> str:
+    """Return the name of this process in names of temporary files; on a shared disk another machine may have its number."""
+    return f"{socket.gethostname()}.{os.getpid()}"
+
+
+def is_left_behind(path: Path) -> bool:
+    """Return whether nobody is writing a temporary file or folder `.<name>.<writer>.tmp` any more.
+
+    Its process has ended; or is on another machine, and has not written for an hour.
+    """
+    parts = path.name.removesuffix(".tmp").removesuffix(".old").split(".")
+    host, pid = ".".join(parts[2:-1]), parts[-1]
+    if not host or not pid.isdecimal():
+        return True  # as no process names it now
+    if host == socket.gethostname():
+        return not is_running(int(pid))
+    with suppress(OSError):
+        return time.time() - path.stat().st_mtime > FORGOTTEN_SECONDS
+    return False
+
+
+def is_running(pid: int) -> bool:
+    """Return whether a process of this machine is running.
+
+    >>> is_running(os.getpid())
+    True
+    """
+    if os.name == "nt":
+        return True  # signal 0 would not ask there, but end the process
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # somebody else's
+        return True
+    return True
 
 
 @contextmanager

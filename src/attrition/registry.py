@@ -11,7 +11,7 @@ import importlib.util
 import sys
 from collections.abc import Iterator, Mapping
 from functools import cached_property
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Generic, TypeVar
@@ -20,6 +20,15 @@ from attrition.names import AttritionError
 from attrition.reading import is_there
 
 T = TypeVar("T")
+
+
+def is_file_of_a_user(name: str) -> bool:
+    """Return True for the name of a Python file, which stands for what it defines.
+
+    >>> is_file_of_a_user("my_corpus.py"), is_file_of_a_user("massive")
+    (True, False)
+    """
+    return name.endswith(".py")
 
 
 class Registry(Mapping[str, T], Generic[T]):
@@ -36,14 +45,18 @@ class Registry(Mapping[str, T], Generic[T]):
         self._kind, self._group, self._known, self._type = kind, group, dict(known), type_
 
     @cached_property
-    def _points(self) -> dict[str, object]:
+    def _points(self) -> dict[str, EntryPoint]:
         return {point.name: point for point in entry_points(group=self._group) if point.name not in self._known}
 
     def __getitem__(self, name: str) -> T:
         if name in self._known:
             return self._known[name]
         point = self._points[name]
-        return self._checked(point.load(), f"the entry point {name!r} of {self._group}")  # type: ignore[attr-defined]
+        try:
+            found = point.load()
+        except Exception as error:
+            raise AttritionError(f"The {self._kind} {name!r} ({point.value}) cannot be imported: {error}.") from error
+        return self._checked(found, f"the entry point {name!r} of {self._group}")
 
     def __iter__(self) -> Iterator[str]:
         return iter([*self._known, *self._points])
@@ -81,7 +94,7 @@ class Registry(Mapping[str, T], Generic[T]):
         sys.modules[name] = module
         try:
             spec.loader.exec_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             del sys.modules[name]
             raise AttritionError(f"{found} does not run: {type(error).__name__}: {error}") from error
         return module

@@ -14,8 +14,8 @@ from attrition.analysis.analyse import SHOWN, analyse
 from attrition.analysis.evidence import Evidence, from_matrices, seeds_averaged
 from attrition.analysis.position import position_effect
 from attrition.analysis.worlds import locales, world
-from attrition.matrix import RMatrix
 from attrition.metrics import donor, donor_learned, mbt, receiver_learned
+from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError
 from attrition.paper.claims import paper_claims
 from attrition.results.covariates import Covariates

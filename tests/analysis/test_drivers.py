@@ -10,7 +10,7 @@ import pytest
 from attrition.analysis.changes import Changes, changes, covariates
 from attrition.analysis.drivers import Drivers, fit_drivers
 from attrition.languages import LANGUAGES
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError, UnknownNameError
 
 LANGUAGES_16 = tuple(LANGUAGES)[::3][:16]

@@ -11,7 +11,7 @@ import pytest
 
 from attrition.analysis.evidence import Evidence, RunEvidence, distinct, from_matrices, from_results, paired, replicates
 from attrition.analysis.quantities import QUANTITIES
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError
 from attrition.results.covariates import FILE, Covariates, covariates_json
 from attrition.results.read import read_results

@@ -10,8 +10,8 @@ from scipy import stats
 
 from attrition.analysis.groups import by_group, by_group_json
 from attrition.analysis.quantities import QUANTITIES
-from attrition.matrix import RMatrix
 from attrition.metrics import donor, final_mean, mbt, nulls_for_nan, receiver, shift_fixed
+from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError, UnknownNameError
 
 SCRIPTS = {"a": "Latn", "b": "Latn", "c": "Thai", "d": "Thai"}

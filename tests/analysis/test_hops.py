@@ -12,8 +12,8 @@ from attrition.analysis.evidence import from_matrices
 from attrition.analysis.hops import METRICS, hop_curves, hops_json, most_hops
 from attrition.analysis.intervals import mean_of_replicates
 from attrition.analysis.worlds import locales, world
-from attrition.matrix import RMatrix
 from attrition.metrics.hops_balanced import hops_balanced
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.result import nulls_for_nan
 
 MATRICES = world("nothing", locales(9), 0).runs(5, seed=0)

@@ -16,8 +16,8 @@ from attrition.analysis.null import (
     null_matrix,
     p_avg_by_stage,
 )
-from attrition.matrix import RMatrix
 from attrition.metrics import average_p_avg, mbt, mft, shift_growing
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.shift import shift_fixed_L
 from attrition.metrics.single import learned_mean
 from attrition.names import AttritionError, UnknownNameError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from attrition.analysis.pairwise import Ranked, donors_and_receivers, pairwise_effects, ranked
-from attrition.matrix import RMatrix
 from attrition.metrics import PerLanguage
+from attrition.metrics.matrix import RMatrix
 
 NAN = float("nan")
 

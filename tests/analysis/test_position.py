@@ -7,8 +7,8 @@ import pytest
 from scipy import stats
 
 from attrition.analysis.position import Scope, due_to_position_L, position_effect, shifts_and_positions
-from attrition.matrix import RMatrix
 from attrition.metrics import shift_fixed
+from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError, UnknownNameError
 
 

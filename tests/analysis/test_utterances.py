@@ -19,7 +19,7 @@ from attrition.analysis.intervals import Estimate, mean_of_replicates
 from attrition.analysis.moderation import per_language
 from attrition.analysis.quantities import QUANTITIES
 from attrition.analysis.utterances import Utterances
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.results.counts import RunCounts
 
 OWN = QUANTITIES["own_stage"].function

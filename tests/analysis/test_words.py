@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attrition.analysis.words import LEARNED, changes_since_learned, has_learned, largest_drop, words
-from attrition.matrix import RMatrix
 from attrition.metrics import cbt
+from attrition.metrics.matrix import RMatrix
 
 NAN = float("nan")
 

@@ -19,7 +19,7 @@ from attrition.encoder.vocabulary import whole_vocabulary
 from attrition.methods import Full, LoRA
 from attrition.training.model import build_model
 from attrition.training.predict import predict
-from benchmarks import baseline, common, cpu, data, gate_calibration, gate_speed, gpu, growth, memory, ours, table
+from benchmarks import baseline, common, cpu, data, gate_calibration, gate_speed, gpu, growth, memory, ours, scale, table
 from benchmarks.paper import RATES, paper_costs
 from benchmarks.workload import Workload, load_workload
 
@@ -215,3 +215,14 @@ def test_the_gate_is_calibrated_and_timed(tmp_path: Path, monkeypatch: pytest.Mo
     assert {len(result[part]) for part in ("equal", "losses")} == {2}
     gate_speed.main(["--utterances", "8", "--repeats", "1", "--out", str(tmp_path / "speed.json")])
     assert read(tmp_path / "speed.json")["languages"] == 52
+
+
+def test_the_paper_is_simulated_as_it_is_planned() -> None:
+    """52 languages, two chained methods in five orders, a learner for each language, one for all; no shorter than a chain."""
+    populations, parents, _, _ = scale.DESIGNS[0].plan()
+    assert len(populations) == 2 * 5 * 52 + 52 + 1
+    assert sum(parent is None for parent in parents.values()) == 2 * 5 + 52 + 1
+    found = scale.simulate(scale.Design("small", languages=4, orders=3))
+    speedup = found["speed-up"]
+    assert isinstance(speedup, dict)
+    assert 1 == speedup[1] <= speedup[10] <= speedup[100] <= found["speed-up of any number"]

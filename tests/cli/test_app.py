@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.table import Table
+from rich.text import Text
 
-from attrition.cli import listing
+from attrition.cli import console, listing
 from attrition.cli.app import app
 from attrition.cli.data import app as data_app
 
@@ -133,7 +135,7 @@ def test_ctrl_c(arguments: tuple[str, ...], say: Say, monkeypatch: pytest.Monkey
         raise KeyboardInterrupt
 
     monkeypatch.setitem(listing._LISTS, "methods", stop)
-    monkeypatch.setattr("attrition.run.spec.read_study", stop)
+    monkeypatch.setattr("attrition.study.spec.read_study", stop)
     said = say(*arguments)
     assert said.code == 130
     assert "Stopped." in said.err
@@ -160,3 +162,24 @@ def test_a_reader_that_has_enough_is_no_error() -> None:
     assert done.stdout == "{\n"
     assert "Error" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_shells_complete_commands() -> None:
+    """As the script does that `attrition --install-completion` writes."""
+    asked = {"_ATTRITION_COMPLETE": "complete_bash", "COMP_WORDS": "attrition r", "COMP_CWORD": "1"}
+    command = [sys.executable, "-m", "attrition"]
+    found = subprocess.run(command, env=os.environ | asked, capture_output=True, text=True, check=False)
+    assert found.stdout.split() == ["run", "report"]
+
+
+@pytest.mark.parametrize("width", [20, 60, 200])
+def test_narrow_terminals_lose_no_data(width: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(console.out, "_width", width)
+    table = Table("Language", box=None, title="Worst first")
+    table.add_column(Text("donor, learned"))
+    table.add_column("P(worst)")
+    table.add_row("Mandarin-Chinese", Text("-2.0 [-3.4 -0.6]", style="red"), "0.93")
+    console.show(table)
+    said = capsys.readouterr().out
+    assert all(word in said for word in ("Worst", "Mandarin-Chinese", "[-3.4", "0.93", "P(worst)"))
+    assert ("  donor, learned: -2.0 [-3.4 -0.6]" in said) == (width == 20)

@@ -12,8 +12,8 @@ import pytest
 
 from attrition.analysis.groups import by_group
 from attrition.analysis.quantities import QUANTITIES
-from attrition.matrix import RMatrix
 from attrition.metrics import nulls_for_nan
+from attrition.metrics.matrix import RMatrix
 
 Say = Callable[..., Any]
 Write = Callable[..., Path]

@@ -17,10 +17,10 @@ from attrition.encoder.families import WRAPPED
 from attrition.encoder.head import Head
 from attrition.encoder.sources import load_pretrained
 from attrition.encoder.vocabulary import whole_vocabulary
+from attrition.export.formats import export_model
 from attrition.methods import LoRA
-from attrition.run.spec import ModelSettings
-from attrition.run.tables import as_dataclass
-from attrition.training.export import export_model
+from attrition.study.spec import ModelSettings
+from attrition.study.tables import as_dataclass
 from attrition.training.model import build_model
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "own-model.md").read_text(encoding="utf-8")

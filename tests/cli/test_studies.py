@@ -12,29 +12,51 @@ from typing import Any
 import pytest
 from safetensors.numpy import load_file
 
-import attrition.run.engine as engine
 from attrition.cli.progress import TerminalWatcher
-from attrition.run.store import Store
+from attrition.engine import work
+from attrition.store.stages import Store
 
 Say = Callable[..., Any]
 Write = Callable[..., Path]
 
 
-def test_a_run_shows_r_metrics_words_and_time(results: Path, write_study: Write, say: Say) -> None:
+def test_a_run_ends_with_what_was_lost_and_what_to_do_next(results: Path, write_study: Write, say: Say) -> None:
     said = say("run", write_study(), "--out", results, "--no-report")
     assert said.code == 0
-    assert "VANILLA: F1 on each language after each stage" in said.out
-    assert "mine [red]" in said.out
-    assert "Final F1" in said.out
-    for part in ("data", "training", "evaluation", "other"):
-        assert f"{part} " in said.out
-    assert "100% already done" in said.err
+    assert "tiny [bold]: 2 runs, 2 languages." in said.out
+    for name in ("VANILLA", "mine [red]"):
+        assert f"  {name}" in said.out
+    assert f"Next: attrition report {results}" in said.out
+    assert len(said.out.splitlines()) < 24
+    assert "100% done in earlier runs" in said.err
+
+
+def test_quiet_says_nothing_and_json_is_an_object(results: Path, write_study: Write, say: Say) -> None:
+    said = say("run", write_study(), "--out", results, "--no-report", "--quiet")
+    assert (said.code, said.out) == (0, "")
+    assert all(line.startswith("Warning: ") for line in said.err.splitlines())
+    said = say("run", write_study(), "--out", results, "--no-report", "--json")
+    found = json.loads(said.out)
+    assert (found["study"], found["score"], found["report"]) == ("tiny [bold]", "F1", None)
+    assert {each["method"] for each in found["methods"]} == {"VANILLA", "mine [red]"}
+    assert all(each["change"]["low"] is None for each in found["methods"])  # one order
+    said = say("run", write_study(), "--out", results, "--quiet", "--set", "training.epoch=3")
+    assert (said.code, "Did you mean 'epochs'?" in said.words) == (2, True)
+
+
+def test_a_message_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    watcher = TerminalWatcher("accuracy")
+    for _ in range(2):
+        watcher.warned("The same.")
+        watcher.noted("So is [this].")
+    assert capsys.readouterr().err.split("\n") == ["Warning: The same.", "So is [this].", ""]
 
 
 def test_a_report_again(results: Path, say: Say) -> None:
     said = say("report", results)
     assert said.code == 0
-    assert str(results / "report" / "index.html") in said.err
+    assert str(results / "report" / "index.html") in said.out
+    assert "Next: open the report in a browser." in said.out
     page = (results / "report" / "index.html").read_text(encoding="utf-8")
     assert "mine [red]" in page
 
@@ -58,7 +80,7 @@ def test_dry_run_says_how_many_train_side_by_side(write_study: Write, say: Say) 
 
 
 def test_dry_run_knows_what_is_there(results: Path, write_study: Write, say: Say) -> None:
-    assert f"4 of them lie in {results} already." in say("run", write_study(), "--out", results, "--dry-run").out
+    assert f"4 of them are already in {results}." in say("run", write_study(), "--out", results, "--dry-run").out
 
 
 def test_results_lie_under_the_studys_name(write_study: Write, say: Say, tmp_path: Path) -> None:
@@ -141,14 +163,14 @@ def test_a_changed_study_in_the_same_folder(write_study: Write, say: Say, tmp_pa
     assert (len(list(out.glob("runs/*"))), len(list(out.glob("earlier/*")))) == (1, 1)
     # And back again: nothing is trained a second time.
     said = say("run", path, "--out", out, "--no-report")
-    assert "100% already done" in said.err
+    assert "100% done in earlier runs" in said.err
     assert len(Store(out).keys("stages")) == 4
 
 
 def test_an_interrupted_run_says_how_to_go_on(
     write_study: Write, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    train, calls = engine.train_population, []
+    train, calls = work.train_population, []
 
     def stop_at_the_third(*arguments: Any, **named: Any) -> Any:
         calls.append(arguments)
@@ -157,13 +179,13 @@ def test_an_interrupted_run_says_how_to_go_on(
         return train(*arguments, **named)
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "train_population", stop_at_the_third)
+        patch.setattr(work, "train_population", stop_at_the_third)
         said = say("run", write_study(), "--out", tmp_path / "out", "--no-report")
     assert said.code == 130
     assert "Run the same command to resume" in said.words
     assert len(Store(tmp_path / "out").keys("stages")) == 2
     said = say("run", tmp_path / "study.toml", "--out", tmp_path / "out", "--no-report")
-    assert (said.code, "50% already done" in said.err) == (0, True)
+    assert (said.code, "50% done in earlier runs" in said.err) == (0, True)
 
 
 def test_ctrl_c_in_training_says_what_is_kept(
@@ -179,7 +201,7 @@ def test_ctrl_c_in_training_says_what_is_kept(
     )
     said = say("run", tmp_path / "study.toml", "--out", tmp_path / "out", "--no-report")
     assert said.code == 0
-    assert "VANILLA: en-US resumes after step 1." in said.words
+    assert "VANILLA: en-US continues after step 1." in said.words
 
 
 # Packs
@@ -194,12 +216,12 @@ def test_a_pack_runs_without_the_study_file(results: Path, write_study: Write, s
     path.unlink()
     said = say("run", pack, "--out", tmp_path / "out", "--no-report")
     assert said.code == 0
-    assert "VANILLA: F1 on each language after each stage" in said.out
+    assert "VANILLA" in said.out
     there, here = (
         {each.parent.name: each.read_bytes() for each in f.glob("runs/*/matrix.csv")} for f in (results, tmp_path / "out")
     )
     assert here == there
-    assert "4 of them lie in" in say("run", pack, "--out", results, "--dry-run").out
+    assert "4 of them are already in" in say("run", pack, "--out", results, "--dry-run").out
 
 
 def test_results_are_named_by_the_packed_study(write_study: Write, say: Say, tmp_path: Path) -> None:
@@ -244,7 +266,7 @@ def test_fresh_removes_results_and_nothing_else(write_study: Write, say: Say, tm
 
 
 def test_forgetting_keeps_what_is_not_ours(write_study: Write, say: Say, tmp_path: Path) -> None:
-    from attrition.run.folder import forget
+    from attrition.store.folder import forget
 
     assert say("run", write_study(methods=["VANILLA"]), "--out", tmp_path / "out", "--no-report").code == 0
     (tmp_path / "out" / "notes.txt").write_text("mine")

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from attrition import registry
 from attrition.corpus import Corpus, InMemory, Slot, tagged
 from attrition.corpus import registry as corpora_of
 from attrition.corpus.formats import Layout
-from attrition.corpus.registry import CORPORA, Request, corpora, open_corpus, refuse_other_languages, refuse_unknown_corpus
+from attrition.corpus.registry import CORPORA, CorpusKind, Request, open_corpus, refuse_other_languages, refuse_unknown_corpus
 from attrition.names import AttritionError
+from attrition.registry import Registry
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "my_corpus.py"
 SENTENCES = """\
@@ -55,15 +58,20 @@ def test_memory_refuses_what_it_has_not() -> None:
         tagged(["a b"], ["O"])
 
 
+KIND = (
+    "from attrition.corpus.registry import CorpusKind\nKIND = CorpusKind(name='mine', about='mine', open=lambda request: {})\n"
+)
+
+
 @pytest.mark.parametrize(
     ("code", "said"),
     [
         (None, "There is no file"),
-        ("x = 1\n", r"there is no function open_corpus\(request\)"),
-        ("def open_corpus(request): return 3\n", "gave 'int', which has no name, revision"),
-        ("import nothing_of_this_name\n", "cannot be run: ModuleNotFoundError"),
-        ("raise SystemExit(0)\n", "cannot be run: SystemExit"),
-        ("def open_corpus(:\n", "cannot be run: SyntaxError"),
+        ("x = 1\n", "holds no CorpusKind at its top level"),
+        (KIND.format("3"), "`open` gave 'int', which has no name, revision"),
+        ("import nothing_of_this_name\n", "does not run: ModuleNotFoundError"),
+        ("raise SystemExit(0)\n", "does not run: SystemExit"),
+        ("def open_corpus(:\n", "does not run: SyntaxError"),
     ],
 )
 def test_a_file_that_opens_no_corpus_is_a_sentence(tmp_path: Path, code: str | None, said: str) -> None:
@@ -75,29 +83,22 @@ def test_a_file_that_opens_no_corpus_is_a_sentence(tmp_path: Path, code: str | N
 
 
 def test_an_entry_point_of_a_package_is_a_corpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    function = "attrition.corpus.memory:InMemory"
     points = [
-        EntryPoint("theirs", "their_package.corpus", "attrition.corpora"),
-        EntryPoint("massive", function, "attrition.corpora"),
+        EntryPoint("theirs", "their_package:KIND", "attrition.corpora"),
+        EntryPoint("massive", "their_package:KIND", "attrition.corpora"),
         EntryPoint("broken", "no_such_package", "attrition.corpora"),
     ]
-    corpora.cache_clear()
-    monkeypatch.setattr(corpora_of, "entry_points", lambda group: points if group == "attrition.corpora" else [])
+    monkeypatch.setattr(registry, "entry_points", lambda group: points if group == "attrition.corpora" else [])
     theirs = InMemory({("yor", "train"): [tagged(["a"], ["O"])]}, name="theirs")
-    monkeypatch.setitem(
-        __import__("sys").modules,
-        "their_package.corpus",
-        SimpleNamespace(open_corpus=lambda request: theirs),  # type: ignore[arg-type]
-    )
-    monkeypatch.setitem(__import__("sys").modules, "their_package", SimpleNamespace())  # type: ignore[arg-type]
-    try:
-        assert list(corpora()) == ["massive", "phrasebook", "columns", "broken", "theirs"]
-        assert corpora()["massive"] is CORPORA["massive"], "no package can replace one of ours"
-        assert open_corpus("theirs", Request()) is theirs
-        with pytest.raises(AttritionError, match=r"'broken' \(no_such_package\) cannot be imported"):
-            open_corpus("broken", Request())
-    finally:
-        corpora.cache_clear()
+    kind = CorpusKind(name="theirs", about="of a package", open=lambda request: theirs)
+    monkeypatch.setitem(sys.modules, "their_package", SimpleNamespace(KIND=kind))  # type: ignore[arg-type]
+    corpora = Registry[CorpusKind]("corpus", "attrition.corpora", dict(CORPORA), CorpusKind)
+    monkeypatch.setattr(corpora_of, "CORPORA", corpora)
+    assert list(corpora) == ["massive", "phrasebook", "columns", "theirs", "broken"]
+    assert corpora["massive"] is CORPORA["massive"], "no package can replace one of ours"
+    assert open_corpus("theirs", Request()) is theirs
+    with pytest.raises(AttritionError, match=r"'broken' \(no_such_package\) cannot be imported"):
+        open_corpus("broken", Request())
 
 
 def test_what_makes_no_sense_for_a_corpus_is_refused(tmp_path: Path) -> None:

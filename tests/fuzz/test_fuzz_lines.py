@@ -19,9 +19,9 @@ from attrition.corpus.columns import Columns
 from attrition.corpus.formats import BY_ENDING, read_utterances
 from attrition.corpus.rows import Problem, massive_rows
 from attrition.corpus.words import cut_words
-from attrition.matrix import RMatrix
+from attrition.languages.orders import read_order
+from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError
-from attrition.orders import read_order
 
 Hunt = Callable[[Callable[[Random], None], int, int], None]
 Refusal = Callable[..., None]

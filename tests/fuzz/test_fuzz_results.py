@@ -13,8 +13,8 @@ from attrition.metrics import summary
 from attrition.paper.report import paper_chapters
 from attrition.report import page
 from attrition.report.chapters import languages_chapter
+from attrition.report.export import drawn
 from attrition.report.latex import to_latex
-from attrition.report.terminal import terminal_matrix, terminal_metrics
 from attrition.results.covariates import FILE, Covariates, covariates_json, read_covariates, read_covariates_csv
 from attrition.results.read import read_results
 
@@ -50,12 +50,13 @@ def test_results_folders(
             lines = [line for line in path.read_text(encoding="utf-8-sig").split("\n") if line.strip()]
             assert len(damaged.history) >= len(lines) - 1 - sum('"' in line for line in lines)
         summary(damaged.matrix)
-        terminal_matrix(damaged.matrix, width=100)
-        terminal_metrics(results.runs)
         if random.randrange(SHOWN) == 0 or not shown:
             shown += 1
             figures, tables = page.standard_figures(results), page.standard_tables(results)
-            text = page.render(results, figures, tables, [languages_chapter(results), *paper_chapters(results)])
+            chapters = [languages_chapter(results), *paper_chapters(results)]
+            on_page = [each for each in figures if each.name not in page.INTERACTIVE]
+            svgs = drawn([*on_page, *(figure for chapter in chapters for figure in chapter.every_figure)])
+            text = page.render(results, figures, tables, chapters, svgs)
             text.encode()
             for table in tables:
                 assert (table.to_markdown() + to_latex(table) + table.to_csv()).encode()

@@ -15,11 +15,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from attrition.prepare.pack import open_pack, read_pack, write_pack
 from attrition.problem.counts import Counts
-from attrition.run.pack import open_pack, read_pack, write_pack
-from attrition.run.spec import build_study
-from attrition.run.store import MANIFEST, Store, StoredEvaluation, StoredHistory
-from attrition.run.watcher import Watcher
+from attrition.store.stages import MANIFEST, Store, StoredEvaluation, StoredHistory
+from attrition.study.spec import build_study
+from attrition.study.watcher import Watcher
 from attrition.training.train import Epoch
 
 Hunt = Callable[[Callable[[Random], None], int, int], None]

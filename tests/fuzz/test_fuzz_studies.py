@@ -9,7 +9,7 @@ from types import ModuleType
 
 import pytest
 
-from attrition.run.spec import apply_change, build_study, read_study, resolved
+from attrition.study.spec import apply_change, build_study, read_study, resolved
 
 Hunt = Callable[[Callable[[Random], None], int, int], None]
 Refusal = Callable[..., None]

@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from attrition.matrix import RMatrix
 from attrition.metrics import metrics_json
+from attrition.metrics.matrix import RMatrix
 
 
 @dataclass

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 
-from attrition.matrix import RMatrix
 from attrition.metrics import mbt, mbt_pairwise, mft, mft_pairwise
 from attrition.metrics.hops_balanced import HopMetric, cells_left, hops_balanced
+from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError, UnknownNameError
 
 NAN = float("nan")

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attrition.matrix import RMatrix
 from attrition.metrics import average_accuracy, bwt, forgetting, fwt
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.single import num_terms
 
 SIZES = (2, 3, 10)

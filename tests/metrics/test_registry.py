@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from attrition import metrics
-from attrition.matrix import RMatrix
 from attrition.metrics import METRICS, NUMBERS, MetricInfo, PerLanguage, num_terms, summary
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.single import TERMS
 
 NAN = float("nan")

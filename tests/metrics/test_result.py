@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from attrition.matrix import RMatrix
 from attrition.metrics import Conventions, metrics_json, metrics_of
+from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError, UnknownNameError
 
 NAN = float("nan")

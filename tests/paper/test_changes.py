@@ -11,8 +11,8 @@ import vl_convert
 
 from attrition.analysis.evidence import from_matrices
 from attrition.analysis.intervals import mean_of_replicates
-from attrition.matrix import RMatrix
 from attrition.metrics import mft
+from attrition.metrics.matrix import RMatrix
 from attrition.paper.changes import FIXED, INTERVAL, change_per_language, changes
 from attrition.results.read import read_results
 

@@ -14,7 +14,7 @@ import pytest
 from attrition.analysis.claims import Judged, judge_all
 from attrition.analysis.evidence import from_results
 from attrition.languages import LANGUAGES
-from attrition.orders import PAPER_ORDERS
+from attrition.languages.orders import PAPER_ORDERS
 from attrition.paper import paper_claims
 from attrition.paper.claims import paper_claims as again
 from attrition.results.read import read_results

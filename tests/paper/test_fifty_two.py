@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from attrition.analysis.claims import read_claims
-from attrition.run.spec import read_study
+from attrition.study.spec import read_study
 
 FOLDER = Path(__file__).parent.parent.parent / "studies" / "fifty-two"
 

@@ -11,7 +11,7 @@ import vl_convert
 from attrition.analysis.changes import changes, covariates
 from attrition.analysis.drivers import fit_drivers
 from attrition.analysis.evidence import from_matrices
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.report.effects import covariate_label, effect_rows, effects_forest
 from attrition.results.read import read_results
 

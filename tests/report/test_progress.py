@@ -11,7 +11,7 @@ import pytest
 import vl_convert
 
 from attrition.metrics import learned_mean
-from attrition.report.progress import HEIGHT, LABEL_GAP, MOST_LINES, axis_span, progress, spread
+from attrition.report.progress import LABEL_GAP, MOST_LINES, axis_span, height, progress, spread
 from attrition.results.read import read_results
 
 
@@ -60,9 +60,10 @@ def test_each_line_has_one_label_at_its_end_and_none_touch(many: Path) -> None:
     assert len(labelled) == 15
     assert (labelled["step"] == 4).all()
     start, end = axis_span([*lines["low"], *lines["high"]])
+    tall = height(lines["panel"].nunique())
     for _, own in labelled.groupby("panel"):
         heights = sorted(own["label_at"])
-        assert all(above - below > LABEL_GAP * (end - start) / HEIGHT - 0.011 for below, above in pairwise(heights))
+        assert all(above - below > LABEL_GAP * (end - start) / tall - 0.011 for below, above in pairwise(heights))
     texts = vl_convert.vegalite_to_svg(figure.complete(""))
     assert all(f">{name}<" in texts for name in labelled["series"])
     assert '"legend":{' not in str(figure.definition()).replace("'", '"').replace(" ", "")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.paper.report import make_report
 
 STATEMENT = "After a stage only the languages are scored that its learner has been trained on so far."
@@ -44,7 +44,7 @@ def test_the_page_says_what_was_scored_and_how_surely(page: str, seen: Path) -> 
     error = (
         f"As an estimate for more utterances like these, each cell has a standard error of at most {largest:.2f} points of F1."
     )
-    assert page.count(f"<p>{STATEMENT} {error}</p>") == 1
+    assert page.count(f'<p class="note">{STATEMENT} {error}</p>') == 1
 
 
 def test_what_was_not_measured_is_no_number(page: str, seen: Path) -> None:

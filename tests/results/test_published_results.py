@@ -12,7 +12,7 @@ import pytest
 from attrition.report.export import write_tables
 from attrition.report.page import standard_tables
 from attrition.results.read import read_results
-from attrition.run.verify import verify
+from attrition.verify.verify import verify
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "results"
 STUDIES = sorted(path.parent.name for path in PUBLISHED.glob("*/study.toml"))

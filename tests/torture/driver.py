@@ -27,13 +27,14 @@ os.environ.update({"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZE
 import pandas as pd
 import torch
 
-import attrition.run.engine as engine
-import attrition.run.store as store
+import attrition.engine.run as engine
+import attrition.engine.work as working
+import attrition.store.stages as store
 import attrition.training.train as training
-from attrition.run.prepare import prepare
-from attrition.run.spec import build_study
-from attrition.run.study import Job, StudyPlan
-from attrition.run.watcher import Watcher
+from attrition.prepare.prepare import prepare
+from attrition.study.plan import Job, StudyPlan
+from attrition.study.spec import build_study
+from attrition.study.watcher import Watcher
 
 LANGUAGES = ["en-US", "de-DE", "zh-CN"]
 INTERVALS = (0, 2, 5)
@@ -110,7 +111,7 @@ class Countdown:
 
 _points: tuple[tuple[Any, str], ...] = (
     (os, "replace"), (os, "fsync"), (os, "mkdir"), (shutil, "rmtree"), (Path, "replace"), (Path, "write_text"), (Path, "rmdir"),
-    (store, "save_file"), (training._Population, "step"), (training._Population, "end_epochs"), (engine, "evaluate_each"),
+    (store, "save_file"), (training._Population, "step"), (training._Population, "end_epochs"), (working, "evaluate_each"),
     (engine, "write_run"),
 )  # fmt: skip
 
@@ -130,7 +131,7 @@ def work(folder: Path, interval: float, countdown: Countdown | None) -> None:
 
     training._Population.step = noting  # type: ignore[method-assign]
     # The clock of checkpoints counts steps, so that what an interruption may cost is a number.
-    engine.CheckpointKeeper = functools.partial(engine.CheckpointKeeper, now=lambda: float(steps))  # type: ignore[misc,assignment]
+    working.CheckpointKeeper = functools.partial(working.CheckpointKeeper, now=lambda: float(steps))  # type: ignore[misc,assignment]
     if countdown is not None:
         for owner, name in _points:
             setattr(owner, name, countdown.around(getattr(owner, name)))

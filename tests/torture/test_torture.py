@@ -21,7 +21,7 @@ KILLS = 200 if LONG else 40
 SEED = datetime.datetime.now(tz=datetime.UTC).date().toordinal() if LONG else 0
 LIMIT_SECONDS = 1800 if LONG else 240
 INTERVALS = (0, 2, 5)
-NUM_STEPS = 123
+NUM_STEPS = 133
 
 pytestmark = [pytest.mark.long, pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")]
 

@@ -21,11 +21,11 @@ from attrition.encoder.pretrained import WORD_EMBEDDINGS
 from attrition.encoder.sources import load_pretrained
 from attrition.encoder.tiny import byte_tokenizer
 from attrition.encoder.vocabulary import used_vocabulary, whole_vocabulary
+from attrition.export.formats import export_model, whole_table
 from attrition.methods import Full, LoRA, Trains
 from attrition.names import AttritionError
 from attrition.training.batches import part
 from attrition.training.clock import Clock
-from attrition.training.export import export_model, whole_table
 from attrition.training.model import Model, build_model
 from attrition.training.settings import TrainingSettings
 from attrition.training.train import Task, train_population

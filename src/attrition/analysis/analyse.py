@@ -1,6 +1,6 @@
 """Everything that can be concluded from a set of runs: languages, null counterparts, reliability, drivers, claims.
 
-All numbers are points of F1 (F1 x 100), a gain positive.
+All numbers are points of the score (F1 x 100, say), a gain positive.
 """
 
 from __future__ import annotations
@@ -85,6 +85,7 @@ class Analysis:
     notes: tuple[str, ...]
     hops: Mapping[str, HopCurves]
     position: PositionEffect
+    score: str = "F1"
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON holds it; None for what is not known."""
@@ -139,9 +140,10 @@ def analyse(
         reliability={name: reliability(tables[name].values_OL) for name in RELIED_ON},
         drivers={scope: each for scope, each in fitted.items() if isinstance(each, Drivers)},
         claims=judge_all(claims, evidence),
-        notes=(*_notes(design, runs), *unfitted),
+        notes=(*_notes(design, runs, evidence.score), *unfitted),
         hops={metric: hop_curves(runs, metric, evidence.utterances) for metric in METRICS},
         position=position_effect(seeds_averaged(runs)),
+        score=evidence.score,
     )
 
 
@@ -187,7 +189,7 @@ def _drivers(evidence: Evidence, runs: Sequence[RunEvidence], scope: Which, extr
         return str(error)
 
 
-def _notes(design: Design, runs: Sequence[RunEvidence]) -> list[str]:
+def _notes(design: Design, runs: Sequence[RunEvidence], score: str) -> list[str]:
     notes = []
     if design.orders == 1:
         notes.append(
@@ -206,9 +208,9 @@ def _notes(design: Design, runs: Sequence[RunEvidence]) -> list[str]:
             f"Languages differ in their mean position by up to {design.largest_imbalance:.1f} places from the middle: "
             "part of a language's effect may be its positions."
         )
-    score = float(np.nanmean([np.nanmean(run.matrix.own_L) for run in runs]))
-    if score < LEARNED:
-        notes.append(not_learned(score))
+    own = float(np.nanmean([np.nanmean(run.matrix.own_L) for run in runs]))
+    if own < LEARNED:
+        notes.append(not_learned(own, score))
     return notes
 
 
@@ -218,7 +220,7 @@ def _notes(design: Design, runs: Sequence[RunEvidence]) -> list[str]:
 def analysis_json(found: Analysis) -> dict[str, Any]:
     """Return an analysis as one object: languages, null, reliability, hops, position, effects, claims, design."""
     whole = {
-        "units": "points of F1 (F1 x 100)",
+        "units": f"points of {found.score} ({found.score} x 100)",
         "languages": {language: _language(found, language) for language in found.languages},
         "null": _null(found),
         "reliability": {

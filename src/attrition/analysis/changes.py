@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attrition.languages import NONE_OF_ONES_OWN, Language, OwnLanguages, language_of
-from attrition.matrix import RMatrix
 from attrition.metrics.donors import Which
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.several import Floats, Matrices, as_orders, changes_SL, languages_of
 from attrition.names import AttritionError, look_up
 

@@ -17,7 +17,7 @@ import numpy as np
 
 from attrition.analysis.quantities import Values
 from attrition.languages import NONE_OF_ONES_OWN, OwnLanguages
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats, languages_of
 from attrition.results.covariates import Covariates, read_covariates
@@ -59,7 +59,7 @@ class Evidence:
     """All runs at hand; `generated` where the corpus is not of real language; `utterances` where counts may be stored.
 
     `covariates` are what the results folders say of languages and pairs, by set-up: sub-tokens differ from model to model.
-    `own` is what the user's file of languages says.
+    `own` is what the user's file of languages says; `score` is what the score is called.
     """
 
     runs: tuple[RunEvidence, ...]
@@ -67,6 +67,7 @@ class Evidence:
     utterances: Utterances | None = None
     covariates: Mapping[tuple[str, str, str], Covariates] = field(default_factory=dict)
     own: OwnLanguages = field(default_factory=lambda: NONE_OF_ONES_OWN)
+    score: str = "F1"
 
     @cached_property
     def _main(self) -> tuple[str, str, str]:
@@ -133,6 +134,7 @@ def from_results(results: Results) -> Evidence:
         utterances=utterances_of(results),
         covariates=found,
         own=results.own_languages,
+        score=results.score,
     )
 
 

@@ -52,7 +52,7 @@ def by_group(
     Raises:
         AttritionError: a language has no group, or a quantity is unknown.
 
-    >>> from attrition.matrix import RMatrix
+    >>> from attrition.metrics.matrix import RMatrix
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> latin, other = by_group(R, {"a": "Latn", "b": "Thai", "c": "Latn"}, quantities=["final"])
     >>> latin.group, latin.mean, latin.num_languages  # (.625 + 1) / 2
@@ -95,7 +95,7 @@ def trained_of(matrices: Matrices) -> tuple[str, ...]:
 def by_group_json(matrices: Matrices, groups: Mapping[str, str]) -> dict[str, Any]:
     """Return `by_group` as JSON holds it: group, then quantity; None for what is undefined.
 
-    >>> from attrition.matrix import RMatrix
+    >>> from attrition.metrics.matrix import RMatrix
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> by_group_json(R, {"a": "Latn", "b": "Thai", "c": "Latn"})["Thai"]["final"]
     {'mean': 0.5, 'num_languages': 1, 'over_languages': [None, None], 'over_orders': [None, None]}

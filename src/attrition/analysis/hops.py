@@ -17,9 +17,9 @@ from attrition.analysis.evidence import Replicates, RunEvidence, replicates
 from attrition.analysis.intervals import Estimate, two_way
 from attrition.analysis.quantities import Values
 from attrition.analysis.utterances import Table, Utterances
-from attrition.matrix import RMatrix
 from attrition.metrics.hops import NUM_HOPS
 from attrition.metrics.hops_balanced import HopMetric, cells_left, hops_balanced
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import count_measured, mean_measured
 from attrition.metrics.several import Floats
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attrition.matrix import RMatrix
 from attrition.metrics.donors import donor, donor_learned, donor_unlearned, pairwise_effects, receiver
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import count_measured
 from attrition.metrics.several import Matrices, PerLanguage
 

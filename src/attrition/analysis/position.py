@@ -19,7 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.special import stdtrit
 
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import count_measured, mean_measured
 from attrition.metrics.several import Floats, Matrices, as_orders, at_own_stage, languages_of, per_order
 from attrition.metrics.shift import shift_fixed_L, shift_growing_L

@@ -15,9 +15,9 @@ from types import MappingProxyType
 import numpy as np
 
 from attrition.analysis.null import null_matrix
-from attrition.matrix import RMatrix
 from attrition.metrics.donors import Which, others_LL
 from attrition.metrics.hops import mbt_LH, mft_LH
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import count_measured, mean_measured
 from attrition.metrics.several import Floats, changes_SL
 from attrition.metrics.shift import shift_fixed_L, shift_growing_L

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import changes_SL
 

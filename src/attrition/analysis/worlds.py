@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from attrition.languages import LANGUAGES
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.several import Floats
 
 

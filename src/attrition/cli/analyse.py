@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from attrition.cli.console import out, tell
+from attrition.cli.console import out, show, tell
 from attrition.names import AttritionError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def analyse(
     from attrition.analysis.analyse import analyse as conclude
 
     evidence = _evidence(files or [], runs)
-    judged = _claims(claims or [PAPER])
+    judged = _claims(claims or ([PAPER] if evidence.score == "F1" else []))
     extra = _covariates(covariates or [], [run.matrix.languages for run in evidence.runs])
     found = conclude(evidence, judged, extra_language=extra.language, extra_pair=extra.pair, distance=distance)
     if as_json:
@@ -83,7 +83,7 @@ def analyse(
 
 def _evidence(files: list[Path], runs: Path | None) -> Evidence:
     from attrition.analysis.evidence import from_matrices, from_results
-    from attrition.matrix import RMatrix
+    from attrition.metrics.matrix import RMatrix
     from attrition.results.read import read_results
 
     if not files and runs is None:
@@ -132,17 +132,17 @@ def _show(found: Analysis) -> None:
     balanced = "balanced" if design.balanced else "not balanced"
     out.print(
         f"[bold]{escape(design.method)}[/]: {design.languages} languages, {_plural(design.orders, 'order')} ({balanced}), "
-        f"{_plural(design.seeds, 'seed')}. Points of F1, 95% intervals."
+        f"{_plural(design.seeds, 'seed')}. Points of {found.score}, 95% confidence intervals."
     )
     for note in found.notes:
         out.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)
-    out.print(_languages(found))
-    out.print(_reliability(found))
-    out.print(_hops(found))
+    show(_languages(found))
+    show(_reliability(found))
+    show(_hops(found))
     out.print(f"[bold]Position[/]: {escape(_position(found))}", soft_wrap=True)
     drivers = found.drivers.get("learned")
     if drivers is not None and drivers.drivers:
-        out.print(_effects(drivers))
+        show(_effects(drivers))
     _show_claims(found.claims)
     tell("[dim]--json has all numbers: null counterparts, every quantity, every claim.[/]")
 
@@ -274,7 +274,7 @@ def _show_claims(claims: tuple[Judged, ...]) -> None:
         for judged in sorted(asked, key=lambda each: list(_COLOURS).index(each.verdict)):
             verdict = Text(judged.verdict, style=_COLOURS[judged.verdict])
             table.add_row(verdict, escape(judged.claim.statement), escape(judged.words()))
-        out.print(table)
+        show(table)
     if lacking:
         needs: dict[str, int] = {}
         for judged in lacking:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from attrition.cli import analyse, archive, data, export, gate, listing, numbers, packs, studies, verify
+from attrition.cli import add, analyse, archive, data, export, gate, listing, numbers, packs, status, studies, verify
 from attrition.cli.console import tell
 from attrition.names import AttritionError
 
@@ -44,6 +44,7 @@ app.command(name="demo")(studies.demo)
 app.command(name="run")(studies.run)
 app.command(name="prepare")(packs.prepare)
 app.command(name="report")(studies.report)
+app.command(name="status")(status.status)
 app.command(name="verify")(verify.verify)
 app.command(name="archive")(archive.archive)
 app.command(name="list")(listing.list_names)
@@ -51,6 +52,7 @@ app.command(name="languages")(listing.languages)
 app.command(name="schema")(listing.schema)
 app.command(name="metrics")(numbers.metrics)
 app.command(name="analyse")(analyse.analyse)
+app.command(name="add")(add.add)
 app.command(name="gate")(gate.gate)
 app.command(name="params")(numbers.params)
 app.command(name="export")(export.export)
@@ -62,7 +64,7 @@ STOPPED = 130
 OUR_MISTAKE = 70
 """The exit code of an internal error (EX_SOFTWARE of sysexits.h); 3 is a verdict of `attrition gate`."""
 
-_RESUMED = (["demo"], ["run"])
+_RESUMED = (["demo"], ["run"], ["add"])
 
 
 def _quietly() -> int:

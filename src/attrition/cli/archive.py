@@ -30,7 +30,7 @@ def archive(
         raise AttritionError("Give at least one results folder, then the folder for the archive.")
     # torch is slow to import.
     from attrition.cli.progress import TerminalWatcher
-    from attrition.run.archive import write_archive
+    from attrition.store.archive import write_archive
 
     *sources, target = folders
     with TerminalWatcher() as watcher:

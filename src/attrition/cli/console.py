@@ -7,8 +7,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.console import Console, RenderableType
+from rich.measure import Measurement
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
 
 WIDE = 200
 
@@ -18,23 +21,42 @@ err = Console(stderr=True, highlight=False)
 
 
 def tell(message: str) -> None:
-    """Print a message on standard error without line breaks, so that paths stay complete."""
+    """Say something on standard error, also with --quiet. Lines are not broken, so that paths stay whole."""
+    quiet, err.quiet = err.quiet, False
     err.print(message, soft_wrap=True)
+    err.quiet = quiet
 
 
-def bars() -> Progress:
-    """Progress bars with the time left; on standard error, so that results can be piped."""
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=28),
-        TextColumn("{task.percentage:>3.0f}%"),
-        TimeRemainingColumn(compact=True),
-        TextColumn("left,"),
-        TimeElapsedColumn(),
-        TextColumn("so far"),
-        console=err,
-        transient=True,
-    )
+@contextmanager
+def quietly(quiet: bool) -> Iterator[None]:
+    """Say nothing but errors, warnings and what `tell` says while the block runs, if `quiet`."""
+    before = out.quiet, err.quiet
+    out.quiet = err.quiet = quiet or err.quiet
+    try:
+        yield
+    finally:
+        out.quiet, err.quiet = before
+
+
+def show(table: Table) -> None:
+    """Print a table, or, where the terminal is too narrow for it, each row as a paragraph: nothing is cut off."""
+    width = Measurement.get(out, out.options.update(max_width=10_000), table).minimum
+    if width <= out.width:
+        out.print(table)
+        return
+    if table.title:
+        out.print(table.title, style="bold", soft_wrap=True)
+    heads = [column.header for column in table.columns]
+    for first, *others in zip(*(column.cells for column in table.columns), strict=True):
+        out.print(first, style="bold", soft_wrap=True)
+        for head, cell in zip(heads[1:], others, strict=True):
+            line = Text("  ").append_text(as_text(head)).append(": " if str(head) else "").append_text(as_text(cell))
+            out.print(line, soft_wrap=True)
+
+
+def as_text(cell: RenderableType) -> Text:
+    """Return a cell of a table as text with its styles."""
+    return cell if isinstance(cell, Text) else Text.from_markup(str(cell))
 
 
 @contextmanager
@@ -42,11 +64,11 @@ def counting(description: str) -> Iterator[Callable[[str, int, int], None]]:
     """A bar driven by `progress(what, done, total)`."""
     columns = (
         TextColumn("{task.description}"),
-        BarColumn(bar_width=28),
+        BarColumn(bar_width=16),
         MofNCompleteColumn(),
         TimeRemainingColumn(compact=True),
     )
-    with Progress(*columns, console=err, transient=True) as progress:
+    with Progress(*columns, console=err, transient=True, disable=err.quiet) as progress:
         task = progress.add_task(description, total=None)
 
         def advance(what: str, done: int, total: int) -> None:

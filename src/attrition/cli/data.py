@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from attrition.cli.console import counting, out, tell
+from attrition.cli.console import counting, out, show, tell
 from attrition.names import look_up
 
 app = typer.Typer(name="data", help="Fetch, check and describe corpora.", no_args_is_help=True)
@@ -103,7 +103,7 @@ def describe(
         )
     for row in frame.itertuples(index=False):
         table.add_row(*(_cell(value) for value in row))
-    out.print(table)
+    show(table)
     if opened.generated:
         out.print("These utterances are generated.", style="yellow")
 

@@ -10,20 +10,30 @@ from rich.console import JustifyMethod
 from rich.markup import escape
 from rich.table import Table
 
-from attrition.cli.console import counting, out
+from attrition.cli.console import counting, out, show
 from attrition.cli.durations import in_words
 from attrition.cli.progress import TerminalWatcher
 from attrition.corpus.cache import cache_folder
+from attrition.engine.estimate import Estimate, estimate, refuse_too_large, steps_of
+from attrition.engine.executors.choice import chains, choose
+from attrition.engine.makespan import makespan
+from attrition.engine.measure import SECONDS, measure
+from attrition.engine.schedule import Schedule
+from attrition.engine.side_by_side import in_words as side_by_side
+from attrition.engine.side_by_side import populations
 from attrition.names import counted
-from attrition.run.estimate import Estimate, estimate, refuse_too_large
-from attrition.run.folder import in_precision_of
-from attrition.run.measure import measure
-from attrition.run.prepare import prepare
-from attrition.run.select import select_runs
-from attrition.run.side_by_side import in_words as side_by_side
-from attrition.run.spec import Study
-from attrition.run.store import Store
-from attrition.run.study import StudyPlan
+from attrition.prepare.prepare import Prepared, prepare
+from attrition.store.folder import in_precision_of
+from attrition.store.stages import Store
+from attrition.study.plan import Job, StudyPlan
+from attrition.study.select import select_runs
+from attrition.study.spec import Study
+
+CLUSTER = (10, 100)
+"""Workers of a cluster that the plan is shown for."""
+
+Known = tuple[frozenset[str], frozenset[str]]
+"""Keys of the stages that are stored, and of the evaluations."""
 
 _COLUMNS: tuple[tuple[str, JustifyMethod], ...] = (
     ("Run", "left"),
@@ -52,12 +62,12 @@ def show_plan(study: Study, folder: Path, pack: Path | None = None, only: Sequen
     with counting("Measuring") as progress:
         rates = measure(prepared, folder, pending, progress)
     cost = estimate(prepared, rates, stored, scored)
-    out.print(_table(study.name, plan, cost))
+    show(_table(study.name, plan, cost))
     out.print(
         f"{plan.num_stages} stages, {len(plan.jobs)} to train: {plan.num_stages - len(plan.jobs)} are shared between runs."
     )
     if stored:
-        out.print(f"{len(stored)} of them lie in {escape(str(folder))} already.", soft_wrap=True)
+        out.print(f"{len(stored)} of them are already in {escape(str(folder))}.", soft_wrap=True)
     languages = study.languages
     train = sum(len(prepared.encoded[language, "train"]) for language in languages)
     out.print(
@@ -67,10 +77,15 @@ def show_plan(study: Study, folder: Path, pack: Path | None = None, only: Sequen
     out.print(prepared.scored_on.statement)
     if said := side_by_side(prepared):
         out.print(said, soft_wrap=True, highlight=False)
+    steps = sum(steps_of(prepared, job) for job in pending)
+    groups = [tuple(job.key for job in each) for each in populations(prepared, pending)]
+    out.print(f"{counted(steps, 'training step')} to make, in {counted(len(groups), 'population')}.")
     out.print(
         f"About [bold]{in_words(cost.seconds)}[/] on this machine, {cost.memory_bytes / 1e9:.1f} GB of memory for parameters, "
         f"{cost.disk_bytes / 1e9:.1f} GB of disk."
     )
+    if chains(prepared) > 1 and pending:
+        _show_executors(prepared, folder, pending, cost, (stored, scored))
     speeds = [f"{speed:,.0f} utterances/s of training ({label})" for label, speed in cost.training.items()]
     speeds.append(f"{cost.scoring:,.0f} of scoring")
     out.print(
@@ -79,6 +94,37 @@ def show_plan(study: Study, folder: Path, pack: Path | None = None, only: Sequen
         style="dim",
         soft_wrap=True,
     )
+
+
+def _show_executors(prepared: Prepared, folder: Path, pending: Sequence[Job], cost: Estimate, known: Known) -> None:
+    """Print how long the stages take on each executor, as the real schedule would hand them out."""
+    groups = [tuple(job.key for job in each) for each in populations(prepared, pending)]
+    parents = {key: job.parent for key, job in prepared.plan.jobs.items()}
+
+    def length(cost: Estimate, workers: int, *, chains: bool = False) -> float:
+        schedule = Schedule(groups, parents, cost=cost.training_of)
+        return makespan(schedule, cost.training_of, cost.scoring_of, workers, chains=chains)
+
+    rows = [("local", "1", in_words(cost.seconds))]
+    asked = dataclasses.replace(prepared.study.machine, executor="processes", workers="auto")
+    several = choose(dataclasses.replace(prepared, study=dataclasses.replace(prepared.study, machine=asked)))
+    if several.workers > 1:
+        threads = dataclasses.replace(asked, threads=several.threads)
+        there = dataclasses.replace(prepared, study=dataclasses.replace(prepared.study, machine=threads))
+        with counting("Measuring") as progress:
+            own = estimate(there, measure(there, folder, pending, progress, seconds=SECONDS / 2), *known)
+        each = f"{several.workers} of {counted(several.threads or 0, 'thread')}"
+        rows.append(("processes", each, in_words(length(own, several.workers))))
+    for workers in CLUSTER:
+        both = (length(cost, workers), length(cost, workers, chains=True))
+        rows.append(("ray, slurm", f"{workers} like this machine", " to ".join(dict.fromkeys(map(in_words, sorted(both))))))
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for title in ("machine.executor", "workers", "time"):
+        table.add_column(title)
+    for row in rows:
+        table.add_row(*row)
+    out.print(table)
+    out.print("The times of several workers assume that they do not slow each other down, and leave out queues.", style="dim")
 
 
 def _table(name: str, plan: StudyPlan, cost: Estimate) -> Table:

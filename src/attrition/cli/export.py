@@ -27,7 +27,7 @@ def export(
 
     [dim]attrition export runs/demo vanilla--as-listed--s0--1a2b3c4d:zh-CN models/after-chinese[/]
     """
-    from attrition.run.export import export_stage
+    from attrition.export.stage import export_stage
 
     export_stage(results, stage, folder)
     out.print(f"Written: {escape(str(folder))}", soft_wrap=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,12 +13,14 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from attrition.cli.console import out
-from attrition.names import look_up
+from attrition.cli.console import counting, out, show
+from attrition.names import AttritionError, look_up
 
 if TYPE_CHECKING:
     from attrition.gate.checks import Settings
     from attrition.gate.release import Release
+    from attrition.gate.rows import Row
+    from attrition.gate.sources import Predictions
 
 _STYLES = {"pass": "green", "fail": "bold red", "cannot tell": "yellow"}
 _SHOWN = 60
@@ -25,13 +29,29 @@ _SHOWN = 60
 
 def gate(
     old: Annotated[
-        Path, typer.Argument(help="Predictions of the deployed system: a file, or a folder with one file for each language.")
+        str,
+        typer.Argument(
+            help="The deployed system: predictions (a file, or a folder of one file a language), or a model (a checkpoint's "
+            "folder, a PEFT adapter's folder, or hub:NAME)."
+        ),
     ],
-    new: Annotated[Path, typer.Argument(help="Predictions of its update, in the same form.")],
+    new: Annotated[str, typer.Argument(help="Its update, in any of these forms.")],
     test: Annotated[
         Path | None, typer.Option("--test", help="Gold tags: a file or folder. Default: the prediction files contain them.")
     ] = None,
-    margin: Annotated[float, typer.Option("--margin", help="Allowed loss of each slice, in points.")] = 1.0,
+    corpus: Annotated[
+        str, typer.Option("--corpus", help="Read --test as this corpus (massive, columns, a Python file): its test split.")
+    ] = "",
+    language: Annotated[
+        list[str] | None, typer.Option("--language", "-l", help="With --corpus: only these languages (may be repeated).")
+    ] = None,
+    serves: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--serves", metavar="LANGUAGE", help="NEW serves only this; OLD goes on with the others (may be repeated)."
+        ),
+    ] = None,
+    margin: Annotated[float, typer.Option("--margin", help="Points that each slice may lose.")] = 1.0,
     margins: Annotated[
         Path | None, typer.Option("--margins", metavar="FILE.toml", help='Margins of slices: de-DE = 0.5, "domain=alarm" = 2.')
     ] = None,
@@ -71,20 +91,55 @@ def gate(
 
     [dim]attrition gate old/ new/ --test gold/
     attrition gate old.jsonl new.jsonl --margin 0.5 --slice domain --slice label
-    attrition gate old/ new/ --test gold/ --metric recall --critical PER=0.5,ID --no-text --markdown comment.md[/]
+    attrition gate old/ new/ --test gold/ --metric recall --critical PER=0.5,ID --no-text --markdown comment.md
+    attrition gate deployed/ update/ --test massive.tar.xz --corpus massive -l de-DE -l th-TH[/]
     """
     from attrition.gate.release import gate_files
+    from attrition.gate.sources import is_model
 
     settings = _settings(margin, margins, slices or [], critical or [], metric, cannot_tell, show=show, show_text=not no_text)
-    release = gate_files(old, new, test, settings, gold_column=gold, predicted_column=predicted)
+    if (corpus or language) and (test is None or not corpus):
+        raise AttritionError("--corpus and --language say how --test is read. Give --test PATH --corpus NAME.")
+    with counting("Predicting") if any(map(is_model, (old, new))) else nullcontext(_silent) as progress:
+        release = gate_files(
+            _source(old, progress),
+            _source(new, progress),
+            _gold(corpus, test, language or []) if corpus and test else test,
+            settings,
+            gold_column=gold,
+            predicted_column=predicted,
+            serves=tuple(serves or ()),
+        )
     _write(release, junit, markdown, html)
     if as_json:
         from attrition.gate.outputs import as_json as everything
 
         typer.echo(json.dumps(everything(release), indent=1, ensure_ascii=False, allow_nan=False))
     else:
-        _show(release)
+        show_release(release)
     raise typer.Exit(release.exit_code)
+
+
+def _silent(_what: str, _done: int, _total: int) -> None:
+    """No bar where nothing is predicted."""
+
+
+def _source(given: str, progress: Callable[[str, int, int], None]) -> Path | Predictions:
+    """Files of predictions, or a model that makes them; torch is loaded for a model only."""
+    from attrition.gate.sources import is_model
+
+    if not is_model(given):
+        return Path(given)
+    from attrition.ship.system import open_system
+
+    return open_system(given, progress)
+
+
+def _gold(corpus: str, path: Path, languages: list[str]) -> tuple[Row, ...]:
+    from attrition.corpus.registry import Request, open_corpus
+    from attrition.ship.gold import gold_rows
+
+    return gold_rows(open_corpus(corpus, Request(path=path)), languages, path=str(path))
 
 
 def _settings(
@@ -128,7 +183,7 @@ def _write(release: Release, junit: Path | None, markdown: Path | None, html: Pa
         write_whole(html, to_html(release))
 
 
-def _show(release: Release) -> None:
+def show_release(release: Release) -> None:
     from attrition.gate.tables import checks_table, errors_table, labels_table, sorted_findings
     from attrition.gate.words import averages, headline
 
@@ -142,7 +197,7 @@ def _show(release: Release) -> None:
     for texts, finding in zip(checked.texts(), shown, strict=True):
         name, verdict, *others = texts
         table.add_row(Text(name), Text(verdict, style=_STYLES[finding.verdict]), *map(Text, others))
-    out.print(table)
+    show(table)
     if len(shown) < len(findings):
         out.print(f"{len(findings) - len(shown)} more checks passed.", style="dim")
     for plain in (errors_table(release), labels_table(release)):
@@ -151,7 +206,7 @@ def _show(release: Release) -> None:
             small.add_column(Text(column.title), justify="right" if numeric else "left")
         for texts in plain.texts()[:_SHOWN]:
             small.add_row(*map(Text, texts))
-        out.print(small)
+        show(small)
     _show_broken(release)
     for note in release.notes:
         out.print(f"[yellow]Note:[/] {escape(note)}", soft_wrap=True)

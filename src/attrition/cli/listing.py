@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from attrition.cli.console import out
+from attrition.cli.console import out, show
 from attrition.names import AttritionError, look_up
 
 
@@ -31,7 +31,7 @@ def schema() -> None:
     [dim]attrition schema > study.schema.json
     and at the top of a study file: #:schema study.schema.json[/]
     """
-    from attrition.run.schema import study_schema
+    from attrition.study.schema import study_schema
 
     typer.echo(json.dumps(study_schema(), indent=1, ensure_ascii=False))
 
@@ -43,7 +43,7 @@ def _methods() -> None:
     for method in METHODS.values():
         adapter = method.trains.adapter
         table.add_row(method.name, "everything" if adapter is None else "LoRA", method.shared_by, method.about)
-    out.print(table)
+    show(table)
 
 
 def _models() -> None:
@@ -53,19 +53,19 @@ def _models() -> None:
 
 
 def _corpora() -> None:
-    from attrition.corpus.registry import OPENER, corpora
+    from attrition.corpus.registry import CORPORA
 
-    rows = [(kind.name, kind.about) for kind in corpora().values()]
-    _names_and_sentences("Corpus", [*rows, ("FILE.py", f"your own: what its function {OPENER}(request) returns")])
+    rows = [(kind.name, kind.about) for kind in CORPORA.values()]
+    _names_and_sentences("Corpus", [*rows, ("FILE.py", "your own: the CorpusKind that it defines")])
 
 
 def _orders() -> None:
-    from attrition.orders import list_orders
+    from attrition.languages.orders import list_orders
 
     table = _table("Order", "begins", "")
     for info in list_orders():
         table.add_row(info.name, ", ".join(info.first), info.description)
-    out.print(table)
+    show(table)
 
 
 def _metrics() -> None:
@@ -75,7 +75,7 @@ def _metrics() -> None:
     for info in METRICS.values():
         better = {True: "higher", False: "lower", None: ""}[info.higher_is_better]
         table.add_row(info.name, better, escape(info.formula), escape(info.source))
-    out.print(table)
+    show(table)
 
 
 def _all_languages() -> None:
@@ -112,7 +112,7 @@ def languages(
         size = "" if language.cc100_gib is None else f"{language.cc100_gib:g}"
         cells = (language.locale, language.name, language.script, language.family, language.branch)
         table.add_row(*cells, str(language.joshi_class), language.vitality, size, language.note and "*")
-    out.print(table)
+    show(table)
     if any(language.note for language in found):
         out.print("* a figure is doubtful: see --json", style="dim")
 
@@ -128,7 +128,7 @@ def _names_and_sentences(title: str, rows: list[tuple[str, str]]) -> None:
     table = _table(title, "")
     for name, sentence in rows:
         table.add_row(name, escape(sentence))
-    out.print(table)
+    show(table)
 
 
 _LISTS: dict[str, Callable[[], None]] = {

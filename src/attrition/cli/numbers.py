@@ -11,11 +11,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from attrition.cli.console import out
+from attrition.cli.console import out, show
 from attrition.names import AttritionError
 
 if TYPE_CHECKING:
-    from attrition.matrix import RMatrix
+    from attrition.metrics.matrix import RMatrix
 
 
 Groupings = Annotated[
@@ -56,8 +56,8 @@ def metrics(
     attrition metrics order1.csv order2.csv --json --set cbt=literal
     attrition metrics order1.csv order2.csv --group typology.csv[/]
     """
-    from attrition.matrix import RMatrix
     from attrition.metrics import metrics_json
+    from attrition.metrics.matrix import RMatrix
     from attrition.results.pooling import refuse_different_series
 
     conventions = {}
@@ -105,7 +105,7 @@ def _show_groups(by: str, groups: dict[str, Any]) -> None:
             for each in (measures[name] for name in shown)
         ]
         table.add_row(escape(group), str(max(measures[name]["num_languages"] for name in shown)), *cells)
-    out.print(table)
+    show(table)
 
 
 def _interval(ends: list[float | None]) -> str:
@@ -120,7 +120,7 @@ def _show_matrices(result: dict[str, Any]) -> None:
         table.add_column(title, justify="left" if title == "Matrix" else "right")
     for matrix in result["matrices"]:
         table.add_row(escape(matrix["file"]), *(_number(matrix[name]) for name in names))
-    out.print(table)
+    show(table)
 
 
 def _show_languages(result: dict[str, Any]) -> None:
@@ -137,9 +137,9 @@ def _show_languages(result: dict[str, Any]) -> None:
         table.add_column(title, justify="left" if title == "Language" else "right")
     for language in result["shift_growing"]:
         table.add_row(escape(language), *(_number(column.get(language)) for column in columns.values()))
-    out.print(table)
+    show(table)
     out.print(
-        "In fractions of F1. shift, fixed: change on learning the language (growing and fixed scope). --json has all.",
+        "In fractions of the score. shift, fixed: change on learning the language (growing and fixed scope). --json has all.",
         style="dim",
     )
 
@@ -194,4 +194,4 @@ def params(
         table.add_row(
             row.method, "" if row.rank is None else str(row.rank), f"{row.account.trainable / 1e6:,.2f}", stored, row.note
         )
-    out.print(table)
+    show(table)

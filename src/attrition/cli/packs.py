@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from attrition.cli.console import out
+from attrition.cli.console import out, show
 from attrition.cli.studies import Changes
 
 
@@ -27,13 +27,13 @@ def prepare(
     attrition prepare studies/massive-small.toml pack --set machine.device=cuda
     attrition run pack[/]
     """
-    from attrition.run.spec import read_study
+    from attrition.study.spec import read_study
 
     read = read_study(study, changes or [])
     # torch and transformers are slow to import: only after the study file is known to be right.
     from attrition.cli.progress import TerminalWatcher
     from attrition.corpus.cache import cache_folder
-    from attrition.run.pack import write_pack
+    from attrition.prepare.pack import write_pack
 
     with TerminalWatcher() as watcher:
         sizes = write_pack(read, folder, watcher, cache_folder())
@@ -43,6 +43,6 @@ def prepare(
     for name, size in sizes.items():
         table.add_row(escape(name), f"{size / 1e6:.2f}")
     table.add_row("together", f"{sum(sizes.values()) / 1e6:.2f}", style="bold")
-    out.print(table)
+    show(table)
     where = escape(str(folder))
     out.print(f"Packed: {where}. Copy it to another machine with attrition, then: attrition run {where}", soft_wrap=True)

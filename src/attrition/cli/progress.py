@@ -1,29 +1,68 @@
-"""Progress of a study: bars in a terminal, lines elsewhere."""
+"""A study's progress in the terminal: a line of words above bars; without a terminal, a line now and then."""
 
 from __future__ import annotations
 
+import math
 import time
+from collections.abc import Iterable
 from types import TracebackType
 
+from rich.console import RenderableType
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Task as Bar
+from rich.text import Text
 
-from attrition.cli.console import bars, err, tell
+from attrition.cli.console import err, tell
 from attrition.names import counted
-from attrition.run.study import Job, RunPlan, StudyPlan
-from attrition.run.watcher import Watcher
+from attrition.study.plan import Job, RunPlan, StudyPlan
+from attrition.study.watcher import Watcher
 from attrition.training.train import Epoch, Task
 
 LINE_EVERY_SECONDS = 15.0
 
 
-class TerminalWatcher(Watcher):
-    """Show bars for encoding and training, with warnings above. Without a terminal, print a line from time to time."""
+class _Speed(ProgressColumn):
+    """Utterances per second, where a bar counts utterances."""
 
-    def __init__(self) -> None:
-        self._bars = bars()
-        self._encoding = self._bars.add_task("Encoding languages", total=None, visible=False)
-        self._training = self._bars.add_task("Training", total=None, visible=False)
-        self._label = ""
+    def render(self, task: Bar) -> Text:
+        known = task.fields.get("utterances") and task.speed
+        return Text(f"{task.speed:,.0f} utt./s" if known else "")
+
+
+class _Bars(Progress):
+    """Bars below a line of words, which is folded where the terminal is narrow."""
+
+    said = ""
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        if self.said:
+            yield Text(self.said, overflow="fold")
+        yield self.make_tasks_table(self.tasks)
+
+
+class TerminalWatcher(Watcher):
+    """Shows the stage, the language, the speed, the time left and the last score; says each message once.
+
+    `score` is what the score is called.
+    """
+
+    def __init__(self, score: str = "F1") -> None:
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=12),
+            TextColumn("{task.percentage:>3.0f}%"),
+            _Speed(),
+            TimeRemainingColumn(compact=True),
+            TextColumn("left"),
+        )
+        self._bars = _Bars(*columns, console=err, transient=True, disable=err.quiet)
+        self._encoding = self._bars.add_task("Encoding", total=None, visible=False)
+        self._training = self._bars.add_task("Training", total=None, visible=False, utterances=True)
+        self._score = score
+        self._stage = self._last_score = ""
+        self._stages: dict[str, int] = {}
+        self._said: set[str] = set()
         self._done = self._work = 0
         self._began = self._last_line = time.monotonic()
         self._done_at_start = 0
@@ -49,38 +88,47 @@ class TerminalWatcher(Watcher):
 
     def planned(self, plan: StudyPlan, work: int, done: int) -> None:
         self._bars.update(self._encoding, visible=False)
+        self._stages = {key: number for number, key in enumerate(plan.jobs, start=1)}
         self._work, self._done, self._done_at_start = work, done, done
         self._began = time.monotonic()
         shared = plan.num_stages - len(plan.jobs)
         saved = f", {shared} of them shared" if shared else ""
-        stored = f"; {done / work:.0%} already done" if done else ""
-        err.print(f"{counted(len(plan.runs), 'run')} of {counted(plan.num_stages, 'stage')}{saved}{stored}.", style="dim")
+        stored = f"; {done / work:.0%} done in earlier runs" if done else ""
+        self.noted(f"{counted(len(plan.runs), 'run')} of {counted(plan.num_stages, 'stage')}{saved}{stored}.")
         self._bars.reset(self._training, total=max(work - done, 1), visible=True)
 
     def started(self, job: Job) -> None:
-        self._label = job.label
-        self._bars.update(self._training, description=escape(f"Training {job.label}"))
+        number = self._stages.get(job.key)
+        self._stage = f"stage {number} of {len(self._stages)}, {job.label}" if number else job.label
+        self._show()
 
     def resumed(self, job: Job, step: int) -> None:
-        err.print(f"{escape(job.label)} resumes after step {step:,}.", style="dim")
+        self.noted(f"{job.label} continues after step {step:,}.")
         self.started(job)
 
     def scoring(self, label: str) -> None:
-        self._bars.update(self._training, description=escape(f"Scoring {label}"))
+        self._bars.said = f"Scoring {label}"
 
     def trained(self, num_utterances: int) -> None:
         self._bars.advance(self._training, num_utterances)
         self._done += num_utterances
 
     def epoch_ended(self, task: Task, epoch: Epoch) -> None:
+        known = not math.isnan(epoch.dev_f1)
+        self._last_score = f"; epoch {epoch.epoch}" + (f", dev {self._score} {100 * epoch.dev_f1:.1f}" if known else "")
+        self._show()
         now = time.monotonic()
         if err.is_terminal or now - self._last_line < LINE_EVERY_SECONDS:
             return
         self._last_line = now
-        share = (self._done - self._done_at_start) / max(1, self._work - self._done_at_start)
-        left = (now - self._began) * (1 - share) / share if share else float("nan")
-        f1 = "" if epoch.dev_f1 != epoch.dev_f1 else f", dev F1 {100 * epoch.dev_f1:.1f}"
-        err.print(f"{share:4.0%}, {left / 60:.1f} min left: {escape(self._label)}, epoch {epoch.epoch}{f1}")
+        done, seconds = self._done - self._done_at_start, now - self._began
+        left = seconds * (self._work - self._done) / done if done else math.nan
+        share = done / max(1, self._work - self._done_at_start)
+        speed = f"{done / seconds:,.0f} utterances/s, {left / 60:.1f} min left"
+        err.print(f"{share:4.0%}, {speed}: {escape(self._stage + self._last_score)}", soft_wrap=True)
+
+    def _show(self) -> None:
+        self._bars.said = f"Training {self._stage}{self._last_score}"
 
     def finished(self, job: Job, unused: int) -> None:
         if unused > 0:
@@ -91,7 +139,15 @@ class TerminalWatcher(Watcher):
         self._last_line = time.monotonic()
 
     def noted(self, message: str) -> None:
-        err.print(escape(message), style="dim")
+        if self._first(message):
+            err.print(escape(message), style="dim", soft_wrap=True)
 
     def warned(self, message: str) -> None:
-        tell(f"[bold yellow]Warning:[/] {escape(message)}")
+        if self._first(message):
+            tell(f"[bold yellow]Warning:[/] {escape(message)}")
+
+    def _first(self, message: str) -> bool:
+        """Whether a message is said for the first time."""
+        new = message not in self._said
+        self._said.add(message)
+        return new

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from importlib import resources
@@ -11,12 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.markup import escape
 
-from attrition.cli.console import out, tell
+from attrition.cli.console import counting, err, out, quietly, tell
 from attrition.cli.durations import seconds_of
 from attrition.cli.numbers import Groupings
+from attrition.names import counted
 
 if TYPE_CHECKING:
-    from attrition.run.spec import Study
+    from attrition.study.spec import Study
+
+MOST_SENTENCES = 6
+"""Methods that the summary has a sentence for."""
 
 Changes = Annotated[
     list[str] | None,
@@ -35,10 +40,12 @@ Only = Annotated[
         "characters (may be repeated).",
     ),
 ]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")]
 Limit = Annotated[
     str | None,
     typer.Option(
-        "--for", metavar="TIME", help="Stop after this time, for example 50m, 2h, 90s or 1h30m. The same command resumes."
+        "--for", metavar="TIME", help="Stop after this time, as 50m, 2h, 90s or 1h30m. Run the same command to resume."
     ),
 ]
 
@@ -47,10 +54,12 @@ def demo(
     folder: Annotated[
         Path | None, typer.Option("--out", "-o", help="Folder for the results. Default: runs/demo, or runs/demo-short.")
     ] = None,
-    short: Annotated[bool, typer.Option("--short", help="Train two languages, to test the installation.")] = False,
+    short: Annotated[bool, typer.Option("--short", help="Two languages and a minute, to see that everything works.")] = False,
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete an earlier demo in that folder first.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Train an encoder on four languages with four methods, in a few minutes and without a download.
+    """Train four languages with four methods in a few minutes, without a download, and show what is forgotten.
 
     [dim]attrition demo
     attrition demo --short --out /tmp/demo[/]
@@ -58,16 +67,16 @@ def demo(
     name = "demo-short" if short else "demo"
     folder = folder or Path("runs") / name
     if fresh:
-        from attrition.run.folder import forget
+        from attrition.store.folder import forget
 
         forget(folder)
     study = resources.files("attrition") / "studies" / f"{name}.toml"
-    with resources.as_file(study) as path:
-        out.print(
-            "[bold]attrition demo[/]: multilingual-E5-small learns slot filling in one language after another.\n"
-            "The sentences are generated from patterns and CLDR names (the phrasebook). Nothing is downloaded.\n"
+    with resources.as_file(study) as path, quietly(quiet):
+        err.print(
+            "[bold]attrition demo[/]: the encoder multilingual-E5-small learns slot filling, language after language.\n"
+            "The sentences are generated from patterns and CLDR names (the phrasebook): nothing is downloaded.\n"
         )
-        _run(path, folder, [])
+        _run(path, folder, [], as_json=as_json)
 
 
 def run(
@@ -80,10 +89,12 @@ def run(
     changes: Changes = None,
     only: Only = None,
     limit: Limit = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show runs, stages and cost. Do not train.")] = False,
-    no_report: Annotated[bool, typer.Option("--no-report", help="Show the results without a report.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show runs, stages and cost; train nothing.")] = False,
+    no_report: Annotated[bool, typer.Option("--no-report", help="Show the summary, but make no report.")] = False,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
-    """Run a study, or resume an interrupted one.
+    """Run a study, or resume one that was interrupted.
 
     Runs are trained one after another: by method, then by order, then by seed.
 
@@ -94,7 +105,8 @@ def run(
     attrition run pack --out runs/packed[/]
     """
     seconds = None if limit is None else seconds_of(limit)
-    _run(study, folder, changes or [], only or [], seconds, dry_run=dry_run, with_report=not no_report)
+    with quietly(quiet):
+        _run(study, folder, changes or [], only or [], seconds, dry_run=dry_run, with_report=not no_report, as_json=as_json)
 
 
 def report(
@@ -104,6 +116,8 @@ def report(
         typer.Option("--beside", metavar="RUNS", help="Show the runs of another study too (may be repeated)."),
     ] = None,
     groupings: Groupings = None,
+    quiet: Quiet = False,
+    as_json: AsJson = False,
 ) -> None:
     """Write the report of a results folder again. Needs no model and no torch.
 
@@ -111,7 +125,9 @@ def report(
     attrition report runs/cuts-blanks --beside runs/cuts-graphemes
     attrition report runs/massive-small --group typology.csv[/]
     """
-    _report(folder, beside or [], groupings or [])
+    with quietly(quiet):
+        page = _report(folder, beside or [], groupings or [])
+        _summary(folder, page, as_json=as_json)
 
 
 def _run(
@@ -123,16 +139,18 @@ def _run(
     *,
     dry_run: bool = False,
     with_report: bool = True,
+    as_json: bool = False,
 ) -> None:
-    from attrition.run.spec import read_study
+    from attrition.study.spec import read_study
 
     pack = path if path.is_dir() else None
     study = read_study(path, changes) if pack is None else _open(pack, changes)
     # torch and transformers are slow to import: only after the study file is known to be right.
     from attrition.cli.progress import TerminalWatcher
-    from attrition.run.engine import run_study
-    from attrition.run.keys import slug
-    from attrition.run.stop import Stopped, TimeUp
+    from attrition.engine.run import run_study
+    from attrition.problem.problems import DEFAULT, problem
+    from attrition.study.keys import slug
+    from attrition.study.stop import Stopped, TimeUp
 
     folder = folder or Path("runs") / slug(study.name)
     if dry_run:
@@ -141,7 +159,8 @@ def _run(
         show_plan(study, folder, pack, only)
         return
     try:
-        with TerminalWatcher() as watcher:
+        score = "F1" if study.problem == DEFAULT else problem(study.problem)[0].score
+        with TerminalWatcher(score) as watcher:
             run_study(study, folder, watcher, pack, only=only, seconds=seconds)
     except TimeUp as stopped:
         tell(f"\n[bold]The time is up.[/] {escape(stopped.kept)}")
@@ -149,50 +168,57 @@ def _run(
     except Stopped as stopped:
         tell(f"\n[bold]Stopped.[/] {escape(stopped.kept)}")
         sys.exit(stopped.exit_code)
-    _show(folder)
-    if with_report:
-        _report(folder)
+    _summary(folder, _report(folder) if with_report else None, as_json=as_json)
 
 
 def _open(pack: Path, changes: list[str]) -> Study:
-    from attrition.run.pack import open_pack
+    from attrition.prepare.pack import open_pack
 
     return open_pack(pack, changes)
 
 
-def _show(folder: Path) -> None:
-    """Print R, sentences about it, and the metrics of each run."""
-    from attrition.analysis.words import words
-    from attrition.report.terminal import terminal_matrix, terminal_metrics
-    from attrition.results.read import read_results
-
-    results = read_results(folder)
-    for run in results.runs:
-        out.print(f"[bold]{escape(run.label)}[/]: {escape(run.score)} on each language after each stage")
-        table = terminal_matrix(run.matrix, width=out.width, score=run.score)
-        table.title = None  # it would be broken to the width of the table
-        out.print(table)
-        for sentence in words(run.matrix, run.score):
-            out.print(f"  {escape(sentence)}")
-        out.print()
-    out.print(terminal_metrics(results.runs, score=results.score))
-    spent = {part: sum(run.times[part] for run in results.runs) for part in ("data", "training", "evaluation", "other")}
-    out.print(
-        "Time of the stages behind these runs (shared ones counted in each): "
-        + ", ".join(f"{part} {seconds:.0f} s" for part, seconds in spent.items()),
-        style="dim",
-    )
-
-
-def _report(folder: Path, beside: Sequence[Path] = (), groupings: Sequence[str] = ()) -> None:
-    from attrition.cli.console import counting
+def _report(folder: Path, beside: Sequence[Path] = (), groupings: Sequence[str] = ()) -> Path:
+    """Make the report and return the path of its page."""
     from attrition.paper.report import make_report
 
-    with counting("Drawing the report") as progress:
-        page = make_report(
+    with counting("Making the report") as progress:
+        return make_report(
             folder,
             beside=beside,
             groupings=groupings,
-            progress=lambda done, total, what: progress(f"Drawing {what}", done, total),
+            progress=lambda done, total, what: progress("Making the report", done, total),
         )
-    tell(f"Report: [bold]{escape(str(page))}[/]")
+
+
+def _summary(folder: Path, page: Path | None, *, as_json: bool) -> None:
+    """Say what was learned and lost, where the report is and what to do next, on one screen; or print it as JSON."""
+    from attrition.report.overview import outcomes, overview
+    from attrition.results.read import read_results
+
+    results = read_results(folder)
+    if as_json:
+        found = {
+            "study": results.name,
+            "folder": str(folder),
+            "report": None if page is None else str(page),
+            "score": results.score,
+            "runs": [run.key for run in results.runs],
+            "unfinished": list(results.unfinished),
+            "methods": [each.as_dict() for each in outcomes(results)],
+        }
+        typer.echo(json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False))
+        return
+    said = overview(results)
+    counts = f"{counted(len(results.runs), 'run')}, {counted(len(results.languages), 'language')}"
+    out.print(f"[bold]{escape(results.name)}[/]: {counts}.")
+    for sentence in said[:MOST_SENTENCES] or [
+        "No method trained one learner on language after language: nothing can be forgotten."
+    ]:
+        out.print(f"  {escape(sentence)}")
+    if len(said) > MOST_SENTENCES:
+        out.print(f"  The report has {len(said) - MOST_SENTENCES} more methods.")
+    if page is not None:
+        out.print(f"Report: [bold]{escape(str(page))}[/]", soft_wrap=True)
+        out.print("Next: open the report in a browser.")
+    else:
+        out.print(f"Next: attrition report {escape(str(folder))}", soft_wrap=True)

@@ -11,10 +11,10 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from attrition.cli.console import out
+from attrition.cli.console import out, show
 
 if TYPE_CHECKING:
-    from attrition.run.verify import Check, Verdict
+    from attrition.verify.verify import Check, Verdict
 
 
 def verify(
@@ -39,7 +39,7 @@ def verify(
     """
     # torch and transformers are slow to import.
     from attrition.cli.progress import TerminalWatcher
-    from attrition.run.verify import verify as verify_results
+    from attrition.verify.verify import verify as verify_results
 
     with TerminalWatcher() as watcher:
         verdict = verify_results(folder, sample=sample, seed=seed, pack=pack, watcher=watcher)
@@ -72,7 +72,7 @@ def _show(verdict: Verdict) -> None:
     table.add_column("Result")
     for check in verdict.checks:
         table.add_row(check.name, str(check.num_checked), _result(check))
-    out.print(table)
+    show(table)
     for check in verdict.checks:
         if check.skipped is not None:
             out.print(f"[yellow]{check.name}: skipped, {escape(check.skipped)}[/]", soft_wrap=True)

@@ -68,6 +68,7 @@ class Dataset:
         sizes: how many utterances.
         cache: folder for encoded languages, or None to keep nothing.
         encoder: encodes utterances of one cut. None labels words by slots, as `encode_utterances` does.
+        may_lack: languages that need not have every split; sizes bind them only where they have it.
         encoded_as: stands for `encoder` in the names of cached files; "" for slots.
     """
 
@@ -81,6 +82,7 @@ class Dataset:
     cache: Path | None = None
     encoder: Callable[[Sequence[Utterance], Cut], Encoded] | None = None
     encoded_as: str = ""
+    may_lack: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         for language in self.languages:
@@ -114,7 +116,7 @@ class Dataset:
 
     def _rows(self, language: str, split: Split, whole: Encoded) -> NDArray[np.int64]:
         """Which utterances are used, in the corpus's order."""
-        size = self.sizes.of(split)
+        size = self.sizes.of(split) if len(whole) or language not in self.may_lack else None
         disjoint = self.sizes.disjoint and split == "train"
         available = len(whole)
         if size is None and not disjoint:
@@ -146,12 +148,18 @@ class Dataset:
                 return cached
         encoded = {
             # A split of which nothing is used need not exist.
-            split: self._encoded(self.corpus.read(language, split) if self.sizes.of(split) != 0 else (), self.cut(language))
+            split: self._encoded(
+                self.corpus.read(language, split) if self._is_read(language, split) else (), self.cut(language)
+            )
             for split in SPLITS
         }
         if path is not None:
             _save(path, encoded)
         return encoded
+
+    def _is_read(self, language: str, split: Split) -> bool:
+        may_lack = language in self.may_lack
+        return self.sizes.of(split) != 0 and not (may_lack and split not in self.corpus.splits(language))
 
     def _encoded(self, utterances: Sequence[Utterance], cut: Cut) -> Encoded:
         if self.encoder is not None:

@@ -1,24 +1,15 @@
-"""Every corpus that a study or a command may name, in one list; and how a corpus of one's own joins it.
+"""Every corpus that a study or a command may name: those of this package, of installed packages, and of a user's own file.
 
-A corpus is opened by one function, `open_corpus(request: Request) -> Corpus`. Three ways lead to it:
-
-- the corpora of this package (`CORPORA`);
-- a Python file named in place of a corpus: `[corpus] name = "my_corpus.py"`;
-- an installed package with an entry point of the group `attrition.corpora`, which names the module or the function.
+A Python file of one's own, or an entry point of the group `attrition.corpora`, gives one `CorpusKind`.
 """
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from inspect import getattr_static
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
 
 from attrition.corpus.base import SPLITS, Corpus, Split
 from attrition.corpus.cache import Progress
@@ -29,11 +20,7 @@ from attrition.corpus.massive import Massive, find_massive
 from attrition.corpus.phrasebook import Phrasebook
 from attrition.languages import LANGUAGES, not_a_locale
 from attrition.names import AttritionError, look_up
-from attrition.reading import is_there
-
-ENTRY_POINTS = "attrition.corpora"
-OPENER = "open_corpus"
-"""What the function is called that opens the corpus of a module or file."""
+from attrition.registry import Registry, is_file_of_a_user
 
 MOST_GENERATED = 100_000
 PHRASEBOOK_SIZES: Mapping[Split, int] = MappingProxyType({"train": 500, "dev": 100, "test": 200})
@@ -63,66 +50,19 @@ Opener = Callable[[Request], Corpus]
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusKind:
-    """A corpus by name: a sentence about it, how it is opened, whether its languages are MASSIVE's 52 and no others."""
+    """A corpus by name.
+
+    Args:
+        name: what a study calls it.
+        about: one line about it.
+        open: returns the corpus of a request.
+        only_massive: its languages are MASSIVE's 52 and no others.
+    """
 
     name: str
     about: str
     open: Opener
     only_massive: bool = False
-
-
-def open_corpus(name: str, request: Request) -> Corpus:
-    """Return the corpus of a name, or of a Python file.
-
-    Raises:
-        AttritionError: there is no such corpus, it cannot be found, or a setting makes no sense for it.
-    """
-    if is_file_of_a_corpus(name):
-        return _opened(_of_file(Path(name)), name, request)
-    return _opened(look_up(name, corpora(), kind="corpus").open, name, request)
-
-
-def is_file_of_a_corpus(name: str) -> bool:
-    """Return True for the name of a Python file, which stands for the corpus that it opens.
-
-    >>> is_file_of_a_corpus("my_corpus.py"), is_file_of_a_corpus("massive")
-    (True, False)
-    """
-    return name.endswith(".py")
-
-
-def refuse_unknown_corpus(name: str, *, where: str) -> None:
-    """Refuse a name that is no corpus, and a Python file that is not there.
-
-    Raises:
-        AttritionError: `where` comes first in the message.
-    """
-    if not is_file_of_a_corpus(name):
-        look_up(name, corpora(), kind="corpus", where=where)
-    elif not is_there(Path(name)):
-        raise AttritionError(f"{where}: there is no file {name!r}. Give a Python file that has a function {OPENER}(request).")
-
-
-def refuse_other_languages(name: str, language: str, *, where: str) -> None:
-    """Refuse a language that MASSIVE lacks, for a corpus that has MASSIVE's 52 only.
-
-    Raises:
-        UnknownNameError: `where` comes first in the message, and the nearest locale is named.
-    """
-    if not is_file_of_a_corpus(name) and corpora()[name].only_massive and language not in LANGUAGES:
-        raise not_a_locale(language, where=where)
-
-
-@cache
-def corpora() -> Mapping[str, CorpusKind]:
-    """Return every corpus by name: those of this package, then those of installed packages."""
-    found = dict(CORPORA)
-    for point in sorted(entry_points(group=ENTRY_POINTS), key=lambda point: point.name):
-        found.setdefault(point.name, CorpusKind(name=point.name, about=f"of {point.value}", open=_of_entry_point(point)))
-    return MappingProxyType(found)
-
-
-# The corpora of this package
 
 
 def _massive(request: Request) -> Corpus:
@@ -193,63 +133,52 @@ _ALL = (
         open=_columns,
     ),
 )
-CORPORA: Mapping[str, CorpusKind] = MappingProxyType({each.name: each for each in _ALL})
-"""The corpora of this package, by name."""
-
-
-# Corpora of one's own
-
-
-def _opened(opener: Opener, name: str, request: Request) -> Corpus:
-    """What an opener gives, if it is a corpus."""
-    found = opener(request)
-    nowhere = object()
-    # Not by hasattr: to ask a property may read every file.
-    missing = [each for each in _MEMBERS if getattr_static(found, each, nowhere) is nowhere]
-    if missing:
-        raise AttritionError(
-            f"{name}: {OPENER} gave {type(found).__name__!r}, which has no {', '.join(missing)}. "
-            "Return a corpus, such as attrition.corpus.InMemory(...)."
-        )
-    return found
-
-
 _MEMBERS = (
     "name", "revision", "licence", "citation", "generated", "languages", "slots", "intents", "fingerprint", "read", "splits",
     "default_cut",
 )  # fmt: skip
 
 
-def _of_file(path: Path) -> Opener:
-    """The opener in a Python file, which is run."""
-    spec = importlib.util.spec_from_file_location(f"attrition_corpus_{path.stem}", path)
-    if spec is None or spec.loader is None or not path.is_file():
-        raise AttritionError(f"There is no file {str(path)!r}. Give a Python file that has a function {OPENER}(request).")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise AttritionError(f"{path}: the file cannot be run: {type(error).__name__}: {error}.") from error
-    return _opener_in(module, str(path))
+CORPORA = Registry[CorpusKind]("corpus", "attrition.corpora", {each.name: each for each in _ALL}, CorpusKind)
+"""Every corpus by name."""
 
 
-def _of_entry_point(point: EntryPoint) -> Opener:
-    """An opener that is imported when the corpus is first asked for."""
+def open_corpus(name: str, request: Request) -> Corpus:
+    """Return the corpus of a name, or of a Python file.
 
-    def opener(request: Request) -> Corpus:
-        try:
-            found = point.load()
-        except Exception as error:
-            raise AttritionError(f"The corpus {point.name!r} ({point.value}) cannot be imported: {error}.") from error
-        return _opener_in(found, point.value)(request)
+    Raises:
+        AttritionError: there is no such corpus, it cannot be found, or a setting makes no sense for it.
+    """
+    kind = CORPORA.from_file(name)[0] if is_file_of_a_user(name) else look_up(name, CORPORA, kind="corpus")
+    found = kind.open(request)
+    nowhere = object()
+    # Not by hasattr: to ask a property may read every file.
+    missing = [each for each in _MEMBERS if getattr_static(found, each, nowhere) is nowhere]
+    if missing:
+        raise AttritionError(
+            f"{name}: its function `open` gave {type(found).__name__!r}, which has no {', '.join(missing)}. "
+            "Return a corpus, such as attrition.corpus.InMemory(...)."
+        )
+    return found
 
-    return opener
+
+def refuse_unknown_corpus(name: str, *, where: str) -> None:
+    """Refuse a name that is no corpus, and a Python file that is not there.
+
+    Raises:
+        AttritionError: `where` comes first in the message.
+    """
+    if not is_file_of_a_user(name):
+        look_up(name, CORPORA, kind="corpus", where=where)
+    elif not Path(name).is_file():
+        raise AttritionError(f"{where}: there is no file {name!r}. Give a Python file that holds one CorpusKind.")
 
 
-def _opener_in(found: Any, where: str) -> Opener:
-    """The function itself, or the one of the usual name in a module."""
-    opener = getattr(found, OPENER, found)
-    if not callable(opener):
-        raise AttritionError(f"{where}: there is no function {OPENER}(request). Add one that returns a corpus.")
-    return opener  # type: ignore[no-any-return]
+def refuse_other_languages(name: str, language: str, *, where: str) -> None:
+    """Refuse a language that MASSIVE lacks, for a corpus that has MASSIVE's 52 only.
+
+    Raises:
+        UnknownNameError: `where` comes first in the message, and the nearest locale is named.
+    """
+    if not is_file_of_a_user(name) and CORPORA[name].only_massive and language not in LANGUAGES:
+        raise not_a_locale(language, where=where)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 
@@ -74,6 +75,11 @@ def text_lines(data: bytes, file: str, on_problem: OnProblem = refuse) -> Iterat
     if data.startswith(_UTF16):
         on_problem(Problem(file, 1, "the file is UTF-16, not UTF-8. Save it as UTF-8."))
         return
+    with suppress(UnicodeDecodeError):
+        text = data.removeprefix(_MARK).decode("utf-8")
+        if not any(each in text for each in "\0\r\ufeff"):  # nothing to be looked for in each line
+            yield from enumerate(text.removesuffix("\n").split("\n") if text else (), start=1)
+            return
     lines = data.removeprefix(_MARK).split(b"\n")
     if lines and not lines[-1]:
         lines.pop()
@@ -100,7 +106,7 @@ def json_object(line: str) -> dict[str, Any]:
         AttritionError: it holds something else, a key twice, NaN, or text that cannot be written as UTF-8.
     """
     try:
-        row = JSON.decode(line)
+        row = _decoded(line)
         if ("\\ud" in line or "\\uD" in line) and not is_text(json.dumps(row, ensure_ascii=False)):
             raise ValueError("half a surrogate pair is no text")
         if "\\u0000" in line:
@@ -111,6 +117,15 @@ def json_object(line: str) -> dict[str, Any]:
     if not isinstance(row, dict):
         raise AttritionError(f"the row is not a JSON object but {_kind(row)}. Write one {{...}} a line.")
     return row
+
+
+def _decoded(line: str) -> Any:
+    """The value of a line, without the search for blanks around it that `decode` makes; what has some is left to `decode`."""
+    try:
+        row, end = JSON.raw_decode(line)
+    except ValueError:
+        end = -1
+    return row if end == len(line) else JSON.decode(line)
 
 
 def text_field(row: Mapping[str, Any], name: str) -> str:

@@ -56,7 +56,8 @@ def quiet_transformers() -> Iterator[None]:
             transformers_logging.enable_progress_bar()
 
 
-def _config(name: str) -> Any:
+def read_config(name: str) -> Any:
+    """Return the `transformers` configuration of a folder or a name on the Hub; code of a repository is never run."""
     try:
         return AutoConfig.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError) as error:
@@ -66,7 +67,7 @@ def _config(name: str) -> Any:
         raise _failure(name, f"its configuration could not be read ({said}).") from error
 
 
-def _tokenizer(name: str, config: Any) -> Tokenizer:
+def read_tokenizer(name: str, config: Any) -> Tokenizer:
     """The tokeniser as its `tokenizer.json` says.
 
     `AutoTokenizer` would keep the vocabulary of that file but rebuild the rest from the tokeniser's class, with other
@@ -109,7 +110,12 @@ class _Loaded:
     note: str = ""
 
 
-def _from_pretrained(name: str, config: Any, kind: Any) -> tuple[Any, dict[str, Any]]:
+def from_pretrained(name: str, config: Any, kind: Any, **more: Any) -> tuple[Any, dict[str, Any]]:
+    """Return a model of a `transformers` class in float32, from safetensors only, and what its files lacked.
+
+    Raises:
+        AttritionError: its files are missing or damaged.
+    """
     try:
         with quiet_transformers():
             model, found = kind.from_pretrained(
@@ -119,6 +125,7 @@ def _from_pretrained(name: str, config: Any, kind: Any) -> tuple[Any, dict[str, 
                 trust_remote_code=False,
                 dtype=torch.float32,
                 output_loading_info=True,
+                **more,
             )
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         what = f"its weights could not be read ({_first_line(error)}); only safetensors are loaded, never pickled files."
@@ -131,9 +138,9 @@ def _loaded(name: str, config: Any) -> _Loaded:
     tagger = MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING.get(type(config), None)
     names = tuple(config.architectures or ())
     if tagger is not None and tagger.__name__ in names:
-        model, found = _from_pretrained(name, config, tagger)
+        model, found = from_pretrained(name, config, tagger)
         return _with_head(name, config, model, found)
-    model, found = _from_pretrained(name, config, encoder_class(config))
+    model, found = from_pretrained(name, config, encoder_class(config))
     weights = _encoder_weights(name, config, model, found["missing_keys"])
     left = sorted(key for key in found["unexpected_keys"] if key.startswith(_CLASSIFIERS))
     of_tokens = [each for each in names if each.endswith("ForTokenClassification")]
@@ -212,17 +219,17 @@ def load(name: str) -> Pretrained:
         _check_safetensors(folder)
     elif os.sep in name and (name.startswith((".", "/", "~")) or name.count("/") > 1):
         raise _failure(name, "there is no such folder.")
-    config = _config(source)
+    config = read_config(source)
     loaded = _loaded(source, config)
     weights = loaded.weights
     if WORD_EMBEDDINGS not in weights:
         raise _failure(
             name,
-            f"its architecture ({config.model_type}) does not keep its sub-token vectors under '{WORD_EMBEDDINGS}'. These run: "
-            f"{', '.join(sorted((*FAMILY, *WRAPPED)))}, and others of the BERT family with the same names of tensors.",
+            f"attrition does not support the architecture {config.model_type!r}; choose an encoder of one of these: "
+            f"{', '.join(sorted((*FAMILY, *WRAPPED)))}.",
         )
     rest, rows = split_embeddings(weights)
-    tokenizer = _tokenizer(source, config)
+    tokenizer = read_tokenizer(source, config)
     return Pretrained(
         name=f"hub:{name}",
         config=config,

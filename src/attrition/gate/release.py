@@ -16,7 +16,8 @@ from attrition.gate.compared import Compared, compare
 from attrition.gate.judge import Finding, Verdict, judge, worst
 from attrition.gate.ratios import parts
 from attrition.gate.rows import Layout, Row
-from attrition.gate.sources import FilePredictions, Predictions, read_source
+from attrition.gate.sources import FilePredictions, Predictions, Routed, read_source
+from attrition.names import AttritionError
 
 EXIT_CODES: dict[Verdict, int] = {"pass": 0, "fail": 1, "cannot tell": 3}
 
@@ -77,14 +78,22 @@ def gate(test: Sequence[Row], old: Predictions, new: Predictions, settings: Sett
 
 
 def gate_files(
-    old: Path, new: Path, test: Path | None, settings: Settings, *, gold_column: str = "", predicted_column: str = ""
+    old: Path | Predictions,
+    new: Path | Predictions,
+    test: Path | Sequence[Row] | None,
+    settings: Settings,
+    *,
+    gold_column: str = "",
+    predicted_column: str = "",
+    serves: tuple[str, ...] = (),
 ) -> Release:
-    """Return whether an update may be shipped, from prediction files or folders of them.
+    """Return whether an update may be shipped, from prediction files, folders of them, or systems that predict.
 
     Args:
         old, new: predictions of the deployed system and of its update.
-        test: gold tags; None means that the prediction files have them too.
+        test: gold tags, or utterances with them; None means that the prediction files have them too.
         settings: slices, margins, metric.
+        serves: the languages that the update serves, where the old system goes on serving the others; () means all.
         gold_column, predicted_column: names of JSONL fields or numbers of CoNLL columns; "" means to find them.
 
     Raises:
@@ -102,11 +111,18 @@ def gate_files(
     without = replace(with_gold, has_gold=False, has_predicted=True, gold="", predicted=predicted_column, fields=())
     with _without_collector():
         if test is None:
-            rows = old_rows = read_source(old, with_gold)
-            new_rows = read_source(new, replace(with_gold, fields=()))
+            if not isinstance(old, Path) or not isinstance(new, Path):
+                raise AttritionError("A model has no gold tags. Give the test set: --test PATH.")
+            rows = read_source(old, with_gold)
+            before: Predictions = FilePredictions(str(old), rows)
+            after: Predictions = FilePredictions(str(new), read_source(new, replace(with_gold, fields=())))
         else:
-            rows, old_rows, new_rows = read_source(test, with_gold), read_source(old, without), read_source(new, without)
-        return gate(rows, FilePredictions(str(old), old_rows), FilePredictions(str(new), new_rows), settings)
+            rows = read_source(test, with_gold) if isinstance(test, Path) else tuple(test)
+            before, after = (
+                FilePredictions(str(each), read_source(each, without)) if isinstance(each, Path) else each
+                for each in (old, new)
+            )
+        return gate(rows, before, Routed(before, after, serves) if serves else after, settings)
 
 
 @contextmanager

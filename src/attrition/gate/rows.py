@@ -32,6 +32,7 @@ GOLD = ("gold", "gold_tags", "reference")
 PREDICTED = ("predicted", "predicted_tags", "prediction", "pred")
 """The names of JSONL fields that are known without being told; the first that a row has counts."""
 
+_LANGUAGES = frozenset(LANGUAGE)
 _PREDICTED_OR_TAGS, _GOLD_OR_TAGS = (*PREDICTED, *TAGS), (*GOLD, *TAGS)
 
 NOT_SHOWN = "the row cannot be read. Run the command without --no-text to see why"
@@ -133,7 +134,7 @@ def _jsonl_row(block: Sequence[str], layout: Layout, file: str, line: int, langu
     if layout.has_predicted:
         _check(predicted, words, row, PREDICTED[0])
     fields = {name: _value(row, name) for name in layout.fields} if layout.fields else _NO_FIELDS
-    if not row.keys().isdisjoint(LANGUAGE):
+    if not _LANGUAGES.isdisjoint(row):
         language = str(next(row[name] for name in LANGUAGE if name in row))
     return Row(file, line, str(row.get("id", "")), language, words, gold, predicted, fields)
 
@@ -156,18 +157,15 @@ def _listed(row: Mapping[str, Any], names: Iterable[str]) -> tuple[str, ...] | N
     """The first of these fields that the row has, which must be a list of texts."""
     for name in names:
         if name in row:
-            if not _are_texts(row[name]):
+            value = row[name]
+            try:
+                "".join(value)  # tests every item at the speed of C
+            except TypeError:
+                value = None
+            if not isinstance(value, list):
                 raise AttritionError(f'field {name!r} must be a list of texts. Write ["...", "..."].')
-            return tuple(row[name])
+            return tuple(value)
     return None
-
-
-def _are_texts(value: object) -> bool:
-    """Whether this is a list of texts; joining them tests every item at the speed of C."""
-    try:
-        return isinstance(value, list) and "".join(value) is not None
-    except TypeError:
-        return False
 
 
 def _asked(row: Mapping[str, Any], name: str) -> tuple[str, ...]:

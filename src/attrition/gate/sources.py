@@ -10,10 +10,11 @@ from typing import Protocol
 
 from attrition.corpus.base import SPLITS
 from attrition.gate.rows import Layout, Row, read_rows
-from attrition.names import AttritionError, counted, nearest
+from attrition.names import AttritionError, counted, nearest, unknown
 from attrition.reading import is_there
 
 ENDINGS = (".jsonl", ".conll", ".tsv")
+HUB, ADAPTER = "hub:", "adapter_config.json"
 ONE = "all"
 """The language of a single file that names none."""
 
@@ -56,6 +57,40 @@ class FilePredictions:
                 raise AttritionError(f"{self.name} has no predictions for language {language!r}.{hint} Add them.")
             tags[language] = map(_checked, _paired(mine[language], wanted, self.name), wanted)
         return [next(tags[row.language]) for row in test]
+
+
+@dataclass(frozen=True)
+class Routed:
+    """A system that serves some languages by an update, such as a language's own adapter, and all others as before."""
+
+    old: Predictions
+    new: Predictions
+    languages: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The update's name, and what it serves."""
+        return f"{self.new.name} (for {', '.join(self.languages)})"
+
+    def tags(self, test: Sequence[Row]) -> list[Sequence[str]]:
+        """Return the predicted tags of each test utterance; see `Predictions.tags`."""
+        theirs = _by_language(test)
+        for language in self.languages:
+            if language not in theirs:
+                raise unknown(language, theirs, kind="language of the test set")
+        served = {True: self.new, False: self.old}
+        parts = {is_new: [row for row in test if (row.language in self.languages) is is_new] for is_new in served}
+        tags = {is_new: iter(served[is_new].tags(rows) if rows else []) for is_new, rows in parts.items()}
+        return [next(tags[row.language in self.languages]) for row in test]
+
+
+def is_model(source: str) -> bool:
+    """Return whether a source of predictions is a model: `hub:NAME`, or a folder with a checkpoint or an adapter.
+
+    >>> is_model("hub:my/tagger"), is_model("no such folder")
+    (True, False)
+    """
+    return source.startswith(HUB) or any((Path(source) / name).is_file() for name in ("config.json", ADAPTER))
 
 
 def read_source(path: Path, layout: Layout) -> tuple[Row, ...]:

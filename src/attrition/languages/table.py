@@ -98,7 +98,7 @@ class Language:
 
 
 def _read_table() -> Mapping[str, Language]:
-    text = resources.files("attrition").joinpath("languages.csv").read_text(encoding="utf-8")
+    text = resources.files("attrition.languages").joinpath("languages.csv").read_text(encoding="utf-8")
     header, *rows = csv.reader(io.StringIO(text))
     assert header == [field.name for field in fields(Language)][:-1], header  # nobody stated a vitality here
     languages = {}

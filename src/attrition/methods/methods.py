@@ -22,7 +22,7 @@ from attrition.methods.replay import Replay
 from attrition.methods.steps import Expand, Merged, Steps, checked_order, joint, sequential
 from attrition.methods.trains import Full, LoRA, Trains
 from attrition.names import AttritionError, look_up
-from attrition.registry import Registry
+from attrition.registry import Registry, is_file_of_a_user
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +132,7 @@ def method(name: str, folder: Path = Path()) -> Method:
     >>> method("shared-lora").name
     'SHARED LoRA'
     """
-    if name.endswith(".py"):
+    if is_file_of_a_user(name):
         found, source = METHODS.from_file(name, folder)
         for hook in found.hooks:
             if HOOKS.get(hook.name, type(hook)) is not type(hook):

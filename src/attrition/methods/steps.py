@@ -85,12 +85,27 @@ class Steps:
         """Whether one model serves all languages in every row: what it was before training is then a row of its own."""
         roots = [step for step in self.trainings if step.start is None]
         languages = {language for row in self.rows for language in row.trained}
-        return len(roots) == 1 and all(row.reads.keys() == languages for row in self.rows)
+        return len(roots) == 1 and all(languages <= row.reads.keys() for row in self.rows)
 
     @property
     def order_matters(self) -> bool:
         """Whether scores can depend on the order: some training starts from another, or models are merged."""
         return not self.joint and any(isinstance(step, Merge) or step.start is not None for step in self.steps)
+
+    def watching(self, languages: Sequence[str]) -> Steps:
+        """Return the same steps, whose rows also read languages that no step trains, where one model serves all others.
+
+        >>> steps = sequential({"en-US": "all", "de-DE": "all"}).watching(["th-TH"])
+        >>> [row.reads["th-TH"] for row in steps.rows], steps.shared
+        ([0, 1], True)
+        """
+        trained = {each for row in self.rows for each in row.trained}
+        rows = []
+        for row in self.rows:
+            models = set(row.reads.values())
+            more = dict.fromkeys(languages, *models) if len(models) == 1 and row.reads.keys() == trained else {}
+            rows.append(Row(row.trained, {**row.reads, **more}))
+        return Steps(self.steps, tuple(rows))
 
     def chain(self, step: int) -> tuple[tuple[str, ...], ...]:
         """The languages of all trainings that led to a step's output, in their order."""

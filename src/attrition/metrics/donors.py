@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import count_measured, mean_measured
 from attrition.metrics.several import Floats, Matrices, PerLanguage, as_orders, at_own_stage, changes_SL, languages_of
 

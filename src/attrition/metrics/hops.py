@@ -14,7 +14,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats, Matrices, PerLanguage, at_own_stage, changes_SL, over_orders
 from attrition.metrics.single import learned_mean

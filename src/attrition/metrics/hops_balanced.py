@@ -20,8 +20,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from attrition.matrix import RMatrix
 from attrition.metrics.hops import NUM_HOPS, mbt_LH, mbt_pairwise_LH, mft_LH, mft_pairwise_LH
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import count_measured, mean_measured
 from attrition.metrics.several import Floats, Matrices, PerLanguage, as_orders, languages_of, per_order
 from attrition.names import AttritionError, look_up

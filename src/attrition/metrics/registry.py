@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Literal
 
-from attrition.matrix import RMatrix
 from attrition.metrics import by_group, donors, hops, shift, single
+from attrition.metrics.matrix import RMatrix
 
 Takes = Literal["matrix", "matrix and reference", "matrix and groups", "matrices"]
 Gives = Literal["number", "per stage", "per group", "per language", "per language and hop"]

@@ -10,8 +10,8 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from attrition.matrix import RMatrix
 from attrition.metrics import donors, hops, shift, single
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.several import PerLanguage
 from attrition.names import AttritionError, look_up, unknown
 

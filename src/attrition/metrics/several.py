@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import count_measured, mean_measured
 from attrition.names import AttritionError, unknown
 

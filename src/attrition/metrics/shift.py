@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from attrition.matrix import RMatrix
 from attrition.metrics.hops import mft_LH
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats, Matrices, PerLanguage, as_orders, at_own_stage, changes_SL, over_orders
 from attrition.metrics.single import p_avg_terms

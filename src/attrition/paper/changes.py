@@ -14,8 +14,10 @@ from attrition.analysis.quantities import QUANTITIES
 from attrition.analysis.utterances import Utterances
 from attrition.report.figures import Figure, language_name
 from attrition.report.forest import ForestRow, axis_domain, forest_row
+from attrition.report.tables import signed
+from attrition.report.theme import THEMES
 
-INK = "dark ? '#ffffff' : '#000000'"
+INK = THEMES["light"].ink
 
 FIXED = "change on the languages learned before alone (fixed)"
 INTERVAL = "95% interval of the bar"
@@ -41,15 +43,6 @@ def change_per_language(variants: Mapping[str, pd.DataFrame]) -> Figure:
             title="language trained",
             axis=alt.Axis(labelAngle=-90, ticks=False, labelOverlap=False),
         ),
-        tooltip=[
-            alt.Tooltip("name:N", title="training"),
-            alt.Tooltip("growing:Q", title="change of P (growing)", format="+.2f"),
-            alt.Tooltip("low:Q", title="95% interval from", format="+.2f"),
-            alt.Tooltip("high:Q", title="to", format="+.2f"),
-            alt.Tooltip("fixed:Q", title="change on those learned before (fixed)", format="+.2f"),
-            alt.Tooltip("composition:Q", title="composition effect", format="+.2f"),
-            alt.Tooltip("orders:Q", title="orders"),
-        ],
     )
     title = "change of F1 (points)"
     legend = alt.Legend(orient="top", title="change of P (growing):", titleLimit=300, symbolOpacity=1)
@@ -57,25 +50,33 @@ def change_per_language(variants: Mapping[str, pd.DataFrame]) -> Figure:
         y=alt.Y("growing:Q", title=title),
         color=alt.Color("sign:N", scale=alt.Scale(domain=["gain", "loss"], range="category"), legend=legend),
     )
-    keys = alt.Legend(orient="top", title=None, labelLimit=400, symbolStrokeColor=alt.expr(INK), symbolSize=120)
+    keys = alt.Legend(orient="top", title=None, labelLimit=400, symbolStrokeColor=INK, symbolSize=120)
     known = any(table["low"].notna().any() for table in variants.values())
     shapes = alt.Scale(domain=[FIXED, INTERVAL] if known else [FIXED], range=["stroke", "M0,-1L0,1"] if known else ["stroke"])
     marks = base.transform_calculate(scope=f"'{FIXED}'").mark_point(
-        size=(max(8, size - 6)) ** 2, strokeWidth=2.5, opacity=1, color=alt.expr(INK)
+        size=(max(8, size - 6)) ** 2, strokeWidth=2.5, opacity=1, color=INK
     )
     marks = marks.encode(y=alt.Y("fixed:Q", title=title), shape=alt.Shape("scope:N", scale=shapes, legend=keys))
-    interval = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.25, color=alt.expr(INK))
+    interval = base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=1.25, color=INK)
     interval = interval.encode(y=alt.Y("drawn_low:Q", title=title), y2="drawn_high:Q")
     zero = alt.Chart(alt.NamedData("changes")).transform_filter("datum.place === 0").mark_rule().encode(y=alt.datum(0))
-    chart = alt.layer(bars, zero, interval, marks).add_params(alt.param(name="dark", value=False))
+    chart = alt.layer(bars, zero, interval, marks)
     return Figure(
         name="figure3",
         title="Change per trained language (Figure 3)",
         caption=_caption(variants),
         chart=chart.properties(width=alt.Step(size), height=260),
         variants={name: {"changes": table} for name, table in variants.items()},
+        findings={name: _finding(table) for name, table in variants.items()},
         fits=False,
     )
+
+
+def _finding(table: pd.DataFrame) -> str:
+    if len(table) < 2:
+        return ""
+    ends = [f"{row['name']} ({signed(row['growing'])})" for _, row in table.iloc[[0, -1]].iterrows()]
+    return f"Training {ends[0]} gains most, {ends[1]} least, in points."
 
 
 def _caption(variants: Mapping[str, pd.DataFrame]) -> str:
@@ -96,7 +97,7 @@ def _caption(variants: Mapping[str, pd.DataFrame]) -> str:
     if any(
         (table["drawn_low"] > table["low"]).any() or (table["drawn_high"] < table["high"]).any() for table in variants.values()
     ):
-        said.append("Very wide intervals are cut; a bar's tooltip has the whole interval.")
+        said.append("Very wide intervals are cut.")
     return " ".join(said)
 
 

@@ -23,12 +23,13 @@ from attrition.analysis.moderation import per_language
 from attrition.analysis.null import null_matrix
 from attrition.analysis.quantities import Values
 from attrition.analysis.utterances import Utterances
-from attrition.matrix import RMatrix
 from attrition.metrics.hops import NUM_HOPS
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats
 from attrition.paper.changes import column_width, over
 from attrition.report.figures import Figure, language_name
+from attrition.report.tables import signed
 
 Hops = Callable[[RMatrix], Floats]
 """A number per language and hop (L, H) of one run."""
@@ -125,8 +126,16 @@ def hop_figure(variants: Mapping[str, pd.DataFrame], *, name: str, title: str, s
         caption=_caption(variants, symbol, equation),
         chart=_chart(size, f"{symbol} (points)"),
         variants={variant: {"hops": table} for variant, table in variants.items()},
+        findings={variant: _finding(table, symbol) for variant, table in variants.items()},
         fits=False,
     )
+
+
+def _finding(table: pd.DataFrame, symbol: str) -> str:
+    """Return the mean of each panel over languages and hops, as a sentence."""
+    means = table.groupby("panel")["value"].mean()
+    said = ", ".join(f"{panel} {signed(means[panel])}" for panel in PANELS)
+    return f"Mean {symbol} over languages and hops, in points: {said}."
 
 
 def _caption(variants: Mapping[str, pd.DataFrame], symbol: str, equation: str) -> str:
@@ -151,15 +160,6 @@ def _chart(size: int, title: str) -> Any:
     base = alt.Chart().encode(
         x=alt.X("language:N", sort=alt.EncodingSortField("place", op="min"), title=None, axis=x_axis),
         y=alt.Y("hop:O", title="hop", axis=alt.Axis(ticks=False, domain=False)),
-        tooltip=[
-            alt.Tooltip("name:N", title="language"),
-            alt.Tooltip("hop:Q", title="hop"),
-            alt.Tooltip("value:Q", title=title, format="+.2f"),
-            alt.Tooltip("low:Q", title="95% interval from", format="+.2f"),
-            alt.Tooltip("high:Q", title="to", format="+.2f"),
-            alt.Tooltip("orders:Q", title="orders"),
-            alt.Tooltip("mean:Q", title="mean over hops, as printed", format="+.2f"),
-        ],
     )
     # The data say where the scale ends, so that each method has its own.
     end = "data('hops')[0].limit"
@@ -174,7 +174,7 @@ def _chart(size: int, title: str) -> Any:
     )
     legend = alt.Legend(orient="bottom", direction="horizontal", gradientLength=200, gradientThickness=10)
     measured = base.mark_rect().encode(color=alt.Color("value:Q", title=title, scale=scale, legend=legend))
-    ink = alt.expr("(abs(datum.value) > 0.6 * datum.limit) === dark ? '#101418' : '#ffffff'")
+    ink = alt.expr("abs(datum.value) > 0.6 * datum.limit ? '#ffffff' : '#101418'")
     dot = base.mark_circle(size=9 if size < 20 else 14, opacity=0.85, color=ink)
     missing = base.mark_text(text="⁄", opacity=0.35)
     layers = alt.layer(
@@ -184,5 +184,4 @@ def _chart(size: int, title: str) -> Any:
         data=alt.NamedData("hops"),
     ).properties(width=alt.Step(size), height=alt.Step(16))
     header = alt.Header(title=None, labelAnchor="start", labelFontSize=12, labelPadding=4)
-    panels = layers.facet(alt.Facet("panel:N", sort=list(PANELS), header=header, title=None), columns=1, spacing=14)
-    return panels.add_params(alt.param(name="dark", value=False))
+    return layers.facet(alt.Facet("panel:N", sort=list(PANELS), header=header, title=None), columns=1, spacing=14)

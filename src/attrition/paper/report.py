@@ -7,22 +7,29 @@ from pathlib import Path
 
 from attrition.analysis.claims import judge_all
 from attrition.analysis.evidence import from_results
+from attrition.languages.orders import PAPER_ORDERS
 from attrition.paper.claims import paper_claims
 from attrition.paper.figures import paper_figures, series_choices
 from attrition.paper.tables import paper_tables
 from attrition.report import page
 from attrition.report.chapters import Chapter
+from attrition.report.export import Progress
 from attrition.report.verdicts import claims_chapter
 from attrition.results.read import Results
 
 
 def paper_chapters(results: Results) -> tuple[Chapter, ...]:
-    """Return the chapters on the paper: its tables and figures from this study's runs, and the verdicts on its claims."""
+    """Return the chapters on the paper: its tables and figures from this study's runs, and the verdicts on its claims.
+
+    There are none where the study cannot be compared with the paper (see `comparable`).
+    """
+    if not comparable(results):
+        return ()
     beside = Chapter(
         anchor="paper",
         title="Beside the paper",
-        text="Tables 1 to 3 and Figures 3 to 6 of the paper, from this study. Its Figure 2 is the F1 over the sequence, its "
-        "Figure 7 is R, both above.",
+        text="Tables 1 to 3 and Figures 3 to 6 of the paper, from this study. The paper's Figure 2 is the first figure of this "
+        "page, and its Figure 7 is R.",
         tables=paper_tables(results),
         figures=paper_figures(results),
         series=tuple(series_choices(results)),
@@ -36,8 +43,22 @@ def paper_chapters(results: Results) -> tuple[Chapter, ...]:
     return beside, verdicts
 
 
+def comparable(results: Results) -> bool:
+    """Return True if numbers of this study can stand beside the paper's.
+
+    The study must fill slots (so that its score is slot F1), use text that people wrote, use only languages of the paper, and
+    have a method of the paper that learned them in an order of the paper, or all at once, or each alone.
+    """
+    known = set().union(*(order.locales for order in PAPER_ORDERS.values()))
+    return (
+        all(run.spec.problem.name == "slots" and not run.spec.corpus.generated for run in results.runs)
+        and known.issuperset(results.languages)
+        and any(run.series.kind and run.spec.order.name in PAPER_ORDERS for run in results.runs)
+    )
+
+
 def make_report(
-    folder: Path, *, beside: Sequence[Path] = (), groupings: Sequence[str] = (), progress: page.Progress | None = None
+    folder: Path, *, beside: Sequence[Path] = (), groupings: Sequence[str] = (), progress: Progress | None = None
 ) -> Path:
     """Write `<folder>/report/` (index.html, figures/, tables/) and return the path of the page.
 

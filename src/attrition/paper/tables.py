@@ -12,10 +12,10 @@ from typing import Literal
 
 from attrition.analysis.quantities import final_L
 from attrition.languages import VITALITIES, OwnLanguages, language_of
+from attrition.languages.orders import PAPER_ORDERS
 from attrition.metrics import cbt, cft, final_mean
 from attrition.metrics.means import mean_measured
 from attrition.names import counted
-from attrition.orders import PAPER_ORDERS
 from attrition.report.tables import Cell, Column, Number, Table
 from attrition.results.read import Results, Run
 

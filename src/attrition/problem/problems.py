@@ -12,7 +12,7 @@ from attrition.names import AttritionError, look_up
 from attrition.problem.base import Problem
 from attrition.problem.intents import INTENTS
 from attrition.problem.slots import SLOTS
-from attrition.registry import Registry
+from attrition.registry import Registry, is_file_of_a_user
 
 DEFAULT = SLOTS.name
 _OWN = {each.name: each for each in (SLOTS, INTENTS)}
@@ -35,7 +35,7 @@ def problem(name: str, folder: Path = Path(), *, where: str = "") -> tuple[Probl
     >>> problem("intents")[0].score
     'accuracy'
     """
-    if name.endswith(".py"):
+    if is_file_of_a_user(name):
         try:
             return PROBLEMS.from_file(name, folder)
         except AttritionError as error:
@@ -53,7 +53,7 @@ def identity(name: str) -> str:
     """
     if name == DEFAULT:
         return ""
-    return sha256_of(Path(name)) if name.endswith(".py") else name
+    return sha256_of(Path(name)) if is_file_of_a_user(name) else name
 
 
 def may_be_cached(name: str) -> bool:

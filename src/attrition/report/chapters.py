@@ -9,7 +9,7 @@ from attrition.analysis.claims import Judged
 from attrition.report.effects import effects_forest
 from attrition.report.figures import Figure
 from attrition.report.forest import language_forests
-from attrition.report.language_tables import grouping_tables, language_tables
+from attrition.report.language_tables import grouping_tables, language_changes, language_tables
 from attrition.report.tables import Table
 from attrition.results.read import Results
 
@@ -19,7 +19,7 @@ class Chapter:
     """A part of the page: claims, then its leading figures, then tables, then figures with a choice of series.
 
     `verdicts` are judged claims by heading; `needs` are the claims that could not be asked, by what they need.
-    `files` are tables that are written but not shown.
+    `folded` are tables that the page shows on request; `files` are written but not shown.
     """
 
     anchor: str
@@ -29,9 +29,15 @@ class Chapter:
     needs: tuple[tuple[str, tuple[Judged, ...]], ...] = ()
     leading: tuple[Figure, ...] = ()
     tables: tuple[Table, ...] = ()
+    folded: tuple[Table, ...] = ()
     figures: tuple[Figure, ...] = ()
     series: tuple[tuple[str, str], ...] = ()
     files: tuple[Table, ...] = ()
+
+    @property
+    def every_table(self) -> tuple[Table, ...]:
+        """All tables, in the order of the page."""
+        return (*self.tables, *self.folded, *self.files)
 
     @property
     def every_figure(self) -> tuple[Figure, ...]:
@@ -41,7 +47,7 @@ class Chapter:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to show."""
-        return not (self.tables or self.every_figure or self.verdicts or self.needs)
+        return not (self.tables or self.folded or self.every_figure or self.verdicts or self.needs)
 
 
 Chapters = Callable[[Results], Sequence[Chapter]]
@@ -61,13 +67,15 @@ def languages_chapter(results: Results, groupings: Sequence[str] = ()) -> Chapte
         groupings: what else languages are compared by, each as `attrition.languages.grouping` takes it.
     """
     shown, files = language_tables(results)
+    folded, groups = shown[:1], shown[1:]
     return Chapter(
         anchor="languages",
         title="Languages",
-        text="Who gives and who takes. D[a, b] is the change of F1 on b when a is trained; a donor's strength is its mean "
-        "over b, a receiver's its mean over a. What a stage did to the languages learned before is also shown adjusted for its "
-        "position: late stages have more to forget.",
+        text=f"D[a, b] is the change of {results.score} on language b when language a is trained. A donor's strength is its "
+        "mean over b. A receiver's strength is its mean over a. Late stages have more to forget, so some columns are adjusted "
+        "for the position of the stage.",
         leading=(*language_forests(results), *effects_forest(results)),
-        tables=(*shown, *grouping_tables(results, groupings)),
+        tables=language_changes(results),
+        folded=(*folded, *groups, *grouping_tables(results, groupings)),
         files=files,
     )

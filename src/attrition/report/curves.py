@@ -23,17 +23,32 @@ def training_curves(results: Results) -> tuple[Figure, ...]:
             name="dev-f1",
             title=f"{results.score} on the development set, epoch by epoch",
             caption=f"One line for each stage, in the order of training. {dots}",
-            chart=_epoch_chart("dev_f1", dev, dev),
+            chart=_epoch_chart("dev_f1", dev),
             variants=variants,
+            findings={
+                key: _kept(tables["epochs"], "dev_f1", f"The kept epochs reach dev {results.score}")
+                for key, tables in variants.items()
+            },
         ),
         Figure(
             name="train-loss",
             title="Training loss, epoch by epoch",
             caption=f"Mean over the batches of an epoch. One line for each stage, in the order of training. {dots}",
-            chart=_epoch_chart("train_loss", "training loss", dev),
+            chart=_epoch_chart("train_loss", "training loss"),
             variants=variants,
+            findings={
+                key: _kept(tables["epochs"], "train_loss", "The kept epochs have a training loss of")
+                for key, tables in variants.items()
+            },
         ),
     )
+
+
+def _kept(epochs: pd.DataFrame, column: str, begins: str) -> str:
+    """Return the range of a column over the epochs whose weights were kept, as a sentence; "" where none is marked."""
+    kept = epochs.loc[epochs["best"], column].dropna()
+    digits = 1 if column == "dev_f1" else 3
+    return f"{begins} {kept.min():.{digits}f} to {kept.max():.{digits}f}." if len(kept) else ""
 
 
 def _epochs(run: Run) -> pd.DataFrame:
@@ -46,17 +61,11 @@ def _epochs(run: Run) -> pd.DataFrame:
     return frame
 
 
-def _epoch_chart(value: str, title: str, dev: str) -> Any:
-    """One value by epoch; `dev` is what the score on dev utterances is called."""
+def _epoch_chart(value: str, title: str) -> Any:
+    """One value by epoch."""
     base = alt.Chart(alt.NamedData("epochs")).encode(
-        x=alt.X("total:Q", title="epochs, over the whole sequence", axis=alt.Axis(grid=False, tickMinStep=1, format="d")),
-        y=alt.Y(f"{value}:Q", title=title, scale=alt.Scale(zero=value == "train_loss")),
-        tooltip=[
-            alt.Tooltip("trained:N", title="training on"),
-            alt.Tooltip("epoch:Q", title="epoch"),
-            alt.Tooltip("train_loss:Q", title="training loss", format=".3f"),
-            alt.Tooltip("dev_f1:Q", title=dev, format=".1f"),
-        ],
+        x=alt.X("total:Q", title="epoch, over the whole sequence", axis=alt.Axis(grid=False, tickMinStep=1, format="d")),
+        y=alt.Y(f"{value}:Q", title=title, scale=alt.Scale(zero=True)),
     )
     colour = alt.Color("odd:N", scale=alt.Scale(range="category"), legend=None)
     striped = base.transform_calculate(odd="datum.stage % 2").encode(color=colour, detail="stage:N")
@@ -72,6 +81,7 @@ def time_spent(results: Results) -> Figure:
         for place, run in enumerate(results.runs)
         for number, part in enumerate(PARTS)
     ]
+    total = {part: sum(run.times[part] for run in results.runs) / 60 for part in PARTS}
     bar = (
         alt.Chart(alt.NamedData("times"))
         .mark_bar(height={"band": 0.7})
@@ -86,17 +96,13 @@ def time_spent(results: Results) -> Figure:
                 legend=alt.Legend(orient="bottom", title=None, columns=4),
             ),
             order=alt.Order("part_place:Q"),
-            tooltip=[
-                alt.Tooltip("run:N", title="run"),
-                alt.Tooltip("part:N", title="part"),
-                alt.Tooltip("minutes:Q", title="minutes", format=".2f"),
-            ],
         )
         .properties(width="container", height=26 * len(results.runs))
     )
     return Figure(
         name="times",
         title="Time spent",
+        findings={"": f"Training took {total['training']:.1f} of {sum(total.values()):.1f} minutes in all runs."},
         caption="Minutes of each run by part. A stage that several runs share was trained once, and counts in each of them.",
         chart=bar,
         variants={"": {"times": pd.DataFrame(spent)}},

@@ -18,9 +18,9 @@ from attrition.results.covariates import Covariates
 from attrition.results.read import Results
 
 _ABOUT = (
-    "How much more F1 a stage adds to a language learned before, by what is known of the two languages: all covariates in one "
-    "mixed model, with donor, receiver, pair, order and stage as random effects. Points from 0 to 1 for a yes or no, otherwise "
-    "per standard deviation (sd)."
+    "How each property of the two languages changes what a stage adds to a language learned before, in points of {}. One mixed "
+    "model has all covariates, with donor, receiver, pair, order and stage as random effects. The effect is per standard "
+    "deviation (sd), or from no to yes."
 )
 
 _NAMES = {"log_num_learned": "log languages before", "latin": "Latin script", "joshi": "Joshi class"}
@@ -42,7 +42,13 @@ def effects_forest(results: Results) -> tuple[Figure, ...]:
     which = f"{label}, {orders} order{'s' if orders != 1 else ''}."
     title = "What drives the changes: effects of the covariates"
     return (
-        forest(rows, name="forest-effects", title=title, caption=f"{_ABOUT} {which}", axis="effect on the change (points)"),
+        forest(
+            rows,
+            name="forest-effects",
+            title=title,
+            caption=f"{_ABOUT.format(results.score)} {which}",
+            axis="effect on the change (points)",
+        ),
     )
 
 

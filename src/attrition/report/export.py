@@ -21,21 +21,33 @@ TABLE_KINDS: Mapping[str, str] = MappingProxyType({"md": "Markdown", "csv": "CSV
 PIXELS_PER_POINT = 2
 """How finely PNG is drawn."""
 
+Progress = Callable[[int, int, str], None]
+"""Called with what is done, what there is in all, and what is next."""
 
-def write_figures(figures: Sequence[Figure], folder: Path, progress: Callable[[int, int, str], None] | None = None) -> None:
-    """Every variant of every figure as PNG, SVG and PDF, from the definition that the page draws, in the light theme."""
-    folder.mkdir(parents=True, exist_ok=True)
+
+def drawn(figures: Sequence[Figure], progress: Progress | None = None) -> dict[str, str]:
+    """Return every variant of every figure as SVG, by the stem of its files."""
     wanted = [(figure, variant) for figure in figures for variant in figure.variants]
+    found = {}
     for done, (figure, variant) in enumerate(wanted):
         stem = figure.stem(variant)
         if progress is not None:
-            progress(done, len(wanted), stem)
-        svg = vl_convert.vegalite_to_svg(figure.complete(variant))
+            progress(done, 2 * len(wanted), stem)
+        found[stem] = vl_convert.vegalite_to_svg(figure.complete(variant))
+    return found
+
+
+def write_figures(svgs: Mapping[str, str], folder: Path, progress: Progress | None = None) -> None:
+    """Write every figure as PNG, SVG and PDF; `svgs` is what `drawn` returned."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for done, (stem, svg) in enumerate(svgs.items(), start=len(svgs)):
+        if progress is not None:
+            progress(done, 2 * len(svgs), stem)
         (folder / f"{stem}.svg").write_text(svg, encoding="utf-8")
         (folder / f"{stem}.png").write_bytes(vl_convert.svg_to_png(svg, scale=PIXELS_PER_POINT))
         (folder / f"{stem}.pdf").write_bytes(vl_convert.svg_to_pdf(svg))
     if progress is not None:
-        progress(len(wanted), len(wanted), "done")
+        progress(2 * len(svgs), 2 * len(svgs), "done")
 
 
 def write_tables(tables: Sequence[Table], folder: Path) -> None:

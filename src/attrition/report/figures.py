@@ -8,19 +8,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from attrition.languages import NONE_OF_ONES_OWN, OwnLanguages, language_of
-from attrition.report.theme import FONT_IN_FILES, Mode, config
-
-HOVERED = "hovered"
-"""The name of a selection that follows the pointer; its layer is only for the page."""
+from attrition.report.theme import FONT_IN_FILES, config
 
 WIDTH = 680
-"""Width in pixels of a chart that fills its box, where there is no box."""
+"""Width in pixels of a chart without a width of its own."""
 
 Tables = Mapping[str, pd.DataFrame]
 
@@ -30,8 +27,7 @@ class Figure:
     """A chart, the tables it draws, and what to say of it.
 
     `variants` maps the key of a run to the tables drawn for it; a figure that does not depend on the run has one, named "".
-    `fits` says that the chart takes the
-    width of its box; otherwise it has its own, and its box scrolls.
+    `findings` has a sentence for each variant: what its picture shows. `fits`: the chart has no width of its own.
     """
 
     name: str
@@ -39,6 +35,7 @@ class Figure:
     caption: str
     chart: Any
     variants: Mapping[str, Tables]
+    findings: Mapping[str, str] = field(default_factory=dict)
     fits: bool = True
 
     def stem(self, variant: str) -> str:
@@ -50,38 +47,20 @@ class Figure:
         return [self.stem(variant) for variant in self.variants]
 
     def definition(self) -> dict[str, Any]:
-        """The chart in Vega-Lite, without data."""
+        """Return the chart in Vega-Lite, without data."""
         definition: dict[str, Any] = self.chart.to_dict(validate=True)
         definition.pop("config", None)
-        if self.fits:
-            definition["autosize"] = {"type": "fit-x", "contains": "padding"}
-        definition["description"] = f"{self.title}. {self.caption}"
         return definition
-
-    def theme(self, mode: Mode) -> dict[str, Any]:
-        """Vega-Lite's configuration for this chart in one mode."""
-        return config(mode)
 
     def complete(self, variant: str) -> dict[str, Any]:
-        """The chart in Vega-Lite with its data, a fixed width and the light theme, ready for a file.
-
-        What only answers a pointer is left out, and so are the labels of single marks: the description of the whole stays.
-        """
-        definition = _still(self.definition())
+        """Return the chart in Vega-Lite with its data, its width and the theme."""
+        definition = self.definition()
         if self.fits:
             definition["width"] = WIDTH
+            definition["autosize"] = {"type": "fit-x", "contains": "padding"}
         definition["datasets"] = {name: records(table) for name, table in self.variants[variant].items()}
-        definition["config"] = self.theme("light") | {"font": FONT_IN_FILES, "mark": {"aria": False}}
+        definition["config"] = config() | {"font": FONT_IN_FILES, "mark": {"aria": False}}
         return definition
-
-
-def _still(definition: dict[str, Any]) -> dict[str, Any]:
-    """The chart without the layer that follows the pointer."""
-    following = {view for each in definition.get("params", []) if each["name"] == HOVERED for view in each.get("views", [])}
-    if following:
-        definition["params"] = [each for each in definition["params"] if each["name"] != HOVERED]
-        definition["layer"] = [layer for layer in definition["layer"] if layer.get("name") not in following]
-    return definition
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:

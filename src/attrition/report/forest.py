@@ -15,6 +15,7 @@ from attrition.analysis.moderation import per_language
 from attrition.analysis.quantities import QUANTITIES
 from attrition.analysis.utterances import Utterances
 from attrition.report.figures import Figure, language_name
+from attrition.report.tables import signed
 from attrition.results.read import Results
 
 ROW = 14
@@ -32,10 +33,10 @@ MANY_ROWS = 20
 NO_RANKING = "Where intervals overlap, the order of the rows is not a ranking."
 
 FORESTS: Mapping[str, str] = {
-    "donor_learned": "Mean change of F1 on the languages learned before, when this language is trained.",
-    "receiver_learned": "Mean change of F1 on this language at each stage after its own.",
+    "donor_learned": "Mean change of {} on the languages learned before, when this language is trained.",
+    "receiver_learned": "Mean change of {} on this language at each stage after its own.",
 }
-"""The quantities that have a forest plot, and what each is."""
+"""The quantities that have a forest plot, and what each is; {} stands for the score."""
 
 _TITLES = {
     "donor_learned": "Donors: what training a language does to those learned before",
@@ -66,7 +67,7 @@ def forest(
     name: str,
     title: str,
     caption: str = "",
-    axis: str = "change of F1 (points)",
+    axis: str = "change (points)",
     effect: tuple[str, str] = ("gain", "loss"),
 ) -> Figure:
     """Return a forest plot: a point and its 95% interval per row, largest estimate first, and a line at 0.
@@ -99,7 +100,19 @@ def forest(
         caption=" ".join(part for part in said if part),
         chart=_chart(len(table), axis, span),
         variants={"": {"rows": table}},
+        findings={"": _finding(table, effect)},
     )
+
+
+def _finding(table: pd.DataFrame, effect: tuple[str, str]) -> str:
+    """Return how many rows exclude 0, and the ends of the picture, as a sentence."""
+    most, least = (f"{row['name']} ({signed(row['estimate'])})" for _, row in table.iloc[[0, -1]].iterrows())
+    ends = f"From {most} to {least} points." if len(table) > 1 else f"{most} points."
+    if table["low"].isna().all():
+        return ends
+    clear = {sign: int((table["sign"] == sign).sum()) for sign in ("gain", "loss")}
+    numbers = f"{clear['loss']} show a {effect[1]} and {clear['gain']} a {effect[0]} whose interval excludes 0"
+    return f"Of {len(table)} rows, {numbers}. {ends}"
 
 
 def forest_table(rows: Sequence[ForestRow]) -> pd.DataFrame:
@@ -152,12 +165,6 @@ def _chart(num_rows: int, axis: str, span: tuple[float, float]) -> alt.LayerChar
             alt.value(GREY),
             alt.Color("sign:N", scale=alt.Scale(domain=["gain", "loss"], range="category"), legend=None),
         ),
-        tooltip=[
-            alt.Tooltip("name:N", title=" "),
-            alt.Tooltip("estimate:Q", title="estimate", format="+.2f"),
-            alt.Tooltip("low:Q", title="95% interval from", format="+.2f"),
-            alt.Tooltip("high:Q", title="to", format="+.2f"),
-        ],
     )
     zero = alt.Chart(alt.NamedData("rows")).transform_filter("datum.place === 0").mark_rule(strokeWidth=1.25)
     zero = zero.encode(x=alt.datum(0))
@@ -188,8 +195,9 @@ def language_forests(results: Results) -> tuple[Figure, ...]:
             if orders > 1:
                 counted = evidence.utterances is not None and evidence.utterances.cover(runs)
                 which += f" Intervals are over orders{' and test utterances' if counted else ''}."
-            figure = forest(rows, name=f"forest-{name.replace('_', '-')}", title=_TITLES[name], caption=f"{about} {which}")
-            found.append(figure)
+            stem, caption = f"forest-{name.replace('_', '-')}", f"{about.format(results.score)} {which}"
+            axis = f"change of {results.score} (points)"
+            found.append(forest(rows, name=stem, title=_TITLES[name], caption=caption, axis=axis))
     return tuple(found)
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from attrition.matrix import RMatrix
-from attrition.report.figures import HOVERED, Figure, language_name, stage_label
+from attrition.metrics.matrix import RMatrix
+from attrition.report.figures import Figure, stage_label
 from attrition.results.read import Results
 
 BEFORE = "before"
@@ -43,7 +44,6 @@ def cells(R: RMatrix) -> pd.DataFrame:
     own_L = R.stage_L[columns]
     stage_S1 = first + np.arange(len(labels))[:, None]
     frame["state"] = np.select([stage_S1 < own_L, stage_S1 == own_L], ["unseen", "new"], "learned").ravel()
-    frame["name"] = [language_name(name) for name in names] * len(labels)
     return frame
 
 
@@ -60,12 +60,9 @@ def heat_maps(results: Results) -> tuple[Figure, Figure]:
     """R of every run: the scores, and their changes from each stage to the next."""
     variants = {run.key: {"cells": cells(run.matrix)} for run in results.runs}
     score = results.score
-    tables = [tables["cells"] for tables in variants.values()]
-    every = pd.concat(tables)
-    trained = every.loc[every["stage"] != BEFORE, "f1"]  # untrained scores near 0 would use up half the scale
-    low, high = _round_span(trained)
-    swing = max(5, 5 * math.ceil(np.nanquantile(every["change"].abs(), 0.99) / 5)) if every["change"].notna().any() else 5
-    widest = max(table["x"].max() + 1 for table in tables)
+    matrices = [run.matrix for run in results.runs]
+    (low, high), swing = score_span(matrices), change_end(matrices)
+    widest = max(len(R.languages) for R in matrices)
     key = "Large squares: already learned; outlined: learned at this stage; small: not yet learned. A stroke: not measured."
     shared = {"variants": variants, "fits": False}
     return (
@@ -79,7 +76,6 @@ def heat_maps(results: Results) -> tuple[Figure, Figure]:
                 alt.Scale(range="heatmap", interpolate="rgb", domain=[low, high], clamp=True),
                 (low + high) / 2,
                 widest,
-                score,
             ),
             **shared,  # type: ignore[arg-type]
         ),
@@ -94,11 +90,21 @@ def heat_maps(results: Results) -> tuple[Figure, Figure]:
                 alt.Scale(range="diverging", interpolate="rgb", domain=[-swing, swing], domainMid=0, clamp=True),
                 swing / 2,
                 widest,
-                score,
             ),
             **shared,  # type: ignore[arg-type]
         ),
     )
+
+
+def score_span(matrices: Sequence[RMatrix]) -> tuple[int, int]:
+    """Return the ends of the colour scale of scores, in percent; untrained scores near 0 would use up half of it."""
+    return _round_span(pd.Series(np.concatenate([100 * R.scores_SL.ravel() for R in matrices])))
+
+
+def change_end(matrices: Sequence[RMatrix]) -> int:
+    """Return the end of the colour scale of changes from stage to stage, in points: nearly all lie within."""
+    found = np.concatenate([cells(R)["change"].abs().to_numpy() for R in matrices])
+    return max(5, 5 * math.ceil(np.nanquantile(found, 0.99) / 5)) if not np.isnan(found).all() else 5
 
 
 def _round_span(values: pd.Series[float]) -> tuple[int, int]:
@@ -126,7 +132,7 @@ def transfer_maps(results: Results) -> tuple[Figure, ...]:
             name="transfer",
             title="Transfer: each language's own learner on every language",
             caption="Rows: the learner of one language. Columns: the language tested. Outlined: its own language.",
-            chart=_heat_map("f1", f"{results.score} (%)", scale, (low + high) / 2, every["x"].max() + 1, results.score),
+            chart=_heat_map("f1", f"{results.score} (%)", scale, (low + high) / 2, every["x"].max() + 1),
             variants=tables,
             fits=False,
         ),
@@ -141,11 +147,8 @@ def _transfer_cells(transfer: RMatrix) -> pd.DataFrame:
     return frame
 
 
-def _heat_map(value: str, title: str, scale: alt.Scale, ink_turns_at: float, num_languages: int, score: str) -> Any:
-    """A heat map of `value`; `ink_turns_at` is where a number printed on a cell changes from dark to light.
-
-    `score` is what the score is called.
-    """
+def _heat_map(value: str, title: str, scale: alt.Scale, ink_turns_at: float, num_languages: int) -> Any:
+    """A heat map of `value`; `ink_turns_at` is where a number printed on a cell changes from dark to light."""
     size = cell_size(num_languages)
     x = alt.X(
         "language:N",
@@ -154,14 +157,12 @@ def _heat_map(value: str, title: str, scale: alt.Scale, ink_turns_at: float, num
         axis=_cell_axis(orient="top", labelAngle=-90),
     )
     y = alt.Y("stage:N", sort=alt.EncodingSortField("y", op="min"), title="after training on", axis=_cell_axis(labelLimit=150))
-    dark = alt.param(name="dark", value=False)
     legend = alt.Legend(orient="bottom", direction="horizontal", gradientLength=200, gradientThickness=10, titleAnchor="start")
     colour = alt.Color(f"{value}:Q", title=title, scale=scale, legend=legend)
     base = alt.Chart(alt.NamedData("cells")).encode(x=x, y=y)
     if value == "change":
         base = base.transform_filter(f"datum.stage != '{BEFORE}'")  # nothing comes before it
     measured = f"isValid(datum.{value})"
-    ink = alt.expr("dark ? '#ffffff' : '#000000'")
     gap = 0.06 if size > 20 else 0.0
 
     def squares(condition: str, band: float, **outline: Any) -> Any:
@@ -172,26 +173,16 @@ def _heat_map(value: str, title: str, scale: alt.Scale, ink_turns_at: float, num
     layers = [
         squares("datum.state == 'unseen'", 0.62),
         squares("datum.state != 'unseen'", 1 - gap),
-        squares("datum.state == 'new'", 1 - max(gap, 0.1), stroke=ink, strokeWidth=2 if size > 20 else 1.25, fillOpacity=0),
+        squares(
+            "datum.state == 'new'", 1 - max(gap, 0.1), stroke="#000000", strokeWidth=2 if size > 20 else 1.25, fillOpacity=0
+        ),
         base.mark_text(text="⁄", fontSize=max(9, size // 3), opacity=0.35).transform_filter(f"!{measured}"),
     ]
     if size > 20:
-        number = base.mark_text(fontSize=12, color=alt.expr(f"(({amount}) > {ink_turns_at}) === dark ? '#101418' : '#ffffff'"))
+        number = base.mark_text(fontSize=12, color=alt.expr(f"({amount}) > {ink_turns_at} ? '#ffffff' : '#101418'"))
         text = alt.Text(f"{value}:Q", format="+.0f" if value == "change" else ".0f")
         layers.append(number.transform_filter(measured).encode(text=text))
-    hover = alt.selection_point(name=HOVERED, on="pointerover", clear="pointerout", empty=False, fields=["x", "y"])
-    shown = base.mark_rect(fillOpacity=0, stroke=ink).encode(
-        strokeWidth=alt.condition(hover, alt.value(2), alt.value(0)),
-        tooltip=[
-            alt.Tooltip("name:N", title="tested on"),
-            alt.Tooltip("stage:N", title="after"),
-            alt.Tooltip("f1:Q", title=f"{score} (%)", format=".1f"),
-            alt.Tooltip("change:Q", title="change (points)", format="+.1f"),
-            alt.Tooltip("state:N", title="language is"),
-        ],
-    )
-    layers.append(shown.add_params(hover))
-    return alt.layer(*layers).add_params(dark).properties(width=alt.Step(size), height=alt.Step(size))
+    return alt.layer(*layers).properties(width=alt.Step(size), height=alt.Step(size))
 
 
 def _cell_axis(**settings: Any) -> alt.Axis:

@@ -6,18 +6,21 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import Literal
 
-from attrition.analysis.evidence import from_results
+from attrition.analysis.evidence import from_results, replicates
 from attrition.analysis.groups import GroupEstimate, by_group, trained_of
+from attrition.analysis.intervals import Estimate
+from attrition.analysis.moderation import per_language
 from attrition.analysis.pairwise import DonorsAndReceivers, Ranked, donors_and_receivers
 from attrition.analysis.position import Slope, position_effect
 from attrition.analysis.quantities import QUANTITIES
 from attrition.languages import UNKNOWN_GROUP, OwnLanguages, grouping, language_of
-from attrition.matrix import RMatrix
 from attrition.metrics import composition, receiver, shift_fixed, shift_growing
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.several import PerLanguage, languages_of
 from attrition.report.figures import language_name
-from attrition.report.tables import Cell, Column, Number, Table
+from attrition.report.tables import UNDEFINED, Cell, Column, Number, Table, number_of
 from attrition.results.read import Results, Run
 
 SHOWN_GROUPINGS = MappingProxyType({"latin": "", "vitality": "vitality: "})
@@ -40,6 +43,9 @@ _GROUP_COLUMNS = (
 )
 _GROUP_CAPTION = "In points; 95% intervals by Student's t, – where there are fewer than two."
 
+_CHANGES = ("kept", "own_stage", "final", "receiver_learned", "donor_learned")
+"""The quantities of the table of what each language lost."""
+
 SHOWN_MEASURES = ("final", "kept", "shift_fixed", "mft", "mbt")
 """What the page shows of each group; the file has every measure."""
 
@@ -61,6 +67,49 @@ def language_tables(results: Results) -> tuple[tuple[Table, ...], tuple[Table, .
     shown = _groups_table("groups", "Groups of languages", matrices, SHOWN_GROUPINGS, SHOWN_MEASURES, which, own)
     every = _groups_table("groups-all", "Every group and measure", matrices, GROUPINGS, tuple(QUANTITIES), which, own)
     return (languages, shown), (every, pairs)
+
+
+def language_changes(results: Results) -> tuple[Table, ...]:
+    """Return the table of what each language lost, largest loss first, with intervals; nothing without sequential runs."""
+    evidence = from_results(results)
+    runs = [run for run in evidence.sequential() if run.matrix.num_stages > 1]
+    if not runs:
+        return ()
+    found: dict[str, dict[str, Estimate]] = {}
+    for name in _CHANGES:
+        function = QUANTITIES[name].function
+        added_L = None if evidence.utterances is None else evidence.utterances.main_variance_L(runs, function)
+        found[name] = per_language(replicates(runs, function), added_L)
+    own = results.own_languages
+    known = {language: language_of(language, own) for language in found["kept"]}
+    kept = {language: each.value for language, each in found["kept"].items()}
+    rows: list[tuple[Cell, ...]] = [
+        (
+            language_name(language, own),
+            *(number_of(found[name][language]) for name in _CHANGES),
+            known[language].script or UNDEFINED,
+            known[language].family or UNDEFINED,
+        )
+        for language in sorted(known, key=lambda each: math.inf if math.isnan(kept[each]) else kept[each])
+    ]
+    columns = (
+        Column(title="Language"),
+        _points("Change", "", "", "From the own stage to the end, in points: negative is forgetting.", digits=1),
+        Column(title=f"{results.score} at own stage", times=100, better="high", help="In percent, right after its own stage."),
+        Column(title=f"{results.score} at the end", times=100, better="high", help="In percent, after the last stage."),
+        _points("Per later stage", "", "", "Mean change at each stage after its own, in points.", digits=1),
+        _points("Effect on others", "", "", "Mean change on languages learned before, when it is trained.", digits=1),
+        Column(title="Script"),
+        Column(title="Family"),
+    )
+    series = results.series_labels[_sequential(results)[0].series]
+    intervals = (
+        "In brackets: 95% confidence intervals."
+        if any(each.known for by_language in found.values() for each in by_language.values())
+        else "One order gives no confidence intervals."
+    )
+    caption = f"{series}. Largest loss first. {intervals} – was not measured: a language learned last has no later stage."
+    return (Table(name="changes", title="What each language lost", columns=columns, rows=tuple(rows), caption=caption),)
 
 
 def _sequential(results: Results) -> tuple[Run, ...]:
@@ -142,10 +191,9 @@ def _languages_table(matrices: Sequence[RMatrix], found: DonorsAndReceivers, whi
     return Table(name="languages", title="Donors and receivers", columns=columns, rows=tuple(rows), caption=caption)
 
 
-def _points(title: str, group: str, short: str, text: str, *, better: bool = True) -> Column:
-    return Column(
-        title=title, group=group, short=short, times=100, signed=True, better="high" if better else None, digits=2, help=text
-    )
+def _points(title: str, group: str, short: str, text: str, *, better: bool = True, digits: int = 2) -> Column:
+    best: Literal["high"] | None = "high" if better else None
+    return Column(title=title, group=group, short=short, times=100, signed=True, better=best, digits=digits, help=text)
 
 
 def _slope(slope: Slope) -> tuple[Number, ...]:

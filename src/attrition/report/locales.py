@@ -16,3 +16,15 @@ def unbroken_locales(text: str) -> Markup:
     '&lt;<span class="locale">th-TH</span>&gt;'
     """
     return Markup(_LOCALE.sub(r'<span class="locale">\g<0></span>', str(escape(text))))
+
+
+_INTERVAL = re.compile(r" (\[[+−\d.,]+, [+−\d.,]+\])$")
+
+
+def set_off_intervals(text: str) -> Markup:
+    """Return a number's text for a page, its interval in an element of its own.
+
+    >>> str(set_off_intervals("−0.8 [−1.0, +0.2]"))
+    '−0.8 <span class="interval">[−1.0, +0.2]</span>'
+    """
+    return Markup(_INTERVAL.sub(r' <span class="interval">\1</span>', str(unbroken_locales(text))))

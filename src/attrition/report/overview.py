@@ -1,83 +1,136 @@
-"""The first sentences of the page: what was lost, by which method, and how sure that is."""
+"""The first screen: what each method learned and lost, as sentences and as a table, with how sure that is."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from attrition.analysis.evidence import RunEvidence, by_series, from_results, replicates
 from attrition.analysis.intervals import Estimate, mean_of_replicates
 from attrition.analysis.quantities import QUANTITIES
 from attrition.analysis.words import LEARNED, not_learned
 from attrition.metrics.means import count_measured, mean_measured
+from attrition.names import counted
+from attrition.report.tables import Cell, Column, Number, Table, number_of, signed
 from attrition.results.read import Results
 
-MOST_METHODS = 6
-"""Methods that have a sentence; the table of metrics has them all."""
 
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """Means over languages of one method, in points, each with its interval over orders.
 
-def overview(results: Results) -> tuple[str, ...]:
-    """Return a sentence for each sequential method on the change of the score from the languages' own stages to the end.
-
-    The method that verdicts on languages rest on comes first. Joint methods, and those with one learner per language, cannot
-    forget and have no sentence. Methods beyond `MOST_METHODS` are left out.
+    `own`: the score right after a language's own stage; `final`: the score after the last stage; `kept`: the change between
+    the two. `kept` is NaN where a method cannot forget: joint training, or one learner for each language.
     """
-    main = {id(run.matrix) for run in from_results(results).sequential()}
-    chosen = [
-        (results.series_labels[series], runs)
-        for series, runs in by_series(results).items()
-        if all(run.order_matters and run.matrix.num_stages > 1 for run in runs)
-    ]
-    chosen.sort(key=lambda pair: id(pair[1][0].matrix) not in main)
-    found: list[str] = []
-    for label, runs in chosen:
-        sentence = kept_words(label, runs, short=bool(found), score=results.score)
-        found += [sentence] if sentence else []
-    return tuple(found[:MOST_METHODS])
+
+    method: str
+    own: Estimate
+    final: Estimate
+    kept: Estimate
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the method and, for own_stage, final and change, value, low and high in points; None where not known."""
+        parts = {"own_stage": self.own, "final": self.final, "change": self.kept}
+        return {
+            "method": self.method,
+            **{name: {key: _finite(getattr(each, key)) for key in ("value", "low", "high")} for name, each in parts.items()},
+        }
 
 
-def mean_kept(runs: Sequence[RunEvidence]) -> Estimate:
-    """Return the mean over languages of R[T, b] - R[p(b), b], in points of F1, with its interval over orders.
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
-    Formula: one number per order, the mean over all languages but the last one (seeds averaged), then `mean_of_replicates`.
+
+NOT_MEASURED = Estimate(value=math.nan)
+
+
+def outcomes(results: Results) -> tuple[Outcome, ...]:
+    """Return what each method learned and lost, largest loss first; methods that cannot forget come last."""
+    found = []
+    for series, runs in by_series(results).items():
+        sequential = all(run.order_matters and run.matrix.num_stages > 1 for run in runs)
+        found.append(
+            Outcome(
+                method=results.series_labels[series],
+                own=NOT_MEASURED if all(run.matrix.joint for run in runs) else mean_over_languages(runs, "own_stage"),
+                final=mean_over_languages(runs, "final"),
+                kept=mean_over_languages(runs, "kept") if sequential else NOT_MEASURED,
+            )
+        )
+    return tuple(sorted(found, key=lambda each: math.inf if math.isnan(each.kept.value) else each.kept.value))
+
+
+def mean_over_languages(runs: Sequence[RunEvidence], quantity: str) -> Estimate:
+    """Return the mean over languages of a key of `QUANTITIES`, in points, with its interval over orders.
+
+    Formula: one number per order, the mean over its languages (seeds averaged), then `mean_of_replicates`. For `kept` this is
+    the mean over all languages but the last of R[T, b] - R[p(b), b].
     """
-    table = replicates(runs, QUANTITIES["kept"].function)
+    table = replicates(runs, QUANTITIES[quantity].function)
     num_languages = int(count_measured(table.values_OL, axis=0).astype(bool).sum())
     return mean_of_replicates(100 * mean_measured(table.values_OL, axis=1), num_languages=num_languages)
 
 
-def kept_words(method: str, runs: Sequence[RunEvidence], *, short: bool = False, score: str = "F1") -> str:
-    """Return what a method lost or gained as one sentence; "" where no language was measured at its own stage and at the end.
+def overview(results: Results) -> tuple[str, ...]:
+    """Return a sentence for each sequential method on what it learned and lost.
 
-    Args:
-        method: the name of the method.
-        runs: of one method, each with two stages or more.
-        short: whether a sentence before it has said what the points are.
-        score: what the score is called.
+    The method that verdicts on languages rest on comes first, then the largest loss. Methods that cannot forget have none.
     """
-    kept = mean_kept(runs)
+    main = {id(run.matrix) for run in from_results(results).sequential()}
+    first = {results.series_labels[run.series] for run in results.runs if id(run.matrix) in main}
+    told = sorted(outcomes(results), key=lambda each: each.method not in first)
+    return tuple(said for each in told if (said := kept_words(each, results.score)))
+
+
+def kept_words(outcome: Outcome, score: str = "F1") -> str:
+    """Return what a method learned and lost as one sentence; "" where the change was not measured or the method cannot forget.
+
+    `score` is what the score is called.
+    """
+    method, own, kept = outcome.method, outcome.own.value, outcome.kept
     if math.isnan(kept.value):
         return ""
-    own = float(mean_measured(replicates(runs, QUANTITIES["own_stage"].function).values_OL))
-    if own < LEARNED:
-        return f"{method}: {not_learned(own, score)}"
-    size = f"{abs(kept.value):.1f} points"
+    if own < 100 * LEARNED:
+        return f"{method}: {not_learned(own / 100, score)}"
+    learned = f"{method} reached {score} {own:.1f} on a language right after its own stage"
+    counts = f"mean of {counted(kept.num_languages, 'language')}, {counted(kept.num_replicates, 'order')}"
     verb = "lost" if kept.value < 0 else "gained"
-    when = "" if short else f" of {score} on average, from a language's own stage to the end of training"
-    counts = [_counted(kept.num_replicates, "order")]
-    counts = counts if short else [_counted(kept.num_languages, "language"), *counts]
+    size = f"{abs(kept.value):.1f} points"
     if not kept.known:
-        return f"{method} {verb} {size}{when} ({', '.join(counts)}). One order gives no interval: chance may explain it."
+        chance = "One order gives no confidence interval, so this may be chance."
+        return f"{learned} and {verb} {size} by the end of training ({counts}). {chance}"
     if kept.low <= 0 <= kept.high:
-        interval = f"95% interval {_signed(kept.low)} to {_signed(kept.high)}"
-        return f"{method} shows no clear loss or gain: {_signed(kept.value)} points{when} ({interval}; {', '.join(counts)})."
+        interval = f"95% confidence interval {signed(kept.low)} to {signed(kept.high)}"
+        unclear = f"shows no clear loss or gain by the end of training: {signed(kept.value)} points"
+        return f"{learned} and {unclear} ({interval}; {counts})."
     low, high = sorted((abs(kept.low), abs(kept.high)))
-    return f"{method} {verb} {size}{when} (95% interval {low:.1f} to {high:.1f}; {', '.join(counts)})."
+    return f"{learned} and {verb} {size} by the end of training (95% confidence interval {low:.1f} to {high:.1f}; {counts})."
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.1f}".replace("-", "−")
+def methods_table(results: Results) -> Table:
+    """Return the methods, largest loss first: the change, the score at the own stage and at the end, with intervals."""
+    found, score = outcomes(results), results.score
+    rows: tuple[tuple[Cell, ...], ...] = tuple(
+        (each.method, *(number_of(part, 0.01) for part in (each.kept, each.own, each.final))) for each in found
+    )
+    points = f"{score} in percent, mean over languages"
+    columns = (
+        Column(title="Method"),
+        Column(title="Change", times=100, signed=True, better="high", help="In points; negative: forgetting."),
+        Column(title=f"{score} at own stage", times=100, better="high", help=f"{points}, right after its own stage."),
+        Column(title=f"{score} at the end", times=100, better="high", help=f"{points}, after the last stage."),
+    )
+    intervals = (
+        "In brackets: 95% confidence intervals over orders."
+        if any(isinstance(cell, Number) and not math.isnan(cell.low) for row in rows for cell in row)
+        else "One order gives no confidence intervals."
+    )
+    return Table(
+        name="methods",
+        title="What each method learned and lost",
+        columns=columns,
+        rows=rows,
+        caption=f"Means over languages; largest loss first. {intervals} – where a method cannot forget.",
+    )

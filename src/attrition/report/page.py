@@ -3,32 +3,34 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from functools import cache
+from collections.abc import Mapping, Sequence
 from importlib import metadata, resources
 from pathlib import Path
-from typing import Any
 
 import jinja2
-import pandas as pd
-import vl_convert
 from markupsafe import Markup
 
 from attrition.names import AttritionError, counted
 from attrition.report.chapters import Chapter, Chapters, languages_chapter, no_chapters
 from attrition.report.curves import time_spent, training_curves
-from attrition.report.export import FIGURE_KINDS, TABLE_KINDS, write_figures, write_tables
-from attrition.report.figures import Figure, plain
+from attrition.report.explorer import explorer_data
+from attrition.report.export import FIGURE_KINDS, TABLE_KINDS, Progress, drawn, write_figures, write_tables
+from attrition.report.figures import Figure
 from attrition.report.heat_maps import heat_maps, transfer_maps
-from attrition.report.locales import unbroken_locales
-from attrition.report.overview import overview
+from attrition.report.locales import set_off_intervals, unbroken_locales
+from attrition.report.overview import methods_table, overview
 from attrition.report.progress import progress
-from attrition.report.summaries import metric_columns, metrics_by_run, metrics_by_series, run_words, times_table
+from attrition.report.summaries import metric_columns, metrics_by_run, metrics_by_series, times_table
+from attrition.report.svg import for_page
 from attrition.report.tables import Table
+from attrition.report.theme import css_variables
 from attrition.results.read import Results, Run, read_results
 
-Progress = Callable[[int, int, str], None]
-"""Called with what is done, what there is in all, and what is next."""
+MOST_INLINE = 250_000
+"""Characters of one figure on the page, over all its variants; further ones are files only."""
+
+INTERACTIVE = ("r", "r-change", "transfer")
+"""Figures that the page shows as its interactive R."""
 
 
 def make_report(
@@ -54,118 +56,98 @@ def make_report(
         AttritionError: there is no finished run, a result file or grouping is malformed, or the report cannot be written.
     """
     results = read_results(folder, beside)
-    figures = standard_figures(results)
-    tables = standard_tables(results)
     every = [chapter for chapter in (languages_chapter(results, groupings), *chapters(results)) if not chapter.is_empty]
+    figures, tables = standard_figures(results), standard_tables(results)
+    svgs = drawn([*figures, *(figure for chapter in every for figure in chapter.every_figure)], progress)
+    page = render(results, figures, tables, every, svgs)
     report = folder / "report"
-    page = render(results, figures, tables, every)
     try:
         report.mkdir(exist_ok=True)
         (report / "index.html").write_text(page, encoding="utf-8")
-        every_table = [*tables, *(table for chapter in every for table in (*chapter.tables, *chapter.files))]
-        write_tables(every_table, report / "tables")
-        write_figures(
-            [*figures, *(figure for chapter in every for figure in chapter.every_figure)], report / "figures", progress
-        )
+        write_tables([*tables, *(table for chapter in every for table in chapter.every_table)], report / "tables")
+        write_figures(svgs, report / "figures", progress)
     except OSError as error:
         raise AttritionError(f"{report}: the report cannot be written: {error.strerror or error}.") from error
     return report / "index.html"
 
 
 def standard_figures(results: Results) -> tuple[Figure, ...]:
-    """The figures that every study has."""
+    """Return the figures that every study has."""
     return (*heat_maps(results), *transfer_maps(results), progress(results), *training_curves(results), time_spent(results))
 
 
 def standard_tables(results: Results) -> tuple[Table, ...]:
-    """The tables that every study has; each run by itself only where series have several."""
+    """Return the tables that every study has; each run by itself only where series have several."""
     by_run = (metrics_by_run(results),) if len(results.series) < len(results.runs) else ()
-    return (metrics_by_series(results), *by_run, times_table(results))
+    return (methods_table(results), metrics_by_series(results), *by_run, times_table(results))
 
 
-def render(results: Results, figures: Sequence[Figure], tables: Sequence[Table], chapters: Sequence[Chapter]) -> str:
-    """The page as HTML; every text that comes from a study is escaped."""
+def render(
+    results: Results,
+    figures: Sequence[Figure],
+    tables: Sequence[Table],
+    chapters: Sequence[Chapter],
+    svgs: Mapping[str, str],
+) -> str:
+    """Return the page as HTML; every text that comes from a study is escaped.
+
+    Args:
+        results: the study.
+        figures: that every study has.
+        tables: that every study has.
+        chapters: of this page.
+        svgs: every figure as `export.drawn` returns it.
+    """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.globals["zip"] = zip
-    environment.filters["locales"] = unbroken_locales
+    environment.filters |= {"locales": unbroken_locales, "intervals": set_off_intervals}
     template = environment.from_string(_resource("page.html"))
     corpora = {run.series.corpus: run.spec.corpus for run in results.runs}
     shared, own = _settings(results.runs)
-    every_figure = [*figures, *(figure for chapter in chapters for figure in chapter.every_figure)]
+    data = explorer_data(results)
+    on_page = [*figures, *(figure for chapter in chapters for figure in chapter.every_figure)]
     return template.render(
         name=results.name,
-        version=_version(),
-        css=Markup(_resource("page.css")),
+        version=metadata.version("attrition"),
+        css=Markup(_css()),
         javascript=Markup(_resource("page.js")),
-        bundle=Markup(_bundle()),
-        data=Markup(page_data(every_figure)),
-        num_languages=len(results.languages),
+        data=Markup(script_json(data)),
+        score=results.score,
         overview=overview(results),
         facts=_facts(results),
         generated=" and ".join(label for label, corpus in corpora.items() if corpus.generated),
         warnings=_warnings(results),
-        contents=_contents(figures, chapters),
-        words=_words(results.runs),
+        contents=_contents(chapters),
         scored=_scored(results.runs),
-        runs=results.runs,
-        first_run=_first_run(results.runs).key,
+        first=data["runs"][data["first"]],
         figures={figure.name: figure for figure in figures},
+        inline={figure.name: _inline(figure, svgs) for figure in on_page if figure.name not in INTERACTIVE},
+        labels={"": "", **{run.key: run.label for run in results.runs}, **dict(s for each in chapters for s in each.series)},
         tables={table.name: table for table in tables},
         chapters=chapters,
         metric_help=metric_columns(results),
-        shared_settings=shared,
+        shared_settings=[(name, [value]) for name, value in shared],
         own_settings=own,
-        environment=list(results.environment.items()),
+        own_head=["Setting", *(run.label for run in results.runs)],
+        environment=[(name, [value]) for name, value in results.environment.items()],
         study_toml=results.study_toml,
         unfinished=results.unfinished,
         citations=list(corpora.values()),
-        table_kinds=[(kind, title) for kind, title in TABLE_KINDS.items()],
+        table_kinds=list(TABLE_KINDS.items()),
         figure_kinds=FIGURE_KINDS,
     )
 
 
-def page_data(figures: Sequence[Figure]) -> str:
-    """What the page's script draws: definitions, themes and tables (each once) as JSON that is safe inside a script element."""
-    places: dict[int, int] = {}
-    tables: list[dict[str, Any]] = []
-
-    def place(table: pd.DataFrame) -> int:
-        if id(table) not in places:
-            places[id(table)] = len(tables)
-            tables.append(columnar(table))
-        return places[id(table)]
-
-    drawn = {
-        figure.name: {
-            "definition": figure.definition(),
-            "themes": {"light": figure.theme("light"), "dark": figure.theme("dark")},
-            "fits": figure.fits,
-            "files": {variant: figure.stem(variant) for variant in figure.variants},
-            "variants": {
-                variant: {name: place(table) for name, table in named.items()} for variant, named in figure.variants.items()
-            },
-        }
-        for figure in figures
-    }
-    return script_json({"figures": drawn, "tables": tables})
-
-
-def columnar(table: pd.DataFrame) -> dict[str, Any]:
-    """A table by columns, texts as a dictionary (`of`) and places in it (`at`): a tenth of the size of its rows.
-
-    >>> columnar(pd.DataFrame({"stage": ["a", "b", "a"], "f1": [0.5, float("nan"), 1.0]}))
-    {'stage': {'of': ['a', 'b'], 'at': [0, 1, 0]}, 'f1': [0.5, None, 1.0]}
-    """
-    columns: dict[str, Any] = {}
-    for name in table.columns:
-        values = [plain(value) for value in table[name].tolist()]
-        if all(isinstance(value, str) for value in values):
-            of = list(dict.fromkeys(values))
-            index = {value: number for number, value in enumerate(of)}
-            columns[str(name)] = {"of": of, "at": [index[value] for value in values]}
-        else:
-            columns[str(name)] = values
-    return columns
+def _inline(figure: Figure, svgs: Mapping[str, str]) -> dict[str, Markup]:
+    """The variants of a figure that the page holds: the first one, and others while there is room."""
+    found: dict[str, Markup] = {}
+    for variant in figure.variants:
+        stem = figure.stem(variant)
+        svg = for_page(svgs[stem], stem=stem, says=f"{figure.title}. {figure.findings.get(variant, '')}".strip())
+        if found and sum(map(len, found.values())) + len(svg) > MOST_INLINE:
+            break
+        found[variant] = svg
+    return found
 
 
 def script_json(value: object) -> str:
@@ -180,34 +162,15 @@ def script_json(value: object) -> str:
     return text
 
 
-@cache
-def _bundle() -> str:
-    """Vega, Vega-Lite and Vega-Embed as one script, without a network."""
-    bundle: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")
-    assert "</script" not in bundle.lower(), "the bundle would end the script element it stands in"
-    return bundle
+def _css() -> str:
+    css = _resource("page.css")
+    for mode in ("light", "dark"):
+        css = css.replace(f"/*{mode}*/", f"{css_variables(mode)};")
+    return css
 
 
 def _resource(name: str) -> str:
     return resources.files("attrition.report").joinpath(name).read_text(encoding="utf-8")
-
-
-def _version() -> str:
-    return metadata.version("attrition")
-
-
-def _first_run(runs: Sequence[Run]) -> Run:
-    """The run shown first: one that can forget, if there is one."""
-    forgetful = [run for run in runs if run.spec.method.order_matters and run.spec.method.shared_by == "all"]
-    return (forgetful or list(runs))[0]
-
-
-def _words(runs: Sequence[Run]) -> list[tuple[str, list[str]]]:
-    """Each run in words; runs of which the same is to be said stand together."""
-    said: dict[tuple[str, ...], list[str]] = {}
-    for run in runs:
-        said.setdefault(tuple(run_words(run)), []).append(run.label)
-    return [("; ".join(labels), list(sentences)) for sentences, labels in said.items()]
 
 
 def _scored(runs: Sequence[Run]) -> list[str]:
@@ -226,17 +189,19 @@ def _scored(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _facts(results: Results) -> list[tuple[str, str]]:
+def _facts(results: Results) -> list[str]:
     models = dict.fromkeys(run.spec.model.name for run in results.runs)
     corpora = dict.fromkeys(run.series.corpus for run in results.runs)
-    orders = dict.fromkeys(run.spec.order.name for run in results.runs)
+    orders = dict.fromkeys(run.spec.order.name for run in results.runs if run.spec.method.order_matters)
+    seeds = sorted({run.spec.seed for run in results.runs})
     return [
-        ("Corpus", ", ".join(corpora)),
-        ("Model", ", ".join(models)),
-        ("Languages", str(len(results.languages))),
-        ("Runs", f"{len(results.runs)} finished" + (f", {len(results.unfinished)} not" if results.unfinished else "")),
-        ("Orders", ", ".join(orders) if len(orders) < 6 else str(len(orders))),
-        ("Seeds", ", ".join(str(seed) for seed in sorted({run.spec.seed for run in results.runs}))),
+        ", ".join(corpora),
+        ", ".join(models),
+        counted(len(results.languages), "language"),
+        counted(len(results.runs), "run") + (f" ({len(results.unfinished)} more not finished)" if results.unfinished else ""),
+        *([counted(len(orders), "order")] if orders else []),
+        f"seed{'s' if len(seeds) > 1 else ''} {', '.join(map(str, seeds))}",
+        f"score: {results.score}",
     ]
 
 
@@ -252,21 +217,17 @@ def _warnings(results: Results) -> list[str]:
     found = [text if len(labels) == everywhere else f"{'; '.join(labels)}: {text}" for text, labels in given.items()]
     if results.unfinished:
         are = "is" if len(results.unfinished) == 1 else "are"
-        said = f"{counted(len(results.unfinished), 'run')} of this study {are} not finished: what follows may change."
+        said = f"{counted(len(results.unfinished), 'run')} of this study {are} not finished: the numbers may change."
         found.append(said)
     return found
 
 
-def _contents(figures: Sequence[Figure], chapters: Sequence[Chapter]) -> list[tuple[str, str]]:
-    training = [("training", "Training")] if any(figure.name == "dev-f1" for figure in figures) else []
+def _contents(chapters: Sequence[Chapter]) -> list[tuple[str, str]]:
     return [
-        ("words", "In words"),
         ("matrix", "R"),
-        ("sequence", "Over the sequence"),
-        ("metrics", "Metrics"),
         *((chapter.anchor, chapter.title) for chapter in chapters),
-        *training,
-        ("time", "Time and size"),
+        ("metrics", "Metrics"),
+        ("training", "Training and time"),
         ("settings", "Settings"),
     ]
 

@@ -26,8 +26,8 @@ DASHES = ((1, 0), (7, 3), (2, 3), (9, 3, 2, 3))
 JOINT_DASH = (2, 4)
 """The line style of joint training."""
 
-HEIGHT = 280
-"""Height of a panel in pixels."""
+WIDTH = 470
+"""Width of a panel in pixels; the labels of its lines come beside it."""
 
 LABEL_GAP = 13
 """Pixels between the labels of two lines, at least."""
@@ -57,8 +57,23 @@ def progress_figure(results: Results, *, name: str, title: str) -> Figure:
         + (f" The vertical axis starts at {start}, not at 0." if start else ""),
         chart=_chart(panels, len(results.languages), (start, end), results.score),
         variants={"": {"lines": _with_labels(lines, end - start)}},
+        findings={"": _finding(lines, results.score)},
         fits=False,
     )
+
+
+def height(num_panels: int) -> int:
+    """Return the height of a panel in pixels."""
+    return 280 if num_panels == 1 else 180
+
+
+def _finding(lines: pd.DataFrame, score: str) -> str:
+    """Return where the lines end, best first, as a sentence."""
+    if not len(lines):
+        return ""
+    last = lines.loc[lines.groupby(["panel", "series"], sort=False)["step"].idxmax()].sort_values("f1", ascending=False)
+    ends = [f"{name} {value:.1f}" for name, value in zip(last["series"], last["f1"], strict=True)]
+    return f"{score} at the end, in percent: {', '.join(ends)}."
 
 
 def progress_lines(results: Results, places: Mapping[Series, Place]) -> pd.DataFrame:
@@ -206,9 +221,10 @@ def _label(series: Series) -> str:
 def _with_labels(lines: pd.DataFrame, span: float) -> pd.DataFrame:
     """The lines with the heights of their labels, so that no two labels of a panel touch."""
     lines = lines.copy()
+    num_panels = lines["panel"].nunique()
     for _, own in lines.groupby("panel", sort=False):
         last = [rows["step"].idxmax() for _, rows in own.groupby("series", sort=False)]
-        heights = spread([float(value) for value in lines.loc[last]["f1"]], LABEL_GAP * span / HEIGHT)
+        heights = spread([float(value) for value in lines.loc[last]["f1"]], LABEL_GAP * span / height(num_panels))
         lines.loc[last, "label_at"] = np.round(heights, 2)
     return lines
 
@@ -254,18 +270,11 @@ def _chart(panels: Sequence[str], num_steps: int, span: tuple[int, int], score: 
     point = base.transform_filter("!datum.joint").mark_circle(size=16 if num_steps > 12 else 40, opacity=1)
     point = point.encode(
         y=y,
-        tooltip=[
-            alt.Tooltip("series:N", title="method"),
-            alt.Tooltip("step:Q", title="languages learned"),
-            alt.Tooltip("trained:N", title="last learned"),
-            alt.Tooltip("f1:Q", title=f"{score} (%)", format=".1f"),
-            alt.Tooltip("runs:Q", title="runs"),
-        ],
     )
     label = base.transform_filter("isValid(datum.label_at)").mark_text(align="left", baseline="middle", dx=8, fontSize=11)
     label = label.encode(y=alt.Y("label_at:Q", title=title, scale=y_scale), text="series:N")
-    width = 560 if len(panels) == 1 else 270
-    layered = alt.layer(band, line, point, label, data=alt.NamedData("lines")).properties(width=width, height=HEIGHT)
+    layered = alt.layer(band, line, point, label, data=alt.NamedData("lines")).properties(
+        width=WIDTH, height=height(len(panels))
+    )
     header = alt.Header(title=None, labelFontSize=13, labelAnchor="start", labels=len(panels) > 1)
-    columns = 1 if len(panels) == 1 else 2
-    return layered.facet(alt.Facet("panel:N", sort=list(panels), header=header, title=None), columns=columns)
+    return layered.facet(alt.Facet("panel:N", sort=list(panels), header=header, title=None), columns=1)

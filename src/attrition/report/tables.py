@@ -11,18 +11,31 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import Literal
 
+from attrition.analysis.intervals import Estimate
+
 UNDEFINED = "–"
 """What stands where a number is not defined or was not measured."""
 
 MINUS = "−"
 
 
+def signed(value: float, digits: int = 1) -> str:
+    """Return a number with its sign.
+
+    >>> signed(-1.25, 2), signed(0.5)
+    ('−1.25', '+0.5')
+    """
+    return f"{value:+.{digits}f}".replace("-", MINUS)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Number:
-    """A value as a table shows it: NaN is undefined; `spread` is a standard deviation, if there is one."""
+    """A value as a table shows it: NaN is undefined. `spread` is a standard deviation, `low` to `high` a 95% interval."""
 
     value: float
     spread: float = math.nan
+    low: float = math.nan
+    high: float = math.nan
 
 
 Cell = str | Number
@@ -61,20 +74,25 @@ class Column:
         return {"high": " ↑", "low": " ↓", None: ""}[self.better]
 
     def text(self, cell: Cell) -> str:
-        """A cell as it is read.
+        """Return a cell as it is read.
 
-        >>> Column(title="CBT", digits=2, signed=True).text(Number(value=-0.08))
-        '−0.08'
+        >>> Column(title="CBT", digits=2, signed=True).text(Number(value=-0.08, low=-0.1, high=0.02))
+        '−0.08 [−0.10, +0.02]'
         """
         if isinstance(cell, str):
             return cell
         if math.isnan(cell.value):
             return UNDEFINED
-        shown = self.rounded(cell)
-        text = f"{shown:{'+' if self.signed and shown else ''},.{self.digits}f}"
+        text = self._digits(cell.value)
         if not math.isnan(cell.spread):
             text += f" ± {self.times * cell.spread:,.{self.digits}f}"
+        if not math.isnan(cell.low):
+            text += f" [{self._digits(cell.low)}, {self._digits(cell.high)}]"
         return text.replace("-", MINUS)
+
+    def _digits(self, value: float) -> str:
+        shown = self.rounded(Number(value=value))
+        return f"{shown:{'+' if self.signed and shown else ''},.{self.digits}f}"
 
     def rounded(self, cell: Cell) -> float:
         """A cell as it is printed, as a number; NaN for texts and what is undefined."""
@@ -145,26 +163,24 @@ class Table:
         return "\n\n".join(parts) + "\n"
 
     def to_csv(self) -> str:
-        """The table as CSV: values to the last bit and in the units of R (0 to 1), spreads in columns of their own."""
+        """Return the table as CSV: values to the last bit, spreads and ends of intervals in columns of their own."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        spreads = [self._has_spread(number) for number in range(len(self.columns))]
-        header: list[str] = []
-        for column, spread in zip(self.columns, spreads, strict=True):
-            header += [column.title, f"{column.title} sd"] if spread else [column.title]
-        writer.writerow(header)
+        parts = [self._parts(number) for number in range(len(self.columns))]
+        writer.writerow(
+            f"{column.title}{_CSV_PARTS[part]}" for column, own in zip(self.columns, parts, strict=True) for part in own
+        )
         for row in self.rows:
-            cells: list[str] = []
-            for cell, spread in zip(row, spreads, strict=True):
-                if isinstance(cell, str):
-                    cells += [cell, ""] if spread else [cell]
-                else:
-                    cells += [_exact(cell.value), _exact(cell.spread)] if spread else [_exact(cell.value)]
-            writer.writerow(cells)
+            writer.writerow(_csv_cell(cell, part) for cell, own in zip(row, parts, strict=True) for part in own)
         return text.getvalue()
 
-    def _has_spread(self, number: int) -> bool:
-        return any(not math.isnan(cell.spread) for row in self.rows if isinstance(cell := row[number], Number))
+    def _parts(self, number: int) -> list[str]:
+        """The parts of numbers that some cell of a column has, as attributes of `Number`."""
+        numbers = [cell for row in self.rows if isinstance(cell := row[number], Number)]
+        return [
+            "value",
+            *(part for part in ("spread", "low", "high") if any(not math.isnan(getattr(n, part)) for n in numbers)),
+        ]
 
     def _marked(self, escape: Callable[[str], str], mark: Callable[[str], str]) -> list[list[str]]:
         return [
@@ -173,8 +189,21 @@ class Table:
         ]
 
 
-def _exact(value: float) -> str:
+_CSV_PARTS = {"value": "", "spread": " sd", "low": " low", "high": " high"}
+"""What is added to the title of a column for each part of its numbers."""
+
+
+def _csv_cell(cell: Cell, part: str) -> str:
+    if isinstance(cell, str):
+        return cell if part == "value" else ""
+    value: float = getattr(cell, part)
     return "" if math.isnan(value) else repr(value)
+
+
+def number_of(each: Estimate, times: float = 1.0) -> Number:
+    """Return an estimate as a cell; an interval that reaches infinity is none."""
+    low, high = (end if math.isfinite(end) else math.nan for end in (each.low, each.high))
+    return Number(value=times * each.value, low=times * low, high=times * high)
 
 
 def _markdown_text(text: str) -> str:
@@ -189,7 +218,7 @@ def mean_and_spread(values: Sequence[float]) -> Number:
     """The mean of what is defined and its sample standard deviation, which one value does not have.
 
     >>> mean_and_spread([0.25, 0.75, float("nan")])
-    Number(value=0.5, spread=0.3535533905932738)
+    Number(value=0.5, spread=0.3535533905932738, low=nan, high=nan)
     """
     defined = [value for value in values if not math.isnan(value)]
     if not defined:

@@ -63,11 +63,29 @@ FONT_IN_FILES = "Liberation Sans, Arial, sans-serif"
 """One font for figures as files: in a longer list single signs, such as the minus, may come from another font."""
 
 
-def config(mode: Mode) -> dict[str, Any]:
-    """Return Vega-Lite's `config` for one mode."""
-    theme = THEMES[mode]
+def _inks(theme: Theme) -> tuple[str, ...]:
+    return (theme.background, theme.ink, theme.muted, theme.grid, *theme.hues)
+
+
+VARIABLES: Mapping[str, str] = MappingProxyType({ink: f"ink{place}" for place, ink in enumerate(_inks(THEMES["light"]))})
+"""The CSS variable that stands for each colour of the light theme in figures on the page."""
+
+
+def css_variables(mode: Mode) -> str:
+    """Return the declarations of `VARIABLES` for one mode.
+
+    >>> css_variables("dark").split("; ")[0]
+    '--ink0: #14171b'
+    """
+    pairs = zip(VARIABLES.values(), _inks(THEMES[mode]), strict=True)
+    return "; ".join(f"--{name}: {ink}" for name, ink in pairs)
+
+
+def config() -> dict[str, Any]:
+    """Return Vega-Lite's `config` for figures, in the light theme."""
+    theme = THEMES["light"]
     return {
-        "background": "transparent" if mode == "dark" else theme.background,
+        "background": theme.background,
         "font": FONT,
         "view": {"stroke": None},
         "axis": {

@@ -55,5 +55,5 @@ def claims_table(judged: Sequence[Judged], *, name: str, title: str) -> Table:
         title=title,
         columns=tuple(Column(title=head) for head in ("Id", "Claim", "Verdict", "Evidence")),
         rows=tuple((each.claim.id, each.claim.statement, each.verdict, each.words()) for each in judged),
-        caption="An id begins with the section. Points of F1; p is adjusted for all claims that were asked.",
+        caption="An id begins with the section. In points; p is adjusted for all claims that were asked.",
     )

@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load_file
 
 from attrition.corpus.bounded import BoundedReader
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError
 from attrition.reading import parse_json
 from attrition.results.packed_counts import BOUNDS, COUNTS, STAGES, unpack_counts

@@ -14,8 +14,8 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from attrition.languages import Language, OwnLanguages
-from attrition.matrix import RMatrix
 from attrition.metrics import summary
+from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError
 from attrition.reading import is_text, parse_json, read_text
 from attrition.results.history import read_history

@@ -28,6 +28,7 @@ from attrition.names import AttritionError
 from attrition.training.batches import part_of
 from attrition.training.clock import Clock
 from attrition.training.crews import Crew, beginning, crews_of, halved, stacked, states_of, widest
+from attrition.training.embedding_rows import rows_in_use
 from attrition.training.gradient import gradient_at
 from attrition.training.hooks import added_loss, change_gradients
 from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT
@@ -85,11 +86,26 @@ def train_population(
             one utterance fits into memory.
     """
     assert tasks, "an empty population"
+    if (used := rows_in_use(tasks, model)) is None:
+        yield from _train(tasks, model, clock, watcher, keeper, states, room or Room())
+    else:
+        for finished in _train([used.task], used.narrow, clock, watcher, keeper, states, room or Room()):
+            yield used.widened(finished)
+
+
+def _train(
+    tasks: Sequence[Task],
+    model: Model,
+    clock: Clock,
+    watcher: Watcher | None,
+    keeper: Keeper | None,
+    states: Sequence[LearnerState],
+    room: Room,
+) -> Iterator[Finished]:
     together = tasks[0].trains.adapter is not None and model.backbone.populations
     assert len(tasks) == 1 or together, "these learners cannot share a base"
     assert len({in_common(task.trains, task.settings) for task in tasks}) == 1, "these learners cannot share a pass"
     _refuse_dropout_without_effect(tasks[0], model)
-    room = room or Room()
     crews = crews_of(tasks, states, room)
     while crews:
         crew = crews.pop(0)

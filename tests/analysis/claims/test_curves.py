@@ -11,7 +11,7 @@ from attrition.analysis.claims import Claim
 from attrition.analysis.claims.ask import _pair_masks
 from attrition.analysis.claims.curves import learned_gap, own_gain
 from attrition.languages import LANGUAGES
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 
 
 def some_run() -> RMatrix:

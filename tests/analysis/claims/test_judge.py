@@ -15,7 +15,7 @@ from attrition.analysis.claims.form import Languages, Runs, parse_claims
 from attrition.analysis.claims.judge import benjamini_hochberg
 from attrition.analysis.evidence import Evidence, RunEvidence, from_matrices
 from attrition.analysis.worlds import NULL_WORLDS, locales, world
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError
 
 LATIN = Languages(latin=True)

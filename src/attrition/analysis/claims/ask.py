@@ -29,9 +29,9 @@ from attrition.analysis.intervals import Estimate, mean_of_replicates, two_way
 from attrition.analysis.quantities import QUANTITIES, Values
 from attrition.analysis.utterances import Table
 from attrition.languages import language_of
-from attrition.matrix import RMatrix
 from attrition.metrics import learned_mean
 from attrition.metrics.donors import others_LL
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats
 

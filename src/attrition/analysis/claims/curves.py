@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import changes_SL
 

@@ -12,7 +12,7 @@ from attrition.analysis.claims.form import Claim
 from attrition.analysis.evidence import FEWEST_ORDERS, Evidence, RunEvidence, replicates
 from attrition.analysis.intervals import Estimate
 from attrition.analysis.quantities import QUANTITIES, Values
-from attrition.matrix import RMatrix
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 
 

@@ -1,0 +1,52 @@
+"""`attrition status`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from attrition.cli.console import out
+from attrition.cli.durations import in_words
+from attrition.names import counted
+
+
+def status(
+    folder: Annotated[
+        Path, typer.Argument(metavar="RUNS", help="A results folder that `attrition run` writes, or has written.")
+    ],
+) -> None:
+    """Show how far a study is, what is at work where, how fast, and the time left; also while it runs elsewhere.
+
+    [dim]attrition status runs/massive-small[/]
+    """
+    from attrition.results.at_work import SILENT_SECONDS, read_status
+
+    found = read_status(folder)
+    (done, stages), (written, runs), (read, passes) = found.stages, found.runs, found.passes
+    share = read / passes if passes else 1.0
+    finished = f"{written} of {counted(runs, 'run')} finished"
+    out.print(f"[bold]{done} of {counted(stages, 'stage')}[/] stored, {finished}: {share:.0%} of the training.")
+    if found.workers:
+        table = Table(box=None, pad_edge=False, header_style="bold")
+        for title in ("At work", "on", "done", "utterances/s", ""):
+            table.add_column(title, justify="right" if title in ("done", "utterances/s") else "left")
+        for worker in found.workers:
+            silent = f"silent for {in_words(worker.silent)}" if worker.silent >= SILENT_SECONDS else ""
+            table.add_row(escape(worker.what), escape(worker.where), f"{worker.share:.0%}", f"{worker.speed:,.0f}", silent)
+        out.print(table)
+    if found.kept:
+        out.print(f"In a checkpoint, and not at work: {escape(', '.join(found.kept))}.", soft_wrap=True)
+    if found.speed and read < passes:
+        out.print(
+            f"About [bold]{in_words(found.seconds_left)}[/] left at {found.speed:,.0f} utterances/s (training and scoring "
+            "together), if no learner stops early.",
+            soft_wrap=True,
+        )
+    if found.driver:
+        out.print(f"Scheduled by {escape(found.driver)}.", soft_wrap=True)
+    elif written < runs:
+        out.print("Nobody schedules: the same `attrition run` goes on from here.")

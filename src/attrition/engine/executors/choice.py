@@ -1,0 +1,150 @@
+"""The executor that a study's `machine.executor` names, and how many workers it has."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from attrition.engine.estimate import memory_bytes, parameter_bytes
+from attrition.engine.executors import Executor
+from attrition.engine.executors.local import Local
+from attrition.engine.executors.remote import Setup
+from attrition.names import AttritionError, counted
+from attrition.prepare.prepare import Prepared, num_threads
+from attrition.study.spec import Study
+
+PROGRAM_BYTES = 800_000_000
+"""What a worker process takes besides parameters (measured; see docs/scale.md)."""
+
+MANY = 1000
+"""Units that a cluster is given at a time, where the study names no number: its own scheduler has them wait."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An executor's name, its workers and the threads of each; None for as many as a machine has cores."""
+
+    name: Literal["local", "processes", "ray", "slurm"]
+    workers: int
+    threads: int | None
+
+
+def choose(prepared: Prepared) -> Choice:
+    """Return the executor of a study as it is now.
+
+    "auto" takes processes on a CPU if at least two stages can be trained at a time: two learners with a thread each are faster
+    than one with two threads. Populations need a GPU's memory as a whole, so that a GPU has one worker.
+
+    Raises:
+        AttritionError: as many workers as the study asks for do not fit into memory.
+    """
+    machine = prepared.study.machine
+    if machine.executor in ("ray", "slurm"):
+        return Choice(machine.executor, MANY if machine.workers == "auto" else machine.workers, machine.threads)
+    cores, name = num_threads(None), machine.executor
+    on_gpu = prepared.device.type == "cuda"
+    most = torch.cuda.device_count() if on_gpu else max(1, cores // (machine.threads or 1))
+    workers = min(most, chains(prepared)) if machine.workers == "auto" else machine.workers
+    if name != "local" and not on_gpu:
+        fit = workers_that_fit(prepared)
+        if machine.workers != "auto" and workers > fit:
+            raise AttritionError(
+                f"machine.workers = {workers}, but there is memory for {fit}. Lower it, or leave it out for as many as fit."
+            )
+        workers = max(1, min(workers, fit))
+    if name == "auto":
+        name = "processes" if workers > 1 else "local"
+    if name == "local":
+        return Choice("local", 1, machine.threads)
+    return Choice("processes", workers, machine.threads or max(1, cores // workers))
+
+
+def chains(prepared: Prepared) -> int:
+    """Return how many stages can be trained at a time at most: no two of them have a stage of one another behind them."""
+    jobs = prepared.plan.jobs.values()
+    parents = {job.parent for job in jobs}
+    return sum(job.key not in parents for job in jobs)
+
+
+def workers_that_fit(prepared: Prepared) -> int:
+    """Return how many workers this machine's memory holds beside the driver; they share the encoder."""
+    base = sum(tensor.numel() * tensor.element_size() for tensor in prepared.model.base.values())
+    each = PROGRAM_BYTES + parameter_bytes(prepared) - base
+    free = available_bytes()
+    return 1_000_000 if free is None else max(0, (free - base) // each)
+
+
+def available_bytes() -> int | None:
+    """Return the memory that programs can still get on this machine; None where that cannot be told."""
+    path = Path("/proc/meminfo")
+    if path.is_file():
+        lines = dict(line.split(":", 1) for line in path.read_text(encoding="utf-8").splitlines() if ":" in line)
+        if "MemAvailable" in lines:
+            return int(lines["MemAvailable"].split()[0]) * 1024
+    return memory_bytes(torch.device("cpu"))
+
+
+def executor_of(prepared: Prepared, local: Local, folder: Path, pack: Path | None) -> Executor:
+    """Return the executor of a study; `local` is the one that works in this process."""
+    chosen, machine = choose(prepared), prepared.study.machine
+    if chosen.name == "local":
+        return local
+    setup = Setup(
+        folder=str(folder.absolute()),
+        executor=chosen.name,
+        device=machine.device if chosen.name == "processes" else _cluster_device(prepared.study),
+        threads=chosen.threads,
+        pack=None if pack is None else str(pack.absolute()),
+    )
+    if chosen.name == "processes":
+        from attrition.engine.executors.processes import Processes
+
+        return Processes(prepared, setup, chosen.workers)
+    if chosen.name == "ray":
+        from attrition.engine.executors.ray import Ray
+
+        return Ray(machine.ray, setup, chosen.workers)
+    from attrition.engine.executors.slurm import Slurm
+
+    return Slurm(machine.slurm, setup, chosen.workers)
+
+
+def _cluster_device(study: Study) -> str:
+    """The device of a cluster's workers, which need not be that of the machine on which the driver runs."""
+    machine = study.machine
+    gpus = machine.ray.gpus if machine.executor == "ray" else machine.slurm.gpus
+    return "cuda" if gpus else "cpu"
+
+
+def refuse_unfit(study: Study) -> None:
+    """Say before anything is prepared that an executor cannot be used.
+
+    Raises:
+        AttritionError: its package is missing, or a setting is left to a machine that does not do the work.
+    """
+    name, package = study.machine.executor, {"ray": "ray", "slurm": "submitit"}.get(study.machine.executor)
+    if package is None:
+        return
+    if importlib.util.find_spec(package) is None:
+        raise AttritionError(f'machine.executor = "{name}" needs an extra: pip install "attrition[{name}]"')
+    if study.model.precision == "auto":
+        raise AttritionError(
+            f'machine.executor = "{name}": this machine does not train, and cannot choose model.precision for those that do. '
+            'Set it to "float32" or "bfloat16".'
+        )
+
+
+def said_of(prepared: Prepared) -> str:
+    """Return in a sentence where stages are trained; empty for this process."""
+    chosen = choose(prepared)
+    if chosen.name == "local":
+        return ""
+    if chosen.name == "processes":
+        processes = "1 process" if chosen.workers == 1 else f"{chosen.workers} processes"
+        each, named = counted(chosen.threads or 0, "thread"), prepared.study.machine.executor
+        return f'Stages train in {processes} with {each} each (machine.executor = "{named}").'
+    return f'Stages train elsewhere, up to {chosen.workers:,} at a time (machine.executor = "{chosen.name}").'

@@ -1,0 +1,109 @@
+"""What runs in a worker process, wherever it was started: it prepares the study once, and then does units."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+import torch
+
+from attrition.corpus.cache import cache_folder
+from attrition.engine.environment import deterministic
+from attrition.engine.executors import Outcome
+from attrition.engine.executors.shared import with_shared
+from attrition.engine.progress import Pulse
+from attrition.engine.schedule import Unit
+from attrition.engine.work import Worker
+from attrition.names import AttritionError, counted
+from attrition.prepare.prepare import num_threads, prepare
+from attrition.store.stages import Store
+from attrition.study.spec import read_study
+from attrition.study.standalone import STUDY_FILE
+from attrition.study.stop import Stopped, StopRequests, TimeUp
+from attrition.study.watcher import Watcher
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a worker must know before its first unit.
+
+    Attributes:
+        folder: of the results, with the study file that the driver has written.
+        executor: its name, for people.
+        device: as `machine.device` has it.
+        threads: of the worker; None for all cores that it may use.
+        pack: where the study was packed, or None.
+        shared: where `write_shared` wrote, or None.
+        seconds: the worker's own time limit, or None; what is in training then is kept.
+        place: where it runs besides host and process, for people.
+    """
+
+    folder: str
+    executor: str
+    device: str
+    threads: int | None = None
+    pack: str | None = None
+    shared: str | None = None
+    seconds: float | None = None
+    place: str = ""
+
+
+class _Warnings(Watcher):
+    """Collects what a person must know."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def warned(self, message: str) -> None:
+        self.messages.append(message)
+
+
+class _Session:
+    """A study made ready in this process."""
+
+    def __init__(self, setup: Setup) -> None:
+        folder = Path(setup.folder)
+        self.requests, self.warnings = StopRequests(setup.seconds), _Warnings()
+        torch.set_num_threads(num_threads(setup.threads))
+        study = read_study(folder / STUDY_FILE)
+        machine = dataclasses.replace(study.machine, device=setup.device, threads=setup.threads)
+        pack = None if setup.pack is None else Path(setup.pack)
+        prepared = prepare(dataclasses.replace(study, machine=machine), Watcher(), cache_folder(), pack)
+        if setup.shared is not None:
+            prepared = with_shared(prepared, Path(setup.shared))
+        self.pulse = Pulse(folder, setup.executor, self.warnings, setup.place)
+        self.deterministic, self.keys = machine.deterministic, prepared.plan.jobs.keys()
+        self.worker = Worker(prepared, prepared.plan, Store(folder), self.pulse, self.requests)
+
+
+_session = cache(_Session)
+
+
+def work(setup: Setup, unit: Unit) -> Outcome:
+    """Do a unit. A stop that is asked for by SIGINT, SIGTERM or the time limit keeps what is in training.
+
+    Raises:
+        AttritionError: the work cannot be done; another worker could not do it either.
+    """
+    session = _session(setup)
+    if unknown := [key for key in unit.keys if key not in session.keys]:
+        raise AttritionError(
+            f"A worker does not find {counted(len(unknown), 'stage')} in its plan, such as {unknown[0]}: it has another "
+            "corpus, encoder or version of attrition than the driver. Give all machines the same."
+        )
+    session.warnings.messages.clear()
+    stopped, died = False, ""
+    with session.requests, deterministic(session.deterministic):
+        session.pulse.begin(unit)
+        try:
+            for _ in session.worker.work(unit):
+                pass
+        except Stopped as error:
+            stopped = True
+            if isinstance(error, TimeUp) and not session.pulse.unit_read:
+                died = f"The time limit of a worker ({setup.seconds:,.0f} s) was over before its first training step."
+        finally:
+            session.pulse.end()
+    return Outcome(unit, tuple(session.warnings.messages), stopped and not died, died)

@@ -1,0 +1,147 @@
+"""How far the units at work are: told to the watcher by the driver, and left in the results folder for `attrition status`."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from attrition.engine.schedule import Unit
+from attrition.files import FORGOTTEN_SECONDS, is_running, write_whole
+from attrition.results.at_work import PLAN, WORKING, pulses
+from attrition.study.plan import Job, StudyPlan
+from attrition.study.watcher import Watcher
+from attrition.training.train import Epoch, Task
+
+EVERY_SECONDS = 5.0
+"""So often does a worker write down how far it is."""
+
+
+class Pulse(Watcher):
+    """Writes down what a worker does, in `working/<host>-<pid>.json`; passes everything on to another watcher."""
+
+    def __init__(self, folder: Path, executor: str, inner: Watcher, place: str = "") -> None:
+        self._inner, self._last = inner, float("-inf")
+        host, pid = socket.gethostname(), os.getpid()
+        self._path = folder / WORKING / f"{host}-{pid}.json"
+        self._said: dict[str, Any] = {
+            "executor": executor, "host": host, "pid": pid, "place": place, "began": time.time(), "read": 0,
+            "what": "", "stages": [], "unit_read": 0,
+        }  # fmt: skip
+
+    @property
+    def unit_read(self) -> int:
+        """Utterances read for the unit so far."""
+        return int(self._said["unit_read"])
+
+    def begin(self, unit: Unit) -> None:
+        """A unit begins."""
+        self._said |= {"stages": list(unit.keys), "unit_read": 0}
+        self._write(at_once=True)
+
+    def end(self) -> None:
+        """The worker has nothing to do."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # others are at work
+            self._path.parent.rmdir()
+        self._last = float("-inf")
+
+    def started(self, job: Job) -> None:
+        self._said["what"] = f"training {job.label}"
+        self._write(at_once=True)
+        self._inner.started(job)
+
+    def resumed(self, job: Job, step: int) -> None:
+        self._said["what"] = f"training {job.label}"
+        self._write(at_once=True)
+        self._inner.resumed(job, step)
+
+    def scoring(self, label: str) -> None:
+        self._said["what"] = f"scoring {label}"
+        self._write(at_once=True)
+        self._inner.scoring(label)
+
+    def trained(self, num_utterances: int) -> None:
+        for count in ("read", "unit_read"):
+            self._said[count] += num_utterances
+        self._write()
+        self._inner.trained(num_utterances)
+
+    def epoch_ended(self, task: Task, epoch: Epoch) -> None:
+        self._inner.epoch_ended(task, epoch)
+
+    def warned(self, message: str) -> None:
+        self._inner.warned(message)
+
+    def _write(self, *, at_once: bool = False) -> None:
+        now = time.monotonic()
+        if not at_once and now - self._last < EVERY_SECONDS:
+            return
+        self._last = now
+        with suppress(OSError):  # it is only for people to look at
+            self._path.parent.mkdir(exist_ok=True)
+            # Who reads it meanwhile reads no JSON, and looks again later: no temporary file can be left behind.
+            self._path.write_text(json.dumps({**self._said, "seen": time.time()}), encoding="utf-8")
+
+
+def write_plan(folder: Path, plan: StudyPlan, passes: Mapping[str, int]) -> None:
+    """Write what a study has to train, for `attrition.results.at_work.read_status`."""
+    stages = {key: {"label": job.label, "passes": passes[key]} for key, job in plan.jobs.items()}
+    runs = {run.key: {"label": run.label, "stages": [job.key for job in run.jobs]} for run in plan.runs}
+    write_whole(folder / PLAN, json.dumps({"stages": stages, "runs": runs}, indent=1) + "\n")
+
+
+def forget_pulse(folder: Path, host: str, pid: int) -> None:
+    """Remove what a worker has written down that was killed."""
+    with suppress(OSError):
+        (folder / WORKING / f"{host}-{pid}.json").unlink(missing_ok=True)
+
+
+def wait_for_orphans(folder: Path, watcher: Watcher, seconds: float = 60.0) -> None:
+    """Wait until processes of an earlier driver that was killed have stopped, and forget those that have.
+
+    They notice it within a second and keep what is in training. A process that does not stop is no worker: its number is old.
+    """
+    end, told = time.monotonic() + seconds, False
+    for said in pulses(folder):
+        while said["host"] == socket.gethostname() and is_running(said["pid"]) and said["pid"] != os.getpid():
+            if time.monotonic() > end:
+                break
+            if not told:
+                watcher.noted("Waiting for a worker that the last command has left: it keeps what it trains, and stops.")
+                told = True
+            time.sleep(0.1)
+        if said["host"] == socket.gethostname() or time.time() - said["seen"] > FORGOTTEN_SECONDS:
+            forget_pulse(folder, said["host"], said["pid"])
+
+
+class Progress:
+    """Tells the driver's watcher what workers elsewhere do; a worker in the driver's process tells it itself."""
+
+    def __init__(self, folder: Path, watcher: Watcher, jobs: Mapping[str, Job]) -> None:
+        self._folder, self._watcher, self._jobs = folder, watcher, jobs
+        self._told: dict[tuple[str, ...], int] = {}
+
+    def look(self) -> None:
+        """Tell what workers have begun and read since the last look."""
+        for said in pulses(self._folder):
+            keys = tuple(said["stages"])
+            if keys and keys not in self._told and keys[0] in self._jobs:
+                self._told[keys] = 0
+                self._watcher.started(self._jobs[keys[0]])
+            self._tell(keys, int(said["unit_read"]))
+
+    def ended(self, unit: Unit, read: int) -> None:
+        """The work on a unit has ended; its stored stages have read so much since this command began."""
+        self._tell(unit.keys, read)
+
+    def _tell(self, keys: tuple[str, ...], read: int) -> None:
+        if read > self._told.get(keys, 0):
+            self._watcher.trained(read - self._told.get(keys, 0))
+            self._told[keys] = read

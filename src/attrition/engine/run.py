@@ -1,0 +1,374 @@
+"""Runs a study: has an executor train and score what is not stored yet, and writes every run that is complete."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from attrition.corpus.cache import cache_folder
+from attrition.engine.environment import deterministic, environment
+from attrition.engine.estimate import refuse_too_large
+from attrition.engine.executors import Outcome
+from attrition.engine.executors.choice import executor_of, refuse_unfit, said_of
+from attrition.engine.executors.local import Local
+from attrition.engine.pace import Pace
+from attrition.engine.progress import Progress, Pulse, wait_for_orphans, write_plan
+from attrition.engine.schedule import Schedule, Score, Unit
+from attrition.engine.side_by_side import in_words, populations
+from attrition.engine.tasks import task_of
+from attrition.engine.work import Worker
+from attrition.engine.write_results import has_before, scored_under, write_run
+from attrition.files import write_whole, writing
+from attrition.names import AttritionError, counted
+from attrition.prepare.prepare import Prepared, num_threads, prepare
+from attrition.results.covariates import FILE as COVARIATES
+from attrition.store.archive import refuse_archive
+from attrition.store.checkpoints import find_resumable
+from attrition.store.folder import EARLIER, in_precision_of, locked, put_aside, refuse_other_study
+from attrition.store.stages import Store
+from attrition.study.keys import evaluation_key
+from attrition.study.plan import Job, RunPlan, StudyPlan
+from attrition.study.select import select_runs
+from attrition.study.spec import Study
+from attrition.study.standalone import study_files
+from attrition.study.stop import Stopped, StopRequests, TimeUp
+from attrition.study.watcher import Watcher
+
+NAMED = 6
+"""So many finished runs are named at most when the time is up."""
+
+TRIES = 5
+"""So often is a unit given to a worker; then something is wrong with the unit, not with the workers."""
+
+
+def run_study(
+    study: Study,
+    folder: str | Path,
+    watcher: Watcher | None = None,
+    pack: Path | None = None,
+    *,
+    only: Sequence[str] = (),
+    seconds: float | None = None,
+) -> Path:
+    """Run or resume a study in `folder`; stages that lie there already are not trained again.
+
+    In the main thread, ctrl-C or SIGTERM stop it between two steps; a second one stops it at once. One worker trains the runs
+    one after another in the order of the study, so that what is finished is a result; several workers begin with the longest
+    chains. Learners that train side by side may be of several runs.
+
+    Args:
+        study: as read from its file, or by `attrition.prepare.pack.open_pack`.
+        folder: for the results.
+        watcher: told how far the study is.
+        pack: where the study was packed, if corpus and encoder are to come from there.
+        only: the runs to train, as `attrition.study.select.select_runs` takes them; all if empty.
+        seconds: the time limit. A stage is not begun if it would take longer than what is left, judged by similar stages
+            before it; the first one always is. What is in training at the limit is kept as at ctrl-C.
+
+    Raises:
+        AttritionError: the study does not fit what is there, or another process is at work in the folder.
+        Stopped: it was asked to stop, and did (a `KeyboardInterrupt`); `TimeUp`, where it was the time limit.
+    """
+    requests = StopRequests(seconds)
+    watcher, folder = watcher or Watcher(), Path(folder)
+    refuse_unfit(in_precision_of(folder, study))
+    torch.set_num_threads(num_threads(study.machine.threads))
+    with locked(folder), deterministic(study.machine.deterministic):
+        refuse_archive(folder)
+        refuse_other_study(folder, study.name)
+        whole = prepare(in_precision_of(folder, study), watcher, cache_folder(), pack)
+        prepared = dataclasses.replace(whole, plan=select_runs(whole.plan, only))
+        if study.model.precision == "auto" and prepared.study.model.precision != "float32":
+            watcher.noted(
+                f"Matrix products in {prepared.study.model.precision}, which this machine is faster at; the rest in float32. "
+                'model.precision = "float32" switches this off.'
+            )
+        if study.machine.compile:
+            watcher.noted(
+                "machine.compile: the encoder's layers are compiled at the first steps, which takes a minute or more."
+            )
+        refuse_too_large(prepared)
+        for said in filter(None, (in_words(prepared), said_of(prepared))):
+            watcher.noted(said)
+        try:
+            with writing(folder), requests:
+                # In this sequence: a study.toml alone would be taken for the user's own.
+                write_whole(folder / "environment.json", json.dumps(environment(prepared.device), indent=1) + "\n")
+                for name, content in study_files(prepared.study).items():
+                    write_whole(folder / name, content)
+                write_whole(folder / COVARIATES, prepared.covariates)
+                _Driver(prepared, whole.plan, Store(folder), watcher, requests, pack).run()
+        except (MemoryError, torch.OutOfMemoryError) as error:
+            raise AttritionError(
+                "There is not enough memory for this study, not even for one learner and one utterance at a time. "
+                "Lower the rank or encoding.max_tokens, or take a smaller model; finished stages are kept."
+            ) from error
+    return folder
+
+
+class _Driver:
+    """One study at work: the runs of `prepared.plan`, which are all of the study's `whole` plan or some."""
+
+    def __init__(
+        self, prepared: Prepared, whole: StudyPlan, store: Store, watcher: Watcher, requests: StopRequests, pack: Path | None
+    ) -> None:
+        self._prepared, self._store, self._watcher, self._requests = prepared, store, watcher, requests
+        self._whole, self._jobs, self._pace, self._has_begun = whole, whole.jobs, Pace(), False
+        self._written: set[str] = set()
+        self._passes = {key: job.choice.training.epochs * self._utterances(job) for key, job in whole.jobs.items()}
+        self._read: dict[str, int] = {}
+        self._read_before: dict[str, int] = {}
+        pulse = Pulse(store.folder, "local", watcher)
+        self._worker = Worker(prepared, whole, store, pulse, requests, self._before_scoring)
+        self._executor = executor_of(prepared, Local(self._worker, pulse), store.folder, pack)
+
+    def run(self) -> None:
+        """Have everything trained and scored, and write every run as it is complete.
+
+        Raises:
+            Stopped: that was asked for.
+        """
+        try:
+            self._run()
+        except TimeUp:
+            raise TimeUp(f"{self._finished()} {self._kept()}") from None
+        except Stopped as stopped:
+            raise Stopped(stopped.number, self._kept()) from None
+
+    def _run(self) -> None:
+        if self._prepared.warning:
+            self._watcher.warned(self._prepared.warning)
+        wait_for_orphans(self._store.folder, self._watcher)
+        self._store.clean()
+        self._discard_damaged()
+        if aside := put_aside(self._store.folder, {run.key for run in self._whole.runs}):
+            self._watcher.warned(
+                f"Not of this study as it is now: {counted(len(aside), 'run')} in {self._store.folder}, moved to "
+                f"{self._store.folder / EARLIER}. Their stages are kept."
+            )
+        self._warn_of_other_scores()
+        self._schedule = self._scheduled()
+        self._unscored = self._scores_to_make()
+        write_plan(self._store.folder, self._prepared.plan, self._passes)
+        if self._requests.limited:
+            self._pace.look_back(self._store, list(self._jobs.values()), self._passes, self._prepared.scored_on)
+        try:
+            self._drive()
+        except Stopped:
+            self._executor.stop()
+            self._look(())
+            raise
+        finally:
+            self._executor.close()
+
+    def _scheduled(self) -> Schedule:
+        """What is to be trained: populations that have begun before the others, which the plan makes."""
+        stored, selected = self._store, self._prepared.plan.jobs
+        setting = self._prepared.study.machine.population
+        most = None if setting == "auto" else setting
+        device = self._executor.device
+        found = find_resumable(stored, self._jobs, self._prepared.vocabulary, device, most, self._watcher.warned)
+        done = {key for key in self._jobs if stored.has("stages", key)}
+        begun = [each for each in found if any(job.key in selected and job.key not in done for job in each.learners)]
+        place = {key: number for number, key in enumerate(self._jobs)}
+        begun.sort(key=lambda each: min(place[job.key] for job in each.learners))
+        # Learners that began together go on together, also those of runs that were not selected.
+        beside = {job.key: job for each in begun for job in each.population}
+        for each in begun:
+            for job, step in zip(each.learners, each.steps, strict=True):
+                if job.key not in done:
+                    self._read_before[job.key] = task_of(job, self._prepared, stored).utterances_after(step)
+        groups = [tuple(job.key for job in each.population) for each in begun]
+        fresh = populations(self._prepared, (job for key, job in selected.items() if key not in beside))
+        lacking = [tuple(job.key for job in each if job.key not in done) for each in fresh]
+        groups += [keys for keys in lacking if keys]
+        wanted = {**selected, **{key: job for key, job in beside.items() if key not in done}}
+        work = sum(self._passes[key] for key in wanted)
+        left = sum(self._passes[key] for key in wanted if key not in done) - sum(self._read_before.values())
+        self._watcher.planned(self._prepared.plan, work, work - left)
+        parents = {key: job.parent for key, job in self._jobs.items()}
+        return Schedule(groups, parents, done, None if self._executor.slots == 1 else self._passes)
+
+    def _scores_to_make(self) -> dict[Score, str]:
+        """The models of the selected runs that are not scored yet, each with the key of its evaluation."""
+        scored_on = self._prepared.scored_on
+        wanted: dict[Score, str] = {}
+        for run in self._prepared.plan.runs:
+            for made in run.made:
+                wanted[made.key, False] = evaluation_key(made.key, scored_on.of(made))
+            if has_before(run, scored_on):
+                first = run.jobs[0]
+                wanted[first.key, True] = evaluation_key(first.key, scored_on.of(first, before=True), before=True)
+        return {score: key for score, key in wanted.items() if not self._store.has("evaluations", key)}
+
+    def _drive(self) -> None:
+        """Give units to the executor until nothing is left to be done."""
+        executor, schedule = self._executor, self._schedule
+        at_work = list(executor.at_work)
+        tries: dict[Unit, int] = {}
+        progress = Progress(self._store.folder, self._watcher, self._jobs)
+        for unit in at_work:
+            schedule.claim(unit)
+        self._write_complete_runs()
+        while schedule.left or self._unscored or at_work:
+            units: list[Unit] = []
+            while len(at_work) < executor.slots and (following := self._next(at_work)) and self._may_begin(following, at_work):
+                units.append(following)
+                at_work.append(following)
+            assert at_work, "stages wait for each other"
+            if units:
+                executor.submit(units)
+            ended = executor.wait()
+            self._look(at_work)
+            if executor.elsewhere:
+                progress.look()
+            for outcome in ended:
+                at_work.remove(outcome.unit)
+                for warning in outcome.warnings:
+                    self._watcher.warned(warning)
+                self._ended(outcome, tries)
+                if executor.elsewhere:
+                    progress.ended(outcome.unit, sum(self._read.get(key, 0) for key in outcome.unit.keys))
+            self._write_complete_runs()
+            if executor.elsewhere:
+                self._requests.check()
+
+    def _next(self, at_work: Sequence[Unit]) -> Unit | None:
+        """The unit to be begun next: scores that a run lacks, a population or a chain; then any other score."""
+        busy = {key for unit in at_work for key in unit.keys} | {key for unit in at_work for key, _ in unit.scores}
+        ready = [score for score in self._unscored if score[0] not in busy and score[0] not in self._schedule.left]
+        for run in self._prepared.plan.runs if ready else ():
+            if run.key not in self._written and not any(job.key in self._schedule.left for job in run.jobs):
+                of_run = {made.key for made in run.made}
+                if due := [score for score in ready if score[0] in of_run]:
+                    return Unit(scores=(due[0],))
+        if chain := self._schedule.take(chains=self._executor.chains):
+            return Unit(chain)
+        stages = [score for score in ready if score[0] in self._jobs]
+        return Unit(scores=(stages[0],)) if stages else None
+
+    def _may_begin(self, unit: Unit, at_work: Sequence[Unit]) -> bool:
+        """Whether a unit ends before the time limit. The first one is always begun: a study would otherwise never go on.
+
+        Raises:
+            TimeUp: it does not, and nothing else is at work.
+        """
+        if not unit.keys and not self._executor.elsewhere:
+            return True  # the worker asks before it scores
+        try:
+            self._begin(self._seconds(unit))
+        except TimeUp:
+            self._schedule.give_back(unit)
+            if not at_work:
+                raise
+            return False
+        return True
+
+    def _begin(self, seconds: float | None) -> None:
+        """Stop before something that takes so many seconds, if it would end after the time limit; the first is begun."""
+        if self._has_begun:
+            self._requests.check_time_for(seconds)
+        self._has_begun = True
+
+    def _before_scoring(self, utterances: int) -> None:
+        self._begin(self._pace.scoring(utterances))
+
+    def _seconds(self, unit: Unit) -> float | None:
+        """How long it takes to train and to score a unit; None where that is not known."""
+        scored_on = self._prepared.scored_on
+        jobs = [self._jobs[key] for key in unit.keys if key in self._schedule.left]
+        known = [each for job in jobs if (each := self._pace.training(job, self._passes[job.key])) is not None]
+        if jobs and not known:
+            return None
+        made = {each.key: each for run in self._prepared.plan.runs for each in run.made} if unit.scores else {}
+        tests = [scored_on.of(job) for job in jobs] + [scored_on.of(made[key], before=before) for key, before in unit.scores]
+        scored = sum(len(scored_on.sets[language]) for each in tests for language in each)
+        return (sum(known) * len(jobs) / len(known) if known else 0.0) + (self._pace.scoring(scored) or 0.0)
+
+    def _look(self, at_work: Sequence[Unit]) -> None:
+        """Take note of the stages and scores that were stored since the last look; of all, if nothing is at work."""
+        schedule, store = self._schedule, self._store
+        keys = {key for unit in at_work for key in unit.keys if key in schedule.left} if at_work else set(schedule.left)
+        for key in keys:
+            if store.has("stages", key):
+                history, job = store.load_history(key), self._jobs[key]
+                schedule.stored(key)
+                read = len(history.history) * self._utterances(job)
+                self._read[key] = read - self._read_before.get(key, 0)
+                self._pace.trained(job, self._passes[key], sum(history.seconds.values()))
+                self._watcher.finished(job, self._passes[key] - read)
+        scored = {key for unit in at_work for key in (*unit.keys, *(each for each, _ in unit.scores))}
+        for score in [each for each in self._unscored if each[0] in scored]:
+            if store.has("evaluations", evaluation := self._unscored[score]):
+                del self._unscored[score]
+                if self._requests.limited:
+                    found = store.load_evaluation(evaluation)
+                    self._pace.scored(sum(len(each.tp) for each in found.counts.values()), found.seconds)
+
+    def _ended(self, outcome: Outcome, tries: dict[Unit, int]) -> None:
+        """A worker is done with a unit; what it has not finished can be taken again."""
+        unit, died = outcome.unit, outcome.died
+        self._schedule.give_back(unit)
+        unfinished = any(key in self._schedule.left for key in unit.keys) or any(each in self._unscored for each in unit.scores)
+        if outcome.stopped or not (unfinished or died):
+            return
+        died = died or f"A worker has ended, but stages of it are not to be seen in {self._store.folder}."
+        tries[unit] = tries.get(unit, 0) + 1
+        if tries[unit] == TRIES:
+            raise AttritionError(f"{died} That happened {TRIES} times with the same stages. Finished stages are kept.")
+        self._watcher.warned(f"{died} What is not finished is given to another worker.")
+
+    def _utterances(self, job: Job) -> int:
+        return sum(len(self._prepared.encoded[language, "train"]) for language in job.languages)
+
+    def _warn_of_other_scores(self) -> None:
+        """Say that finished runs which were not selected were scored under other settings than those of now."""
+        chosen, scored_on = {run.key for run in self._prepared.plan.runs}, self._prepared.scored_on
+        now = (scored_on.evaluate, scored_on.split)
+        others = [run for run in self._whole.runs if run.key not in chosen]
+        if differing := [run.label for run in others if scored_under(self._store.folder / "runs" / run.key) not in (now, None)]:
+            self._watcher.warned(
+                f"{len(differing)} runs that are not selected, such as {differing[0]}, were scored under another `evaluate` or "
+                "`evaluate_on`. Leave out --only once to have them scored as the others."
+            )
+
+    def _discard_damaged(self) -> None:
+        for job in self._prepared.plan.jobs.values():
+            if self._store.has("stages", job.key) and (problem := self._store.problem("stages", job.key)):
+                self._watcher.warned(f"{problem} This stage is trained again ({job.label}).")
+                self._store.discard("stages", job.key)
+
+    def _finished(self) -> str:
+        runs = self._prepared.plan.runs
+        names = [run.label for run in runs if run.key in self._written]
+        listed = f": {', '.join(names[:NAMED])}{', ...' if len(names) > NAMED else ''}" if names else ""
+        return f"Finished: {len(names)} of {len(runs)} runs{listed}."
+
+    def _kept(self) -> str:
+        jobs = self._prepared.plan.jobs
+        stored = sum(self._store.has("stages", key) for key in jobs)
+        begun = ", and what was in training as it stood" if self._store.checkpoints() else ""
+        return f"Kept: {stored} of {len(jobs)} stages{begun}. The same command goes on from there."
+
+    def _write_complete_runs(self) -> None:
+        for run in self._prepared.plan.runs:
+            if run.key not in self._written and not any(job.key in self._schedule.left for job in run.jobs):
+                scores = {*((made.key, False) for made in run.made), (run.jobs[0].key, True)}
+                if scores.isdisjoint(self._unscored):
+                    self._write(run)
+
+    def _write(self, run: RunPlan) -> None:
+        histories = [self._store.load_history(job.key) for job in run.jobs]
+        evaluations = [self._worker.evaluation(each) for each in run.made]
+        shows_before = has_before(run, self._prepared.scored_on)
+        before = self._worker.evaluation(run.jobs[0], before=True) if shows_before else None
+        made_with = [self._store.about("stages", job.key).get("made_with", {}) for job in run.jobs]
+        for warning in write_run(self._store.folder, run, self._prepared, histories, evaluations, before, made_with):
+            if warning != self._prepared.warning:  # which is of all runs, and was told at the beginning
+                self._watcher.warned(f"{run.method.name} ({run.order_name}, seed {run.seed}): {warning}")
+        self._written.add(run.key)
+        self._watcher.run_finished(run)

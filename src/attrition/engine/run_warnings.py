@@ -1,0 +1,54 @@
+"""What a reader must know before believing the numbers of a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrition.methods import Steps
+from attrition.metrics.matrix import RMatrix
+from attrition.problem.base import Problem
+from attrition.problem.slots import SLOTS
+from attrition.store.stages import StoredHistory
+
+
+def warnings_of(steps: Steps, R: RMatrix, stages: Sequence[StoredHistory], problem: Problem = SLOTS) -> list[str]:
+    """Return what a reader must know before believing the numbers of a run; whoever shows it says of which run."""
+    never, no_better = _learned_nothing(R)
+    score, what = ("F1", "slot") if problem is SLOTS else (problem.score, "label")
+    score = score[0].upper() + score[1:]
+    found = []
+    if never:
+        found.append(
+            f"{score} is 0 right after training on {', '.join(never)}. The model predicts no {what} right: "
+            "try a larger head_learning_rate, more epochs or more utterances."
+        )
+    if no_better:
+        found.append(
+            f"{score} was no better after training on {', '.join(no_better)} than before it. Nothing was learned there that "
+            "the test utterances show: try more epochs or another learning_rate."
+        )
+    for step, stored in zip(steps.trainings, stages, strict=True):
+        if stored.diverged:
+            kept = f"of epoch {stored.kept_epoch}" if stored.kept_epoch else "that it began with"
+            found.append(
+                f"Training on {'+'.join(step.languages)} was broken off, since {stored.diverged}. The weights {kept} "
+                "were kept. Try a smaller learning_rate."
+            )
+        if stored.shortage:
+            found.append(f"Memory ran out in training on {'+'.join(step.languages)}: {stored.shortage}.")
+    return found
+
+
+def _learned_nothing(R: RMatrix) -> tuple[list[str], list[str]]:
+    """The languages with an F1 of 0 after their own stage, and those whose F1 was there before and did not rise."""
+    never, no_better = [], []
+    for row, languages in enumerate(R.trained):
+        before_L = R.scores_SL[row - 1] if row else R.before_L
+        for language in languages:
+            column = R.languages.index(language)
+            after = R.scores_SL[row, column]
+            if after == 0:
+                never.append(language)
+            elif before_L is not None and after <= before_L[column]:
+                no_better.append(language)
+    return never, no_better

@@ -1,0 +1,1 @@
+"""Stored stages as models that other programs load."""

@@ -1,0 +1,134 @@
+"""A learner as files that other programs read: a PEFT adapter, or a whole `transformers` checkpoint."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from transformers import AutoModelForTokenClassification, PreTrainedTokenizerFast
+
+from attrition.encoder.families import tensors_of, to_theirs
+from attrition.encoder.hub import quiet_transformers
+from attrition.encoder.lora import encoder_attribute, save_peft
+from attrition.encoder.pretrained import WORD_EMBEDDINGS, Pretrained
+from attrition.methods import Trains
+from attrition.names import AttritionError
+from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT
+from attrition.training.model import Model
+
+# What to load under an adapter of an encoder that has no folder of its own.
+_ON_HUB = {"embedded:e5-small": "intfloat/multilingual-e5-small"}
+_SPECIAL_TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>"}
+_BERT_TOKENS = {"cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "[UNK]", "pad_token": "[PAD]", "mask_token": "[MASK]"}
+
+
+def export_model(
+    folder: Path, model: Model, trains: Trains, flat_P: Tensor, *, decay: float = 1.0, first: Sequence[str] = ()
+) -> None:
+    """Write one learner so that other programs can use it, with the tokeniser and the names of the classes.
+
+    - LoRA: a PEFT adapter with its classifier, for `PeftModel.from_pretrained` over the token classification model of the
+      base, whose name is in `adapter_config.json`, and `labels.json`, the classes in order. The adapter of an embedded
+      encoder names the same encoder on the Hub, whose weights have not been rounded to 4 bits.
+    - Full: a checkpoint for `AutoModelForTokenClassification.from_pretrained`, with the whole vocabulary: rows of the word
+      embeddings that were not kept are the pretrained ones.
+
+    Args:
+        folder: made if missing.
+        model: what the learner was trained in.
+        trains: what it trained.
+        flat_P: its parameters, [P].
+        decay: what decoupled weight decay left of a row without gradient, the product of `1 - lr_t * weight_decay` over all
+            steps t (Loshchilov and Hutter 2019); the rows not kept are multiplied by it.
+        first: classes that come first, in this order, such as those of a checkpoint whose classifier has grown. Their numbers
+            are then what they were.
+
+    Raises:
+        AttritionError: transformers has no token classification model of this architecture, or one with another head.
+    """
+    tensors = model.layout(trains).unpack(flat_P.detach().cpu())
+    labels = (*first, *(label for label in model.labels if label not in first))
+    rows = [model.labels.index(label) for label in labels]
+    head = tensors.pop(HEAD_WEIGHT)[rows], tensors.pop(HEAD_BIAS)[rows]
+    folder.mkdir(parents=True, exist_ok=True)
+    if trains.adapter is not None:
+        _refuse_other_head(model)
+        save_peft(
+            folder,
+            tensors,
+            rank=trains.adapter.rank,
+            alpha=trains.adapter.effective_alpha,
+            dropout=trains.adapter.dropout,
+            base=_base_name(model.pretrained),
+            config=model.pretrained.config,
+            head=head,
+        )
+        (folder / "labels.json").write_text(json.dumps(labels, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    else:
+        tensors[WORD_EMBEDDINGS] = whole_table(model, tensors[WORD_EMBEDDINGS], decay)
+        _save_checkpoint(folder, model, tensors, head, labels)
+    _save_tokenizer(folder, model.pretrained)
+
+
+def whole_table(model: Model, kept_VH: Tensor, decay: float = 1.0) -> Tensor:
+    """The word embeddings of the whole vocabulary: trained rows where kept, `decay` times the pretrained elsewhere."""
+    table = model.pretrained.rows(np.arange(model.pretrained.vocabulary_size)).float() * decay
+    table[torch.from_numpy(model.vocabulary.kept)] = kept_VH
+    return table
+
+
+def _save_checkpoint(
+    folder: Path, model: Model, encoder: dict[str, Tensor], head: tuple[Tensor, Tensor], labels: Sequence[str]
+) -> None:
+    config = copy.deepcopy(model.pretrained.config)
+    config.id2label = dict(enumerate(labels))
+    config.label2id = {label: index for index, label in enumerate(labels)}
+    with torch.random.fork_rng(devices=[]), quiet_transformers():
+        module = AutoModelForTokenClassification.from_config(config, trust_remote_code=False)
+    state = _named(config, encoder)
+    state["classifier.weight"], state["classifier.bias"] = head
+    _refuse_other_model(model, module, state)
+    module.load_state_dict(state, strict=False)
+    with quiet_transformers():
+        module.save_pretrained(folder)
+
+
+def _named(config: Any, encoder: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The encoder's tensors by the names of the token classification model."""
+    prefix = encoder_attribute(config)
+    return {f"{prefix}.{name}": tensor for name, tensor in to_theirs(encoder, config).items()}
+
+
+def _refuse_other_model(model: Model, module: nn.Module, names: Iterable[str]) -> None:
+    """Refuse if transformers' token classification model has other tensors than these."""
+    if odd := sorted(tensors_of(module).keys() ^ set(names)):
+        raise AttritionError(
+            f"{model.pretrained.name!r} cannot be exported: transformers' token classification model for "
+            f"{model.pretrained.config.model_type!r} is not this encoder with one linear classifier (see {odd[0]!r})."
+        )
+
+
+def _refuse_other_head(model: Model) -> None:
+    config = copy.deepcopy(model.pretrained.config)
+    encoder_attribute(config)  # which says that there is no such model
+    with torch.device("meta"), quiet_transformers():
+        module = AutoModelForTokenClassification.from_config(config, trust_remote_code=False)
+    names = {"classifier.weight", "classifier.bias", *_named(config, model.base)}
+    _refuse_other_model(model, module, names)
+
+
+def _save_tokenizer(folder: Path, pretrained: Pretrained) -> None:
+    known = pretrained.tokenizer.get_vocab()
+    special = {role: token for tokens in (_BERT_TOKENS, _SPECIAL_TOKENS) for role, token in tokens.items() if token in known}
+    with quiet_transformers():
+        PreTrainedTokenizerFast(tokenizer_object=pretrained.tokenizer, **special).save_pretrained(folder)
+
+
+def _base_name(pretrained: Pretrained) -> str:
+    return _ON_HUB.get(pretrained.name, pretrained.name.removeprefix("hub:"))

@@ -1,1 +1,0 @@
-"""Studies: their files, their stages named by content, the store, the engine that runs them."""

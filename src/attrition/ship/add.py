@@ -1,0 +1,178 @@
+"""Adds a language, or new data of one, to a deployed tagger: trains in several ways, chooses on dev, gates on test, exports."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from attrition.corpus.cache import cache_folder
+from attrition.corpus.registry import Request, open_corpus
+from attrition.encoder.sources import load_pretrained
+from attrition.engine.run import run_study
+from attrition.export.formats import export_model
+from attrition.export.stage import labels_first
+from attrition.files import write_whole
+from attrition.gate.checks import Settings
+from attrition.gate.outputs import as_json
+from attrition.gate.page import to_html
+from attrition.gate.release import Release, gate_files
+from attrition.names import AttritionError, unknown
+from attrition.prepare.prepare import Prepared, prepare
+from attrition.report.export import drawn, write_figures, write_tables
+from attrition.ship.candidates import Candidate, candidates, choose, methods_of, weights_of
+from attrition.ship.gold import gold_rows
+from attrition.ship.system import open_system
+from attrition.ship.trade import trade_figure, trade_table
+from attrition.store.folder import in_precision_of
+from attrition.store.restore import restored
+from attrition.store.stages import Store
+from attrition.study.spec import Study, apply_change, build_study
+from attrition.study.stop import TimeUp
+from attrition.study.watcher import Watcher
+
+MODEL, RUNS = "model", "runs"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Addition:
+    """What to add to which model.
+
+    Args:
+        language: the new language, or the one with new data.
+        checkpoint: a folder of `transformers` with a token classification model, or its name on the Hub.
+        data: where the corpus lies: train, dev and test of the language, dev and test of the others.
+        corpus: as `attrition list corpora` names it.
+        guards: the languages that must not lose; () means all others with dev and test utterances.
+        margin: points of F1 that a language may lose.
+        share: of a batch's utterances, those that are replayed.
+        rank: of the adapter.
+        adapter: whether an adapter is tried too; a routed one asks that the language of an input is known.
+        seconds: the time limit of training; None for none.
+        changes: other settings of the study, as `training.epochs=3`.
+    """
+
+    language: str
+    checkpoint: str
+    data: Path | None
+    corpus: str = "columns"
+    guards: tuple[str, ...] = ()
+    margin: float = 1.0
+    share: float = 0.5
+    rank: int = 16
+    adapter: bool = True
+    seconds: float | None = None
+    changes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Added:
+    """What came of it: all candidates, the chosen one, the gate's answer on test utterances, and where the model lies."""
+
+    candidates: tuple[Candidate, ...]
+    chosen: Candidate
+    release: Release
+    folder: Path
+    note: str = ""
+
+
+def add(addition: Addition, out: Path, watcher: Watcher | None = None) -> Added:
+    """Train, choose, export and gate; interrupted training goes on from where it stopped.
+
+    Args:
+        addition: what to add to which model.
+        out: gets `model` (a checkpoint or an adapter), `trade.*`, `gate.html`, `gate.json` and `runs` (the study's results).
+        watcher: told of training and of predictions.
+
+    Raises:
+        AttritionError: something does not fit or is not there, or no training was finished in time.
+    """
+    if (out / MODEL).exists():
+        raise AttritionError(f"{out / MODEL} is there already. Choose another --out, or take it away.")
+    study, watcher = study_of(addition), watcher or Watcher()
+    note = ""
+    try:
+        run_study(study, out / RUNS, watcher, seconds=addition.seconds)
+    except TimeUp:
+        note = "The time was up before all ways were trained: the choice is among the others."
+    prepared = prepare(in_precision_of(out / RUNS, study), watcher, cache_folder())
+    store = Store(out / RUNS)
+    jobs = [job for job in prepared.plan.jobs.values() if store.has("stages", job.key)]
+    if not jobs:
+        raise AttritionError("No way was trained within the time limit. Give more time; the same command goes on from there.")
+    found = candidates(prepared, store, jobs)
+    chosen = choose(found, addition.margin)
+    _export(prepared, store, chosen, out / MODEL)
+    write_figures(drawn([trade_figure(found, chosen, addition.margin)]), out)
+    write_tables([trade_table(found, chosen)], out)
+    release = _gate(addition, prepared, chosen, out, watcher)
+    return Added(candidates=tuple(found), chosen=chosen, release=release, folder=out, note=note)
+
+
+def study_of(addition: Addition) -> Study:
+    """Return the study that trains every way: one stage on the language, which watches the guards.
+
+    Raises:
+        AttritionError: a language is not in the data, or a change is not allowed.
+    """
+    corpus = open_corpus(addition.corpus, Request(path=addition.data))
+    language = addition.language
+    for each in (language, *addition.guards):
+        if each not in corpus.languages:
+            raise unknown(each, corpus.languages, kind=f"language of {addition.data or addition.corpus}")
+    if missing := [split for split in ("train", "dev", "test") if split not in corpus.splits(language)]:
+        raise AttritionError(f"{language!r} has no {missing[0]} utterances in {addition.data or addition.corpus}. Add them.")
+    able = [each for each in corpus.languages if each != language and {"dev", "test"} <= set(corpus.splits(each))]
+    guards = list(addition.guards or able)
+    if not guards:
+        raise AttritionError("No other language has dev and test utterances, so nothing guards against a loss. Add them.")
+    if lacking := [each for each in guards if each not in able]:
+        raise AttritionError(f"The guard {lacking[0]!r} needs dev and test utterances, and must not be the new language.")
+    where: dict[str, Any] = {} if addition.data is None else {"path": str(addition.data)}
+    raw: dict[str, Any] = {
+        "name": f"add {language}",
+        "languages": [language],
+        "watch": guards,
+        "evaluate_on": "dev",
+        "methods": methods_of(share=addition.share, size=100 * len(guards), rank=addition.rank, adapter=addition.adapter),
+        "corpus": {"name": addition.corpus, **where},
+        "model": {"name": f"hub:{_located(addition.checkpoint)}", "grow": True, "learned": guards},
+        # The classifier has learned already: the high rate of a fresh one would undo it.
+        "training": {"learning_rate": 5e-5, "head_learning_rate": 5e-4, "lora": {"learning_rate": 5e-4}},
+    }
+    for change in addition.changes:
+        apply_change(raw, change)
+    return build_study(raw, where="add")
+
+
+def _located(checkpoint: str) -> str:
+    """A folder by its absolute path, which an adapter names as its base; a name on the Hub as it is."""
+    name = checkpoint.removeprefix("hub:")
+    return str(Path(name).expanduser().absolute()) if Path(name).expanduser().is_dir() else name
+
+
+def _export(prepared: Prepared, store: Store, chosen: Candidate, folder: Path) -> None:
+    trains, model = chosen.job.choice.method.trains, prepared.model
+    # As it was loaded: that of the study has its classes in the study's order.
+    first = labels_first(load_pretrained(prepared.study.model.name), model.labels)
+    if trains.adapter is not None:
+        export_model(folder, model, trains, restored(store, model, trains, chosen.job.key), first=first)
+        return
+    decay = 1 - chosen.weight + chosen.weight * store.load_history(chosen.job.key).decay
+    export_model(folder, model, trains, weights_of(prepared, store, chosen.job, chosen.weight), decay=decay, first=first)
+
+
+def _gate(addition: Addition, prepared: Prepared, chosen: Candidate, out: Path, watcher: Watcher) -> Release:
+    study = prepared.study
+    corpus = open_corpus(addition.corpus, Request(path=addition.data, languages=study.scored, sizes=study.corpus.sizes))
+    used = {language: set(prepared.encoded[language, "test"].utterance_ids.tolist()) for language in study.scored}
+    rows = gold_rows(corpus, study.scored, path=str(addition.data or addition.corpus), cuts=prepared.corpus.cuts)
+    checkpoint = study.model.name.removeprefix("hub:")
+    old, new = (open_system(each, watcher.reading, prepared.device) for each in (checkpoint, str(out / MODEL)))
+    serves = (addition.language,) if chosen.routed else ()
+    settings = Settings(margin=addition.margin)
+    release = gate_files(old, new, [row for row in rows if row.id in used[row.language]], settings, serves=serves)
+    write_whole(out / "gate.json", json.dumps(as_json(release), indent=1, ensure_ascii=False, allow_nan=False) + "\n")
+    write_whole(out / "gate.html", to_html(release))
+    return release

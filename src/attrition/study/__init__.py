@@ -1,0 +1,1 @@
+"""Study files: what they say, as runs of steps, each named by what decides its numbers."""

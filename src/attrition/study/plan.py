@@ -1,0 +1,204 @@
+"""A study as runs, and runs as steps that are each made once."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from attrition.corpus.base import Split
+from attrition.corpus.dataset import content_key
+from attrition.corpus.encoded import Encoded
+from attrition.encoder.precision import Precision
+from attrition.encoder.pretrained import Pretrained
+from attrition.methods import Hook, Method, Steps, Train, Trains
+from attrition.methods.merging import Merging
+from attrition.problem.problems import identity
+from attrition.streams import Part
+from attrition.study.keys import StepInputs, merge_key, run_key, step_key
+from attrition.study.spec import Study, resolve_orders
+from attrition.study.spec_methods import MethodChoice
+
+
+@dataclass(frozen=True)
+class Job:
+    """A training with its name: everything its numbers depend on is in `key`.
+
+    `parent` is the key of the step it starts from; `seed` names its random streams.
+    """
+
+    key: str
+    parent: str | None
+    choice: MethodChoice
+    languages: tuple[str, ...]
+    chain: tuple[tuple[str, ...], ...]
+    seed: tuple[Part, ...]
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        if len(self.languages) > 3:
+            return f"{self.choice.method.name}: {len(self.languages)} languages"
+        return f"{self.choice.method.name}: {', '.join(self.languages)}"
+
+    @property
+    def hooks(self) -> tuple[Hook, ...]:
+        """The hooks that do something in this stage."""
+        return tuple(hook for hook in self.choice.method.hooks if hook.first_stage or len(self.chain) > 1)
+
+
+@dataclass(frozen=True)
+class MergeJob:
+    """A merge with its name. Its model is made whenever it is needed: it is not stored, and takes no training.
+
+    `inputs` are keys of trainings, and `languages` what each of them learned last.
+    """
+
+    key: str
+    inputs: tuple[str, ...]
+    languages: tuple[str, ...]
+    trains: Trains
+    how: Merging
+    chain: tuple[tuple[str, ...], ...]
+    name: str
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return f"{self.name}: {len(self.inputs)} merged"
+
+
+Made = Job | MergeJob
+"""What makes a model that can be scored."""
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """One method, order and seed: its steps, and in the same sequence how each is made."""
+
+    key: str
+    choice: MethodChoice
+    order_name: str
+    order: tuple[str, ...]
+    seed: int
+    steps: Steps
+    made: tuple[Made, ...]
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """The trainings, in their order."""
+        return tuple(each for each in self.made if isinstance(each, Job))
+
+    @property
+    def method(self) -> Method:
+        """The run's method."""
+        return self.choice.method
+
+    @property
+    def label(self) -> str:
+        """Return the run's name for people: "METHOD/ORDER/sSEED"."""
+        return f"{self.method.name}/{self.order_name}/s{self.seed}"
+
+
+@dataclass(frozen=True)
+class StudyPlan:
+    """All runs of a study, and every job once, parents before children."""
+
+    runs: tuple[RunPlan, ...]
+    jobs: Mapping[str, Job]
+
+    @property
+    def num_stages(self) -> int:
+        """Stages of all runs, before shared ones are counted once."""
+        return sum(len(run.jobs) for run in self.runs)
+
+
+class _Common(NamedTuple):
+    """What the trainings of a study have in common."""
+
+    model: str
+    labels: tuple[str, ...]
+    precision: Precision
+    problem: str
+    learned: tuple[str, ...]
+
+
+def plan_study(
+    study: Study,
+    pretrained: Pretrained,
+    labels: Sequence[str],
+    encoded: Mapping[tuple[str, Split], Encoded],
+    precision: Precision = "float32",
+) -> StudyPlan:
+    """Expand a study; steps that several runs have in common get one key.
+
+    Args:
+        study: as read.
+        pretrained: its encoder.
+        labels: the classes.
+        encoded: its utterances, by language and split.
+        precision: of matrix products, which shows in the numbers.
+    """
+    data = {place: content_key(each) for place, each in encoded.items() if place[1] in ("train", "dev")}
+    # How utterances were encoded shows in `data`, and only as far as it matters.
+    common = _Common(pretrained.fingerprint, tuple(labels), precision, identity(study.problem), study.model.learned)
+    runs: list[RunPlan] = []
+    jobs: dict[str, Job] = {}
+    for choice in study.methods:
+        for number, (name, sequence) in enumerate(resolve_orders(study).items()):
+            steps = choice.method.steps(sequence, study.own).watching(study.watch)
+            if steps.joint and number > 0:
+                continue  # what is learned at once has no order: one run stands for all of them
+            for seed in study.seeds:
+                made = _made(steps, choice, seed, common, data)
+                jobs |= {each.key: each for each in made if isinstance(each, Job)}
+                order_name = "joint" if steps.joint else name
+                key = run_key(choice.method.name, order_name, sequence, seed, [each.key for each in made])
+                runs.append(RunPlan(key, choice, order_name, sequence, seed, steps, made))
+    return StudyPlan(tuple(runs), jobs)
+
+
+def _made(
+    steps: Steps, choice: MethodChoice, seed: int, common: _Common, data: Mapping[tuple[str, Split], str]
+) -> tuple[Made, ...]:
+    made: list[Made] = []
+    for index, step in enumerate(steps.steps):
+        if isinstance(step, Train):
+            parent = None if step.start is None else made[step.start].key
+            made.append(_job(step, steps.chain(index), choice, seed, parent, common, data))
+        else:
+            inputs = tuple(made[each].key for each in step.inputs)
+            languages = tuple(made[each].chain[-1][0] for each in step.inputs)
+            names = (choice.method.trains, step.how, steps.chain(index), choice.method.name)
+            made.append(MergeJob(merge_key(inputs, step.how), inputs, languages, *names))
+    return tuple(made)
+
+
+def _job(
+    step: Train,
+    chain: tuple[tuple[str, ...], ...],
+    choice: MethodChoice,
+    seed: int,
+    parent: str | None,
+    common: _Common,
+    data: Mapping[tuple[str, Split], str],
+) -> Job:
+    chain = (common.learned, *chain) if common.learned else chain
+    job = Job("", parent, choice, step.languages, chain, (seed, *chain))
+    key = step_key(
+        StepInputs(
+            model=common.model,
+            labels=common.labels,
+            precision=common.precision,
+            problem=common.problem,
+            trains=choice.method.trains,
+            training=choice.training,
+            data=tuple((language, data[language, "train"], data[language, "dev"]) for language in step.languages),
+            seed=seed,
+            chain=chain,
+            parent=parent,
+            hooks=job.hooks,
+        )
+    )
+    return dataclasses.replace(job, key=key)

@@ -1,0 +1,76 @@
+"""A study's settings as files that stand alone, and what of them may be changed when it is run from a pack."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+
+from attrition.names import AttritionError
+from attrition.registry import is_file_of_a_user
+from attrition.study.spec import Study, read_study, resolved
+from attrition.study.tables import fields_of
+
+STUDY_FILE = "study.toml"
+GROUPS = "groups-"
+"""How the names of copied files of groups begin."""
+LANGUAGES = "languages-"
+"""How the name of a copied file of languages begins."""
+OWN_METHODS = "method-"
+"""How the names of copied files of a user's methods begin."""
+COPIED = (GROUPS, LANGUAGES, OWN_METHODS)
+
+_FIXED = ("problem", "languages", "watch", "corpus", "encoding", "model")
+
+
+def study_files(study: Study) -> dict[str, bytes]:
+    """Return the study file and the files of groups, languages and methods that it names, by their names in one folder.
+
+    The study file holds everything else itself, orders written out. It reads back as the same study wherever the folder lies.
+    """
+    table = resolved(study)
+    files: dict[str, bytes] = {}
+    methods, corpus = table["methods"], table["corpus"]
+    named = [(entry, "shared_by", GROUPS) for entry in methods if Path(entry["shared_by"]).suffix in (".toml", ".csv")]
+    named += [(entry, "method", OWN_METHODS) for entry in methods if is_file_of_a_user(entry["method"])]
+    named += [(corpus, "languages", LANGUAGES)] if "languages" in corpus else []
+    for entry, key, prefix in named:
+        path = Path(entry[key])
+        content = path.read_bytes()
+        # Named by its content: a file of the same name in the working folder cannot be another.
+        entry[key] = f"{prefix}{hashlib.sha256(content).hexdigest()[:12]}{path.suffix}"
+        files[entry[key]] = content
+    return {**files, STUDY_FILE: tomli_w.dumps(table).encode()}
+
+
+def read_packed_study(folder: Path, changes: Sequence[str] = ()) -> Study:
+    """The study of a pack, with `key=value` changes applied.
+
+    Raises:
+        AttritionError: a change is not allowed, or is of something that was fixed when the pack was made.
+    """
+    study, packed = (read_study(folder / STUDY_FILE, each) for each in (changes, ()))
+    for part in _FIXED:
+        if (name := _first_difference(getattr(packed, part), getattr(study, part), part)) is not None:
+            raise AttritionError(
+                f"{name} was fixed when {folder} was packed: `attrition prepare STUDY.toml OUT --set {name}=...` packs it "
+                "otherwise. Methods, training, orders, seeds, evaluate, evaluate_on and machine may be changed here."
+            )
+    return study
+
+
+def _first_difference(packed: Any, given: Any, name: str) -> str | None:
+    """The dotted name of the first setting that differs."""
+    if packed == given:
+        return None
+    if not hasattr(packed, "__dataclass_fields__"):
+        return name
+    inner = fields_of(given)
+    return next(
+        found
+        for field, value in fields_of(packed).items()
+        if (found := _first_difference(value, inner[field], f"{name}.{field}")) is not None
+    )

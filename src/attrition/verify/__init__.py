@@ -1,0 +1,1 @@
+"""Checks a results folder: checksums, numbers against counts, stages scored again."""

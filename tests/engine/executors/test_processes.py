@@ -1,0 +1,136 @@
+"""Several worker processes: the same bits as one process, whatever is killed or stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from attrition.engine.executors import choice
+from attrition.engine.executors.choice import Choice, chains, choose, workers_that_fit
+from attrition.engine.executors.shared import with_shared, write_shared
+from attrition.engine.progress import pulses
+from attrition.engine.run import run_study
+from attrition.names import AttritionError
+from attrition.prepare.prepare import Prepared
+from attrition.store.stages import Store
+from attrition.study.plan import Job, StudyPlan
+from attrition.study.spec import Study
+from attrition.study.stop import Stopped
+from attrition.study.watcher import Watcher
+
+Make = Callable[..., Study]
+Ready = Callable[[Study], Prepared]
+Run = Callable[[Study, Path], Any]
+
+EN, DE, ZH = "en-US", "de-DE", "zh-CN"
+PARTS: dict[str, Any] = {
+    "methods": ["VANILLA", {"method": "SHARED LoRA", "rank": 4}],
+    "orders": [[EN, DE, ZH], [ZH, EN, DE]],
+    "training": {"epochs": 12, "batch_size": 4, "learning_rate": 1e-2, "head_learning_rate": 3e-2},
+}
+CHANGES = ("machine.checkpoint_seconds=0.2", "machine.workers=2")
+
+
+def weights(folder: Path) -> dict[str, bytes]:
+    """The bytes of every stored weight, and of every R."""
+    store = Store(folder)
+    found = {f"{key}.{name}": a.tobytes() for key in store.keys("stages") for name, a in store.load_tensors(key).items()}
+    return found | {path.parent.name: path.read_bytes() for path in folder.glob("runs/*/matrix.csv")}
+
+
+@pytest.fixture(scope="module")
+def alone(make_study: Make, run_notes: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """What one process makes of the study."""
+    folder = tmp_path_factory.mktemp("alone")
+    run_notes(make_study(**PARTS), folder)
+    return weights(folder)
+
+
+class Doing(Watcher):
+    """Does something once, when the first stage is stored and another one is at work; remembers what it is told."""
+
+    def __init__(self, folder: Path, act: Callable[[int], object]) -> None:
+        self.folder, self.act, self.done = folder, act, False
+        self.finished_stages: list[str] = []
+        self.warnings: list[str] = []
+        self.read = self.work = self.done_before = 0
+
+    def planned(self, plan: StudyPlan, work: int, done: int) -> None:
+        self.work, self.done_before = work, done
+
+    def trained(self, num_utterances: int) -> None:
+        self.read += num_utterances
+
+    def finished(self, job: Job, unused: int) -> None:
+        self.finished_stages.append(job.key)
+        self.read += unused
+        left = [said for said in pulses(self.folder) if set(said["stages"]) - set(self.finished_stages)]
+        if left and not self.done:
+            self.done = True
+            self.act(left[0]["pid"])
+
+    def warned(self, message: str) -> None:
+        self.warnings.append(message)
+
+
+@pytest.mark.long
+def test_killed_and_stopped_it_ends_with_the_bits_of_one_process(
+    make_study: Make, tmp_path: Path, alone: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first command is stopped by ctrl-C while two workers train; in the second one a worker is killed."""
+    monkeypatch.setattr("attrition.engine.executors.processes.LOOK_SECONDS", 0.05)
+    study = make_study("machine.executor=processes", *CHANGES, **PARTS)
+    first = Doing(tmp_path, lambda _: signal.raise_signal(signal.SIGINT))
+    with pytest.raises(Stopped, match=r"Kept: \d of 12 stages.*The same command goes on from there"):
+        run_study(study, tmp_path, first)
+    assert first.done
+    assert not list(tmp_path.glob("working/*")), "nobody is at work"
+    assert 0 < len(Store(tmp_path).keys("stages")) < 12
+    second = Doing(tmp_path, lambda pid: os.kill(pid, signal.SIGKILL))
+    run_study(study, tmp_path, second)
+    assert sorted([*first.finished_stages, *second.finished_stages]) == sorted(Store(tmp_path).keys("stages"))
+    assert weights(tmp_path) == alone
+    assert not list(tmp_path.glob("checkpoints*")) + list(tmp_path.glob("working*"))
+    assert second.done
+    assert sum("A worker process has ended" in each for each in second.warnings) == 1
+    assert second.done_before + second.read == second.work
+
+
+def test_mapped_files_hold_the_same_study(make_study: Make, prepared_of: Ready, tmp_path: Path) -> None:
+    prepared = prepared_of(make_study(evaluate=4))
+    write_shared(prepared, tmp_path)
+    mapped = with_shared(prepared, tmp_path)
+    for place, each in prepared.encoded.items():
+        for name, array in vars(each).items():
+            other = getattr(mapped.encoded[place], name)
+            assert (array.dtype, array.tobytes()) == (other.dtype, other.tobytes())
+    for name, tensor in prepared.model.base.items():
+        assert tensor.numpy().tobytes() == mapped.model.base[name].numpy().tobytes()
+    assert [len(each) for each in mapped.scored_on.sets.values()] == [4] * 3
+
+
+def test_how_many_workers(make_study: Make, prepared_of: Ready, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "num_threads", lambda asked: asked or 8)
+    free = [10**12]
+    monkeypatch.setattr(choice, "available_bytes", lambda: free[0])
+
+    def chosen(*changes: str) -> Choice:
+        return choose(prepared_of(make_study(*changes, **{**PARTS, "machine": {"device": "cpu"}})))
+
+    assert chosen() == Choice("local", 1, None)
+    assert chains(prepared_of(make_study(**PARTS))) == 4
+    assert chosen("machine.executor=processes") == Choice("processes", 4, 2), "no more than there are chains"
+    assert chosen("machine.executor=auto", "machine.threads=4") == Choice("processes", 2, 4)
+    assert chosen("machine.executor=auto", "machine.threads=8") == Choice("local", 1, 8), "one would be no use"
+    assert chosen("machine.executor=auto", 'methods=["MULTI"]') == Choice("local", 1, None)
+    prepared = prepared_of(make_study(**PARTS))
+    free[0] = 3 * choice.PROGRAM_BYTES
+    assert workers_that_fit(prepared) == 2
+    assert chosen("machine.executor=processes") == Choice("processes", 2, 4)
+    with pytest.raises(AttritionError, match=r"machine\.workers = 3, but there is memory for 2"):
+        chosen("machine.executor=processes", "machine.workers=3")

@@ -1,0 +1,227 @@
+"""Archives: everything but weights, in few files; verified from counts, read like a results folder, joined."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from attrition.engine.run import run_study
+from attrition.files import sha256_of
+from attrition.metrics import metrics_json
+from attrition.names import AttritionError
+from attrition.report.page import make_report
+from attrition.results.packed_counts import COUNTS, STAGES, pack_counts
+from attrition.results.read import read_results
+from attrition.store.archive import write_archive
+from attrition.store.archived import INDEX, ArchivedStore
+from attrition.store.stages import Store
+from attrition.study.spec import Study
+from attrition.verify.verify import verify
+
+Make = Callable[..., Study]
+METHODS = ["VANILLA", "NON-SHARED LoRA", "MULTI"]
+
+
+@pytest.fixture(scope="module")
+def study(make_study: Make) -> Study:
+    return make_study("training.learning_rate=3e-3", "training.epochs=3", methods=METHODS)
+
+
+@pytest.fixture(scope="module")
+def whole(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished study, read only."""
+    return run_study(study, tmp_path_factory.mktemp("whole") / "results")
+
+
+@pytest.fixture(scope="module")
+def archived(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Its archive, read only."""
+    out = tmp_path_factory.mktemp("archived") / "archive"
+    write_archive([whole], out)
+    return out
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def sealed_again(archive: Path) -> None:
+    """Have archive.json fit files that were changed, as somebody might who wants to deceive."""
+    index = json.loads((archive / INDEX).read_text())
+    index["files"] = {name: sha256_of(archive / name) for name in index["files"]}
+    (archive / INDEX).write_text(json.dumps(index))
+
+
+# --- One folder
+
+
+def test_an_archive_has_few_files_and_no_weights(whole: Path, archived: Path) -> None:
+    files = contents(archived)
+    assert {name for name in files if "/" not in name} == {
+        INDEX, STAGES, COUNTS, "study.toml", "environment.json", "covariates.json"
+    }  # fmt: skip
+    runs = {name: data for name, data in contents(whole).items() if name.startswith("runs/")}
+    assert {name: data for name, data in files.items() if "/" in name} == runs
+    assert len(files) <= 10 * len(METHODS)
+    assert sorted(path.name for path in archived.parent.iterdir()) == ["archive"], "nothing temporary is left"
+
+
+def test_it_says_what_the_folder_says(whole: Path, archived: Path) -> None:
+    one, other = Store(whole), ArchivedStore(archived)
+    for kind in ("stages", "evaluations"):
+        assert one.keys(kind) == other.keys(kind)  # type: ignore[arg-type]
+        for key in one.keys(kind):  # type: ignore[arg-type]
+            assert one.about(kind, key) == other.about(kind, key)  # type: ignore[arg-type]
+            assert other.problem(kind, key) is None  # type: ignore[arg-type]
+    for key in one.keys("stages"):
+        assert dataclasses.asdict(one.load_history(key)) == dataclasses.asdict(other.load_history(key))
+    for key in one.keys("evaluations"):
+        left, right = one.load_evaluation(key), other.load_evaluation(key)
+        assert (left.seconds, left.drawn_from) == (right.seconds, right.drawn_from)
+        assert left.counts.keys() == right.counts.keys()
+        for language, counts in left.counts.items():
+            assert np.array_equal(counts.by_slot, right.counts[language].by_slot)
+            assert np.array_equal(counts.tp, right.counts[language].tp)
+
+
+def test_the_place_of_the_corpus_stays_out(whole: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(whole, tmp_path / "copy"))
+    text = (copy / "study.toml").read_text()
+    (copy / "study.toml").write_text(text.replace("[corpus]\n", '[corpus]\npath = "/home/somebody/data"\n', 1))
+    write_archive([copy], tmp_path / "archive")
+    assert tomllib.loads((tmp_path / "archive" / "study.toml").read_text()) == tomllib.loads(text)
+
+
+def test_report_and_metrics_read_it(whole: Path, archived: Path, tmp_path: Path) -> None:
+    name = "runs/vanilla--*/matrix.csv"
+    one, other = (metrics_json(sorted(folder.glob(name)), settings={}) for folder in (whole, archived))
+    assert {**one, "matrices": 0} == {**other, "matrices": 0}
+    assert [run.label for run in read_results(archived).runs] == [run.label for run in read_results(whole).runs]
+    shutil.copytree(archived, tmp_path / "copy")
+    assert make_report(tmp_path / "copy").is_file()
+
+
+def test_verify_recomputes_every_number(archived: Path) -> None:
+    before = contents(archived)
+    verdict = verify(archived, sample=3)
+    assert verdict.problems == ()
+    checks = {check.name: check for check in verdict.checks}
+    assert checks["Numbers of runs"].num_checked == len(METHODS)
+    assert checks["Manifests of evaluations"].num_checked == len(ArchivedStore(archived).keys("evaluations"))
+    assert "weights" in checks["Manifests of stages"].notes[0]
+    assert checks["Stages scored again"].skipped == "an archive has no weights"
+    assert contents(archived) == before
+
+
+def test_damage_is_found(archived: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(archived, copy)
+    (matrix, *_) = sorted(copy.glob("runs/*/matrix.csv"))
+    text = matrix.read_text()
+    place = text.rindex("0.") + 2
+    matrix.write_text(text[:place] + ("8" if text[place] == "9" else "9") + text[place + 1 :])
+    assert [problem.file for problem in verify(copy).problems] == [matrix]
+    sealed_again(copy)
+    assert [(problem.file, "the counts give" in problem.what) for problem in verify(copy).problems] == [(matrix, True)]
+
+
+def test_changed_counts_are_found(archived: Path, tmp_path: Path) -> None:
+    """Although all checksums of archive.json fit: the manifest of the evaluation knows its counts."""
+    copy = tmp_path / "copy"
+    shutil.copytree(archived, copy)
+    store = ArchivedStore(archived)
+    counts = {key: {name: array.copy() for name, array in arrays.items()} for key, arrays in store.counts.items()}
+    key = store.keys("evaluations")[0]
+    counts[key]["en-US.utterances"][0] += 1
+    (copy / COUNTS).write_bytes(pack_counts(counts)[0])
+    sealed_again(copy)
+    problems = verify(copy).problems
+    assert any(f"evaluations/{key}" in problem.what and problem.file == copy / STAGES for problem in problems)
+
+
+def test_a_newer_format_is_refused(archived: Path, tmp_path: Path) -> None:
+    shutil.copytree(archived, tmp_path / "copy")
+    index = json.loads((tmp_path / "copy" / INDEX).read_text())
+    (tmp_path / "copy" / INDEX).write_text(json.dumps({**index, "format": 2}))
+    with pytest.raises(AttritionError, match="newer version"):
+        verify(tmp_path / "copy")
+
+
+def test_what_is_refused(whole: Path, archived: Path, study: Study, make_study: Make, tmp_path: Path) -> None:
+    with pytest.raises(AttritionError, match="is there already"):
+        write_archive([whole], archived)
+    with pytest.raises(AttritionError, match="is not a results folder"):
+        write_archive([tmp_path], tmp_path / "out")
+    with pytest.raises(AttritionError, match="is an archive: it has no weights"):
+        run_study(study, archived)
+    other = run_study(make_study(name="other"), tmp_path / "other")
+    with pytest.raises(AttritionError, match="holds the study 'other'"):
+        write_archive([whole, other], tmp_path / "out")
+    broken = tmp_path / "broken"
+    shutil.copytree(whole, broken)
+    path = next(broken.glob("stages/*/history.json"))
+    path.write_text(path.read_text() + " ")
+    with pytest.raises(AttritionError, match=r"history\.json is missing or damaged\. Nothing was archived"):
+        write_archive([broken], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+# --- Several folders
+
+
+def test_parts_are_joined(study: Study, whole: Path, tmp_path: Path) -> None:
+    """Parts of one study, one of them an archive already, are the runs of the whole; twice the same is once."""
+    one = run_study(study, tmp_path / "one", only=["VANILLA"])
+    two = run_study(study, tmp_path / "two", only=["MULTI", "NON-SHARED LoRA"])
+    write_archive([one], tmp_path / "first")
+    write_archive([tmp_path / "first", two, one], tmp_path / "both")
+    both = tmp_path / "both"
+    assert verify(both).problems == ()
+    (matrices, expected) = (
+        {path.parent.name: path.read_bytes() for path in folder.glob("runs/*/matrix.csv")} for folder in (both, whole)
+    )
+    assert matrices == expected
+    write_archive([tmp_path / "both"], tmp_path / "again")
+    assert contents(tmp_path / "again") == contents(tmp_path / "both")
+
+
+@pytest.mark.parametrize("name", ["metrics.json", "history.csv"])
+def test_a_contradiction_is_refused(name: str, whole: Path, archived: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(whole, copy)
+    path = next(copy.glob(f"runs/*/{name}"))
+    path.write_text(path.read_text() + "\n")
+    with pytest.raises(AttritionError, match=rf"{path.name} contradicts .*{path.parent.name}/{name}"):
+        write_archive([archived, copy], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_covariates_come_along_and_may_not_contradict(whole: Path, archived: Path, tmp_path: Path) -> None:
+    assert (archived / "covariates.json").read_bytes() == (whole / "covariates.json").read_bytes()
+    copy = tmp_path / "copy"
+    shutil.copytree(whole, copy)
+    found = json.loads((copy / "covariates.json").read_text())
+    found["language"]["fertility"][1] += 0.5
+    (copy / "covariates.json").write_text(json.dumps(found))
+    with pytest.raises(AttritionError, match=r"copy/covariates\.json contradicts .*archive/covariates\.json"):
+        write_archive([archived, copy], tmp_path / "out")
+    (copy / "covariates.json").unlink()
+    write_archive([copy], tmp_path / "without")
+    assert not (tmp_path / "without" / "covariates.json").exists()
+    write_archive([tmp_path / "without", archived], tmp_path / "joined")
+    assert (tmp_path / "joined" / "covariates.json").read_bytes() == (whole / "covariates.json").read_bytes()
+
+
+def test_other_counts_of_a_stage_are_refused(study: Study, whole: Path, tmp_path: Path) -> None:
+    """A stage that was trained a second time took other seconds at least."""
+    again = run_study(study, tmp_path / "again", only=["VANILLA"])
+    shutil.rmtree(again / "runs")
+    with pytest.raises(AttritionError, match=r"manifest\.json contradicts"):
+        write_archive([whole, again], tmp_path / "out")
