@@ -39,7 +39,7 @@ check: lint types docs test demo-short
 
 # The site, in docs/_build/html. A warning is an error; no network is used.
 docs: install
-	$(BIN)/python -m sphinx -W --keep-going -q docs docs/_build/html
+	$(BIN)/python -m sphinx -E -W --keep-going -q docs docs/_build/html
 	@echo "Open docs/_build/html/index.html"
 
 wheel: install
