@@ -19,7 +19,7 @@ import torch
 from attrition.engine import work
 from attrition.engine.run import run_study
 from attrition.names import AttritionError
-from attrition.store.checkpoints import SHARE, CheckpointKeeper, states_of
+from attrition.store.checkpoints import SHARE, CheckpointKeeper, forget_finished, states_of
 from attrition.store.stages import Store
 from attrition.study.spec import Study
 from attrition.study.stop import SIGNALS, Stopped, StopRequests
@@ -393,3 +393,16 @@ def test_a_real_process_with_its_progress_bar(tiny: dict[str, Any], tmp_path: Pa
     assert "Training VANILLA" in text
     assert len(list(tmp_path.glob("out/checkpoints/*-*"))) == 1
     assert not list(tmp_path.glob("out/checkpoints/.*"))
+
+
+def test_a_checkpoint_whose_stages_are_all_stored_is_forgotten(make_study: Make, run_notes: Run, tmp_path: Path) -> None:
+    """As a worker leaves it that is killed after its last stage: the driver ends without another worker at it."""
+    study = make_study(languages=[EN])
+    stop(study, tmp_path, 4)
+    (path,) = tmp_path.glob("checkpoints/*")
+    forget_finished(Store(tmp_path))
+    assert path.is_dir(), "its stage is still to be trained"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(CheckpointKeeper, "forget", lambda _: None)
+        run_notes(study, tmp_path)
+    assert not (tmp_path / "checkpoints").exists()

@@ -27,7 +27,7 @@ from attrition.names import AttritionError, counted
 from attrition.prepare.prepare import Prepared, num_threads, prepare
 from attrition.results.covariates import FILE as COVARIATES
 from attrition.store.archive import refuse_archive
-from attrition.store.checkpoints import find_resumable
+from attrition.store.checkpoints import find_resumable, forget_finished
 from attrition.store.folder import EARLIER, in_precision_of, locked, put_aside, refuse_other_study
 from attrition.store.stages import Store
 from attrition.study.keys import evaluation_key
@@ -158,6 +158,7 @@ class _Driver:
             self._pace.look_back(self._store, list(self._jobs.values()), self._passes, self._prepared.scored_on)
         try:
             self._drive()
+            forget_finished(self._store)
         except Stopped:
             self._executor.stop()
             self._look(())

@@ -54,6 +54,14 @@ def newest(store: Store, name: str) -> str | None:
     return next((key for key in keys if store.problem("checkpoints", key) is None), None)
 
 
+def forget_finished(store: Store) -> None:
+    """Remove the checkpoints of which all stages are stored: a worker was killed before it could."""
+    for key in store.checkpoints():
+        whole = store.problem("checkpoints", key) is None
+        if whole and all(store.has("stages", name) for name in store.about("checkpoints", key)["learners"]):
+            store.discard("checkpoints", key)
+
+
 class CheckpointKeeper:
     """Keeps a population when it is due, and ends its training when a stop was asked for."""
 
