@@ -160,7 +160,7 @@ def test_full_at_any_moment(for_ever: bool, quick: Study, expected: dict[str, by
         disk = Disk(folder, n, for_ever=for_ever)
         with failing(disk):
             said = attempt(quick, folder)
-        if said is None:  # only the notes of who is at work, and at what, may fail without a word
+        if said is None:  # only the notes of who is at what work may fail without a word
             silent.append(disk.refused)
         else:
             assert str(folder) in said, n
