@@ -126,7 +126,7 @@ def test_the_blocks_of_a_page_run(page: Path, capsys: pytest.CaptureFixture[str]
         if block.file:
             Path(block.file).parent.mkdir(parents=True, exist_ok=True)
             Path(block.file).write_text(block.content, encoding="utf-8")
-    for block, after in zip(found, [*found[1:], None], strict=True):
+    for block, after in zip(found, [*found[1:], None], strict=False):
         extra = shlex.split(block.about) if block.mark == "run with" else []
         if block.file:
             continue
