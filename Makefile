@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 INSTALLED := .venv/.installed
 
-.PHONY: install demo demo-short test lint types check docs wheel wheel-demo torture bench results clean
+.PHONY: install demo demo-short test lint types check docs wheel wheel-demo torture bench gpu results clean
 
 install: $(INSTALLED)
 
@@ -59,6 +59,10 @@ torture: install
 # Ours against Hugging Face Trainer + PEFT + seqeval; about a quarter of an hour on an idle machine. See benchmarks/README.md.
 bench: install
 	$(BIN)/python -m benchmarks.cpu
+
+# On a machine with a GPU: agreement with the CPU, speed at XLM-R base size, hours of the whole paper. Needs no network after `install`.
+gpu: install
+	$(BIN)/python -m benchmarks.gpu
 
 # All tables and figures of docs/results again, from the matrices there; a minute or two.
 results: install

@@ -137,6 +137,9 @@ def test_gpu_runs_at_toy_size(tmp_path: Path) -> None:
     result = read(tmp_path / "gpu.json")
     for key in ("full_ratio", "shared_ratio", "non_shared_ratio", "evaluation_ratio"):
         assert result[key] > 0, key
+    assert result["differs_from_cpu"] == {"full": 0.0, "lora": 0.0}  # the device is the CPU here
+    assert result["utterances_a_second"].keys() >= {"non_shared_1", "non_shared_2", "rank_256"}
+    assert result["share_of_limit"].keys() == gpu.LIMITS.keys()
     assert result["paper"]["hours"]["ours"] > 0
     assert "the whole paper, 2 epochs" in table.markdown(tmp_path)
 
