@@ -1,8 +1,8 @@
 """Utterances a second on a GPU at XLM-R base size, and what the whole paper would take: `python -m benchmarks.gpu`.
 
 Full fine-tuning (VANILLA), SHARED LoRA for five orders side by side and NON-SHARED LoRA for 1, 8 and 52 languages side by side,
-against Trainer + PEFT one after another, both in bf16, with layers compiled and not. Weights are random, utterances have MASSIVE's
-lengths: speed asks for no more. Before that, a small training in float32 is compared with the same one on the CPU.
+against Trainer + PEFT one after another, both in bf16, with layers compiled and not. Weights are random, utterances have the
+lengths of MASSIVE: speed asks for no more. Before that, a small training in float32 is compared with the same one on the CPU.
 """
 
 from __future__ import annotations
