@@ -390,7 +390,7 @@ def test_a_real_process_with_its_progress_bar(tiny: dict[str, Any], tmp_path: Pa
     assert process.returncode == 143
     assert "Traceback" not in text
     assert "Kept: 0 of 2 stages, and what was in training as it stood. The same command goes on from there." in text
-    assert "Training VANILLA" in text
+    assert "tage 1 of 2, VANILLA" in text
     assert len(list(tmp_path.glob("out/checkpoints/*-*"))) == 1
     assert not list(tmp_path.glob("out/checkpoints/.*"))
 
