@@ -180,6 +180,7 @@ def test_an_adapter_without_a_base_for_others(results: Path, runs: dict[str, str
 # ONNX
 
 
+@pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft asks transformers for it
 @pytest.mark.parametrize("method", METHODS)
 def test_onnx_gives_the_same_logits(method: str, results: Path, runs: dict[str, str], say: Say, tmp_path: Path) -> None:
     onnxruntime = pytest.importorskip("onnxruntime")

@@ -50,7 +50,7 @@ class OnnxFile:
 class _Logits(nn.Module):
     """A model with tensors for arguments and result, as ONNX needs."""
 
-    def __init__(self, module: nn.Module) -> None:
+    def __init__(self, module: Any) -> None:
         super().__init__()
         self.module = module
 
@@ -92,7 +92,8 @@ def write_onnx(path: Path, module: Any, ids: Sequence[int]) -> OnnxFile:
     both = torch.cat([whole, whole])
     mask = torch.ones_like(both)
     mask[1, short:] = 0
-    logits = _Logits(module.eval())
+    # The exporter gives back the mode it found, dropout and all, so the wrapper too must be in evaluation mode.
+    logits = _Logits(module).eval()
     free = {name: {0: "batch", 1: "tokens"} for name in ("input_ids", "attention_mask", "logits")}
     try:
         with torch.no_grad(), warnings.catch_warnings():
