@@ -18,7 +18,8 @@ pytest.importorskip("onnxruntime")
 IDS = list(range(4, 24))
 T5 = {"num_layers": 1, "d_model": 16, "d_kv": 8, "d_ff": 24, "num_heads": 2}
 KINDS: dict[str, dict[str, Any]] = {
-    "bert": {}, "xlm-roberta": {}, "camembert": {}, "electra": {"embedding_size": 16}, "distilbert": {"dim": 16, "hidden_dim": 24},
+    "bert": {}, "xlm-roberta": {}, "camembert": {}, "electra": {"embedding_size": 16},
+    "distilbert": {"dim": 16, "hidden_dim": 24},
     "deberta-v2": {"position_buckets": 16, "relative_attention": True, "pos_att_type": ["p2c", "c2p"]},
     "eurobert": {"bos_token_id": 0, "eos_token_id": 2, "mask_token_id": 3}, "mt5": T5,
     "modernbert": {"bos_token_id": 0, "eos_token_id": 2, "cls_token_id": 0, "sep_token_id": 2},
