@@ -20,14 +20,27 @@ def export(
         ),
     ],
     folder: Annotated[Path, typer.Argument(metavar="OUT", help="A new folder for the model.")],
+    onnx: Annotated[
+        bool, typer.Option("--onnx", help="Write model.onnx too, an adapter merged into its base. Needs attrition[onnx].")
+    ] = False,
+    push: Annotated[
+        str | None,
+        typer.Option(metavar="REPO", help="Upload OUT to this repository of the Hugging Face Hub. A new one is private."),
+    ] = None,
 ) -> None:
     """Write the model after one stage: a PEFT adapter for LoRA, a transformers checkpoint for full fine-tuning.
 
-    The name of a run is the name of its folder in RUNS/runs.
+    The folder has a model card, README.md. The name of a run is the name of its folder in RUNS/runs.
 
     [dim]attrition export runs/demo vanilla--as-listed--s0--1a2b3c4d:zh-CN models/after-chinese[/]
     """
+    from attrition.export.push import push_folder, token_for
     from attrition.export.stage import export_stage
 
-    export_stage(results, stage, folder)
+    token = token_for(push) if push else ""
+    file = export_stage(results, stage, folder, name=push or "", onnx=onnx)
     out.print(f"Written: {escape(str(folder))}", soft_wrap=True)
+    if file:
+        out.print(file.statement, soft_wrap=True)
+    if push:
+        out.print(f"Pushed: {escape(push_folder(folder, push, token=token))}", soft_wrap=True)

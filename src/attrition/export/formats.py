@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from transformers import AutoModelForTokenClassification, PreTrainedTokenizerFast
+from transformers import AutoModel, AutoModelForTokenClassification, PreTrainedTokenizerFast
 
 from attrition.encoder.families import tensors_of, to_theirs
 from attrition.encoder.hub import quiet_transformers
-from attrition.encoder.lora import encoder_attribute, save_peft
+from attrition.encoder.lora import A_SUFFIX, B_SUFFIX, encoder_attribute, save_peft
 from attrition.encoder.pretrained import WORD_EMBEDDINGS, Pretrained
 from attrition.methods import Trains
 from attrition.names import AttritionError
@@ -25,6 +25,8 @@ from attrition.training.model import Model
 # What to load under an adapter of an encoder that has no folder of its own.
 _ON_HUB = {"embedded:e5-small": "intfloat/multilingual-e5-small"}
 _SPECIAL_TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>"}
+# Segment ids are all 0 in training, which is what a model without them assumes; some architectures take none.
+_INPUTS = ["input_ids", "attention_mask"]
 _BERT_TOKENS = {"cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "[UNK]", "pad_token": "[PAD]", "mask_token": "[MASK]"}
 
 
@@ -35,7 +37,8 @@ def export_model(
 
     - LoRA: a PEFT adapter with its classifier, for `PeftModel.from_pretrained` over the token classification model of the
       base, whose name is in `adapter_config.json`, and `labels.json`, the classes in order. The adapter of an embedded
-      encoder names the same encoder on the Hub, whose weights have not been rounded to 4 bits.
+      encoder names the same encoder on the Hub, whose weights have not been rounded to 4 bits. The base of a random
+      encoder is nowhere else: it is written to the folder `base` beside the adapter.
     - Full: a checkpoint for `AutoModelForTokenClassification.from_pretrained`, with the whole vocabulary: rows of the word
       embeddings that were not kept are the pretrained ones.
 
@@ -52,40 +55,41 @@ def export_model(
     Raises:
         AttritionError: transformers has no token classification model of this architecture, or one with another head.
     """
-    tensors = model.layout(trains).unpack(flat_P.detach().cpu())
-    labels = (*first, *(label for label in model.labels if label not in first))
-    rows = [model.labels.index(label) for label in labels]
-    head = tensors.pop(HEAD_WEIGHT)[rows], tensors.pop(HEAD_BIAS)[rows]
     folder.mkdir(parents=True, exist_ok=True)
     if trains.adapter is not None:
         _refuse_other_head(model)
+        tensors, head, labels = _parts(model, trains, flat_P, first)
         save_peft(
             folder,
             tensors,
             rank=trains.adapter.rank,
             alpha=trains.adapter.effective_alpha,
             dropout=trains.adapter.dropout,
-            base=_base_name(model.pretrained),
+            base=base_on_hub(model.pretrained) or _base_folder(folder, model),
             config=model.pretrained.config,
             head=head,
         )
         (folder / "labels.json").write_text(json.dumps(labels, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     else:
-        tensors[WORD_EMBEDDINGS] = whole_table(model, tensors[WORD_EMBEDDINGS], decay)
-        _save_checkpoint(folder, model, tensors, head, labels)
+        module = token_classifier(model, trains, flat_P, decay=decay, first=first)
+        with quiet_transformers():
+            module.save_pretrained(folder)
     _save_tokenizer(folder, model.pretrained)
 
 
-def whole_table(model: Model, kept_VH: Tensor, decay: float = 1.0) -> Tensor:
-    """The word embeddings of the whole vocabulary: trained rows where kept, `decay` times the pretrained elsewhere."""
-    table = model.pretrained.rows(np.arange(model.pretrained.vocabulary_size)).float() * decay
-    table[torch.from_numpy(model.vocabulary.kept)] = kept_VH
-    return table
+def token_classifier(model: Model, trains: Trains, flat_P: Tensor, *, decay: float = 1.0, first: Sequence[str] = ()) -> Any:
+    """Return one learner as a token classification model of `transformers`; an adapter is merged into its base.
 
-
-def _save_checkpoint(
-    folder: Path, model: Model, encoder: dict[str, Tensor], head: tuple[Tensor, Tensor], labels: Sequence[str]
-) -> None:
+    Args and errors are those of `export_model`.
+    """
+    tensors, head, labels = _parts(model, trains, flat_P, first)
+    if trains.adapter is None:
+        encoder = {**tensors, WORD_EMBEDDINGS: whole_table(model, tensors[WORD_EMBEDDINGS], decay)}
+    else:
+        encoder = _whole_encoder(model.pretrained)
+        for layer in (name.removesuffix(A_SUFFIX) for name in tensors if name.endswith(A_SUFFIX)):
+            delta = trains.adapter.scale * tensors[layer + B_SUFFIX] @ tensors[layer + A_SUFFIX]
+            encoder[f"{layer}.weight"] = encoder[f"{layer}.weight"] + delta
     config = copy.deepcopy(model.pretrained.config)
     config.id2label = dict(enumerate(labels))
     config.label2id = {label: index for index, label in enumerate(labels)}
@@ -95,8 +99,53 @@ def _save_checkpoint(
     state["classifier.weight"], state["classifier.bias"] = head
     _refuse_other_model(model, module, state)
     module.load_state_dict(state, strict=False)
-    with quiet_transformers():
-        module.save_pretrained(folder)
+    return module
+
+
+def base_on_hub(pretrained: Pretrained) -> str:
+    """Return the Hub's name, or the folder, of an encoder; "" for a random one, which only this program can make.
+
+    >>> from attrition.encoder.sources import load_pretrained
+    >>> base_on_hub(load_pretrained("tiny:bert"))
+    ''
+    """
+    source, _, name = pretrained.name.partition(":")
+    if source == "hub":
+        return str(Path(name).absolute()) if Path(name).is_dir() else name
+    return _ON_HUB.get(pretrained.name, "")
+
+
+def whole_table(model: Model, kept_VH: Tensor, decay: float = 1.0) -> Tensor:
+    """The word embeddings of the whole vocabulary: trained rows where kept, `decay` times the pretrained elsewhere."""
+    table = model.pretrained.rows(np.arange(model.pretrained.vocabulary_size)).float() * decay
+    table[torch.from_numpy(model.vocabulary.kept)] = kept_VH
+    return table
+
+
+def _parts(
+    model: Model, trains: Trains, flat_P: Tensor, first: Sequence[str]
+) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor], tuple[str, ...]]:
+    """What was trained of the encoder, the classifier's weight and bias, and the classes in their order."""
+    tensors = model.layout(trains).unpack(flat_P.detach().cpu())
+    labels = (*first, *(label for label in model.labels if label not in first))
+    rows = [model.labels.index(label) for label in labels]
+    head = tensors.pop(HEAD_WEIGHT)[rows], tensors.pop(HEAD_BIAS)[rows]
+    return tensors, head, labels
+
+
+def _whole_encoder(pretrained: Pretrained) -> dict[str, Tensor]:
+    table = pretrained.rows(np.arange(pretrained.vocabulary_size)).float()
+    return {**pretrained.weights, WORD_EMBEDDINGS: table}
+
+
+def _base_folder(folder: Path, model: Model) -> str:
+    """Write the encoder itself to a folder beside its adapter, and return that folder."""
+    base, config = (folder / "base").absolute(), model.pretrained.config
+    with torch.random.fork_rng(devices=[]), quiet_transformers():
+        module = AutoModel.from_config(config, trust_remote_code=False)
+        module.load_state_dict(to_theirs(_whole_encoder(model.pretrained), config), strict=False)
+        module.save_pretrained(base)
+    return str(base)
 
 
 def _named(config: Any, encoder: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -127,8 +176,5 @@ def _save_tokenizer(folder: Path, pretrained: Pretrained) -> None:
     known = pretrained.tokenizer.get_vocab()
     special = {role: token for tokens in (_BERT_TOKENS, _SPECIAL_TOKENS) for role, token in tokens.items() if token in known}
     with quiet_transformers():
-        PreTrainedTokenizerFast(tokenizer_object=pretrained.tokenizer, **special).save_pretrained(folder)
-
-
-def _base_name(pretrained: Pretrained) -> str:
-    return _ON_HUB.get(pretrained.name, pretrained.name.removeprefix("hub:"))
+        tokenizer = PreTrainedTokenizerFast(tokenizer_object=pretrained.tokenizer, model_input_names=_INPUTS, **special)
+        tokenizer.save_pretrained(folder)

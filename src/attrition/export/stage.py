@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,25 +14,35 @@ import torch
 from attrition.encoder.pretrained import Pretrained
 from attrition.encoder.sources import load_pretrained
 from attrition.encoder.vocabulary import Vocabulary
-from attrition.export.formats import export_model
+from attrition.export.card import model_card
+from attrition.export.formats import base_on_hub, export_model, token_classifier
+from attrition.export.onnx import OnnxFile, require_onnx, write_onnx
+from attrition.files import write_whole
 from attrition.methods import Full, LoRA, Trains
 from attrition.names import AttritionError, look_up, unknown
 from attrition.store.restore import HOOK
-from attrition.store.stages import KEPT, Store
+from attrition.store.stages import KEPT, Store, StoredEvaluation
 from attrition.training.model import build_model
 
+_SENTENCE = "wake me up at nine am on friday and play the news"
 
-def export_stage(results: Path, stage: str, folder: Path) -> None:
-    """Write the model of a stage: a PEFT adapter for LoRA, a whole transformers checkpoint for full training.
+
+def export_stage(results: Path, stage: str, folder: Path, *, name: str = "", onnx: bool = False) -> OnnxFile | None:
+    """Write the model of a stage: a PEFT adapter for LoRA, a whole transformers checkpoint for full training; with its card.
 
     Args:
         results: a results folder.
         stage: a stage's key, or `<run>:<locale>` for the model of a run after it learned a locale.
         folder: made; must not exist, or be empty.
+        name: of the model in its card, such as a repository's; by default that of the folder.
+        onnx: write `model.onnx` too, and return what was measured of it.
 
     Raises:
-        AttritionError: there is no such stage, its encoder is not here or has changed, or `folder` is not empty.
+        AttritionError: there is no such stage, its encoder is not here or has changed, `folder` is not empty, or ONNX cannot
+            be written.
     """
+    if onnx:
+        require_onnx()
     store = Store(results)
     key = _find(store, stage)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
@@ -55,9 +66,41 @@ def export_stage(results: Path, stage: str, folder: Path) -> None:
     kept = tensors.pop(KEPT).numpy() if trains.adapter is None else np.zeros(1, np.int64)
     model = build_model(pretrained, Vocabulary(kept, pretrained.vocabulary_size), tuple(about["labels"]))
     flat_P = model.layout(trains).pack(tensors)
-    export_model(
-        folder, model, trains, flat_P, decay=store.load_history(key).decay, first=labels_first(pretrained, model.labels)
+    decay, first = store.load_history(key).decay, labels_first(pretrained, model.labels)
+    export_model(folder, model, trains, flat_P, decay=decay, first=first)
+    file = None
+    if onnx:
+        module = token_classifier(model, trains, flat_P, decay=decay, first=first)
+        file = write_onnx(folder / "model.onnx", module, pretrained.tokenizer.encode(_SENTENCE).ids)
+    spec, step = _run_of(store, key)
+    card = model_card(
+        name or folder.name,
+        spec=spec,
+        step=step,
+        evaluation=_evaluation(store, spec, step),
+        base=base_on_hub(pretrained) or (str((folder / "base").absolute()) if trains.adapter else ""),
+        adapter=trains.adapter is not None,
+        num_labels=len(model.labels),
+        notes=f"## ONNX\n\n{file.statement}" if file else "",
     )
+    write_whole(folder / "README.md", str(card))
+    return file
+
+
+def _run_of(store: Store, key: str) -> tuple[dict[str, Any] | None, int]:
+    """The spec.json of the first run that has this stage, and the number of its step; None without such a run."""
+    for path in sorted((store.folder / "runs").glob("*/spec.json")):
+        with suppress(ValueError, KeyError, TypeError):  # a damaged run is not needed
+            spec = json.loads(path.read_text(encoding="utf-8"))
+            for number, step in enumerate(spec["steps"]):
+                if step["key"] == key:
+                    return spec, number
+    return None, 0
+
+
+def _evaluation(store: Store, spec: dict[str, Any] | None, step: int) -> StoredEvaluation | None:
+    key = spec["steps"][step]["evaluation"] if spec else ""
+    return store.load_evaluation(key) if key and store.has("evaluations", key) else None
 
 
 def labels_first(pretrained: Pretrained, labels: Sequence[str]) -> tuple[str, ...]:
