@@ -52,8 +52,9 @@ def model_card(
         num_labels: classes of the classifier.
         notes: more Markdown, after how to load it.
     """
-    corpus = spec["corpus"] if spec else {}
-    hub_id, title = _DATASETS.get(corpus.get("name"), (None, str(corpus.get("name"))))
+    corpus: Mapping[str, Any] = spec["corpus"] if spec else {"name": ""}
+    corpus_name = str(corpus["name"])
+    hub_id, title = _DATASETS.get(corpus_name, ("", corpus_name))
     on_hub = base if base and not Path(base).is_dir() else ""
     scored = eval_results(spec, evaluation) if spec and evaluation else None
     data = ModelCardData(
@@ -110,7 +111,8 @@ def _scored(spec: Mapping[str, Any], evaluation: StoredEvaluation) -> list[str]:
 def _about(spec: Mapping[str, Any] | None, step: int) -> str:
     if spec is None:
         return "A token classifier for slot filling. No finished run has this stage, so its scores are not known here."
-    path, at = [], step
+    path: list[str] = []
+    at: int | None = step
     while at is not None:  # from the stage back to the first one of its learner
         path, at = ["+".join(spec["steps"][at]["languages"]), *path], spec["steps"][at]["start"]
     return (

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import huggingface_hub
-from huggingface_hub.utils import validate_repo_id
+from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, but without a stub
 
 from attrition.names import AttritionError
 
