@@ -199,7 +199,7 @@ def _adapted(module: nn.Module, adapter: Path) -> nn.Module:
     except ImportError as error:
         raise AttritionError(f"{adapter} is an adapter, which needs peft: pip install 'attrition[peft]'") from error
     with quiet_transformers():
-        merged: nn.Module = PeftModel.from_pretrained(module, adapter).merge_and_unload()
+        merged: nn.Module = PeftModel.from_pretrained(module, adapter, trust_remote_code=False).merge_and_unload()
     return merged
 
 
