@@ -29,7 +29,7 @@ def makespan(
 
     >>> schedule = Schedule([("a",), ("b",), ("c",)], {"a": None, "b": "a", "c": None})
     >>> makespan(schedule, {"a": 2, "b": 2, "c": 3}, {"a": 1, "b": 1, "c": 1}, slots=2)
-    5.0
+    6.0
     """
     now, idle = 0.0, slots
     events: list[tuple[float, int, str]] = []
