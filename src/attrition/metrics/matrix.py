@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -143,6 +143,22 @@ class RMatrix:
 
         labels, rows = _labelled_rows(self)
         return pd.DataFrame(np.array(rows), index=pd.Index(labels, name=TRAINED), columns=list(self.languages))
+
+    def plot(self, score: str = "F1", *, change: bool = False) -> Any:
+        """Return R as a heat map (an Altair chart): a notebook shows it, and `.save("r.svg")` writes it.
+
+        Args:
+            score: what the score is called.
+            change: show the change from each stage to the next, in points, instead of the score.
+        """
+        from attrition.report.notebook import plot
+
+        return plot(self, score, change=change)
+
+    def _repr_html_(self) -> str:
+        from attrition.report.notebook import table_of
+
+        return table_of(self)._repr_html_()
 
     def to_csv(self, path: str | Path | None = None) -> str:
         """The matrix in the CSV layout, as text; written to `path` too, if one is given.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -58,9 +58,12 @@ def cell_size(num_languages: int) -> int:
 
 def heat_maps(results: Results) -> tuple[Figure, Figure]:
     """R of every run: the scores, and their changes from each stage to the next."""
-    variants = {run.key: {"cells": cells(run.matrix)} for run in results.runs}
-    score = results.score
-    matrices = [run.matrix for run in results.runs]
+    return maps_of({run.key: run.matrix for run in results.runs}, results.score)
+
+
+def maps_of(named: Mapping[str, RMatrix], score: str) -> tuple[Figure, Figure]:
+    """Return both figures of some matrices, on the same colour scales; each name is a variant of the figures."""
+    variants, matrices = {name: {"cells": cells(R)} for name, R in named.items()}, list(named.values())
     (low, high), swing = score_span(matrices), change_end(matrices)
     widest = max(len(R.languages) for R in matrices)
     key = "Large squares: already learned; outlined: learned at this stage; small: not yet learned. A stroke: not measured."

@@ -9,9 +9,12 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from attrition.analysis.intervals import Estimate
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 UNDEFINED = "–"
 """What stands where a number is not defined or was not measured."""
@@ -161,6 +164,20 @@ class Table:
             *([_markdown_text(self.caption)] if self.caption else []),
         ]
         return "\n\n".join(parts) + "\n"
+
+    def _repr_html_(self) -> str:
+        """Return the table for a notebook: no classes and no scripts, because the notebook has its own style."""
+        heads = "".join(f"<th>{html.escape(column.head)}</th>" for column in self.columns)
+        marked = self._marked(html.escape, lambda text: f"<b>{text}</b>")
+        rows = "".join(f"<tr>{''.join(f'<td>{text}</td>' for text in texts)}</tr>" for texts in marked)
+        title, caption = html.escape(self.title), html.escape(self.caption)
+        return f"<p><b>{title}</b></p><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table><p>{caption}</p>"
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the table as a frame, with the columns and the values of `to_csv`."""
+        import pandas as pd
+
+        return pd.read_csv(io.StringIO(self.to_csv()), keep_default_na=False, na_values=[""])
 
     def to_csv(self) -> str:
         """Return the table as CSV: values to the last bit, spreads and ends of intervals in columns of their own."""

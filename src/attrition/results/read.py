@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import math
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from attrition.languages import Language, OwnLanguages
-from attrition.metrics import summary
 from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError
 from attrition.reading import is_text, parse_json, read_text
 from attrition.results.history import read_history
 from attrition.results.labels import short_models, telling_labels
+from attrition.results.numbers import metrics_in, numbers_in
 
 FORMAT = 2
 """Of spec.json: 1 named stages, where 2 has steps and the rows of R that read them."""
+
+FRAME_COLUMNS = ("run", "method", "order", "seed", "stage", "language", "score")
+"""The columns of `Results.to_frame`."""
 
 PARTS = ("data", "training", "evaluation", "other")
 """What the time of a run is divided into, in the order in which it is shown."""
@@ -172,6 +174,15 @@ class Run:
         """What the run's score is called: "F1" for slots."""
         return "F1" if self.spec.problem.name == "slots" else self.spec.problem.score
 
+    def to_frame(self) -> pd.DataFrame:
+        """Return R as a table with one row for each cell, columns as FRAME_COLUMNS; see `Results.to_frame`."""
+        wide = self.matrix.to_frame()
+        first = 1 if self.matrix.before_L is None else 0
+        spec, (num_rows, num_languages) = self.spec, wide.shape
+        of_cells = (np.repeat(np.arange(first, first + num_rows), num_languages), list(wide.columns) * num_rows)
+        values = (self.label, spec.method.name, spec.order.name, spec.seed, *of_cells, wide.to_numpy().ravel())
+        return pd.DataFrame(dict(zip(FRAME_COLUMNS, values, strict=True)))
+
 
 @dataclass(frozen=True, kw_only=True)
 class Results:
@@ -219,6 +230,18 @@ class Results:
     def languages(self) -> tuple[str, ...]:
         """Every language that some run scored, in the order of first appearance."""
         return tuple(dict.fromkeys(language for run in self.runs for language in run.matrix.languages))
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return every R as one table, one row for each run, stage and language; columns as FRAME_COLUMNS.
+
+        `stage` counts from 1; 0 is the score before training, where it was measured. `score` is 0 to 1, NaN where not measured.
+        """
+        return pd.concat([run.to_frame() for run in self.runs], ignore_index=True)
+
+    def _repr_html_(self) -> str:
+        from attrition.report.notebook import results_html
+
+        return results_html(self)
 
 
 def read_results(folder: str | Path, beside: Sequence[str | Path] = ()) -> Results:
@@ -310,7 +333,7 @@ def _read_run(folder: Path, key: str) -> Run:
         spec=_spec(raw, folder / "spec.json"),
         settings=flat({name: value for name, value in raw.items() if name not in _NOT_SETTINGS}),
         matrix=matrix,
-        metrics=_metrics(folder / "metrics.json", matrix),
+        metrics=metrics_in(folder / "metrics.json", matrix),
         history=read_history(folder / "history.csv"),
         times=_times(folder / "times.json"),
         transfer=RMatrix.from_csv(transfer) if transfer.is_file() else None,
@@ -330,38 +353,9 @@ def _spec(raw: Mapping[str, Any], path: Path) -> Spec:
         raise AttritionError(f"{path}: {where}: {first['msg']}. Was the file changed by hand?") from error
 
 
-def _metrics(path: Path, matrix: RMatrix) -> Mapping[str, float]:
-    """The metrics as recorded, or computed from R where a run has recorded none."""
-    if not path.is_file():
-        return summary(matrix)
-    return {name: math.nan if value is None else value for name, value in _numbers(path, allow_null=True).items()}
-
-
 def _times(path: Path) -> Mapping[str, float]:
-    recorded = {name: value or 0.0 for name, value in _numbers(path, allow_null=False).items()} if path.is_file() else {}
+    recorded = {name: value or 0.0 for name, value in numbers_in(path, allow_null=False).items()} if path.is_file() else {}
     return {part: recorded.get(part, 0.0) for part in PARTS}
-
-
-def _numbers(path: Path, *, allow_null: bool) -> dict[str, float | None]:
-    """The numbers of a JSON object; anything nested is left to whoever knows it."""
-    numbers: dict[str, float | None] = {}
-    for name, value in _json(path).items():
-        if isinstance(value, dict | list):
-            continue
-        if isinstance(value, int | float) and not isinstance(value, bool):
-            numbers[name] = _finite(value, f"{path}: {name!r}")
-        elif value is None and allow_null:
-            numbers[name] = None
-        else:
-            raise AttritionError(f"{path}: {name!r} is {value!r}, but should be a number{' or null' if allow_null else ''}.")
-    return numbers
-
-
-def _finite(value: float, where: str) -> float:
-    """The number, unless it is beyond what a float holds."""
-    if abs(value) > sys.float_info.max:
-        raise AttritionError(f"{where} is {str(value)[:40]}, but should be a finite number.")
-    return float(value)
 
 
 def _json(path: Path) -> dict[str, Any]:
