@@ -13,7 +13,8 @@ def test_a_public_name_is_there(name: str) -> None:
 
 
 def test_the_list_is_complete() -> None:
-    assert set(attrition._HOMES) | {"metrics"} == set(attrition.__all__)
+    assert set(attrition._HOMES) | {"metrics", "run"} == set(attrition.__all__)
+    assert dir(attrition) == sorted(attrition.__all__)
     assert len(set(attrition.__all__)) == len(attrition.__all__)
 
 

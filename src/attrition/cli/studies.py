@@ -146,9 +146,8 @@ def _run(
     pack = path if path.is_dir() else None
     study = read_study(path, changes) if pack is None else _open(pack, changes)
     # torch and transformers are slow to import: only after the study file is known to be right.
-    from attrition.cli.progress import TerminalWatcher
+    from attrition.cli.tracker import watching
     from attrition.engine.run import run_study
-    from attrition.problem.problems import DEFAULT, problem
     from attrition.study.keys import slug
     from attrition.study.stop import Stopped, TimeUp
 
@@ -159,8 +158,7 @@ def _run(
         show_plan(study, folder, pack, only)
         return
     try:
-        score = "F1" if study.problem == DEFAULT else problem(study.problem)[0].score
-        with TerminalWatcher(score) as watcher:
+        with watching(study, folder) as watcher:
             run_study(study, folder, watcher, pack, only=only, seconds=seconds)
     except TimeUp as stopped:
         tell(f"\n[bold]The time is up.[/] {escape(stopped.kept)}")

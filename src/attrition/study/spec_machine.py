@@ -72,6 +72,8 @@ class MachineSettings:
     several where the plan can use them, else in this one; "ray" or "slurm", on a cluster. `workers` is how many stages are
     trained at a time: "auto" is as many as this machine's cores and memory allow, or as the cluster takes. Each of several
     processes has `threads` threads, or its share of the cores.
+
+    `tracker` is an experiment tracker that is told of finished stages and runs: "wandb" or "trackio".
     """
 
     device: str = "auto"
@@ -82,6 +84,7 @@ class MachineSettings:
     checkpoint_seconds: float | Literal["none"] = 60.0
     executor: ExecutorName = "local"
     workers: int | Literal["auto"] = "auto"
+    tracker: Literal["none", "wandb", "trackio"] = "none"
     ray: RaySettings = field(default_factory=RaySettings)
     slurm: SlurmSettings = field(default_factory=SlurmSettings)
 
