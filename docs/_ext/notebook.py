@@ -48,6 +48,8 @@ def _outputs(code: str, names: dict[str, Any], count: int) -> list[dict[str, Any
         shown = {"text/plain": repr(value)} | {
             kind: getattr(value, name)() for kind, name in RICH.items() if hasattr(value, name)
         }
+        if hasattr(value, "_repr_mimebundle_"):  # an Altair chart, by the renderer that the notebook has chosen
+            shown = {"text/plain": f"<{type(value).__name__}>", **value._repr_mimebundle_(None, None)}
         data = {kind: text.splitlines(True) for kind, text in shown.items()}
         found.append({"data": data, "execution_count": count, "metadata": {}, "output_type": "execute_result"})
     return found

@@ -184,7 +184,7 @@ class Run:
         return pd.DataFrame(dict(zip(FRAME_COLUMNS, values, strict=True)))
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Results:
     """A study's finished runs, and the names of those that are not."""
 
@@ -237,6 +237,9 @@ class Results:
         `stage` counts from 1; 0 is the score before training, where it was measured. `score` is 0 to 1, NaN where not measured.
         """
         return pd.concat([run.to_frame() for run in self.runs], ignore_index=True)
+
+    def __repr__(self) -> str:
+        return f"<Results of {self.name}: {len(self.runs)} runs>"
 
     def _repr_html_(self) -> str:
         from attrition.report.notebook import results_html
