@@ -125,7 +125,9 @@ class Tracker(Watcher):
         self._log(tracker, name, method, {**config, "training": asdict(job.choice.training)}, rows)
 
     def _log_run(self, run: RunPlan, tracker: Any) -> None:
-        from attrition.report.export import PIXELS_PER_POINT, drawn, vl_convert
+        import vl_convert
+
+        from attrition.report.export import PIXELS_PER_POINT, drawn
         from attrition.report.heat_maps import maps_of
 
         R = RMatrix.from_csv(self._folder / "runs" / run.key / "matrix.csv")
