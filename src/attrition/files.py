@@ -26,6 +26,7 @@ _ADVICE = {
 
 
 FORGOTTEN_SECONDS = 3600.0
+"""What another machine has not touched for so long is left behind: whether its process runs cannot be asked from here."""
 
 
 class UnwrittenError(AttritionError):

@@ -19,7 +19,21 @@ from attrition.encoder.vocabulary import whole_vocabulary
 from attrition.methods import Full, LoRA
 from attrition.training.model import build_model
 from attrition.training.predict import predict
-from benchmarks import baseline, common, cpu, data, gate_calibration, gate_speed, gpu, growth, memory, ours, scale, table
+from benchmarks import (
+    baseline,
+    common,
+    cpu,
+    data,
+    embedding_rows,
+    gate_calibration,
+    gate_speed,
+    gpu,
+    growth,
+    memory,
+    ours,
+    scale,
+    table,
+)
 from benchmarks.paper import RATES, paper_costs
 from benchmarks.workload import Workload, load_workload
 
@@ -142,6 +156,16 @@ def test_gpu_runs_at_toy_size(tmp_path: Path) -> None:
     assert result["share_of_limit"].keys() == gpu.LIMITS.keys()
     assert result["paper"]["hours"]["ours"] > 0
     assert "the whole paper, 2 epochs" in table.markdown(tmp_path)
+
+
+def test_embedding_rows_compares_both_sides(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    embedding_rows.main(["--toy", "--out", str(tmp_path / "embedding_rows.json")])
+    torch.set_num_threads(before)
+    result = read(tmp_path / "embedding_rows.json")
+    assert result["rows_ratio"] > 0
+    assert result["rows"]["read"] < result["rows"]["in_use"]
+    assert {len(each) for each in result["seconds"].values()} == {1}
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="says what happens without a GPU")

@@ -86,14 +86,15 @@ def candidates(prepared: Prepared, store: Store, jobs: Sequence[Job]) -> list[Ca
     Args:
         prepared: a study of one language, which watches the others.
         store: of its results, where the jobs lie.
-        jobs: those that are trained.
+        jobs: those that are trained, at least one.
     """
     (language,) = prepared.study.languages
     found = []
+    # Every way starts from the deployed model, which is scored once: an adapter's first factors change nothing.
+    first = jobs[0].choice.method.trains
+    old = _f1(prepared, first, prepared.model.start(first, *jobs[0].seed))
     for job in jobs:
         trains, name = job.choice.method.trains, job.choice.method.name
-        start = prepared.model.start(trains, *job.seed)
-        old = _f1(prepared, trains, start)
         if trains.adapter is not None:
             f1 = _f1(prepared, trains, restored(store, prepared.model, trains, job.key))
             routed = {**old, language: f1[language]}

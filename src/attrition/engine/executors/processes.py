@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from attrition.engine.executors import Outcome
@@ -79,7 +79,7 @@ class Processes:
         self._setup = setup
         if self.device == "cpu":
             write_shared(prepared, Path(self._temporary.name))
-            self._setup = Setup(**{**vars(setup), "shared": self._temporary.name})
+            self._setup = replace(setup, shared=self._temporary.name)
         self._idle: list[_Process] = []
         self._busy: dict[Future[Outcome], tuple[Unit, _Process]] = {}
 

@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ class Slurm:
     def __init__(self, settings: SlurmSettings, setup: Setup, workers: int, cluster: str = "slurm") -> None:
         """An executor of at most `workers` tasks at a time; `cluster` is "local" for tests without SLURM."""
         self.slots, self.device = workers, setup.device
-        self._setup = Setup(**{**vars(setup), "seconds": 60.0 * settings.walltime - MARGIN_SECONDS})
+        self._setup = replace(setup, seconds=60.0 * settings.walltime - MARGIN_SECONDS)
         self._folder = Path(setup.folder) / SLURM
         self._cluster, self._asked, self._missing = cluster, float("-inf"), set[Unit]()
         self._executor = submitit.AutoExecutor(folder=self._folder / "%j", cluster=cluster)
