@@ -98,8 +98,16 @@ class Column:
         return f"{shown:{'+' if self.signed and shown else ''},.{self.digits}f}"
 
     def rounded(self, cell: Cell) -> float:
-        """A cell as it is printed, as a number; NaN for texts and what is undefined."""
-        return math.nan if isinstance(cell, str) else round(self.times * cell.value, self.digits) + 0.0  # never -0.0
+        """A cell as it is printed, as a number; NaN for texts and what is undefined.
+
+        >>> f1 = Column(title="F1", times=100, digits=1)
+        >>> f1.rounded(Number(value=0.4625)), f1.rounded(Number(value=0.4625 + 1e-16))
+        (46.2, 46.2)
+        """
+        if isinstance(cell, str):
+            return math.nan
+        # Sums of the same scores in another sequence differ in the 16th digit: halves must not be rounded by it.
+        return round(round(self.times * cell.value, 9), self.digits) + 0.0  # never -0.0
 
 
 @dataclass(frozen=True, kw_only=True)
