@@ -13,7 +13,7 @@ from attrition.analysis.quantities import QUANTITIES
 from attrition.analysis.words import LEARNED, not_learned
 from attrition.metrics.means import count_measured, mean_measured
 from attrition.names import capitalised, counted
-from attrition.report.tables import Cell, Column, Number, Table, number_of, signed
+from attrition.report.tables import Cell, Column, Number, Table, number_of, signed, without_dust
 from attrition.results.read import Results
 
 
@@ -94,10 +94,10 @@ def kept_words(outcome: Outcome, score: str = "F1") -> str:
         return ""
     if own < 100 * LEARNED:
         return f"{method}: {not_learned(own / 100, score)}"
-    learned = f"{method} reached {score} {own:.1f} on a language right after its own stage"
+    learned = f"{method} reached {score} {without_dust(own):.1f} on a language right after its own stage"
     counts = f"mean of {counted(kept.num_languages, 'language')}, {counted(kept.num_replicates, 'order')}"
     verb = "lost" if kept.value < 0 else "gained"
-    size = f"{abs(kept.value):.1f} points"
+    size = f"{without_dust(abs(kept.value)):.1f} points"
     if not kept.known:
         chance = "One order gives no confidence interval, so this may be chance."
         return f"{learned} and {verb} {size} by the end of training ({counts}). {chance}"
@@ -105,7 +105,7 @@ def kept_words(outcome: Outcome, score: str = "F1") -> str:
         interval = f"95% confidence interval {signed(kept.low)} to {signed(kept.high)}"
         unclear = f"shows no clear loss or gain by the end of training: {signed(kept.value)} points"
         return f"{learned} and {unclear} ({interval}; {counts})."
-    low, high = sorted((abs(kept.low), abs(kept.high)))
+    low, high = sorted(without_dust(abs(each)) for each in (kept.low, kept.high))
     return f"{learned} and {verb} {size} by the end of training (95% confidence interval {low:.1f} to {high:.1f}; {counts})."
 
 

@@ -15,7 +15,7 @@ import pandas as pd
 from attrition.metrics import learned_mean
 from attrition.names import capitalised
 from attrition.report.figures import Figure, stage_label
-from attrition.report.tables import Column, Number
+from attrition.report.tables import without_dust
 from attrition.report.theme import NUM_HUES
 from attrition.results.read import Results, Run, Series
 
@@ -74,8 +74,7 @@ def _finding(lines: pd.DataFrame, score: str) -> str:
     if not len(lines):
         return ""
     last = lines.loc[lines.groupby(["panel", "series"], sort=False)["step"].idxmax()].sort_values("f1", ascending=False)
-    shown = Column(title=score, digits=1)
-    ends = [f"{name} {shown.text(Number(value=value))}" for name, value in zip(last["series"], last["f1"], strict=True)]
+    ends = [f"{name} {without_dust(value):.1f}" for name, value in zip(last["series"], last["f1"], strict=True)]
     return f"{capitalised(score)} at the end, in percent: {', '.join(ends)}."
 
 

@@ -22,13 +22,24 @@ UNDEFINED = "–"
 MINUS = "−"
 
 
+def without_dust(value: float) -> float:
+    """Return a number without its last digits, so that equal scores are printed alike.
+
+    Sums of the same scores in another sequence differ in the 16th digit, and a half would be rounded by it.
+
+    >>> [f"{without_dust(value):.1f}" for value in (46.25, 46.25 + 1e-14)]
+    ['46.2', '46.2']
+    """
+    return round(value, 9)
+
+
 def signed(value: float, digits: int = 1) -> str:
     """Return a number with its sign.
 
     >>> signed(-1.25, 2), signed(0.5)
     ('−1.25', '+0.5')
     """
-    return f"{value:+.{digits}f}".replace("-", MINUS)
+    return f"{without_dust(value):+.{digits}f}".replace("-", MINUS)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,16 +109,10 @@ class Column:
         return f"{shown:{'+' if self.signed and shown else ''},.{self.digits}f}"
 
     def rounded(self, cell: Cell) -> float:
-        """A cell as it is printed, as a number; NaN for texts and what is undefined.
-
-        >>> f1 = Column(title="F1", times=100, digits=1)
-        >>> f1.rounded(Number(value=0.4625)), f1.rounded(Number(value=0.4625 + 1e-16))
-        (46.2, 46.2)
-        """
+        """A cell as it is printed, as a number; NaN for texts and what is undefined."""
         if isinstance(cell, str):
             return math.nan
-        # Sums of the same scores in another sequence differ in the 16th digit: halves must not be rounded by it.
-        return round(round(self.times * cell.value, 9), self.digits) + 0.0  # never -0.0
+        return round(without_dust(self.times * cell.value), self.digits) + 0.0  # never -0.0
 
 
 @dataclass(frozen=True, kw_only=True)
