@@ -209,10 +209,8 @@ def _warnings(results: Results) -> list[str]:
     """Every warning once, with the runs that gave it, and what is unfinished."""
     given: dict[str, list[str]] = {}
     for run in results.runs:
-        # Earlier versions began each warning with the name of the run.
-        own = f"{run.spec.method.name} ({run.spec.order.name}, seed {run.spec.seed}): "
         for warning in run.spec.warnings:
-            given.setdefault(warning.removeprefix(own), []).append(run.label)
+            given.setdefault(warning, []).append(run.label)
     everywhere = len(results.runs)
     found = [text if len(labels) == everywhere else f"{'; '.join(labels)}: {text}" for text, labels in given.items()]
     if results.unfinished:
