@@ -28,6 +28,7 @@ from attrition.names import AttritionError
 from attrition.prepare.prepare import Prepared
 from attrition.problem.counts import macro_f1
 from attrition.problem.slots import SLOTS
+from attrition.problem.spans import ERROR_TYPES
 from attrition.store.evaluations import ScoredOn
 from attrition.store.stages import StoredEvaluation, StoredHistory
 from attrition.study.keys import evaluation_key
@@ -35,6 +36,9 @@ from attrition.study.plan import Made, RunPlan
 from attrition.study.tables import plain
 
 FORMAT = 2
+
+ERROR_COLUMNS = tuple(each.replace(" ", "_") for each in ERROR_TYPES)
+"""Columns of slots.parquet."""
 
 
 def r_matrix(
@@ -126,15 +130,20 @@ def slot_rows(
 ) -> pd.DataFrame:
     """Counts of every stage's model on every language scored, slot by slot; `slots` in the order of `Counts.by_slot`.
 
-    A problem that counts other classes, such as intents, has these in the column `slot`.
+    A problem that counts other classes, such as intents, has these in the column `slot`. Errors on spans have a column for each
+    type, see `attrition.problem.spans`.
     """
-    rows = [
-        (index, trained, language, slot, *counts)
-        for index, trained, evaluation in _measured(steps, evaluations, before)
-        for language in _scored(languages, evaluation)
-        for slot, counts in zip(slots, evaluation.counts[language].by_slot.tolist(), strict=True)
-    ]
-    return pd.DataFrame(rows, columns=["stage", "trained", "language", "slot", "tp", "fp", "fn"])
+    rows: list[dict[str, Any]] = []
+    for index, trained, evaluation in _measured(steps, evaluations, before):
+        for language in _scored(languages, evaluation):
+            counts = evaluation.counts[language]
+            about = {"stage": index, "trained": trained, "language": language}
+            for number, (slot, own) in enumerate(zip(slots, counts.by_slot.tolist(), strict=True)):
+                row = about | {"slot": slot} | dict(zip(("tp", "fp", "fn"), own, strict=True))
+                if counts.errors is not None:
+                    row |= dict(zip(ERROR_COLUMNS, counts.errors[number].tolist(), strict=True))
+                rows.append(row)
+    return pd.DataFrame(rows)
 
 
 def history_csv(steps: Steps, stages: Sequence[StoredHistory]) -> str:

@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 class Counts:
     """True positives, false positives and false negatives: per utterance int16 [U] each, per counted class int64 [S, 3].
 
-    Slot filling counts spans, by slot; `by_slot` has the intents where the problem is intents.
+    Slot filling counts spans, by slot; `by_slot` has the intents where the problem is intents. `errors` int64 [S, 5] counts
+    spans by slot and type of error, see `attrition.problem.spans`; None where they were not counted.
     """
 
     tp: NDArray[np.int16]
     fp: NDArray[np.int16]
     fn: NDArray[np.int16]
     by_slot: NDArray[np.int64]
+    errors: NDArray[np.int64] | None = None
 
     @property
     def scores(self) -> tuple[float, float, float]:

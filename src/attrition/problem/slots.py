@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from attrition.corpus.words import label_set
 from attrition.names import AttritionError
 from attrition.problem.base import Counter, Inventory, Problem
 from attrition.problem.counts import Counts
+from attrition.problem.spans import Spans, error_counts
 
 
 class SlotFilling(Problem):
@@ -112,12 +112,12 @@ def count_spans(
     gold, found = find_spans(gold_W, begins_W, table), find_spans(predicted_W, begins_W, table)
     # At most one span starts at a word: what starts there is remembered by where it ends and its name.
     found_at_W = np.full(len(gold_W), -1, dtype=np.intp)
-    found_at_W[found.starts] = found.ends * num_slots + found.slots
-    hits = found_at_W[gold.starts] == gold.ends * num_slots + gold.slots
+    found_at_W[found.starts] = found.ends * num_slots + found.labels
+    hits = found_at_W[gold.starts] == gold.ends * num_slots + gold.labels
     utterance_W = np.repeat(np.arange(num_utterances), np.diff(offsets))
     utterance_of_gold = utterance_W[gold.starts]
     tp = np.bincount(utterance_of_gold[hits], minlength=num_utterances)
-    tp_slot = np.bincount(gold.slots[hits], minlength=num_slots)
+    tp_slot = np.bincount(gold.labels[hits], minlength=num_slots)
     return Counts(
         tp=tp.astype(np.int16),
         fp=(np.bincount(utterance_W[found.starts], minlength=num_utterances) - tp).astype(np.int16),
@@ -125,20 +125,20 @@ def count_spans(
         by_slot=np.stack(
             [
                 tp_slot,
-                np.bincount(found.slots, minlength=num_slots) - tp_slot,
-                np.bincount(gold.slots, minlength=num_slots) - tp_slot,
+                np.bincount(found.labels, minlength=num_slots) - tp_slot,
+                np.bincount(gold.labels, minlength=num_slots) - tp_slot,
             ],
             axis=1,
         ),
+        errors=error_counts(gold.at(~hits), found.at(~_right(found, gold.starts[hits])), num_slots),
     )
 
 
-class Spans(NamedTuple):
-    """The spans of a sequence of classes: first word, last word and slot of each, in order."""
-
-    starts: NDArray[np.intp]
-    ends: NDArray[np.intp]
-    slots: NDArray[np.intp]
+def _right(found: Spans, starts: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Which of the spans begin at one of these words."""
+    right = np.zeros(len(found.starts), dtype=bool)
+    right[np.searchsorted(found.starts, starts)] = True
+    return right
 
 
 def find_spans(tags_W: NDArray[np.integer], begins_W: NDArray[np.bool_], table: TagTable) -> Spans:
@@ -151,7 +151,7 @@ def find_spans(tags_W: NDArray[np.integer], begins_W: NDArray[np.bool_], table: 
 
     >>> table = TagTable.of(("O", "B-date", "I-date"))
     >>> found = find_spans(np.array([1, 2, 0, 2]), np.array([True, False, False, False, True]), table)
-    >>> found.starts.tolist(), found.ends.tolist(), found.slots.tolist()
+    >>> found.starts.tolist(), found.ends.tolist(), found.labels.tolist()
     ([0, 3], [1, 3], [0, 0])
     """
     inside = np.flatnonzero(tags_W != table.outside)  # most words are "O": all else looks at the others only

@@ -1,11 +1,11 @@
 """The counts of many evaluations in few bytes, and back to the same bytes.
 
-Letters: E evaluations, N utterances or slots.
+Letters: E evaluations, N utterances or slots, K columns.
 
-All evaluations of one language are laid side by side in three planes [E, N]: true positives, false positives, and what there is
-to find (true positives and false negatives). The last plane is the same in every row, and the other two are small numbers, so
-that xz makes little of them. Measured on 12 million synthetic triples: 1.9 MB; rows of triples take 2.3 MB, planes with zstd
-or as Parquet 2.0 MB.
+All evaluations of one language are laid side by side in planes [E, N], one for each column. Counts have true positives, false
+positives, and what there is to find (true positives and false negatives). The last plane is the same in every row, and the
+others are small numbers, so that xz makes little of them. Measured on 12 million synthetic triples: 1.9 MB; rows of triples
+take 2.3 MB, planes with zstd or as Parquet 2.0 MB.
 """
 
 from __future__ import annotations
@@ -24,9 +24,12 @@ from attrition.corpus.bounded import BoundedReader, Bounds
 from attrition.names import AttritionError
 
 Arrays = Mapping[str, NDArray[Any]]
-"""The arrays of one evaluation by name, each of whole numbers [N, 3]."""
+"""The arrays of one evaluation by name, each of whole numbers [N, K]: counts [N, 3], and types of errors [N, 5]."""
 
 BOUNDS = Bounds(ratio=10_000)
+
+COUNTED = 3
+"""Columns of counts: true positives, false positives, false negatives."""
 
 STAGES = "stages.json.xz"
 COUNTS = "counts.safetensors.xz"
@@ -35,18 +38,19 @@ COUNTS = "counts.safetensors.xz"
 
 def pack_counts(evaluations: Mapping[str, Arrays]) -> tuple[bytes, list[dict[str, Any]]]:
     """Return the compressed planes, and what each group of them holds: array name, type, keys of the evaluations."""
-    grouped: dict[tuple[str, str, int], list[str]] = {}
+    grouped: dict[tuple[str, str, tuple[int, ...]], list[str]] = {}
     for key in sorted(evaluations):
         for name, array in sorted(evaluations[key].items()):
-            grouped.setdefault((name, str(array.dtype), len(array)), []).append(key)
+            grouped.setdefault((name, str(array.dtype), array.shape), []).append(key)
     planes: dict[str, NDArray[Any]] = {}
     groups: list[dict[str, Any]] = []
     for number, ((name, dtype, _), keys) in enumerate(grouped.items()):
-        counts_EN3 = np.stack([evaluations[key][name] for key in keys]).astype(np.int64)
-        tp_EN, fp_EN, fn_EN = np.moveaxis(counts_EN3, 2, 0)
-        for plane, values_EN in (("tp", tp_EN), ("fp", fp_EN), ("gold", tp_EN + fn_EN)):
-            planes[f"{number}.{plane}"] = np.ascontiguousarray(_smallest(values_EN))
-        groups.append({"name": name, "dtype": dtype, "evaluations": keys})
+        columns_KEN = np.moveaxis(np.stack([evaluations[key][name] for key in keys]).astype(np.int64), 2, 0)
+        if len(columns_KEN) == COUNTED:
+            columns_KEN[2] += columns_KEN[0]
+        for column, values_EN in enumerate(columns_KEN):
+            planes[f"{number}.{column}"] = np.ascontiguousarray(_smallest(values_EN))
+        groups.append({"name": name, "dtype": dtype, "columns": len(columns_KEN), "evaluations": keys})
     return lzma.compress(save(planes)), groups
 
 
@@ -62,10 +66,12 @@ def unpack_counts(path: Path, groups: list[dict[str, Any]]) -> dict[str, dict[st
     try:
         planes = load(data)
         for number, group in enumerate(groups):
-            tp_EN, fp_EN, gold_EN = (planes[f"{number}.{plane}"].astype(np.int64) for plane in ("tp", "fp", "gold"))
-            counts_EN3 = np.stack([tp_EN, fp_EN, gold_EN - tp_EN], axis=2).astype(np.dtype(group["dtype"]))
-            for key, counts_N3 in zip(group["evaluations"], counts_EN3, strict=True):
-                found.setdefault(key, {})[group["name"]] = counts_N3
+            columns_KEN = [planes[f"{number}.{column}"].astype(np.int64) for column in range(group["columns"])]
+            if len(columns_KEN) == COUNTED:
+                columns_KEN[2] -= columns_KEN[0]
+            arrays_ENK = np.stack(columns_KEN, axis=2).astype(np.dtype(group["dtype"]))
+            for key, array_NK in zip(group["evaluations"], arrays_ENK, strict=True):
+                found.setdefault(key, {})[group["name"]] = array_NK
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
         raise AttritionError(f"{path} holds no counts ({error}). Make the archive again.") from error
     return found

@@ -33,6 +33,7 @@ from torch import Tensor
 from attrition.files import is_left_behind, naming, sha256_of, writer, writing
 from attrition.names import AttritionError
 from attrition.problem.counts import Counts
+from attrition.problem.spans import ERROR_TYPES
 from attrition.training.train import Epoch
 
 FORMAT = 2
@@ -154,6 +155,8 @@ class Store:
         for language, counts in evaluation.counts.items():
             arrays[f"{language}.utterances"] = np.stack([counts.tp, counts.fp, counts.fn], axis=1)
             arrays[f"{language}.slots"] = counts.by_slot
+            if counts.errors is not None:
+                arrays[f"{language}.errors"] = counts.errors
         details = {"seconds": evaluation.seconds, "drawn_from": evaluation.drawn_from}
         self._save("evaluations", key, about, {"counts.safetensors": arrays}, {"details.json": details})
 
@@ -279,7 +282,11 @@ def evaluation_of(arrays: Tensors, content: bytes, path: Path) -> StoredEvaluati
             language, _, part = name.rpartition(".")
             if part == "utterances":
                 tp, fp, fn = _whole_numbers(arrays[name]).T
-                counts[language] = Counts(tp, fp, fn, _whole_numbers(arrays[f"{language}.slots"]))
+                errors = arrays.get(f"{language}.errors")
+                counts[language] = Counts(
+                    tp, fp, fn, _whole_numbers(arrays[f"{language}.slots"]),
+                    None if errors is None else _whole_numbers(errors, len(ERROR_TYPES)),
+                )  # fmt: skip
         details = json.loads(content.decode())
         drawn_from = {str(language): int(size) for language, size in details.get("drawn_from", {}).items()}
         return StoredEvaluation(counts, float(details["seconds"]), drawn_from)
@@ -349,9 +356,9 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
 
 
-def _whole_numbers(counts: NDArray[Any]) -> NDArray[Any]:
-    """True and false positives and false negatives, if that is what the array [number, 3] can be."""
-    if counts.ndim != 2 or counts.shape[1] != 3 or counts.dtype.kind not in "iu" or counts.min(initial=0) < 0:
+def _whole_numbers(counts: NDArray[Any], columns: int = 3) -> NDArray[Any]:
+    """The same array, if it can be counts [number, columns]: by default true and false positives and false negatives."""
+    if counts.ndim != 2 or counts.shape[1] != columns or counts.dtype.kind not in "iu" or counts.min(initial=0) < 0:
         raise ValueError(f"{counts.dtype} {list(counts.shape)} are no counts")
     return counts
 

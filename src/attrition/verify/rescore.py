@@ -136,6 +136,8 @@ def _why_none(store: Store, prepared: Prepared) -> str:
 
 def _difference(language: str, stored: Counts, again: Counts) -> str | None:
     pairs = [(getattr(stored, name), getattr(again, name)) for name in ("tp", "fp", "fn", "by_slot")]
+    if stored.errors is not None:
+        pairs.append((stored.errors, again.errors))
     if all(np.array_equal(left, right) for left, right in pairs):
         return None
     if len(stored.tp) != len(again.tp):

@@ -170,7 +170,7 @@ def _stored(store: Store, kind: Kind, watcher: Watcher) -> Check:
         try:
             problem = store.problem(kind, path.name)
             if problem is None and kind == "evaluations" and (language := _contradicts(store.load_evaluation(path.name))):
-                what = f"contradicts itself: its counts of {language} by utterance and by slot differ"
+                what = f"contradicts itself: its counts of {language} by utterance, by slot and by type of error differ"
                 count.wrong(path, what, _REMEDY[kind])
         except AttritionError as error:
             count.wrong(path, str(error), "Install the newer version of attrition, and verify with that.")
@@ -186,10 +186,12 @@ def _stored(store: Store, kind: Kind, watcher: Watcher) -> Check:
 
 
 def _contradicts(evaluation: StoredEvaluation) -> str | None:
-    """The first language whose counts by utterance and by slot do not have the same sums, or None."""
+    """The first language whose counts by utterance, by slot and by type of error do not have the same sums, or None."""
     for language, counts in evaluation.counts.items():
         by_utterance = [int(each.sum(dtype=np.int64)) for each in (counts.tp, counts.fp, counts.fn)]
         if by_utterance != counts.by_slot.sum(axis=0).tolist():
+            return language
+        if counts.errors is not None and not np.array_equal(counts.errors[:, :-1].sum(axis=1), counts.by_slot[:, 2]):
             return language
     return None
 
