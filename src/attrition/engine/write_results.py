@@ -28,7 +28,7 @@ from attrition.names import AttritionError
 from attrition.prepare.prepare import Prepared
 from attrition.problem.counts import macro_f1
 from attrition.problem.slots import SLOTS
-from attrition.problem.spans import ERROR_TYPES
+from attrition.problem.spans import ERROR_COLUMNS
 from attrition.store.evaluations import ScoredOn
 from attrition.store.stages import StoredEvaluation, StoredHistory
 from attrition.study.keys import evaluation_key
@@ -36,9 +36,6 @@ from attrition.study.plan import Made, RunPlan
 from attrition.study.tables import plain
 
 FORMAT = 2
-
-ERROR_COLUMNS = tuple(each.replace(" ", "_") for each in ERROR_TYPES)
-"""Columns of slots.parquet."""
 
 
 def r_matrix(

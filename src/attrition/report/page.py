@@ -13,6 +13,7 @@ from markupsafe import Markup
 from attrition.names import AttritionError, counted
 from attrition.report.chapters import Chapter, Chapters, languages_chapter, no_chapters
 from attrition.report.curves import time_spent, training_curves
+from attrition.report.error_tables import errors_chapter
 from attrition.report.explorer import explorer_data
 from attrition.report.export import FIGURE_KINDS, TABLE_KINDS, Progress, drawn, write_figures, write_tables
 from attrition.report.figures import Figure
@@ -56,7 +57,11 @@ def make_report(
         AttritionError: there is no finished run, a result file or grouping is malformed, or the report cannot be written.
     """
     results = read_results(folder, beside)
-    every = [chapter for chapter in (languages_chapter(results, groupings), *chapters(results)) if not chapter.is_empty]
+    every = [
+        chapter
+        for chapter in (languages_chapter(results, groupings), errors_chapter(results), *chapters(results))
+        if not chapter.is_empty
+    ]
     figures, tables = standard_figures(results), standard_tables(results)
     svgs = drawn([*figures, *(figure for chapter in every for figure in chapter.every_figure)], progress)
     page = render(results, figures, tables, every, svgs)

@@ -265,8 +265,7 @@ def history_of(content: bytes, path: Path) -> StoredHistory:
     with _fitting(path):
         details = json.loads(content.decode())
         epochs, seconds = epochs_of(details["history"]), {name: float(each) for name, each in details["seconds"].items()}
-        # The first results did not have these.
-        said = {name: str(details.get(name, "")) for name in ("diverged", "shortage")}
+        said = {name: str(details[name]) for name in ("diverged", "shortage")}
         return StoredHistory(epochs, int(details["kept_epoch"]), seconds, float(details["decay"]), **said)
 
 
@@ -282,11 +281,9 @@ def evaluation_of(arrays: Tensors, content: bytes, path: Path) -> StoredEvaluati
             language, _, part = name.rpartition(".")
             if part == "utterances":
                 tp, fp, fn = _whole_numbers(arrays[name]).T
-                errors = arrays.get(f"{language}.errors")
-                counts[language] = Counts(
-                    tp, fp, fn, _whole_numbers(arrays[f"{language}.slots"]),
-                    None if errors is None else _whole_numbers(errors, len(ERROR_TYPES)),
-                )  # fmt: skip
+                if (errors := arrays.get(f"{language}.errors")) is not None:
+                    _whole_numbers(errors, len(ERROR_TYPES))
+                counts[language] = Counts(tp, fp, fn, _whole_numbers(arrays[f"{language}.slots"]), errors)
         details = json.loads(content.decode())
         drawn_from = {str(language): int(size) for language, size in details.get("drawn_from", {}).items()}
         return StoredEvaluation(counts, float(details["seconds"]), drawn_from)
