@@ -16,6 +16,7 @@ from attrition.engine.executors.shared import with_shared
 from attrition.engine.progress import Pulse
 from attrition.engine.schedule import Unit
 from attrition.engine.work import Worker
+from attrition.files import writing
 from attrition.names import AttritionError, counted
 from attrition.prepare.prepare import num_threads, prepare
 from attrition.store.stages import Store
@@ -95,7 +96,7 @@ def work(setup: Setup, unit: Unit) -> Outcome:
         )
     session.warnings.messages.clear()
     stopped, died = False, ""
-    with session.requests, deterministic(session.deterministic):
+    with session.requests, deterministic(session.deterministic), writing(Path(setup.folder)):
         session.pulse.begin(unit)
         try:
             for _ in session.worker.work(unit):
