@@ -13,6 +13,7 @@ import functools
 import json
 import os
 import random
+import signal
 import sys
 import time
 from pathlib import Path
@@ -22,6 +23,7 @@ from driver import STUDY, Countdown, Diary, child, warm
 
 import attrition.engine.run as engine
 from attrition.engine.executors import processes
+from attrition.names import AttritionError
 from attrition.study.spec import build_study
 
 MOST_CALLS = 120
@@ -35,7 +37,12 @@ def drive(folder: Path, machine: dict[str, object], calls: int | None) -> None:
             setattr(owner, name, countdown.around(getattr(owner, name)))
     processes.LOOK_SECONDS = 0.05
     raw = {**STUDY, "methods": STUDY["methods"][1:3], "machine": {**STUDY["machine"], "population": 1, **machine}}
-    engine.run_study(build_study(raw, where="torture"), folder, Diary(folder.with_suffix(".diary")))
+    try:
+        engine.run_study(build_study(raw, where="torture"), folder, Diary(folder.with_suffix(".diary")))
+    except AttritionError as error:
+        if "they got no further" not in str(error):
+            raise
+        os.kill(os.getpid(), signal.SIGKILL)  # chance hit one stage five times: another driver goes on
 
 
 def main(folder: Path, seed: int, worker_kills: int, driver_kills: int) -> None:
@@ -61,7 +68,7 @@ def main(folder: Path, seed: int, worker_kills: int, driver_kills: int) -> None:
             machine = {"executor": "processes", "workers": chance.randint(2, 4), "checkpoint_seconds": chance.choice((0, 2, 5))}
             workers.add(machine["workers"])
             died = child(functools.partial(drive, folder / f"round-{rounds}", machine, calls))
-            killed["driver"] += died
+            killed["driver"] += died and calls is not None
         killed["worker"] += notes.read_text().count("\nkilled worker")
     report = {"rounds": rounds, "killed": killed, "workers": sorted(workers), "seconds": time.monotonic() - began}
     (folder / "report.json").write_text(json.dumps(report))

@@ -22,7 +22,8 @@ from attrition.store.stages import Store
 ASKED = int(os.environ.get("ATTRITION_TORTURE", "0"))
 LONG = ASKED > 0
 ALL = {0: 10, 1: 200}.get(ASKED, ASKED)
-KILLS = ALL - ALL // 10, ALL // 10
+DRIVERS = max(1, ALL // 20)
+KILLS = ALL - DRIVERS, DRIVERS
 """Of workers and of drivers."""
 
 SEED = datetime.datetime.now(tz=datetime.UTC).date().toordinal() if LONG else 0

@@ -332,10 +332,8 @@ class _Driver:
         stands = unit, of_stages(self._store, unit.keys)
         tries[stands] = tries.get(stands, 0) + 1
         if tries[stands] == TRIES:
-            raise AttritionError(
-                f"{died} That happened {TRIES} times with the same stages, and they got no further. Finished stages are kept. "
-                "If memory ran out, lower machine.workers; the same command goes on from there."
-            )
+            kept = "Finished stages are kept. If memory ran out, lower machine.workers; the same command goes on from there."
+            raise AttritionError(f"{died} That happened {TRIES} times with the same stages, and they got no further. {kept}")
         self._watcher.warned(f"{died} What is not finished is given to another worker.")
 
     def _lacks(self, unit: Unit) -> bool:

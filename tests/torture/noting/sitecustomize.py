@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 NOTES, KILLS = os.environ.get("ATTRITION_NOTES", ""), int(os.environ.get("ATTRITION_KILLS", "0"))
-LATEST_CALL = 90
+LATEST_CALL = 200
 """A worker dies at one of its first calls, up to this one."""
 
 
