@@ -1,7 +1,8 @@
-"""Time and memory against languages, orders, ranks and learners in a population: `python -m benchmarks.growth`.
+"""Time and memory against languages, orders, ranks, learners in a population and workers: `python -m benchmarks.growth`.
 
 Every point is measured in a process of its own. Languages and orders are whole studies (SHARED LoRA on generated utterances),
-whose overhead is what the engine spends outside training and evaluation; ranks and learners are one training.
+whose overhead is what the engine spends outside training and evaluation; ranks and learners are one training. `--workers`
+trains a study of `--languages` with four seeds by so many processes of one thread each, and writes `growth_workers.json`.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -39,6 +41,7 @@ VALUES: dict[Axis, tuple[int, ...]] = {
     "learners": (1, 2, 4, 8),
 }
 ORDER_LANGUAGES = 4
+WORKER_SEEDS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +68,12 @@ class _Stopwatch(Watcher):
         self.began = time.perf_counter()
 
 
+def measure_workers(workers: int, num_languages: int, size: Size) -> dict[str, Any]:
+    """Return seconds of a study, from the plan to its end, with so many worker processes of one thread."""
+    point = _study(num_languages, 1, size, common.set_threads(1), WORKER_SEEDS, workers)
+    return {"workers": workers, "languages": num_languages, **point}
+
+
 def measure(axis: Axis, value: int, size: Size) -> dict[str, Any]:
     """One point, in this process."""
     threads = common.set_threads(size.threads)
@@ -77,8 +86,12 @@ def measure(axis: Axis, value: int, size: Size) -> dict[str, Any]:
     return {"axis": axis, "value": value, **point, "peak_bytes": common.peak_memory()}
 
 
-def _study(num_languages: int, num_orders: int, size: Size, threads: int) -> dict[str, Any]:
+def _study(
+    num_languages: int, num_orders: int, size: Size, threads: int, num_seeds: int = 1, workers: int = 0
+) -> dict[str, Any]:
     languages = list(LANGUAGES)[:num_languages]
+    processes = {"executor": "processes", "workers": workers, "population": 1}
+    where = processes if workers else {"population": num_orders}
     study = build_study(
         {
             "name": "growth",
@@ -88,7 +101,8 @@ def _study(num_languages: int, num_orders: int, size: Size, threads: int) -> dic
             "corpus": {"name": "phrasebook", "sizes": {"train": size.num_train, "dev": 0, "test": size.num_test}},
             "model": {"name": size.model},
             "training": {"epochs": 1, "keep": "last", "head_learning_rate": 1e-2, "learning_rate": 5e-4},
-            "machine": {"device": "cpu", "threads": threads, "population": num_orders},
+            "seeds": list(range(num_seeds)),
+            "machine": {"device": "cpu", "threads": threads, **where},
         },
         where="benchmarks/growth.py",
     )
@@ -175,6 +189,28 @@ def show(result: dict[str, Any]) -> None:
     common.console.print(table)
 
 
+def run_workers(workers: Sequence[int], languages: Sequence[int], size: Size) -> dict[str, Any]:
+    """All pairs of a number of workers and a number of languages; the same languages are measured one after another."""
+    points = []
+    for number in languages:
+        for each in workers:
+            common.console.print(f"{number} languages, {each} workers ...")
+            points.append(measure_workers(each, number, size))
+    return {"workers": points, "size": asdict(size)}
+
+
+def show_workers(result: dict[str, Any]) -> None:
+    """Print the times of workers as a table."""
+    table = Table(title=f"workers, {result['size']['model']}")
+    for column in ("languages", "workers", "stages", "seconds", "times as fast as the first"):
+        table.add_column(column, justify="right")
+    for point in result["workers"]:
+        first = next(each for each in result["workers"] if each["languages"] == point["languages"])
+        numbers = [str(point[name]) for name in ("languages", "workers", "stages")]
+        table.add_row(*numbers, f"{point['seconds']:.1f}", f"{first['seconds'] / point['seconds']:.2f}")
+    common.console.print(table)
+
+
 def main(arguments: list[str]) -> dict[str, Any]:
     """Measure, write and print."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth", description=__doc__)
@@ -182,21 +218,29 @@ def main(arguments: list[str]) -> dict[str, Any]:
     scale.add_argument("--quick", action="store_true", help="fewer utterances")
     scale.add_argument("--toy", action="store_true", help="a tiny model, few points, all in this process: for tests")
     parser.add_argument("--point", help="one point, in this process: JSON [axis, value, size]")
-    parser.add_argument("--out", type=Path, default=common.RESULTS / "growth.json")
+    parser.add_argument(
+        "--workers", type=int, nargs="+", choices=range(1, 5), help="worker processes, 1 to 4, instead of the axes"
+    )
+    parser.add_argument("--languages", type=int, nargs="+", choices=range(2, 53), default=[2, 12, 52], help="with --workers")
+    parser.add_argument("--out", type=Path)
     given = parser.parse_args(arguments)
+    out = given.out or common.RESULTS / ("growth_workers.json" if given.workers else "growth.json")
     if given.point:
         axis, value, size = json.loads(given.point)
         assert axis in get_args(Axis), axis
         point = measure(axis, value, Size(**size))
         common.answer(point)
         return point
-    if given.toy:
+    if given.workers:
+        size = TOY if given.toy else QUICK if given.quick else Size()
+        result = run_workers(given.workers, given.languages, size)
+    elif given.toy:
         result = run(TOY, {axis: values[:2] for axis, values in VALUES.items()}, own_processes=False)
     else:
         result = run(QUICK if given.quick else Size(), VALUES)
     result |= common.facts(common.command_of("growth", arguments))
-    common.write_result(given.out, result)
-    show(result)
+    common.write_result(out, result)
+    (show_workers if given.workers else show)(result)
     return result
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 import importlib.util
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -177,3 +179,23 @@ def matrices() -> Callable[[Path], dict[str, str]]:
         return {path.parent.name.rpartition("--")[0]: path.read_text() for path in sorted(folder.glob("runs/*/matrix.csv"))}
 
     return read
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
+    """A real file system of so many KiB, which can grow."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+
+    def of(size: int) -> Path:
+        mounted = os.path.ismount(folder)
+        options = f"{'remount,' if mounted else ''}size={size}k"
+        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False) if shutil.which("mount") else None
+        if done is None or done.returncode:
+            pytest.skip(f"no file system can be mounted here ({done.stderr.strip() if done else 'no mount'})")
+        return folder
+
+    yield of
+    if os.path.ismount(folder):
+        subprocess.run(["umount", str(folder)], check=True)

@@ -146,6 +146,13 @@ def test_growth_measures_every_axis(tmp_path: Path) -> None:
     assert "learners 2" in table.markdown(tmp_path)
 
 
+def test_growth_measures_workers(tmp_path: Path) -> None:
+    growth.main(["--toy", "--workers", "1", "2", "--languages", "2", "--out", str(tmp_path / "growth_workers.json")])
+    points = read(tmp_path / "growth_workers.json")["workers"]
+    assert [(point["workers"], point["languages"], point["stages"]) for point in points] == [(1, 2, 8), (2, 2, 8)]
+    assert all(point["seconds"] > 0 for point in points)
+
+
 def test_gpu_runs_at_toy_size(tmp_path: Path) -> None:
     gpu.main(["--toy", "--epochs", "2", "--out", str(tmp_path / "gpu.json")])
     result = read(tmp_path / "gpu.json")

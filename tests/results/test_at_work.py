@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -67,6 +70,26 @@ def test_the_command(folder: Path) -> None:
     assert "silent for" in said
     assert "In a checkpoint, and not at work: VANILLA: c." in said
     assert "Nobody schedules" in said
+
+
+def test_a_driver_elsewhere_and_one_that_died(folder: Path) -> None:
+    """Of this machine it is known whether a process runs; of another one, only what it has written."""
+
+    def hold(host: str, pid: int) -> str:
+        held = {"pid": pid, "host": host, "since": "2026-11-28T10:00:00+00:00"}
+        (folder / ".holder.json").write_text(json.dumps(held))
+        return read_status(folder).driver
+
+    assert hold("login1", 5) == "process 5 on login1, since 2026-11-28T10:00:00+00:00"
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+    assert hold(socket.gethostname(), ended.pid) == ""
+    assert hold(socket.gethostname(), os.getpid()).startswith(f"process {os.getpid()} on ")
+    path = folder / "working" / "node7-12.json"
+    said = json.loads(path.read_text())
+    path.write_text(json.dumps({**said, "host": socket.gethostname(), "pid": ended.pid}))
+    status = read_status(folder)
+    assert (status.workers, status.kept) == ((), ("VANILLA: b", "VANILLA: c")), "a killed worker is not at work"
 
 
 def test_a_folder_without_a_plan(tmp_path: Path) -> None:

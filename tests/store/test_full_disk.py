@@ -6,7 +6,6 @@ import errno
 import io
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -194,26 +193,6 @@ def test_a_stage_is_not_trained_again_for_a_table(quick: Study, run_notes: Run, 
         run_study(quick, tmp_path / "r")
     notes = run_notes(quick, tmp_path / "r")
     assert (notes.trained_stages, notes.scored) == ([], [])
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
-    """A real file system of so many KiB, which can grow."""
-    folder = tmp_path / "small"
-    folder.mkdir()
-
-    def of(size: int) -> Path:
-        mounted = os.path.ismount(folder)
-        options = f"{'remount,' if mounted else ''}size={size}k"
-        command = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False) if shutil.which("mount") else None
-        if done is None or done.returncode:
-            pytest.skip(f"no file system can be mounted here ({done.stderr.strip() if done else 'no mount'})")
-        return folder
-
-    yield of
-    if os.path.ismount(folder):
-        subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_disk_that_is_really_full(small_disk: Callable[[int], Path], quick: Study, expected: dict[str, bytes]) -> None:

@@ -139,13 +139,13 @@ def work(folder: Path, interval: float, countdown: Countdown | None) -> None:
     engine.run_study(build_study(study, where="torture"), folder, diary)
 
 
-def child(folder: Path, interval: float, calls: int | None, seconds: float | None) -> bool:
-    """Fork, work, and wait; whether it was killed."""
+def child(work: Callable[[], None], seconds: float | None = None) -> bool:
+    """Fork, work, and wait; whether it was killed, by itself or after so many seconds."""
     number = os.fork()
     if number == 0:
         code = 1
         try:
-            work(folder, interval, None if calls is None else Countdown(calls))
+            work()
             code = 0
         except BaseException:  # noqa: BLE001 - whatever it is, the parent is not to go on twice
             traceback.print_exc()
@@ -159,7 +159,7 @@ def child(folder: Path, interval: float, calls: int | None, seconds: float | Non
     if os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL:
         return True
     if os.WEXITSTATUS(status) != 0:
-        sys.exit(f"a child failed in {folder}")
+        sys.exit("a child failed")
     return False
 
 
@@ -175,7 +175,7 @@ def main(folder: Path, seed: int, kills: int) -> None:
     warm(folder)
     chance = random.Random(seed)
     began = time.monotonic()
-    child(folder / "reference", 60, None, None)
+    child(lambda: work(folder / "reference", 60, None))
     whole = time.monotonic() - began
     killed: list[str] = []
     rounds = 0
@@ -189,7 +189,8 @@ def main(folder: Path, seed: int, kills: int) -> None:
                 calls = len(killed) + 1
             elif chance.random() < 0.3:
                 calls, seconds = None, chance.uniform(0, whole / 3)  # type: ignore[assignment]
-            finished = not child(folder / f"round-{rounds}", interval, calls, seconds)
+            countdown = None if calls is None else Countdown(calls)
+            finished = not child(functools.partial(work, folder / f"round-{rounds}", interval, countdown), seconds)
             if not finished:
                 killed.append("time" if calls is None else "call")
     report = {"rounds": rounds, "killed": killed, "reference_seconds": whole, "seconds": time.monotonic() - began}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -27,7 +29,7 @@ from attrition.names import AttritionError, counted
 from attrition.prepare.prepare import Prepared, num_threads, prepare
 from attrition.results.covariates import FILE as COVARIATES
 from attrition.store.archive import refuse_archive
-from attrition.store.checkpoints import find_resumable, forget_finished
+from attrition.store.checkpoints import find_resumable, forget_finished, of_stages
 from attrition.store.folder import EARLIER, in_precision_of, locked, put_aside, refuse_other_study
 from attrition.store.stages import Store
 from attrition.study.keys import evaluation_key
@@ -42,7 +44,10 @@ NAMED = 6
 """So many finished runs are named at most when the time is up."""
 
 TRIES = 5
-"""So often is a unit given to a worker; then something is wrong with the unit, not with the workers."""
+"""So often is a unit at the same checkpoint given to a worker; then something is wrong with the unit, not with the workers."""
+
+LATE_SECONDS = 60.0
+"""So long may a stored stage stay unseen: a network disk remembers for some seconds what a folder held."""
 
 
 def run_study(
@@ -159,9 +164,14 @@ class _Driver:
         try:
             self._drive()
             forget_finished(self._store)
+            self._store.clean()  # killed workers leave temporary files
         except Stopped:
             self._executor.stop()
             self._look(())
+            raise
+        except Exception:
+            with suppress(Exception):  # the others keep what they train; the first error is the one to tell
+                self._executor.stop()
             raise
         finally:
             self._executor.close()
@@ -210,7 +220,7 @@ class _Driver:
         """Give units to the executor until nothing is left to be done."""
         executor, schedule = self._executor, self._schedule
         at_work = list(executor.at_work)
-        tries: dict[Unit, int] = {}
+        tries: dict[tuple[Unit, tuple[str, ...]], int] = {}
         progress = Progress(self._store.folder, self._watcher, self._jobs)
         for unit in at_work:
             schedule.claim(unit)
@@ -310,18 +320,31 @@ class _Driver:
                     found = store.load_evaluation(evaluation)
                     self._pace.scored(sum(len(each.tp) for each in found.counts.values()), found.seconds)
 
-    def _ended(self, outcome: Outcome, tries: dict[Unit, int]) -> None:
-        """A worker is done with a unit; what it has not finished can be taken again."""
+    def _ended(self, outcome: Outcome, tries: dict[tuple[Unit, tuple[str, ...]], int]) -> None:
+        """A worker is done with a unit; what it has not finished can be taken again. `tries`: deaths at one checkpoint."""
         unit, died = outcome.unit, outcome.died
+        if not (died or outcome.stopped):
+            self._wait_for_results(unit)
         self._schedule.give_back(unit)
-        unfinished = any(key in self._schedule.left for key in unit.keys) or any(each in self._unscored for each in unit.scores)
-        if outcome.stopped or not (unfinished or died):
+        if outcome.stopped or not (died or self._lacks(unit)):
             return
         died = died or f"A worker has ended, but stages of it are not to be seen in {self._store.folder}."
-        tries[unit] = tries.get(unit, 0) + 1
-        if tries[unit] == TRIES:
-            raise AttritionError(f"{died} That happened {TRIES} times with the same stages. Finished stages are kept.")
+        stands = unit, of_stages(self._store, unit.keys)
+        tries[stands] = tries.get(stands, 0) + 1
+        if tries[stands] == TRIES:
+            kept = "Finished stages are kept. If memory ran out, lower machine.workers; the same command goes on from there."
+            raise AttritionError(f"{died} That happened {TRIES} times with the same stages, and they got no further. {kept}")
         self._watcher.warned(f"{died} What is not finished is given to another worker.")
+
+    def _lacks(self, unit: Unit) -> bool:
+        return any(key in self._schedule.left for key in unit.keys) or any(each in self._unscored for each in unit.scores)
+
+    def _wait_for_results(self, unit: Unit) -> None:
+        """Wait until what a worker has stored is to be seen: on a network disk that may take some seconds."""
+        end = time.monotonic() + LATE_SECONDS
+        while self._lacks(unit) and time.monotonic() < end and not self._requests.asked:
+            time.sleep(0.1)
+            self._look([unit])
 
     def _utterances(self, job: Job) -> int:
         return sum(len(self._prepared.encoded[language, "train"]) for language in job.languages)

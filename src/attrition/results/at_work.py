@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import socket
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -16,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from attrition.files import is_running
 from attrition.names import AttritionError
 
 PLAN, WORKING, HOLDER, SLURM = "plan.json", "working", ".holder.json", "slurm"
@@ -68,8 +70,8 @@ class Status:
     Attributes:
         stages, runs: finished and planned.
         passes: utterances read, and those to be read in all, if no learner stops early.
-        driver: who schedules, in words; empty if nobody does.
-        workers: those at work.
+        driver: who schedules, in words; empty if nobody does. A driver that died on another machine still stands here.
+        workers: those at work; without those of this machine that were killed.
         kept: labels of stages with a checkpoint that no worker is at.
     """
 
@@ -108,6 +110,8 @@ def read_status(folder: Path, now: float | None = None) -> Status:
     stored = {path.name for path in (folder / "stages").glob("[!.]*")} & stages.keys()
     workers, reading, busy = [], 0, set[str]()
     for said in pulses(folder):
+        if _has_died(said):
+            continue
         ours = [key for key in said["stages"] if key in passes]
         whole = sum(passes[key] for key in ours)
         read = min(said["unit_read"], whole)
@@ -122,7 +126,7 @@ def read_status(folder: Path, now: float | None = None) -> Status:
     holder = _json(folder / HOLDER)
     driver = (
         f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
-        if {"pid", "host", "since"} <= holder.keys()
+        if {"pid", "host", "since"} <= holder.keys() and not _has_died(holder)
         else ""
     )
     finished = sum((folder / "runs" / key / "metrics.json").is_file() for key in runs)
@@ -134,6 +138,11 @@ def read_status(folder: Path, now: float | None = None) -> Status:
         workers=tuple(workers),
         kept=tuple(kept),
     )
+
+
+def _has_died(said: Mapping[str, Any]) -> bool:
+    """Whether a driver or a worker of this machine was killed; of another machine, that cannot be told from here."""
+    return said["host"] == socket.gethostname() and isinstance(said["pid"], int) and not is_running(said["pid"])
 
 
 def _kept(folder: Path) -> list[str]:

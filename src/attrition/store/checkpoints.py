@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 from attrition.encoder.vocabulary import Vocabulary
-from attrition.store.stages import Checkpoint, Store, epochs_of
+from attrition.store.stages import Checkpoint, DamagedError, Store, epochs_of
 from attrition.study.keys import key_of
 from attrition.study.plan import Job
 from attrition.study.stop import StopRequests
@@ -52,6 +53,16 @@ def newest(store: Store, name: str) -> str | None:
     """Return the key of the newest whole checkpoint of a population, by the population's name; None if there is none."""
     keys = (key for key in reversed(store.checkpoints()) if key.rpartition("-")[0] == name)
     return next((key for key in keys if store.problem("checkpoints", key) is None), None)
+
+
+def of_stages(store: Store, keys: Collection[str]) -> tuple[str, ...]:
+    """Return the keys of all checkpoints that stages with these keys are in."""
+    found = []
+    for key in store.checkpoints():
+        with suppress(DamagedError):  # or a worker has removed it since
+            if not set(keys).isdisjoint(store.about("checkpoints", key)["learners"]):
+                found.append(key)
+    return tuple(found)
 
 
 def forget_finished(store: Store) -> None:
@@ -214,6 +225,8 @@ def find_resumable(
         if name in found:
             store.discard("checkpoints", key)
         elif problem := store.problem("checkpoints", key):
+            if not store.has("checkpoints", key):
+                continue  # a job that outlived its driver is at work: it has written a newer one
             damaged.setdefault(name, []).append(problem)
             store.discard("checkpoints", key)
         elif (resumable := _fitting(store, key, jobs, vocabulary, device, most, warned)) is not None:

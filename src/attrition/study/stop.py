@@ -69,6 +69,7 @@ class StopRequests:
         self._before: dict[signal.Signals, Callable[[int, FrameType | None], Any] | int | None] = {}
 
     def __enter__(self) -> StopRequests:
+        self._asked = None  # a worker enters once for each unit
         if threading.current_thread() is threading.main_thread():
             for number in SIGNALS:
                 if signal.getsignal(number) is not signal.SIG_IGN:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import time
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,15 +16,18 @@ import pytest
 
 from attrition.engine.executors import choice
 from attrition.engine.executors.choice import Choice, chains, choose, workers_that_fit
+from attrition.engine.executors.processes import Processes
+from attrition.engine.executors.remote import Setup
 from attrition.engine.executors.shared import with_shared, write_shared
 from attrition.engine.progress import pulses
 from attrition.engine.run import run_study
+from attrition.engine.schedule import Unit
 from attrition.names import AttritionError
 from attrition.prepare.prepare import Prepared
 from attrition.store.stages import Store
 from attrition.study.plan import Job, StudyPlan
 from attrition.study.spec import Study
-from attrition.study.stop import Stopped
+from attrition.study.stop import Stopped, StopRequests, TimeUp
 from attrition.study.watcher import Watcher
 
 Make = Callable[..., Study]
@@ -31,7 +38,7 @@ EN, DE, ZH = "en-US", "de-DE", "zh-CN"
 PARTS: dict[str, Any] = {
     "methods": ["VANILLA", {"method": "SHARED LoRA", "rank": 4}],
     "orders": [[EN, DE, ZH], [ZH, EN, DE]],
-    "training": {"epochs": 12, "batch_size": 4, "learning_rate": 1e-2, "head_learning_rate": 3e-2},
+    "training": {"epochs": 6, "batch_size": 4, "learning_rate": 1e-2, "head_learning_rate": 3e-2},
 }
 CHANGES = ("machine.checkpoint_seconds=0.2", "machine.workers=2")
 
@@ -79,11 +86,13 @@ class Doing(Watcher):
 
 
 @pytest.mark.long
-def test_killed_and_stopped_it_ends_with_the_bits_of_one_process(
+def test_interrupted_it_ends_with_the_bits_of_one_process(
     make_study: Make, tmp_path: Path, alone: dict[str, bytes], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The first command is stopped by ctrl-C while two workers train; in the second one a worker is killed."""
+    """Stopped by ctrl-C while two workers train, then by the time limit; in the third command a worker is killed."""
     monkeypatch.setattr("attrition.engine.executors.processes.LOOK_SECONDS", 0.05)
+    clock = [0.0]
+    monkeypatch.setattr("attrition.engine.run.StopRequests", partial(StopRequests, now=lambda: clock[0]))
     study = make_study("machine.executor=processes", *CHANGES, **PARTS)
     first = Doing(tmp_path, lambda _: signal.raise_signal(signal.SIGINT))
     with pytest.raises(Stopped, match=r"Kept: \d of 12 stages.*The same command goes on from there"):
@@ -91,14 +100,91 @@ def test_killed_and_stopped_it_ends_with_the_bits_of_one_process(
     assert first.done
     assert not list(tmp_path.glob("working/*")), "nobody is at work"
     assert 0 < len(Store(tmp_path).keys("stages")) < 12
-    second = Doing(tmp_path, lambda pid: os.kill(pid, signal.SIGKILL))
-    run_study(study, tmp_path, second)
-    assert sorted([*first.finished_stages, *second.finished_stages]) == sorted(Store(tmp_path).keys("stages"))
+    second = Doing(tmp_path, lambda _: clock.append(clock.pop() + 300))
+    with pytest.raises(TimeUp, match=r"Finished: \d of 4 runs.*Kept: \d of 12 stages.*The same command goes on") as up:
+        run_study(study, tmp_path, second, seconds=300)
+    assert (up.value.exit_code, list(tmp_path.glob("working/*"))) == (0, [])
+    third = Doing(tmp_path, lambda pid: os.kill(pid, signal.SIGKILL))
+    run_study(study, tmp_path, third)
+    finished = [*first.finished_stages, *second.finished_stages, *third.finished_stages]
+    assert sorted(finished) == sorted(Store(tmp_path).keys("stages"))
     assert weights(tmp_path) == alone
     assert not list(tmp_path.glob("checkpoints*")) + list(tmp_path.glob("working*"))
-    assert second.done
-    assert sum("A worker process has ended" in each for each in second.warnings) == 1
-    assert second.done_before + second.read == second.work
+    assert third.done
+    assert sum("A worker process has ended" in each for each in third.warnings) == 1
+    assert third.done_before + third.read == third.work
+
+
+@pytest.mark.long
+def test_a_disk_that_refuses_and_one_that_is_slow(
+    make_study: Make,
+    small_disk: Callable[[int], Path],
+    alone: dict[str, bytes],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The folder becomes read-only, then full, both while two workers train; then stored stages are to be seen late only."""
+    monkeypatch.setattr("attrition.engine.executors.processes.LOOK_SECONDS", 0.05)
+    out = small_disk(40_000) / "out"
+    filler = out / "filler"
+    out.mkdir()
+    study = make_study("machine.executor=processes", *CHANGES, **PARTS)
+
+    def run(act: Callable[[int], object]) -> Doing:
+        kept, doing = Store(out).keys("stages"), Doing(out, act)
+        run_study(study, out, doing)
+        assert set(kept).isdisjoint(doing.finished_stages), "a finished stage was trained again"
+        return doing
+
+    def protect(_: int) -> None:
+        subprocess.run(["mount", "--bind", out, out], check=True)
+        subprocess.run(["mount", "-o", "remount,bind,ro", out], check=True)
+
+    def fill(_: int) -> None:
+        with suppress(OSError), filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(1 << 20)) or file.write(b"0")
+
+    with pytest.raises(AttritionError, match=r"Read-only file system\. Choose a folder that you may write to.*same command"):
+        run(protect)
+    subprocess.run(["umount", out], check=True)
+    with pytest.raises(AttritionError, match=r"No space left on device\. Make room on that disk.*same command"):
+        run(fill)
+    filler.unlink()
+    assert 1 < len(Store(out).keys("stages")) < 12
+    has, seen = Store.has, dict.fromkeys([*Store(out).keys("stages"), *Store(out).keys("evaluations")], 0.0)
+
+    def late(store: Store, kind: Any, key: str) -> bool:
+        return has(store, kind, key) and time.monotonic() - seen.setdefault(key, time.monotonic()) > 0.5
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "has", late)
+        slow = run(lambda _: None)
+    assert not [each for each in slow.warnings if "not to be seen" in each]
+    assert weights(out) == alone
+
+
+def test_a_worker_is_asked_to_stop_before_it_has_begun(
+    make_study: Make, prepared_of: Ready, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was started a moment ago, and would otherwise train its whole unit first."""
+    monkeypatch.setattr("attrition.engine.executors.processes.LOOK_SECONDS", 0.05)
+    processes = Processes(prepared_of(make_study(**PARTS)), Setup(str(tmp_path), "processes", "cpu", 1), 2)
+    try:
+        processes.submit([Unit((("a",),)), Unit((("b",),))])
+        assert len(processes.stop()) == 2
+        assert not processes.wait()
+    finally:
+        processes.close()
+
+
+def test_a_request_to_stop_is_over_with_its_unit() -> None:
+    """A worker is asked once: the next unit of the same process does not stop at once."""
+    requests = StopRequests()
+    with requests:
+        signal.raise_signal(signal.SIGTERM)
+        assert requests.asked
+    with requests:
+        assert not requests.asked
 
 
 def test_mapped_files_hold_the_same_study(make_study: Make, prepared_of: Ready, tmp_path: Path) -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import signal
 import socket
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from multiprocessing import connection, forkserver
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkServerContext, SpawnContext
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from attrition.engine.executors import Outcome
@@ -21,50 +26,58 @@ from attrition.engine.executors.remote import Setup, work
 from attrition.engine.executors.shared import write_shared
 from attrition.engine.progress import forget_pulse
 from attrition.engine.schedule import Unit
+from attrition.files import is_left_behind, writer
+from attrition.names import AttritionError
 from attrition.prepare.prepare import Prepared
 
 LOOK_SECONDS = 1.0
 """So often does the driver look what was stored."""
 
+_SHARED = ".attrition-shared-"
+_FORKS = sys.platform == "linux"
+"""Whether workers are forked from a process that has imported torch: a worker starts in a fraction of the seconds."""
 
-@dataclass(eq=False)
-class _Process:
-    """A pool of one process: when it dies, the others go on."""
 
-    pool: ProcessPoolExecutor
-    pid: Future[int]
+@dataclass(frozen=True, eq=False)
+class _Worker:
+    """A process, and the end of the pipe through which it takes units."""
 
-    @staticmethod
-    def start() -> _Process:
-        """Start a process, which ctrl-C in the terminal of the driver does not reach: the driver asks it to stop."""
-        pool = ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), _begin, (os.getpid(),))
-        main = threading.current_thread() is threading.main_thread()
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN) if main else None
-        try:
-            return _Process(pool, pool.submit(os.getpid))
-        finally:
-            if main:
-                signal.signal(signal.SIGINT, before)
+    process: BaseProcess
+    pipe: Connection
 
     def send(self, number: int) -> None:
-        """Send a signal, if the process runs and has said which it is."""
-        with suppress(BrokenProcessPool, ProcessLookupError):
-            if self.pid.done():
-                os.kill(self.pid.result(), number)
+        """Send a signal, if the process runs."""
+        if self.process.exitcode is None and self.process.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.process.pid, number)
 
 
-def _begin(driver: int) -> None:
-    """In the new process: end when the driver has ended, keeping what is in training."""
+def _serve(setup: Setup, pipe: Connection, variables: Mapping[str, str]) -> None:
+    """In the new process: do units until the driver has ended. It then keeps what is in training."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.clear()  # those of the process that this one was forked from may be old
+    os.environ.update(variables)
+    threading.Thread(target=_follow_driver, daemon=True).start()
+    with suppress(EOFError, OSError):  # the driver has ended
+        while True:
+            unit: Unit = pipe.recv()
+            try:
+                answer: Outcome | Exception = work(setup, unit)
+            except Exception as error:  # noqa: BLE001 - the driver raises it
+                if not isinstance(error, AttritionError):
+                    error.add_note(f"In a worker:\n{traceback.format_exc()}")
+                answer = error
+            pipe.send(answer)
 
-    def watch() -> None:
-        while os.getppid() == driver:
-            time.sleep(LOOK_SECONDS)
-        while True:  # the first one asks for a stop between two steps; without a unit, or at the second, the process ends
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(60 * LOOK_SECONDS)
 
-    threading.Thread(target=watch, daemon=True).start()
+def _follow_driver() -> None:
+    """Wait until the driver has ended, then end this process."""
+    driver = multiprocessing.parent_process()
+    assert driver is not None
+    connection.wait([driver.sentinel])
+    while True:  # the first one asks for a stop between two steps; without a unit, or at the second, the process ends
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(60)
 
 
 class Processes:
@@ -75,47 +88,95 @@ class Processes:
 
     def __init__(self, prepared: Prepared, setup: Setup, workers: int) -> None:
         self.slots, self.device = workers, prepared.device.type
-        self._temporary = tempfile.TemporaryDirectory(prefix="attrition-shared-")
+        for left in Path(tempfile.gettempdir()).glob(f"{_SHARED}*.tmp"):
+            if is_left_behind(left):  # by a driver that was killed
+                shutil.rmtree(left, ignore_errors=True)
+        self._temporary = tempfile.TemporaryDirectory(prefix=_SHARED, suffix=f".{writer()}.tmp")
         self._setup = setup
         if self.device == "cpu":
             write_shared(prepared, Path(self._temporary.name))
             self._setup = replace(setup, shared=self._temporary.name)
-        self._idle: list[_Process] = []
-        self._busy: dict[Future[Outcome], tuple[Unit, _Process]] = {}
+        self._context: ForkServerContext | SpawnContext
+        if _FORKS:
+            self._context = multiprocessing.get_context("forkserver")
+            self._context.set_forkserver_preload([work.__module__])
+            with _without_interrupts():
+                forkserver.ensure_running()
+        else:
+            self._context = multiprocessing.get_context("spawn")
+        self._idle: list[_Worker] = []
+        self._busy: dict[_Worker, Unit] = {}
 
     def submit(self, units: Sequence[Unit]) -> None:
-        """Give each unit to an idle process, or to a new one."""
+        """Give each unit to an idle worker, or to a new one."""
         for unit in units:
-            process = self._idle.pop() if self._idle else _Process.start()
-            self._busy[process.pool.submit(work, self._setup, unit)] = unit, process
+            worker = self._idle.pop() if self._idle else self._start()
+            self._busy[worker] = unit
+            with suppress(OSError):  # it has died: `wait` sees it
+                worker.pipe.send(unit)
+
+    def _start(self) -> _Worker:
+        ours, theirs = self._context.Pipe()
+        given = (self._setup, theirs, dict(os.environ))
+        process = self._context.Process(target=_serve, args=given, daemon=True)
+        if _FORKS:
+            process.start()
+        else:
+            with _without_interrupts():
+                process.start()
+        theirs.close()
+        return _Worker(process, ours)
 
     def wait(self) -> Sequence[Outcome]:
         """Wait a second, or until a unit has ended."""
-        done, _ = wait(self._busy, LOOK_SECONDS, FIRST_COMPLETED)
-        return [self._outcome(future) for future in done]
+        return self._ended(LOOK_SECONDS)
 
-    def _outcome(self, future: Future[Outcome]) -> Outcome:
-        unit, process = self._busy.pop(future)
+    def _ended(self, seconds: float) -> Sequence[Outcome]:
+        pipes = {worker.pipe: worker for worker in self._busy}
+        ready = connection.wait(list(pipes), seconds)
+        return [self._outcome(worker) for pipe, worker in pipes.items() if pipe in ready]
+
+    def _outcome(self, worker: _Worker) -> Outcome:
+        unit = self._busy.pop(worker)
         try:
-            outcome = future.result()
-        except BrokenProcessPool:
-            process.pool.shutdown(wait=False)
-            with suppress(BrokenProcessPool):
-                forget_pulse(Path(self._setup.folder), socket.gethostname(), process.pid.result())
+            answer = worker.pipe.recv()
+        except (EOFError, OSError):
+            worker.process.join()
+            worker.pipe.close()
+            forget_pulse(Path(self._setup.folder), socket.gethostname(), worker.process.pid or 0)
             return Outcome(unit, died="A worker process has ended (it was killed, or memory ran out).")
-        self._idle.append(process)
+        self._idle.append(worker)
+        if isinstance(answer, Exception):
+            raise answer
+        outcome: Outcome = answer
         return outcome
 
     def stop(self) -> Sequence[Outcome]:
-        """Ask every process at work to keep what is in training, and wait until it has."""
-        for _, process in self._busy.values():
-            process.send(signal.SIGTERM)
-        wait(self._busy)
-        return [self._outcome(future) for future in tuple(self._busy)]
+        """Ask every worker to keep what is in training, and wait until all have."""
+        for worker in self._busy:
+            worker.send(signal.SIGTERM)
+        ended: list[Outcome] = []
+        while self._busy:
+            ended += self._ended(LOOK_SECONDS)
+        return ended
 
     def close(self) -> None:
         """End all processes at once; without a unit, that is at no cost."""
-        for process in (*self._idle, *(each for _, each in self._busy.values())):
-            process.send(signal.SIGKILL)
-            process.pool.shutdown(wait=True, cancel_futures=True)
+        for worker in (*self._idle, *self._busy):
+            worker.send(signal.SIGKILL)
+            worker.process.join()
+            worker.pipe.close()
         self._temporary.cleanup()
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """A process that starts inside never gets ctrl-C from the driver's terminal: the driver asks workers to stop."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

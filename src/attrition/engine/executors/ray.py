@@ -50,8 +50,8 @@ class Ray:
         unit = self._busy.pop(task)
         try:
             outcome: Outcome = ray.get(task)
-        except RayTaskError:
-            raise  # it is of the class of the error in the worker, too
+        except RayTaskError as error:
+            raise error.cause from error
         except TaskCancelledError:
             return Outcome(unit, stopped=True)
         except RayError as error:

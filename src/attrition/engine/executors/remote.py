@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,6 +19,7 @@ from attrition.engine.executors.shared import with_shared
 from attrition.engine.progress import Pulse
 from attrition.engine.schedule import Unit
 from attrition.engine.work import Worker
+from attrition.files import writing
 from attrition.names import AttritionError, counted
 from attrition.prepare.prepare import num_threads, prepare
 from attrition.store.stages import Store
@@ -36,7 +40,7 @@ class Setup:
         threads: of the worker; None for all cores that it may use.
         pack: where the study was packed, or None.
         shared: where `write_shared` wrote, or None.
-        seconds: the worker's own time limit, or None; what is in training then is kept.
+        seconds: the worker's own time limit since its process began, or None; what is in training then is kept.
         place: where it runs besides host and process, for people.
     """
 
@@ -65,7 +69,8 @@ class _Session:
 
     def __init__(self, setup: Setup) -> None:
         folder = Path(setup.folder)
-        self.requests, self.warnings = StopRequests(setup.seconds), _Warnings()
+        self.requests = StopRequests(None if setup.seconds is None else setup.seconds - process_seconds())
+        self.warnings = _Warnings()
         torch.set_num_threads(num_threads(setup.threads))
         study = read_study(folder / STUDY_FILE)
         machine = dataclasses.replace(study.machine, device=setup.device, threads=setup.threads)
@@ -79,6 +84,14 @@ class _Session:
 
 
 _session = cache(_Session)
+
+
+def process_seconds() -> float:
+    """Return the seconds since this process began, which has imported torch meanwhile; 0 where the system does not tell."""
+    with suppress(OSError, AttributeError):
+        ticks = int(Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
+        return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def work(setup: Setup, unit: Unit) -> Outcome:
@@ -95,7 +108,7 @@ def work(setup: Setup, unit: Unit) -> Outcome:
         )
     session.warnings.messages.clear()
     stopped, died = False, ""
-    with session.requests, deterministic(session.deterministic):
+    with session.requests, deterministic(session.deterministic), writing(Path(setup.folder)):
         session.pulse.begin(unit)
         try:
             for _ in session.worker.work(unit):

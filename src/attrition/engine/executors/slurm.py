@@ -35,10 +35,15 @@ QUEUE_SECONDS = 60.0
 MARGIN_SECONDS = 120.0
 """A worker stops so long before the walltime: a step ends, and a checkpoint is written."""
 
+SIGNAL_SECONDS = 30
+"""So long before the walltime submitit gives a job up; the worker must have stopped before, or its last checkpoint counts."""
+
 STOP_SECONDS = 60.0
 """SLURM kills a cancelled job 30 seconds after SIGTERM, if it is not set otherwise."""
 
 _JOBS = "jobs.json"
+_GIVEN_UP = "timed-out and not checkpointable"
+"""What submitit raises in a job that runs at `SIGNAL_SECONDS` before its walltime."""
 
 
 class Slurm:
@@ -62,6 +67,7 @@ class Slurm:
             "slurm_account": settings.account,
             "slurm_array_parallelism": workers,
             "slurm_additional_parameters": dict(settings.options) or None,
+            "slurm_signal_delay_s": SIGNAL_SECONDS,
             "name": "attrition",
         }
         self._executor.update_parameters(**{name: value for name, value in given.items() if value is not None})
@@ -97,6 +103,8 @@ class Slurm:
         except utils.UncompletedJobError as error:
             return Outcome(unit, died=f"SLURM job {job.job_id} was ended: {str(error).splitlines()[0]}.")
         except utils.FailedJobError as error:
+            if _GIVEN_UP in str(error):
+                return Outcome(unit, died=f"SLURM job {job.job_id} came to its walltime before its worker could stop.")
             said = [line for line in str(error).splitlines() if "Error: " in line]
             raise AttritionError(f"SLURM job {job.job_id} has failed: {(said or [str(error)])[-1]}") from error
         return outcome
