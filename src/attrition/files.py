@@ -63,6 +63,16 @@ def write_whole(path: Path, content: str | bytes) -> None:
             raise
 
 
+def refuse_full(folder: Path, what: str) -> None:
+    """Refuse a folder that already holds something.
+
+    Raises:
+        AttritionError: it is a file, or not empty.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise AttritionError(f"{folder} is there already. Choose another folder for the {what}.")
+
+
 def writer() -> str:
     """Return the name of this process in names of temporary files; on a shared disk another machine may have its number."""
     return f"{socket.gethostname()}.{os.getpid()}"

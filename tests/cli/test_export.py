@@ -118,6 +118,7 @@ class Hub:
 
     def __init__(self, problem: Exception | None = None) -> None:
         self.problem, self.calls, self.files = problem, list[tuple[str, Any]](), set[str]()
+        self.kinds = set[str]()
 
     def __call__(self, token: str) -> Hub:
         self.calls.append(("token", token))
@@ -127,9 +128,11 @@ class Hub:
         if self.problem:
             raise self.problem
         self.calls.append(("create", (repo, how["private"], how["exist_ok"])))
+        self.kinds.add(how["repo_type"])
         return huggingface_hub.RepoUrl(f"https://huggingface.co/me/{repo.rpartition('/')[2]}")
 
-    def upload_folder(self, *, repo_id: str, folder_path: Path, **_: Any) -> None:
+    def upload_folder(self, *, repo_id: str, folder_path: Path, repo_type: str, **_: Any) -> None:
+        self.kinds.add(repo_type)
         self.calls.append(("upload", repo_id))
         self.files = {path.name for path in folder_path.iterdir()}
 
@@ -175,6 +178,27 @@ def test_the_hub_refuses(results: Path, runs: dict[str, str], say: Say, tmp_path
 def test_an_adapter_without_a_base_for_others(results: Path, runs: dict[str, str], say: Say, tmp_path: Path, hub: Hub) -> None:
     said = say("export", results, f"{runs['mine [red]']}:zh-CN", tmp_path / "model", "--push", "me/tagger")
     assert (said.code, "Push the base first" in said.words, hub.calls) == (2, True, [])
+
+
+def test_a_data_set_is_pushed_as_one(results: Path, say: Say, tmp_path: Path, hub: Hub) -> None:
+    said = say("export", results, "--dataset", tmp_path / "numbers", "--push", "numbers")
+    assert said.code == 0, said.err
+    assert hub.calls == [("token", "secret"), ("create", ("numbers", True, True)), ("upload", "me/numbers")]
+    assert hub.kinds == {"dataset"}
+    assert {"README.md", "scores.parquet", "runs.parquet", "counts.parquet", "covariates.parquet"} <= hub.files
+    assert "scores" in said.out
+    assert 'load_dataset("numbers", "scores"' in (tmp_path / "numbers" / "README.md").read_text(encoding="utf-8")
+    hub.problem = OSError("403 Forbidden")
+    said = say("export", results, "--dataset", tmp_path / "again", "--push", "numbers")
+    assert (said.code, "The dataset is in" in said.words) == (2, True)
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("RUN:en-US",), ("RUN:en-US", "out", "--dataset", "numbers"), ("--dataset", "x", "--onnx")]
+)
+def test_a_model_or_a_data_set(arguments: tuple[str, ...], results: Path, say: Say) -> None:
+    said = say("export", results, *arguments)
+    assert (said.code, "--dataset" in said.words) == (2, True)
 
 
 # ONNX

@@ -14,9 +14,12 @@ from attrition.corpus.registry import Request, open_corpus
 from attrition.encoder.sources import load_pretrained
 from attrition.methods import Full
 from attrition.names import AttritionError
+from attrition.problem.slots import span_f1
 from attrition.ship import add as adding
 from attrition.ship.add import Added, Addition, add, study_of
 from attrition.ship.candidates import Candidate
+from attrition.ship.gold import gold_rows
+from attrition.ship.system import open_system
 
 SIZES = ("corpus.sizes.train=24", "corpus.sizes.dev=6", "corpus.sizes.test=10", "machine.threads=1", "machine.device=cpu")
 SMALL = (*SIZES, "training.epochs=1", "training.batch_size=8", "model.precision=float32")
@@ -81,6 +84,22 @@ def test_a_model_of_no_weight_is_the_deployed_one(deployed: Path, tmp_path: Path
     rows = len(old["classifier.bias"])
     assert all(torch.equal(tensor, new[name][:rows] if "classifier" in name else new[name]) for name, tensor in old.items())
     assert all(each.differing == 0 for each in result.release.findings if each.check.value != "th-TH")
+
+
+def test_the_deployed_model_is_scored_with_its_own_head(
+    deployed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rows of new labels that nobody trained would win often here; the deployed model has none, and misses their spans."""
+    monkeypatch.setattr("attrition.training.model.HEAD_STANDARD_DEVIATION", 20.0)
+    monkeypatch.setattr("attrition.ship.candidates.WEIGHTS", (1.0,))
+    result = add(addition(deployed, "only=['plain']", "corpus.sizes.dev=60"), tmp_path / "out")
+    study = study_of(addition(deployed, "corpus.sizes.dev=60"))
+    corpus = open_corpus("phrasebook", Request(sizes=study.corpus.sizes))
+    for language, f1 in result.chosen.old.items():
+        rows = gold_rows(corpus, [language], split="dev")
+        predicted = open_system(str(deployed)).tags(rows)
+        assert f1 == pytest.approx(100 * span_f1([row.gold or () for row in rows], predicted))
+    assert max(result.chosen.old.values()) > 0
 
 
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft asks transformers for it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Literal
 
 import huggingface_hub
 from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # public, but without a stub
@@ -29,8 +30,14 @@ def token_for(repo: str) -> str:
     return token
 
 
-def push_folder(folder: Path, repo: str, *, token: str) -> str:
+def push_folder(folder: Path, repo: str, *, token: str, kind: Literal["model", "dataset"] = "model") -> str:
     """Upload an exported folder to a repository, private if it is new, and return the repository's address.
+
+    Args:
+        folder: with all files and the card.
+        repo: NAME or OWNER/NAME.
+        token: of the user.
+        kind: what the folder holds.
 
     Raises:
         AttritionError: the adapter's base is a folder on this machine, or the Hub refuses.
@@ -45,11 +52,9 @@ def push_folder(folder: Path, repo: str, *, token: str) -> str:
             )
     api = huggingface_hub.HfApi(token=token)
     try:
-        address = api.create_repo(repo, repo_type="model", private=True, exist_ok=True)
-        api.upload_folder(
-            repo_id=address.repo_id, folder_path=folder, repo_type="model", commit_message="Upload with attrition"
-        )
+        address = api.create_repo(repo, repo_type=kind, private=True, exist_ok=True)
+        api.upload_folder(repo_id=address.repo_id, folder_path=folder, repo_type=kind, commit_message="Upload with attrition")
     except Exception as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise AttritionError(f"The Hub did not take {repo!r} ({said}). The model is in {folder}.") from error
+        raise AttritionError(f"The Hub did not take {repo!r} ({said}). The {kind} is in {folder}.") from error
     return str(address)

@@ -17,7 +17,7 @@ from attrition.encoder.vocabulary import Vocabulary
 from attrition.export.card import model_card
 from attrition.export.formats import base_on_hub, export_model, token_classifier
 from attrition.export.onnx import OnnxFile, require_onnx, write_onnx
-from attrition.files import write_whole
+from attrition.files import refuse_full, write_whole
 from attrition.methods import Full, LoRA, Trains
 from attrition.names import AttritionError, look_up, unknown
 from attrition.store.restore import HOOK
@@ -45,8 +45,7 @@ def export_stage(results: Path, stage: str, folder: Path, *, name: str = "", onn
         require_onnx()
     store = Store(results)
     key = _find(store, stage)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise AttritionError(f"{folder} is there already. Choose another folder for the model.")
+    refuse_full(folder, "model")
     about = store.about("stages", key)
     tensors = {name: torch.from_numpy(np.array(array)) for name, array in store.load_tensors(key).items()}
     tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(HOOK)}

@@ -5,6 +5,7 @@ Shape letters: U utterances, N spans, W words.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -101,19 +102,23 @@ def compare(test: Sequence[Row], old: Predictions, new: Predictions, *, show_tex
     if isinstance(new, FilePredictions):
         _refuse_other_gold(test, new)
     tags: dict[str, Sequence[Sequence[str]]] = {"gold": gold, "old": old.tags(test), "new": new.tags(test)}
-    inventory: set[str] = set(chain.from_iterable(chain.from_iterable(tags.values())))
-    _check_tags(inventory, tags, test, {"gold": "the gold tags", "old": old.name, "new": new.name}, show_text=show_text)
-    labels = tuple(sorted({tag[2:] for tag in inventory if tag != "O"}))
-    classes = ("O", *(prefix + label for label in labels for prefix in ("B-", "I-")))
     offsets = np.concatenate([[0], np.cumsum([len(each) for each in gold])]).astype(np.int64)
-    spans = {side: _table(sequences, classes, offsets) for side, sequences in tags.items()}
+    codes: defaultdict[str, int] = defaultdict()
+    codes.default_factory = codes.__len__  # the first tag is 0, the next new one 1, and so on
+    code_W = {
+        side: np.fromiter(map(codes.__getitem__, chain.from_iterable(each)), np.int64, count=int(offsets[-1]))
+        for side, each in tags.items()
+    }
+    _check_tags(codes, tags, test, {"gold": "the gold tags", "old": old.name, "new": new.name}, show_text=show_text)
+    labels = tuple(sorted({tag[2:] for tag in codes if tag != "O"}))
+    classes = ("O", *(prefix + label for label in labels for prefix in ("B-", "I-")))
+    class_of_code = np.array([classes.index(tag) for tag in codes], dtype=np.int64)
+    spans = {side: _table(class_of_code[each], classes, offsets) for side, each in code_W.items()}
     hits = {side: spans[side].is_in(spans["gold"]) for side in ("old", "new")}
     return Compared(tuple(test), tags, labels, offsets, spans, hits)
 
 
-def _table(sequences: Iterable[Sequence[str]], classes: Sequence[str], offsets: NDArray[np.int64]) -> SpanTable:
-    number = {name: index for index, name in enumerate(classes)}
-    tags_W = np.fromiter(map(number.__getitem__, chain.from_iterable(sequences)), dtype=np.int64, count=int(offsets[-1]))
+def _table(tags_W: NDArray[np.int64], classes: Sequence[str], offsets: NDArray[np.int64]) -> SpanTable:
     begins_W = np.zeros(len(tags_W) + 1, dtype=bool)
     begins_W[offsets] = True
     found = find_spans(tags_W, begins_W, TagTable.of(classes))

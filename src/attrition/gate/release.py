@@ -134,6 +134,10 @@ def _without_collector() -> Iterator[None]:
         yield
     finally:
         if was_on:
+            if not gc.get_freeze_count():
+                # Both together count what was made here as old, without the pass over it that would come next.
+                gc.freeze()
+                gc.unfreeze()
             gc.enable()
 
 

@@ -23,6 +23,7 @@ from attrition.corpus.formats.records import row_of_record
 from attrition.corpus.formats.row import USUAL
 from attrition.corpus.rows import json_object, text_lines
 from attrition.corpus.words import tags as tags_of
+from attrition.gate.alike import Alike, Named
 from attrition.names import AttritionError, unknown
 
 LANGUAGE = ("language", "locale", "lang")
@@ -32,10 +33,8 @@ GOLD = ("gold", "gold_tags", "reference")
 PREDICTED = ("predicted", "predicted_tags", "prediction", "pred")
 """The names of JSONL fields that are known without being told; the first that a row has counts."""
 
-_LANGUAGES = frozenset(LANGUAGE)
-_PREDICTED_OR_TAGS, _GOLD_OR_TAGS = (*PREDICTED, *TAGS), (*GOLD, *TAGS)
-
 NOT_SHOWN = "the row cannot be read. Run the command without --no-text to see why"
+_FIELD_OF_ROW = "field of the row"
 _FIELD = re.compile(r"#[ \t]*([^\s=]+)[ \t]*=[ \t]?(.*)")
 _NO_FIELDS: Mapping[str, str] = MappingProxyType({})
 _SEPARATOR = re.compile(r"[ \t]+")
@@ -93,8 +92,7 @@ def read_rows(path: Path, language: str, layout: Layout) -> Iterator[Row]:
     Raises:
         AttritionError: "file, line N: what is wrong, what to do".
     """
-    reader = {".jsonl": _jsonl_row, ".conll": _conll_row, ".tsv": _conll_row}.get(path.suffix)
-    if reader is None:
+    if path.suffix not in (".jsonl", ".conll", ".tsv"):
         raise AttritionError(f"{path}: the name must end in .jsonl, .conll or .tsv. Rename the file.")
     try:
         data = path.read_bytes()
@@ -102,46 +100,81 @@ def read_rows(path: Path, language: str, layout: Layout) -> Iterator[Row]:
         raise AttritionError(f"{path}: cannot be read: {error.strerror or error}.") from error
     file = str(path)
     lines = text_lines(data, file)
-    for number, block in _alone(lines) if path.suffix == ".jsonl" else _blocks(lines):
+    if path.suffix == ".jsonl":
+        yield from _jsonl_rows(lines, layout, file, language)
+        return
+    for number, block in _blocks(lines):
         try:
-            row = reader(block, layout, file, number, language)
+            row = _conll_row(block, layout, file, number, language)
         except AttritionError as error:
-            message = str(error) if layout.show_text else NOT_SHOWN
-            raise AttritionError(f"{path}, line {number}: {message[:1].lower()}{message[1:]}") from None
+            raise _in_place(error, layout, file, number) from None
         yield row
 
 
-def _alone(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]:
-    """Each line as a block of its own."""
+def _in_place(error: AttritionError, layout: Layout, file: str, line: int) -> AttritionError:
+    message = str(error) if layout.show_text else NOT_SHOWN
+    return AttritionError(f"{file}, line {line}: {message[:1].lower()}{message[1:]}")
+
+
+def _jsonl_rows(lines: Iterable[tuple[int, str]], layout: Layout, file: str, language: str) -> Iterator[Row]:
+    alike: Alike | None = None
+    first = True
     for number, line in lines:
-        yield number, [line]
+        try:
+            values = alike.read(line) if alike else None
+            if values is None:
+                row = json_object(line)
+                named = _named(row, layout)
+                if first and (named.gold or named.predicted):
+                    alike = Alike.of(row, named, layout.fields)
+                first = False
+                values = _values(line, row, named, layout)
+            words, gold, predicted, name, own_language, *slices = values
+            if layout.has_gold:
+                _check(gold, words, line, GOLD[0])
+            if layout.has_predicted:
+                _check(predicted, words, line, PREDICTED[0])
+        except AttritionError as error:
+            raise _in_place(error, layout, file, number) from None
+        fields = dict(zip(layout.fields, map(str, slices), strict=True)) if slices else _NO_FIELDS
+        name = "" if name is None else str(name)
+        own = language if own_language is None else str(own_language)
+        yield Row(file, number, name, own, words, gold, predicted, fields)
 
 
-def _jsonl_row(block: Sequence[str], layout: Layout, file: str, line: int, language: str) -> Row:
-    row = json_object(block[0])
-    words = _listed(row, WORDS)
+def _named(row: Mapping[str, Any], layout: Layout) -> Named:
+    """Which fields of a row hold what.
+
+    Raises:
+        AttritionError: the row lacks a field that was asked for.
+    """
     gold = predicted = None
     if layout.has_predicted:
-        predicted = _asked(row, layout.predicted) if layout.predicted else _listed(row, _PREDICTED_OR_TAGS)
+        predicted = _asked(row, layout.predicted) if layout.predicted else _first(row, (*PREDICTED, *TAGS))
     if layout.has_gold:
-        names = _GOLD_OR_TAGS if not layout.has_predicted or not row.keys().isdisjoint(PREDICTED) else GOLD
-        gold = _asked(row, layout.gold) if layout.gold else _listed(row, names)
+        names = (*GOLD, *TAGS) if not layout.has_predicted or not row.keys().isdisjoint(PREDICTED) else GOLD
+        gold = _asked(row, layout.gold) if layout.gold else _first(row, names)
+    for name in layout.fields:
+        if not isinstance(row.get(name), str | int | float):
+            raise unknown(name, (key for key, value in row.items() if isinstance(value, str | int | float)), kind=_FIELD_OF_ROW)
+    return Named(_first(row, WORDS), gold, predicted, _first(row, ("id",)), _first(row, LANGUAGE))
+
+
+def _values(line: str, row: Mapping[str, Any], named: Named, layout: Layout) -> tuple[Any, ...]:
+    """The values of a row as `Alike.read` gives them; but an id and a language that are null are a text."""
+    words, gold, predicted = (None if name is None else _texts(row, name) for name in named[:3])
     if predicted is None and gold is None and ("slots" in row or "annot_utt" in row):
-        words, found = _annotated(block[0])
+        words, found = _annotated(line)
         gold, predicted = (found, None) if layout.has_gold else (None, found)
-    if layout.has_gold:
-        _check(gold, words, row, GOLD[0])
-    if layout.has_predicted:
-        _check(predicted, words, row, PREDICTED[0])
-    fields = {name: _value(row, name) for name in layout.fields} if layout.fields else _NO_FIELDS
-    if not _LANGUAGES.isdisjoint(row):
-        language = str(next(row[name] for name in LANGUAGE if name in row))
-    return Row(file, line, str(row.get("id", "")), language, words, gold, predicted, fields)
+    said = (None if name is None else str(row[name]) for name in (named.id, named.language))
+    return words, gold, predicted, *said, *(row[name] for name in layout.fields)
 
 
-def _check(tags: Sequence[str] | None, words: Sequence[str] | None, row: Mapping[str, Any], name: str) -> None:
+def _check(tags: Sequence[str] | None, words: Sequence[str] | None, line: str, name: str) -> None:
     if tags is None:
-        raise AttritionError(f"no {name} tags: the row has {', '.join(row) or 'nothing'}. Add the field {name!r}.")
+        raise AttritionError(
+            f"no {name} tags: the row has {', '.join(json_object(line)) or 'nothing'}. Add the field {name!r}."
+        )
     if words is not None and len(tags) != len(words):
         raise AttritionError(f"{len(words)} words but {len(tags)} {name} tags. Give each word one tag.")
 
@@ -153,34 +186,22 @@ def _annotated(line: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return words, tuple(tags_of(utterance, utterance.words, "bio"))
 
 
-def _listed(row: Mapping[str, Any], names: Iterable[str]) -> tuple[str, ...] | None:
-    """The first of these fields that the row has, which must be a list of texts."""
-    for name in names:
-        if name in row:
-            value = row[name]
-            try:
-                "".join(value)  # tests every item at the speed of C
-            except TypeError:
-                value = None
-            if not isinstance(value, list):
-                raise AttritionError(f'field {name!r} must be a list of texts. Write ["...", "..."].')
-            return tuple(value)
-    return None
+def _first(row: Mapping[str, Any], names: Iterable[str]) -> str | None:
+    """The first of these fields that the row has."""
+    return next((name for name in names if name in row), None)
 
 
-def _asked(row: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    found = _listed(row, (name,))
-    if found is None:
-        raise unknown(name, row, kind="field of the row")
-    return found
+def _asked(row: Mapping[str, Any], name: str) -> str:
+    if name not in row:
+        raise unknown(name, row, kind=_FIELD_OF_ROW)
+    return name
 
 
-def _value(row: Mapping[str, Any], name: str) -> str:
-    if name not in row or not isinstance(row[name], str | int | float):
-        raise unknown(
-            name, (key for key, value in row.items() if isinstance(value, str | int | float)), kind="field of the row"
-        )
-    return str(row[name])
+def _texts(row: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    value = row[name]
+    if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
+        raise AttritionError(f'field {name!r} must be a list of texts. Write ["...", "..."].')
+    return tuple(value)
 
 
 def _blocks(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]:

@@ -5,10 +5,13 @@ A trained model also gives models between the deployed weights and its own (Wort
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from attrition.methods import Trains
@@ -16,6 +19,7 @@ from attrition.prepare.prepare import Prepared
 from attrition.store.restore import restored
 from attrition.store.stages import Store
 from attrition.study.plan import Job
+from attrition.training.model import Weights
 from attrition.training.predict import evaluate_each
 
 WEIGHTS = (1.0, 0.75, 0.5, 0.25)
@@ -91,8 +95,7 @@ def candidates(prepared: Prepared, store: Store, jobs: Sequence[Job]) -> list[Ca
     (language,) = prepared.study.languages
     found = []
     # Every way starts from the deployed model, which is scored once: an adapter's first factors change nothing.
-    first = jobs[0].choice.method.trains
-    old = _f1(prepared, first, prepared.model.start(first, *jobs[0].seed))
+    old = _deployed_f1(prepared, jobs[0])
     for job in jobs:
         trains, name = job.choice.method.trains, job.choice.method.name
         if trains.adapter is not None:
@@ -114,9 +117,22 @@ def weights_of(prepared: Prepared, store: Store, job: Job, weight: float) -> Ten
     return trained if weight == 1 else prepared.model.start(trains, *job.seed).cpu().lerp(trained.cpu(), weight)
 
 
+def _deployed_f1(prepared: Prepared, job: Job) -> dict[str, float]:
+    """Of the model as it is deployed: it has no classes for new labels, so it misses their spans."""
+    model, trains = prepared.model, job.choice.method.trains
+    weights = model.weights(trains, model.start(trains, *job.seed).to(model.device))
+    own = model.labels if model.pretrained.head is None else model.pretrained.head.labels
+    is_new_C = torch.tensor([label not in own for label in model.labels], device=model.device)
+    bias_C = weights.head_bias.masked_fill(is_new_C, -math.inf)
+    return _f1_of(prepared, dataclasses.replace(weights, head_bias=bias_C))
+
+
 def _f1(prepared: Prepared, trains: Trains, flat_P: Tensor) -> dict[str, float]:
-    model = prepared.model
-    counts = evaluate_each(model, model.weights(trains, flat_P.to(model.device)), prepared.scored_on.sets)
+    return _f1_of(prepared, prepared.model.weights(trains, flat_P.to(prepared.model.device)))
+
+
+def _f1_of(prepared: Prepared, weights: Weights) -> dict[str, float]:
+    counts = evaluate_each(prepared.model, weights, prepared.scored_on.sets)
     return {language: 100 * each.f1 for language, each in counts.items()}
 
 
