@@ -30,6 +30,8 @@ def export(
 ) -> None:
     """Write the model after one stage: a PEFT adapter for LoRA, a transformers checkpoint for full fine-tuning.
 
+    A run that merges its learners gives the merged model: a mean of adapters as one adapter, any other merge as a checkpoint.
+
     The folder has a model card, README.md. The name of a run is the name of its folder in RUNS/runs.
 
     [dim]attrition export runs/demo vanilla--as-listed--s0--1a2b3c4d:zh-CN models/after-chinese[/]
