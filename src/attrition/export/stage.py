@@ -20,6 +20,7 @@ from attrition.export.card import model_card
 from attrition.export.formats import base_on_hub, export_model, token_classifier
 from attrition.export.onnx import OnnxFile, require_onnx, write_onnx
 from attrition.files import write_whole
+from attrition.languages.portions import language_of_portion
 from attrition.methods import Full, LoRA, Trains
 from attrition.methods.merging import MERGING, Merging
 from attrition.names import AttritionError, look_up, unknown
@@ -144,7 +145,8 @@ def _find(store: Store, stage: str) -> _Chosen:
         path = look_up(run, runs, kind="run")
         try:
             spec = json.loads(path.read_text(encoding="utf-8"))
-            served = {each: row["reads"][each] for row in spec["rows"] for each in row["trained"]}
+            known = (*spec["languages"], *spec.get("watch", ()))
+            served = {each: row["reads"][language_of_portion(each, known)] for row in spec["rows"] for each in row["trained"]}
             if language in served:
                 return _step_of(spec, served[language])
         except (IndexError, KeyError, TypeError, ValueError) as error:
@@ -171,7 +173,13 @@ def _step_of(spec: dict[str, Any], number: int) -> _Chosen:
     inputs = [steps[each] for each in step["inputs"]]
     settings = {name: value for name, value in step["how"].items() if name != "name"}
     how = look_up(step["how"]["name"], MERGING, kind="way to merge that can be exported")(**settings)
-    return _Chosen(tuple(each["key"] for each in inputs), how, tuple(each["languages"][0] for each in inputs), spec, number)
+    return _Chosen(
+        tuple(each["key"] for each in inputs),
+        how,
+        tuple(language_of_portion(each["languages"][0], spec["languages"]) for each in inputs),
+        spec,
+        number,
+    )
 
 
 def _trains(about: dict[str, Any]) -> Trains:
