@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from attrition.corpus.phrasebook import Phrasebook
-from attrition.methods import METHODS, Merge, Train
+from attrition.methods import METHODS, Merge, Method, Train
+from attrition.methods.steps import sequential
 from attrition.names import AttritionError
 from attrition.prepare.pack import open_pack, write_pack
 from attrition.prepare.prepare import Prepared, prepare
@@ -148,6 +149,13 @@ def test_what_each_method_makes_of_stages() -> None:
             assert [row.trained for row in each.rows] == [(DE, EN), (ZH,), ("en-US (2)",), last]
         trainings = [index for index, step in enumerate(each.steps) if isinstance(step, Train)]
         assert all(each.shown(index) >= index for index in trainings)
+
+
+def test_a_method_that_leaves_out_further_data_is_refused() -> None:
+    blind = Method(name="blind", expand=lambda stages, learner_of: sequential([(each,) for each in learner_of], learner_of))
+    assert len(blind.steps([EN, DE]).rows) == 2
+    with pytest.raises(AttritionError, match=r"blind has no training for 'en-US \(2\)'"):
+        blind.steps([EN, "en-US (2)"])
 
 
 # Keys

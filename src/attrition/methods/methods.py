@@ -80,8 +80,15 @@ class Method:
         [('de-DE', 'en-US')]
         """
         stages = checked_stages(order)
-        languages = languages_of_portions(name for stage in stages for name in stage)
-        return self.expand(stages, self.learner_of(languages, own))
+        names = [name for stage in stages for name in stage]
+        languages = languages_of_portions(names)
+        steps = self.expand(stages, self.learner_of(languages, own))
+        trained = {*languages, *(name for step in steps.trainings for name in step.languages)}
+        if left_out := [name for name in names if name not in trained]:
+            raise AttritionError(
+                f"{self.name} has no training for {left_out[0]!r}: its `expand` must train all that stages bring."
+            )
+        return steps
 
 
 _ALL = (
