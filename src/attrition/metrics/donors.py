@@ -52,8 +52,8 @@ def pairwise_effects(matrices: Matrices, which: Which = "all") -> PerLanguage:
     """Return D and the number of orders behind each cell: `values[a, b]` is the mean change on b when a is trained.
 
     Formula: D[a, b] = mean over orders of R[p(a), b] - R[p(a)-1, b], p(a) > 1. Range -1 to 1, positive is a gain. NaN where no
-    order measured it, and where one stage trained both. The diagonal is what a's own stage did for a; no mean below
-    includes it. `which` keeps only b already learned, or not yet learned, at p(a).
+    order measured it, and for an a whose stage trained other languages too. The diagonal is what a's own stage did for a; no
+    mean below includes it. `which` keeps only b already learned, or not yet learned, at p(a).
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> pairwise_effects(R).values.tolist()
