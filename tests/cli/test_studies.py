@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -362,16 +361,3 @@ def test_what_is_no_time(text: str, write_study: Write, say: Say) -> None:
     said = say("run", write_study(), f"--for={text}")
     assert said.code == 2
     assert f"--for {text!r} is not a time. Write for example 50m, 2h, 90s or 1h30m." in said.words
-
-
-def test_a_merged_model_is_not_exported_in_silence(results: Path, runs: dict[str, str], say: Say, tmp_path: Path) -> None:
-    """The adapter of one language is not what serves it."""
-    copy = Path(shutil.copytree(results, tmp_path / "merged"))
-    path = copy / "runs" / runs["mine [red]"] / "spec.json"
-    spec = json.loads(path.read_text())
-    merge = {"key": "0123456789abcdef", "evaluation": "x", "inputs": [0, 1], "how": {"name": "mean"}}
-    path.write_text(json.dumps({**spec, "steps": [*spec["steps"], merge]}))
-    said = say("export", copy, f"{path.parent.name}:zh-CN", tmp_path / "out")
-    key = next(step["key"] for step in spec["steps"] if step["languages"] == ["zh-CN"])
-    assert (said.code, "cannot be exported yet" in said.words, key in said.words) == (2, True, True)
-    assert not (tmp_path / "out").exists()

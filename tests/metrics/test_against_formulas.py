@@ -21,21 +21,33 @@ from attrition.metrics.matrix import RMatrix
 
 @dataclass
 class Slow:
-    """One order: `r[i, x]` the score on x after step i (i = 1...T; 0 before training), only where it was measured."""
+    """One order: `r[i, x]` the score on x after step i (i = 1...T; 0 before training), only where it was measured.
 
-    order: list[str]
+    `stages[i - 1]` is what step i trains: languages, and names such as "l01 (2)" for further data of one.
+    """
+
+    stages: list[list[str]]
     columns: list[str]
     r: dict[tuple[int, str], float]
 
     @property
     def steps(self) -> int:
-        return len(self.order)
+        return len(self.stages)
 
-    def learned_at_step(self, i: int) -> str:
-        return self.order[i - 1]
+    def new(self, i: int) -> list[str]:
+        """The languages that step i trains first."""
+        return [x for x in self.stages[i - 1] if "(" not in x]
+
+    def learned(self, i: int) -> list[str]:
+        return [x for j in range(1, i + 1) for x in self.new(j)]
 
     def position(self, x: str) -> int | None:
-        return self.order.index(x) + 1 if x in self.order else None
+        return next((i for i in range(1, self.steps + 1) if x in self.new(i)), None)
+
+    def alone(self, x: str) -> int | None:
+        """The position of a language that was trained by itself."""
+        i = self.position(x)
+        return None if i is None or len(self.stages[i - 1]) > 1 else i
 
 
 def mean(values: list[float | None]) -> float | None:
@@ -50,77 +62,59 @@ def minus(a: float | None, b: float | None) -> float | None:
 def p(m: Slow, i: int) -> float | None:
     if not 1 <= i <= m.steps:
         return None
-    return mean([m.r.get((i, m.learned_at_step(j))) for j in range(1, i + 1)])
+    return mean([m.r.get((i, x)) for x in m.learned(i)])
 
 
 def cft(m: Slow) -> float | None:
-    rows = []
-    for i in range(1, m.steps):
-        future = [x for x in m.columns if x not in m.order[:i]]
-        rows.append(mean([m.r.get((i, x)) for x in future]))
-    return mean(rows)
+    return mean([mean([m.r.get((i, x)) for x in m.columns if x not in m.learned(i)]) for i in range(1, m.steps)])
 
 
 def cft_cells(m: Slow) -> float | None:
-    return mean([m.r.get((i, x)) for i in range(1, m.steps) for x in m.columns if x not in m.order[:i]])
+    return mean([m.r.get((i, x)) for i in range(1, m.steps) for x in m.columns if x not in m.learned(i)])
 
 
 def cbt(m: Slow, row: int, last: int) -> float | None:
-    terms = []
-    for i in range(1, last + 1):
-        x = m.learned_at_step(i)
-        terms.append(minus(m.r.get((row, x)), m.r.get((i, x))))
-    return mean(terms)
+    return mean([minus(m.r.get((row, x)), m.r.get((i, x))) for i in range(1, last + 1) for x in m.new(i)])
 
 
 def fwt(m: Slow) -> float | None:
-    terms = []
-    for i in range(2, m.steps + 1):
-        x = m.learned_at_step(i)
-        terms.append(minus(m.r.get((i - 1, x)), m.r.get((0, x))))
-    return mean(terms)
+    return mean([minus(m.r.get((i - 1, x)), m.r.get((0, x))) for i in range(2, m.steps + 1) for x in m.new(i)])
 
 
 def forgetting(m: Slow) -> float | None:
     terms = []
-    for j in range(1, m.steps):
-        x = m.learned_at_step(j)
+    for x in m.learned(m.steps - 1):
         earlier = [m.r[row, x] for row in range(1, m.steps) if (row, x) in m.r]
         terms.append(minus(max(earlier) if earlier else None, m.r.get((m.steps, x))))
     return mean(terms)
 
 
 def learning_accuracy(m: Slow) -> float | None:
-    return mean([m.r.get((i, m.learned_at_step(i))) for i in range(1, m.steps + 1)])
+    return mean([m.r.get((i, x)) for i in range(1, m.steps + 1) for x in m.new(i)])
 
 
 def mft(m: Slow, x: str, h: int) -> float | None:
-    i = m.position(x)
+    i = m.alone(x)
     return None if i is None else minus(p(m, i + h), p(m, i - 1))
 
 
 def mbt(m: Slow, x: str, h: int) -> float | None:
-    i = m.position(x)
+    i = m.alone(x)
     return None if i is None else minus(p(m, i), p(m, i - h - 1))
 
 
 def pairwise(m: Slow, x: str, distance: int) -> float | None:
-    i = m.position(x)
+    i = m.alone(x)
     if i is None or i - 1 < 1 or not 1 <= i + distance <= m.steps or distance == 0:
         return None
-    other = m.learned_at_step(i + distance)
-    return minus(m.r.get((i, other)), m.r.get((i - 1, other)))
+    return mean([minus(m.r.get((i, other)), m.r.get((i - 1, other))) for other in m.new(i + distance)])
 
 
 def shift_fixed(m: Slow, x: str) -> float | None:
-    i = m.position(x)
+    i = m.alone(x)
     if i is None:
         return None
-    terms = []
-    for j in range(1, i):
-        earlier = m.learned_at_step(j)
-        terms.append(minus(m.r.get((i, earlier)), m.r.get((i - 1, earlier))))
-    return mean(terms)
+    return mean([minus(m.r.get((i, earlier)), m.r.get((i - 1, earlier))) for earlier in m.learned(i - 1)])
 
 
 def cells(ms: list[Slow], which: str) -> list[tuple[str, str, float | None]]:
@@ -128,7 +122,7 @@ def cells(ms: list[Slow], which: str) -> list[tuple[str, str, float | None]]:
     found = []
     for m in ms:
         for a in m.columns:
-            i = m.position(a)
+            i = m.alone(a)
             if i is None or i == 1:
                 continue
             for b in m.columns:
@@ -183,22 +177,48 @@ def slowly(ms: list[Slow]) -> dict[str, object]:
     return every
 
 
+def stages_of(trained: list[list[str]], rng: np.random.Generator) -> list[list[str]]:
+    """Some languages moved into the stage before theirs, and further data of languages put into later stages, or new ones."""
+    stages: list[list[str]] = []
+    for stage in trained:
+        if stages and rng.random() < 0.3:
+            stages[-1] += stage
+        else:
+            stages.append(list(stage))
+    for number, again in enumerate(rng.integers(0, len(stages), size=rng.integers(0, 4)), start=2):
+        language = stages[again][0].partition(" ")[0]
+        after = next(place for place, stage in enumerate(stages) if language in stage) + 1
+        place = int(rng.integers(after, len(stages) + 1))
+        name = f"{language} ({number})"
+        if place == len(stages) or rng.random() < 0.5:
+            stages.insert(place, [name])
+        else:
+            stages[place].append(name)
+    return stages
+
+
 @st.composite
 def several(draw: st.DrawFn) -> list[RMatrix]:
-    """One to four orders of up to 13 languages (more than ten, so that hop 9 is reached), some cells and rows not measured."""
+    """One to four orders of up to 13 languages (more than ten, so that hop 9 is reached), some cells and rows not measured.
+
+    Half of the draws have stages of several languages, and stages with further data of languages learned before.
+    """
     num_languages = draw(st.integers(1, 13))
     columns = [f"l{number:02}" for number in range(num_languages)]
     num_trained = draw(st.integers(max(1, num_languages - 2), num_languages))
     rng = np.random.default_rng(draw(st.integers(0, 2**32)))
     share_missing = draw(st.sampled_from([0.0, 0.0, 0.1, 0.6]))
+    joined = draw(st.booleans())
     matrices = []
     for _ in range(draw(st.integers(1, 4))):
-        scores = rng.random((num_trained + 1, num_languages))
+        trained = [[str(x)] for x in rng.permutation(columns)[:num_trained]]
+        if joined:
+            trained = stages_of(trained, rng)
+        scores = rng.random((len(trained) + 1, num_languages))
         scores[rng.random(scores.shape) < share_missing] = np.nan
-        order = tuple((str(x),) for x in rng.permutation(columns)[:num_trained])
         shuffled = tuple(str(x) for x in rng.permutation(columns))
         before = scores[0] if draw(st.booleans()) else None
-        matrices.append(RMatrix(scores[1:], shuffled, order, before))
+        matrices.append(RMatrix(scores[1:], shuffled, tuple(map(tuple, trained)), before))
     return matrices
 
 
@@ -207,7 +227,7 @@ def plain(matrix: RMatrix) -> Slow:
     if matrix.before_L is not None:
         rows.append((0, matrix.before_L.tolist()))
     r = {(i, x): score for i, row in rows for x, score in zip(matrix.languages, row, strict=True) if not math.isnan(score)}
-    return Slow([x for (x,) in matrix.trained], list(matrix.languages), r)
+    return Slow([list(stage) for stage in matrix.trained], list(matrix.languages), r)
 
 
 def assert_same(ours: object, theirs: object, path: str) -> None:

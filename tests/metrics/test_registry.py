@@ -206,9 +206,7 @@ def test_stages_of_several_languages_give_each_its_own_term() -> None:
     effects = metrics.pairwise_effects(R)
     np.testing.assert_array_equal(effects.values, [[NAN, NAN, NAN], [NAN, NAN, NAN], [-0.25, 0.0, 0.75]])
     last = RMatrix(np.array([[0.25, 0.25, 0.5], [0.5, 0.75, 0.25]]), ("a", "b", "c"), (("c",), ("a", "b")))
-    np.testing.assert_array_equal(
-        metrics.pairwise_effects(last).values, [[0.25, NAN, -0.25], [NAN, 0.5, -0.25], [NAN, NAN, NAN]]
-    )
+    assert np.isnan(metrics.pairwise_effects(last).values).all()
 
 
 def test_intransigence_against_mono_and_against_strangers() -> None:

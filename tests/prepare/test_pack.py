@@ -251,7 +251,7 @@ def test_an_order_file_elsewhere_travels_too(make_study: Make, tmp_path: Path) -
     name = f"file:{tmp_path / 'mine.txt'}"
     folder = packed(make_study(orders=[name]), tmp_path / "pack")
     (tmp_path / "mine.txt").unlink()
-    assert resolve_orders(open_pack(folder)) == {name: ("zh-CN", "de-DE", "en-US")}
+    assert resolve_orders(open_pack(folder)) == {name: (("zh-CN",), ("de-DE",), ("en-US",))}
 
 
 # What is wrong with a folder

@@ -39,6 +39,13 @@ def test_study_files_are_valid(path: Path) -> None:
         {"methods": [{"method": "VANILLA", "replay": {"share": 0.1, "select": "balanced"}}]},
         {"methods": [{"method": "MERGED LoRA", "rank": 4, "merge": {"name": "ties", "density": 0.3}}]},
         {"orders": ["paper-1", ["en-US"], {"name": "mine", "languages": ["en-US"]}], "evaluate": 20, "evaluate_on": "dev"},
+        {"stages": [["en-US", "de-DE"], "th-TH", {"language": "en-US", "data": "more.jsonl"}]},
+        {
+            "orders": [
+                [["en-US", "de-DE"], "th-TH"],
+                {"name": "mine", "stages": [["en-US", {"language": "de-DE", "data": "x"}]]},
+            ]
+        },
         {"training": {"epochs": 2, "lora": {"learning_rate": 1e-3}}},
     ],
 )

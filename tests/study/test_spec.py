@@ -256,8 +256,8 @@ def test_a_file_of_languages_is_used_and_copied(tiny: dict[str, Any], tmp_path: 
     again = read_study(other / "study.toml")
     for each in (study, again):
         assert resolve_orders(each) == {
-            "blocks:family": ("hau", "yor", "sr-Latn"),
-            "sorted:joshi_class": ("hau", "yor", "sr-Latn"),
+            "blocks:family": (("hau",), ("yor",), ("sr-Latn",)),
+            "sorted:joshi_class": (("hau",), ("yor",), ("sr-Latn",)),
         }
         groups = {"yor": "Atlantic-Congo", "hau": "Afro-Asiatic", "sr-Latn": "unknown"}
         assert each.methods[0].method.learner_of(each.languages, each.own) == groups
@@ -277,15 +277,16 @@ def test_a_corpus_of_ones_own_lies_beside_the_study(tiny: dict[str, Any], tmp_pa
 
 def test_names_of_orders(make_study: Callable[..., Study]) -> None:
     one = make_study()
-    assert resolve_orders(one) == {"as-listed": one.languages}
+    assert resolve_orders(one) == {"as-listed": (("en-US",), ("de-DE",), ("zh-CN",))}
     two = make_study(orders=[["zh-CN", "en-US", "de-DE"], "sorted:cc100_gib:desc"])
     assert list(resolve_orders(two)) == ["listed-1", "sorted:cc100_gib:desc"]
-    assert resolve_orders(two)["listed-1"] == ("zh-CN", "en-US", "de-DE")
+    assert resolve_orders(two)["listed-1"] == (("zh-CN",), ("en-US",), ("de-DE",))
 
 
 def test_an_order_as_a_table_has_a_name_of_its_own(make_study: Callable[..., Study]) -> None:
     study = make_study(orders=[{"name": "mine", "languages": ["zh-CN", "en-US", "de-DE"]}, ["en-US", "de-DE", "zh-CN"]])
-    assert resolve_orders(study) == {"mine": ("zh-CN", "en-US", "de-DE"), "listed-2": ("en-US", "de-DE", "zh-CN")}
+    mine, listed = (("zh-CN",), ("en-US",), ("de-DE",)), (("en-US",), ("de-DE",), ("zh-CN",))
+    assert resolve_orders(study) == {"mine": mine, "listed-2": listed}
 
 
 # Resolved

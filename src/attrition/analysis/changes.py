@@ -113,7 +113,7 @@ def changes(
     points: list[Floats] = []
     for run, R in enumerate(runs):
         columns_L = np.array([languages.index(language) for language in R.languages])
-        donor_S = np.array([R.languages.index(trained[0]) if len(trained) == 1 else -1 for trained in R.trained])
+        donor_S = np.array([R.languages.index(new[0]) if alone else -1 for new, alone in zip(R.new, R.alone_S, strict=True)])
         stages_S = np.arange(R.num_stages)
         change_SL = changes_SL(R, from_before=False)
         learned_SL = R.stage_L[None, :] < stages_S[:, None]

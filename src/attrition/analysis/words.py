@@ -34,7 +34,7 @@ def changes_since_learned(R: RMatrix) -> dict[str, float]:
     {'a': -0.125, 'b': -0.375}
     """
     change_L = R.scores_SL[-1] - R.own_L
-    earlier = [language for stage in R.trained[:-1] for language in stage]
+    earlier = [language for stage in R.new[:-1] for language in stage]
     changes = {language: float(change_L[R.languages.index(language)]) for language in earlier}
     return {language: change for language, change in changes.items() if not np.isnan(change)}
 
@@ -69,9 +69,7 @@ def words(R: RMatrix, score: str = "F1") -> tuple[str, ...]:
     Learning c cost b 37.5 points, the largest drop in a single stage.
     """
     if R.joint:
-        return (
-            f"All {len(R.trained[0])} languages were learned together: none was learned earlier, so none could be forgotten.",
-        )
+        return (f"All {len(R.new[0])} languages were learned together: none was learned earlier, so none could be forgotten.",)
     if R.num_stages == 1:
         return ("There was a single stage of training: no language was learned earlier, so none could be forgotten.",)
     changes = changes_since_learned(R)
@@ -81,7 +79,7 @@ def words(R: RMatrix, score: str = "F1") -> tuple[str, ...]:
         )
     if not has_learned(R):
         return (not_learned(float(mean_measured(R.own_L)), score),)
-    return (_mean(changes, num_earlier=sum(len(stage) for stage in R.trained[:-1])), *_extremes(R, changes), _drop(R))
+    return (_mean(changes, num_earlier=sum(len(stage) for stage in R.new[:-1])), *_extremes(R, changes), _drop(R))
 
 
 def has_learned(R: RMatrix) -> bool:

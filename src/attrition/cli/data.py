@@ -87,7 +87,9 @@ def describe(
             progress(f"Reading {each}", done, len(languages))
             frames.append(describe_corpus(opened, [each], tokenize, unknown_id=unknown_id))
         untrained = untrained_slots(opened, languages)
-    for said in filter(None, (*said_of_notices(opened), said_of_labels(languages), said_of_untrained(untrained))):
+    for said in filter(
+        None, (*said_of_notices(getattr(opened, "notices", ())), said_of_labels(languages), said_of_untrained(untrained))
+    ):
         tell(f"[yellow]Warning:[/] {escape(said)}")
     import pandas as pd
 

@@ -68,8 +68,8 @@ def show_plan(study: Study, folder: Path, pack: Path | None = None, only: Sequen
     )
     if stored:
         out.print(f"{len(stored)} of them are already in {escape(str(folder))}.", soft_wrap=True)
-    languages = study.languages
-    train = sum(len(prepared.encoded[language, "train"]) for language in languages)
+    languages, portions = study.languages, (*study.languages, *study.portions)
+    train = sum(len(prepared.encoded[name, "train"]) for name in portions)
     out.print(
         f"{counted(len(languages), 'language')}, {counted(train, 'training utterance')} in all; "
         f"{len(prepared.vocabulary):,} of {prepared.vocabulary.full_size:,} sub-tokens in use."

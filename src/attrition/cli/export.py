@@ -35,6 +35,8 @@ def export(
 ) -> None:
     """Write the model after one stage: a PEFT adapter for LoRA, a transformers checkpoint for full fine-tuning.
 
+    A run that merges its learners gives the merged model: a mean of adapters as one adapter, any other merge as a checkpoint.
+
     With --dataset OUT: write the numbers of all runs as Parquet tables. Either folder has a card, README.md. The name of a run
     is the name of its folder in RUNS/runs.
 

@@ -111,9 +111,8 @@ def said_of_untrained(slots: Sequence[str], kind: str = "slot") -> str:
     )
 
 
-def said_of_notices(corpus: Corpus) -> tuple[str, ...]:
-    """Return what a corpus skipped in its files so far, at most NAMED sentences; and how many more there are."""
-    notices: Sequence[object] = getattr(corpus, "notices", ())
+def said_of_notices(notices: Sequence[object]) -> tuple[str, ...]:
+    """Return what was skipped in files, at most NAMED sentences; and how many more there are."""
     said = [str(each) for each in notices[:NAMED]]
     return (*said, f"{len(notices) - NAMED:,} more of this kind.") if len(notices) > NAMED else tuple(said)
 

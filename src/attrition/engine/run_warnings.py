@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from attrition.methods import Steps
 from attrition.metrics.matrix import RMatrix
+from attrition.metrics.result import stage_notes
 from attrition.problem.base import Problem
 from attrition.problem.slots import SLOTS
 from attrition.store.stages import StoredHistory
@@ -16,7 +17,7 @@ def warnings_of(steps: Steps, R: RMatrix, stages: Sequence[StoredHistory], probl
     never, no_better = _learned_nothing(R)
     score, what = ("F1", "slot") if problem is SLOTS else (problem.score, "label")
     score = score[0].upper() + score[1:]
-    found = []
+    found = list(stage_notes(R))
     if never:
         found.append(
             f"{score} is 0 right after training on {', '.join(never)}. The model predicts no {what} right: "
@@ -42,7 +43,7 @@ def warnings_of(steps: Steps, R: RMatrix, stages: Sequence[StoredHistory], probl
 def _learned_nothing(R: RMatrix) -> tuple[list[str], list[str]]:
     """The languages with an F1 of 0 after their own stage, and those whose F1 was there before and did not rise."""
     never, no_better = [], []
-    for row, languages in enumerate(R.trained):
+    for row, languages in enumerate(R.new):
         before_L = R.scores_SL[row - 1] if row else R.before_L
         for language in languages:
             column = R.languages.index(language)

@@ -208,6 +208,7 @@ def spec_json(
             "citation": corpus.citation,
             "fingerprint": corpus.fingerprint,
             "cuts": dict(corpus.cuts),
+            **({"portions": {name: dict(each) for name, each in corpus.portions.items()}} if corpus.portions else {}),
         },
         **({"own_languages": plain(study.own)} if study.own else {}),
         "training": dataclasses.asdict(run.choice.training),

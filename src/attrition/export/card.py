@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -111,14 +111,28 @@ def _scored(spec: Mapping[str, Any], evaluation: StoredEvaluation) -> list[str]:
 def _about(spec: Mapping[str, Any] | None, step: int) -> str:
     if spec is None:
         return "A token classifier for slot filling. No finished run has this stage, so its scores are not known here."
-    path: list[str] = []
-    at: int | None = step
-    while at is not None:  # from the stage back to the first one of its learner
-        path, at = ["+".join(spec["steps"][at]["languages"]), *path], spec["steps"][at]["start"]
+    steps = spec["steps"]
+    merged = steps[step].get("inputs")
+    if merged:
+        how = {name: value for name, value in steps[step]["how"].items() if name != "name" and value}
+        settings = "".join(f", {name} = {value}" for name, value in how.items())
+        learned = f"{len(merged)} models merged ({steps[step]['how']['name']}{settings}), of " + "; ".join(
+            ", then ".join(_path(steps, each)) for each in merged
+        )
+    else:
+        learned = f"languages in this order: {', '.join(_path(steps, step))}"
     return (
         f"A token classifier for slot filling, trained with attrition: method "
-        f"{spec['name']}, languages in this order: {', '.join(path)}. Seed {spec['seed']}, study {spec['study']!r}."
+        f"{spec['name']}, {learned}. Seed {spec['seed']}, study {spec['study']!r}."
     )
+
+
+def _path(steps: Sequence[Mapping[str, Any]], at: int | None) -> list[str]:
+    """What a stage's learner learned, from its first stage to this one."""
+    path: list[str] = []
+    while at is not None:
+        path, at = ["+".join(steps[at]["languages"]), *path], steps[at]["start"]
+    return path
 
 
 def _scores(spec: Mapping[str, Any] | None, evaluation: StoredEvaluation | None) -> str:

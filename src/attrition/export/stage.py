@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from attrition.encoder.pretrained import Pretrained
 from attrition.encoder.sources import load_pretrained
@@ -18,17 +20,35 @@ from attrition.export.card import model_card
 from attrition.export.formats import base_on_hub, export_model, token_classifier
 from attrition.export.onnx import OnnxFile, require_onnx, write_onnx
 from attrition.files import refuse_full, write_whole
+from attrition.languages.portions import language_of_portion
 from attrition.methods import Full, LoRA, Trains
+from attrition.methods.merging import MERGING, Merging
 from attrition.names import AttritionError, look_up, unknown
-from attrition.store.restore import HOOK
+from attrition.store.restore import restored
 from attrition.store.stages import KEPT, Store, StoredEvaluation
-from attrition.training.model import build_model
+from attrition.training.merged import merge, merged_adapter
+from attrition.training.model import Model, build_model
 
 _SENTENCE = "wake me up at nine am on friday and play the news"
 
 
+@dataclass(frozen=True)
+class _Chosen:
+    """What is exported: the stored stages that the model is made of, how they are merged (None for one stage as it is), and the
+    run and its step where a finished run has it."""
+
+    keys: tuple[str, ...]
+    how: Merging | None = None
+    languages: tuple[str, ...] = ()
+    spec: dict[str, Any] | None = None
+    step: int = 0
+
+
 def export_stage(results: Path, stage: str, folder: Path, *, name: str = "", onnx: bool = False) -> OnnxFile | None:
-    """Write the model of a stage: a PEFT adapter for LoRA, a whole transformers checkpoint for full training; with its card.
+    """Write the model of a stage, with its card: a PEFT adapter for LoRA, a whole transformers checkpoint for full training.
+
+    The model of a run that merges its learners is the merged one. A weighted mean of adapters becomes one adapter whose rank is
+    the sum of theirs, if that is below the encoder's width. Any other merge becomes a whole checkpoint.
 
     Args:
         results: a results folder.
@@ -44,14 +64,13 @@ def export_stage(results: Path, stage: str, folder: Path, *, name: str = "", onn
     if onnx:
         require_onnx()
     store = Store(results)
-    key = _find(store, stage)
+    chosen = _find(store, stage)
     refuse_full(folder, "model")
-    about = store.about("stages", key)
-    tensors = {name: torch.from_numpy(np.array(array)) for name, array in store.load_tensors(key).items()}
-    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(HOOK)}
+    about = store.about("stages", chosen.keys[0])
     if "problem" in about:
         raise AttritionError(
-            f"The stage {key} learned {about['problem']!r}. Only models of slot filling can be exported, as token classifiers."
+            f"The stage {chosen.keys[0]} learned {about['problem']!r}. Only models of slot filling can be exported, as token "
+            "classifiers."
         )
     trains = _trains(about["trains"])
     try:
@@ -60,23 +79,25 @@ def export_stage(results: Path, stage: str, folder: Path, *, name: str = "", onn
         # A run from a pack needs no encoder beside it; a model for others needs its tokeniser and its whole vocabulary.
         raise AttritionError(f"An export takes the encoder that the stage was trained from, whole. {error}") from error
     if pretrained.encoder_fingerprint != about["model"].get("encoder", about["model"]["fingerprint"]):
-        raise AttritionError(f"The stage {key} was trained from another {pretrained.name!r} than the one that is here now.")
+        raise AttritionError(
+            f"The stage {chosen.keys[0]} was trained from another {pretrained.name!r} than the one that is here now."
+        )
     # An adapter knows nothing of the vocabulary: one row of it will do.
-    kept = tensors.pop(KEPT).numpy() if trains.adapter is None else np.zeros(1, np.int64)
-    model = build_model(pretrained, Vocabulary(kept, pretrained.vocabulary_size), tuple(about["labels"]))
-    flat_P = model.layout(trains).pack(tensors)
-    decay, first = store.load_history(key).decay, labels_first(pretrained, model.labels)
+    kept = [store.load_tensors(key)[KEPT] for key in chosen.keys] if trains.adapter is None else [np.zeros(1, np.int64)]
+    vocabulary = Vocabulary(np.unique(np.concatenate(kept)), pretrained.vocabulary_size)
+    model = build_model(pretrained, vocabulary, tuple(about["labels"]))
+    trains, flat_P, decay = _model_of(store, chosen, model, trains)
+    first = labels_first(pretrained, model.labels)
     export_model(folder, model, trains, flat_P, decay=decay, first=first)
     file = None
     if onnx:
         module = token_classifier(model, trains, flat_P, decay=decay, first=first)
         file = write_onnx(folder / "model.onnx", module, pretrained.tokenizer.encode(_SENTENCE).ids)
-    spec, step = _run_of(store, key)
     card = model_card(
         name or folder.name,
-        spec=spec,
-        step=step,
-        evaluation=_evaluation(store, spec, step),
+        spec=chosen.spec,
+        step=chosen.step,
+        evaluation=_evaluation(store, chosen.spec, chosen.step),
         base=base_on_hub(pretrained) or (str((folder / "base").absolute()) if trains.adapter else ""),
         adapter=trains.adapter is not None,
         num_labels=len(model.labels),
@@ -86,15 +107,19 @@ def export_stage(results: Path, stage: str, folder: Path, *, name: str = "", onn
     return file
 
 
-def _run_of(store: Store, key: str) -> tuple[dict[str, Any] | None, int]:
-    """The spec.json of the first run that has this stage, and the number of its step; None without such a run."""
-    for path in sorted((store.folder / "runs").glob("*/spec.json")):
-        with suppress(ValueError, KeyError, TypeError):  # a damaged run is not needed
-            spec = json.loads(path.read_text(encoding="utf-8"))
-            for number, step in enumerate(spec["steps"]):
-                if step["key"] == key:
-                    return spec, number
-    return None, 0
+def _model_of(store: Store, chosen: _Chosen, model: Model, trains: Trains) -> tuple[Trains, Tensor, float]:
+    """What a model trains as it is exported, its parameters [P], and the decay of word embeddings that are not in it."""
+    flats = [restored(store, model, trains, key) for key in chosen.keys]
+    decays = [store.load_history(key).decay for key in chosen.keys]
+    if chosen.how is None:
+        return trains, flats[0], decays[0]
+    if trains.adapter is not None:
+        adapter = merged_adapter(model, trains.adapter, flats, chosen.languages, chosen.how)
+        if adapter is not None:
+            return *adapter, 1.0
+    # A row that no learner looked up is the base's times its decay: the merge of these differences, for one number.
+    merged_decay = 1 + float(chosen.how.merge([torch.tensor([decay - 1]) for decay in decays], chosen.languages))
+    return Full(), merge(model, trains, flats, chosen.languages, chosen.how), merged_decay
 
 
 def _evaluation(store: Store, spec: dict[str, Any] | None, step: int) -> StoredEvaluation | None:
@@ -108,32 +133,52 @@ def labels_first(pretrained: Pretrained, labels: Sequence[str]) -> tuple[str, ..
     return own if set(own) <= set(labels) else ()
 
 
-def _find(store: Store, stage: str) -> str:
-    """The key of a stage named in either way."""
+def _find(store: Store, stage: str) -> _Chosen:
+    """The model that is named in either way."""
     keys = store.keys("stages")
     if not keys:
         raise AttritionError(f"{store.folder} has no stages. Give the folder that `attrition run` wrote.")
-    if stage in keys:
-        return stage
+    runs = {path.parent.name: path for path in sorted((store.folder / "runs").glob("*/spec.json"))}
     run, colon, language = stage.rpartition(":")
-    if not colon:
+    if colon:
+        path = look_up(run, runs, kind="run")
+        try:
+            spec = json.loads(path.read_text(encoding="utf-8"))
+            known = (*spec["languages"], *spec.get("watch", ()))
+            served = {each: row["reads"][language_of_portion(each, known)] for row in spec["rows"] for each in row["trained"]}
+            if language in served:
+                return _step_of(spec, served[language])
+        except (IndexError, KeyError, TypeError, ValueError) as error:
+            if isinstance(error, AttritionError):
+                raise
+            raise AttritionError(f"{path} is damaged. The same `attrition run` writes it again.") from error
+        raise unknown(language, served, kind="language", where=run)
+    for path in runs.values():
+        with suppress(ValueError, KeyError, TypeError):  # a damaged run is not needed
+            spec = json.loads(path.read_text(encoding="utf-8"))
+            for number, step in enumerate(spec["steps"]):
+                if step["key"] == stage:
+                    return _step_of(spec, number)
+    if stage not in keys:
         raise AttritionError(f"There is no stage {stage!r} in {store.folder}. Write <run>:<locale>, or a stage's key.")
-    runs = {path.parent.name: path for path in (store.folder / "runs").glob("*/spec.json")}
-    path = look_up(run, runs, kind="run")
-    try:
-        steps = json.loads(path.read_text(encoding="utf-8"))["steps"]
-        key_of = {each: str(found["key"]) for found in steps for each in found.get("languages", ())}
-        merged = any("inputs" in found for found in steps)
-    except (ValueError, KeyError, TypeError) as error:
-        raise AttritionError(f"{path} is damaged. The same `attrition run` writes it again.") from error
-    if language not in key_of:
-        raise unknown(language, key_of, kind="language", where=run)
-    if merged:
-        raise AttritionError(
-            f"{run} serves its languages by merged models, which cannot be exported yet. The adapter of {language} alone is "
-            f"the stage {key_of[language]}: give this key instead."
-        )
-    return key_of[language]
+    return _Chosen((stage,))
+
+
+def _step_of(spec: dict[str, Any], number: int) -> _Chosen:
+    steps = spec["steps"]
+    step = steps[number]
+    if "inputs" not in step:
+        return _Chosen((str(step["key"]),), spec=spec, step=number)
+    inputs = [steps[each] for each in step["inputs"]]
+    settings = {name: value for name, value in step["how"].items() if name != "name"}
+    how = look_up(step["how"]["name"], MERGING, kind="way to merge that can be exported")(**settings)
+    return _Chosen(
+        tuple(each["key"] for each in inputs),
+        how,
+        tuple(language_of_portion(each["languages"][0], spec["languages"]) for each in inputs),
+        spec,
+        number,
+    )
 
 
 def _trains(about: dict[str, Any]) -> Trains:

@@ -30,6 +30,10 @@ class Merging(BaseModel):
         """What part each model has in a mean; they sum to 1."""
         return [1 / len(languages)] * len(languages)
 
+    def factors(self, languages: Sequence[str]) -> list[float] | None:
+        """What each difference is multiplied by where `merge` is their weighted sum; None where it is another function."""
+        return None
+
 
 class Mean(Merging):
     """The mean of all models, times `scale`: w = w0 + scale * sum_k (w_k - w0) / n.
@@ -47,6 +51,9 @@ class Mean(Merging):
     def shares(self, languages: Sequence[str]) -> list[float]:
         given = [self.weights.get(language, 1.0) for language in languages]
         return [each / sum(given) for each in given]
+
+    def factors(self, languages: Sequence[str]) -> list[float]:
+        return [self.scale * share for share in self.shares(languages)]
 
     def merge(self, differences: Sequence[Tensor], languages: Sequence[str]) -> Tensor:
         total = differences[0].new_zeros(differences[0].shape)

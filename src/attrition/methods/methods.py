@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from attrition.languages import NONE_OF_ONES_OWN, OwnLanguages, grouping
+from attrition.languages.portions import languages_of_portions
 from attrition.methods.decay import RateDecay
 from attrition.methods.ewc import EWC
 from attrition.methods.hook import Hook
 from attrition.methods.interpolation import Interpolation
 from attrition.methods.merging import Mean, Ties
 from attrition.methods.replay import Replay
-from attrition.methods.steps import Expand, Merged, Steps, checked_order, joint, sequential
+from attrition.methods.steps import Expand, Merged, Steps, checked_stages, joint, sequential
 from attrition.methods.trains import Full, LoRA, Trains
 from attrition.names import AttritionError, look_up
 from attrition.registry import Registry, is_file_of_a_user
@@ -35,7 +36,7 @@ class Method:
         trains: `Full()` or `LoRA(...)`.
         shared_by: which languages share a learner: "all", "language" (each its own), an attribute of languages such as
             "script", "family", "branch" or "vitality", or the path of a file of a user's own groups.
-        expand: how languages with their learners become steps.
+        expand: how stages, and the learners of their languages, become steps.
         hooks: what is added to the training loop.
         about: one sentence for people.
         source: the user's file that it comes from.
@@ -69,8 +70,8 @@ class Method:
             return {language: language for language in languages}
         return dict(grouping(self.shared_by, languages, own=own))
 
-    def steps(self, order: Sequence[str], own: OwnLanguages = NONE_OF_ONES_OWN) -> Steps:
-        """The steps of one run, and the rows of R.
+    def steps(self, order: Sequence[str | Sequence[str]], own: OwnLanguages = NONE_OF_ONES_OWN) -> Steps:
+        """The steps of one run, and the rows of R; an entry of `order` is a language, or all that a stage trains.
 
         >>> steps = METHODS["VANILLA"].steps(["en-US", "de-DE"])
         >>> [(step.languages, step.start) for step in steps.trainings]
@@ -78,7 +79,16 @@ class Method:
         >>> [step.languages for step in METHODS["MULTI"].steps(["en-US", "de-DE"]).trainings]
         [('de-DE', 'en-US')]
         """
-        return self.expand(self.learner_of(checked_order(order), own))
+        stages = checked_stages(order)
+        names = [name for stage in stages for name in stage]
+        languages = languages_of_portions(names)
+        steps = self.expand(stages, self.learner_of(languages, own))
+        trained = {*languages, *(name for step in steps.trainings for name in step.languages)}
+        if left_out := [name for name in names if name not in trained]:
+            raise AttritionError(
+                f"{self.name} has no training for {left_out[0]!r}: its `expand` must train all that stages bring."
+            )
+        return steps
 
 
 _ALL = (

@@ -1,5 +1,8 @@
 """What a run is made of: steps, and which step's output serves which language after which of them.
 
+What is trained is named by portions of data (`attrition.languages.portions`): the first portion of a language is called as the
+language, and it alone where no further data of a language come later.
+
 R, the transfer matrix and what counts as "not yet trained" follow from here and from nothing else: `R[i, j]` is the score on
 language j of the step that row i reads for it, and NaN where row i reads none.
 """
@@ -11,12 +14,13 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+from attrition.languages.portions import language_of_portion, languages_of_portions
 from attrition.names import AttritionError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """One training: a learner on some languages at once, from the output of the step `start`, or afresh."""
+    """One training: a learner on portions of some languages at once, from the output of the step `start`, or afresh."""
 
     learner: str
     languages: tuple[str, ...]
@@ -36,7 +40,7 @@ Step = Train | Merge
 
 @dataclass(frozen=True)
 class Row:
-    """A row of R: the languages trained since the row before, and by language the step that serves it."""
+    """A row of R: the portions trained since the row before, and by language the step that serves it."""
 
     trained: tuple[str, ...]
     reads: Mapping[str, int] = field(default_factory=dict)
@@ -49,7 +53,7 @@ class Row:
 class Steps:
     """The steps of a run, each after those that it starts from, and the rows of R.
 
-    >>> steps = sequential({"en-US": "all", "de-DE": "all"})
+    >>> steps = sequential([("en-US",), ("de-DE",)], {"en-US": "all", "de-DE": "all"})
     >>> [(step.languages, step.start) for step in steps.trainings], steps.order_matters
     ([(('en-US',), None), (('de-DE',), 0)], True)
     """
@@ -76,6 +80,15 @@ class Steps:
         return tuple(step for step in self.steps if isinstance(step, Train))
 
     @property
+    def languages(self) -> tuple[str, ...]:
+        """The languages that some row serves."""
+        return tuple(dict.fromkeys(language for row in self.rows for language in row.reads))
+
+    def trained_by(self, row: Row) -> set[str]:
+        """The languages of the portions that a row trained."""
+        return {language_of_portion(name, self.languages) for name in row.trained}
+
+    @property
     def joint(self) -> bool:
         """Whether R is one row: everything is learned at once, and there is no order."""
         return len(self.rows) == 1
@@ -84,7 +97,7 @@ class Steps:
     def shared(self) -> bool:
         """Whether one model serves all languages in every row: what it was before training is then a row of its own."""
         roots = [step for step in self.trainings if step.start is None]
-        languages = {language for row in self.rows for language in row.trained}
+        languages = {language for row in self.rows for language in self.trained_by(row)}
         return len(roots) == 1 and all(languages <= row.reads.keys() for row in self.rows)
 
     @property
@@ -95,11 +108,11 @@ class Steps:
     def watching(self, languages: Sequence[str]) -> Steps:
         """Return the same steps, whose rows also read languages that no step trains, where one model serves all others.
 
-        >>> steps = sequential({"en-US": "all", "de-DE": "all"}).watching(["th-TH"])
+        >>> steps = sequential([("en-US",), ("de-DE",)], {"en-US": "all", "de-DE": "all"}).watching(["th-TH"])
         >>> [row.reads["th-TH"] for row in steps.rows], steps.shared
         ([0, 1], True)
         """
-        trained = {each for row in self.rows for each in row.trained}
+        trained = {each for row in self.rows for each in self.trained_by(row)}
         rows = []
         for row in self.rows:
             models = set(row.reads.values())
@@ -108,7 +121,7 @@ class Steps:
         return Steps(self.steps, tuple(rows))
 
     def chain(self, step: int) -> tuple[tuple[str, ...], ...]:
-        """The languages of all trainings that led to a step's output, in their order."""
+        """The portions of all trainings that led to a step's output, in their order."""
         at = self.steps[step]
         if isinstance(at, Merge):
             return tuple(dict.fromkeys(each for before in at.inputs for each in self.chain(before)))
@@ -119,70 +132,97 @@ class Steps:
         at = self.steps[step]
         assert isinstance(at, Train)
         row = next(row for row in self.rows if at.languages[0] in row.trained)
-        return row.reads[at.languages[0]]
+        return row.reads[language_of_portion(at.languages[0], self.languages)]
 
+
+Stages = Sequence[tuple[str, ...]]
+"""The portions of data that each stage trains, sorted within a stage: what is learned at once has no order."""
 
 LearnerOf = Mapping[str, str]
 """Languages in the order in which they are learned, and the learner that serves each."""
 
-Expand = Callable[[LearnerOf], Steps]
-"""How a method's languages become steps."""
+Expand = Callable[[Stages, LearnerOf], Steps]
+"""How a method's stages become steps."""
 
 
-def checked_order(order: Sequence[str]) -> tuple[str, ...]:
-    """Return an order that names a language, and none twice."""
-    if not order:
-        raise AttritionError("An order needs at least one language.")
-    if len(set(order)) < len(order):
-        raise AttritionError(f"An order names a language twice: {', '.join(order)}.")
-    return tuple(order)
+def checked_stages(order: Sequence[str | Sequence[str]]) -> tuple[tuple[str, ...], ...]:
+    """Return an order as stages: each entry is the portion, or the portions, that a stage trains.
+
+    Raises:
+        AttritionError: there is no stage, one is empty, a portion comes twice, or further data come before their language.
+
+    >>> checked_stages(["en-US", ["th-TH", "de-DE"], "en-US (2)"])
+    (('en-US',), ('de-DE', 'th-TH'), ('en-US (2)',))
+    """
+    stages = tuple((each,) if isinstance(each, str) else tuple(sorted(each)) for each in order)
+    names = [name for stage in stages for name in stage]
+    if not all(stages) or not names:
+        raise AttritionError("An order needs at least one language, and at least one in each stage.")
+    if len(set(names)) < len(names):
+        raise AttritionError(f"An order names a language twice: {', '.join(names)}.")
+    languages = languages_of_portions(names)
+    learned: set[str] = set()
+    for stage in stages:
+        for name in stage:
+            if (language := language_of_portion(name, languages)) not in (name, *learned):
+                raise AttritionError(
+                    f"{name!r} comes before the stage of {language} is over. Put {language} into an earlier stage."
+                )
+        learned |= set(stage)
+    return stages
 
 
-def sequential(learner_of: LearnerOf) -> Steps:
-    """One language after another; each learner goes on from where it stands.
+def sequential(stages: Stages, learner_of: LearnerOf) -> Steps:
+    """One stage after another; each learner goes on from where it stands, with all that a stage has for it at once.
 
-    >>> sequential({"en-US": "a", "zh-CN": "b"}).rows[0].reads
-    mappingproxy({'en-US': 0})
+    >>> steps = sequential([("en-US",), ("de-DE", "zh-CN"), ("en-US (2)",)], {"en-US": "a", "de-DE": "a", "zh-CN": "b"})
+    >>> [(step.languages, step.start) for step in steps.trainings]
+    [(('en-US',), None), (('de-DE',), 0), (('zh-CN',), None), (('en-US (2)',), 1)]
+    >>> steps.rows[0].reads, steps.rows[1].trained
+    (mappingproxy({'en-US': 0, 'de-DE': 0}), ('de-DE', 'zh-CN'))
     """
     steps: list[Train] = []
     rows: list[Row] = []
     latest: dict[str, int] = {}
-    for index, (language, learner) in enumerate(learner_of.items()):
-        steps.append(Train(learner=learner, languages=(language,), start=latest.get(learner)))
-        latest[learner] = index
-        rows.append(Row((language,), {each: latest[its] for each, its in learner_of.items() if its in latest}))
+    for stage in stages:
+        groups: dict[str, list[str]] = {}
+        for name in stage:
+            groups.setdefault(learner_of[language_of_portion(name, learner_of)], []).append(name)
+        for learner, group in groups.items():
+            steps.append(Train(learner=learner, languages=tuple(group), start=latest.get(learner)))
+            latest[learner] = len(steps) - 1
+        rows.append(Row(tuple(stage), {each: latest[its] for each, its in learner_of.items() if its in latest}))
     return Steps(tuple(steps), tuple(rows))
 
 
-def joint(learner_of: LearnerOf) -> Steps:
-    """Every learner gets all its languages at once. They are sorted: what is learned at once has no order.
+def joint(stages: Stages, learner_of: LearnerOf) -> Steps:
+    """Every learner gets all its languages at once, whatever stage brings them.
 
-    >>> [step.languages for step in joint({"en-US": "all", "de-DE": "all"}).trainings]
+    >>> [step.languages for step in joint([("en-US",), ("de-DE",)], {"en-US": "all", "de-DE": "all"}).trainings]
     [('de-DE', 'en-US')]
     """
-    groups: dict[str, list[str]] = {}
-    for language in sorted(learner_of):
-        groups.setdefault(learner_of[language], []).append(language)
-    steps = tuple(Train(learner=learner, languages=tuple(group)) for learner, group in groups.items())
-    number = {learner: index for index, learner in enumerate(groups)}
-    trained = tuple(language for step in steps for language in step.languages)
-    return Steps(steps, (Row(trained, {language: number[learner_of[language]] for language in trained}),))
+    found = sequential([tuple(sorted(name for stage in stages for name in stage))], learner_of)
+    trained = tuple(name for step in found.trainings for name in step.languages)
+    reads = found.rows[0].reads
+    return Steps(found.steps, (Row(trained, {each: reads[each] for each in trained if each in reads}),))
 
 
 @dataclass(frozen=True)
 class Merged:
-    """Each language trains a learner of its own; after each, all learners so far are merged into the one model that serves."""
+    """Each language trains a learner of its own; after each stage all learners so far become the one model that serves."""
 
     how: Any
 
-    def __call__(self, learner_of: LearnerOf) -> Steps:
-        """The steps: a training and a merge for each language."""
+    def __call__(self, stages: Stages, learner_of: LearnerOf) -> Steps:
+        """The steps: for each stage a training of each portion, and a merge."""
         steps: list[Step] = []
         rows: list[Row] = []
-        trained: list[int] = []
-        for language in learner_of:
-            trained.append(len(steps))
-            steps.append(Train(learner=language, languages=(language,)))
-            steps.append(Merge(inputs=tuple(trained), how=self.how))
-            rows.append(Row((language,), dict.fromkeys(learner_of, len(steps) - 1)))
+        latest: dict[str, int] = {}
+        for stage in stages:
+            for name in stage:
+                language = language_of_portion(name, learner_of)
+                steps.append(Train(learner=language, languages=(name,), start=latest.get(language)))
+                latest[language] = len(steps) - 1
+            steps.append(Merge(inputs=tuple(latest.values()), how=self.how))
+            rows.append(Row(stage, dict.fromkeys(learner_of, len(steps) - 1)))
         return Steps(tuple(steps), tuple(rows))

@@ -22,7 +22,7 @@ def effects_LL(R: RMatrix, which: Which = "all") -> Floats:
     """Return D of one order: R[p(a), b] - R[p(a)-1, b].
 
     NaN for an `a` never trained or trained first (the first stage lifts every language from nothing: see
-    `attrition.analysis.quantities`), and for `b` trained together with `a`.
+    `attrition.analysis.quantities`) or together with other languages.
     """
     effect_LL = at_own_stage(R, changes_SL(R, from_before=False))
     a, b = R.stage_L[:, None], R.stage_L[None, :]
@@ -30,8 +30,7 @@ def effects_LL(R: RMatrix, which: Which = "all") -> Floats:
         return np.where(b < a, effect_LL, np.nan)
     if which == "unlearned":
         return np.where(b > a, effect_LL, np.nan)
-    # Learning b itself is not an effect of a, where one stage trained both; a's effect on itself is kept on the diagonal.
-    return np.where((a != b) | np.eye(len(a), dtype=bool), effect_LL, np.nan)
+    return effect_LL
 
 
 def others_LL(R: RMatrix, which: Which = "all") -> Floats:
@@ -53,8 +52,8 @@ def pairwise_effects(matrices: Matrices, which: Which = "all") -> PerLanguage:
     """Return D and the number of orders behind each cell: `values[a, b]` is the mean change on b when a is trained.
 
     Formula: D[a, b] = mean over orders of R[p(a), b] - R[p(a)-1, b], p(a) > 1. Range -1 to 1, positive is a gain. NaN where no
-    order measured it, and where one stage trained both. The diagonal is what a's own stage did for a; no mean below
-    includes it. `which` keeps only b already learned, or not yet learned, at p(a).
+    order measured it, and for an a whose stage trained other languages too. The diagonal is what a's own stage did for a; no
+    mean below includes it. `which` keeps only b already learned, or not yet learned, at p(a).
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> pairwise_effects(R).values.tolist()

@@ -4,7 +4,9 @@ p is the position of a language in an order (its stage, from 1), P_i the mean sc
 The paper does not tie its i to the language; here i = p. Its prose speaks of another language h stages away, its formula of
 averages: the averages are `mft` and `mbt`, the other reading `mft_pairwise` and `mbt_pairwise`. A hop whose stages do not
 all lie within 1...T, or were not measured, is left out of the mean over orders, never counted as 0; `counts` says how many
-orders remain. The row before training takes no part: it has no learned languages.
+orders remain. A language that was trained together with others has no hops: what that stage did is not its doing alone. A
+stage with further data of a language counts as a hop, but belongs to no language. The row before training takes no part: it
+has no learned languages.
 
 Shape letters: S stages, L languages, H hops (0, 1, 2, ...).
 """
@@ -50,7 +52,7 @@ def mbt_LH(R: RMatrix, num_hops: int = NUM_HOPS) -> Floats:
 def _pairwise_LH(R: RMatrix, num_hops: int, direction: int) -> Floats:
     """R[p, x] - R[p-1, x], x being the language learned `direction * h` stages from p; NaN at h = 0."""
     change_SL = changes_SL(R, from_before=False)
-    # change_SS[i, k]: the change that stage i made on what stage k trains (the mean, if that is several languages).
+    # change_SS[i, k]: the change that stage i made on what is new in stage k (the mean of several languages, NaN for none).
     change_SS = np.column_stack([mean_measured(change_SL[:, R.stage_L == k], axis=1) for k in range(R.num_stages)])
     stage, hop = _stages_and_hops(R, num_hops)
     other = stage + direction * hop

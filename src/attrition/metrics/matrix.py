@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from attrition.files import write_whole
+from attrition.languages.portions import language_of_portion
 from attrition.names import AttritionError, unknown
 from attrition.reading import read_text
 
@@ -48,12 +49,14 @@ class RMatrix:
     """`scores_SL[i, j]`: the score (0 to 1) on language j after stage i; NaN where it was not measured.
 
     A language whose learner has not been trained yet is NaN, never 0. A joint run is one stage that trained many languages.
+    A stage may train further data of a language that an earlier stage trained; it is then called "en-US (2)" or the like
+    (`attrition.languages.portions`). A language's own stage is the first that trains it, whatever else that stage trains.
     Columns may stand in any order, and may hold languages that are never trained: these count as not learned.
 
     Args:
         scores_SL: shape (stages, languages); copied, and read-only from then on.
         languages: the columns, in their order. Any labels will do; they need not be MASSIVE's.
-        trained: per stage the languages it trained, each of them a column, none of them trained twice.
+        trained: per stage the languages it trained, each of them a column, none of them twice; or further data of one.
         before_L: the scores before any training; None, like all NaN, says that they were not measured.
 
     Raises:
@@ -106,11 +109,27 @@ class RMatrix:
     @property
     def joint(self) -> bool:
         """Whether all training happened in one stage of several languages, so that nothing came earlier or later."""
-        return len(self.trained) == 1 and len(self.trained[0]) > 1
+        return len(self.trained) == 1 and len(self.new[0]) > 1
+
+    @cached_property
+    def new(self) -> tuple[tuple[str, ...], ...]:
+        """Per stage the languages that it is the own stage of; none where it trains further data only.
+
+        >>> RMatrix([[0.5, 0.2], [0.6, 0.7]], ("a", "b"), (("a",), ("a (2)", "b"))).new
+        (('a',), ('b',))
+        """
+        return tuple(tuple(name for name in stage if name in self.languages) for stage in self.trained)
+
+    @cached_property
+    def alone_S(self) -> NDArray[np.bool_]:
+        """Whether a stage trains one language and nothing else, so that what it changed is this language's doing."""
+        return _read_only(
+            np.array([len(stage) == 1 and len(new) == 1 for stage, new in zip(self.trained, self.new, strict=True)])
+        )
 
     @cached_property
     def learned_at(self) -> Mapping[str, int | None]:
-        """Per language (in column order) the stage that trained it, counted from 0, or None if none did."""
+        """Per language (in column order) the first stage that trained it, counted from 0, or None if none did."""
         stages = {label: stage for stage, labels in enumerate(self.trained) for label in labels}
         return MappingProxyType({language: stages.get(language) for language in self.languages})
 
@@ -273,12 +292,15 @@ def _check_trained(trained: Sequence[Sequence[str]], languages: Sequence[str]) -
 
 
 def _check_stage(labels: Sequence[str], languages: Sequence[str], seen: Mapping[str, str], *, where: str) -> None:
-    """Refuses a stage that trains nothing, an unknown language, or one already in `seen` (language -> where)."""
+    """Refuses a stage that trains nothing, an unknown language, one already in `seen` (language -> where), or further data of a
+    language that neither it nor an earlier stage trains."""
     if not labels:
         raise MatrixError(f"{where} trains no language. The scores before training belong in `before_L`.")
     for position, label in enumerate(labels):
-        if label not in languages:
+        if (language := language_of_portion(label, languages)) not in languages:
             raise unknown(label, languages, kind="column", where=where)
+        if not {language} & {*seen, *labels}:
+            raise MatrixError(f"{where}: {label!r} is further data of {language}, which no stage before has trained.")
         if label in seen or label in labels[:position]:
             earlier = seen.get(label, where)
             raise MatrixError(f"{where}: {label!r} is trained a second time (first: {earlier}). Each language is learned once.")

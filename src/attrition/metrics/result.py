@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
+from attrition.languages.portions import language_of_portion
 from attrition.metrics import donors, hops, shift, single
 from attrition.metrics.matrix import RMatrix
 from attrition.metrics.several import PerLanguage
@@ -137,6 +138,7 @@ def metrics_of(matrices: Sequence[RMatrix], *, files: Sequence[str], conventions
     pairwise = {"mft": hops.mft_pairwise(matrices), "mbt": hops.mbt_pairwise(matrices)}
     reading = averages if chosen.hops == "averages" else pairwise
     sign = 1.0 if chosen.shift_sign == "gain" else -1.0
+    settings, notes = chosen.as_dict(), dict.fromkeys(note for R in matrices for note in stage_notes(R))
     whole = {
         "matrices": [_one(R, file, chosen) for R, file in zip(matrices, files, strict=True)],
         "mft": reading["mft"].as_dict(),
@@ -155,7 +157,7 @@ def metrics_of(matrices: Sequence[RMatrix], *, files: Sequence[str], conventions
         "donor_learned": donors.donor_learned(matrices).as_dict(),
         "donor_unlearned": donors.donor_unlearned(matrices).as_dict(),
         "partial": [note for R, file in zip(matrices, files, strict=True) for note in _partial(R, file)],
-        "conventions": chosen.as_dict(),
+        "conventions": {**settings, "statements": [*settings["statements"], *notes]},
     }
     return {key: nulls_for_nan(value) for key, value in whole.items()}
 
@@ -185,6 +187,32 @@ def _partial(R: RMatrix, file: str) -> list[dict[str, Any]]:
         if 0 < terms < of:
             notes.append({"file": file, "metric": name, "terms": terms, "of": of})
     return notes
+
+
+def stage_notes(R: RMatrix) -> tuple[str, ...]:
+    """Return which metrics the stages of a matrix leave undefined, or change in meaning, and why.
+
+    Nothing where each stage trains one language, and nothing for a joint run, which has no order.
+
+    >>> R = RMatrix([[.5, .5, .1], [.6, .4, .7]], ("a", "b", "c"), (("a", "b"), ("a (2)", "c")))
+    >>> print(*stage_notes(R), sep="\\n")
+    MBT, MFT, shifts, donor and position are not defined for a, b, c: each was trained in one stage with other data, so ...
+    Changes from the own stage to the end (CBT, BWT, forgetting) of a include what its further data taught.
+    """
+    together = [name for alone, new in zip(R.alone_S, R.new, strict=True) if not alone for name in new]
+    later = [language_of_portion(name, R.languages) for stage in R.trained for name in stage if name not in R.languages]
+    notes = []
+    if together and not R.joint:
+        notes.append(
+            f"MBT, MFT, shifts, donor and position are not defined for {', '.join(together)}: each was trained in one stage "
+            "with other data, so the effect of the stage is not that of one language."
+        )
+    if later and not R.joint:
+        notes.append(
+            f"Changes from the own stage to the end (CBT, BWT, forgetting) of {', '.join(dict.fromkeys(later))} include what "
+            "its further data taught."
+        )
+    return tuple(notes)
 
 
 def _signed(means: PerLanguage, sign: float) -> dict[str, Any]:

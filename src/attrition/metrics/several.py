@@ -90,12 +90,15 @@ def over_orders(matrices: Matrices, measure: Callable[[RMatrix], Floats]) -> Per
 
 
 def at_own_stage(R: RMatrix, values: Floats) -> Floats:
-    """From one entry per stage (S, ...) to one per language (L, ...): that of its own stage, NaN for one never trained.
+    """From one entry per stage (S, ...) to one per language (L, ...): that of its own stage.
+
+    NaN for a language never trained, and for one whose stage trained others too: what such a stage did is not one language's.
 
     >>> at_own_stage(RMatrix([[0.5, 0.5, 0.5]], ("a", "b", "c"), (("b",),)), np.array([0.25])).tolist()
     [nan, 0.25, nan]
     """
-    with_none = np.concatenate([values, np.full((1, *values.shape[1:]), np.nan)])
+    alone = np.where(R.alone_S.reshape(-1, *[1] * (values.ndim - 1)), values, np.nan)
+    with_none = np.concatenate([alone, np.full((1, *values.shape[1:]), np.nan)])
     return with_none[R.stage_L]
 
 

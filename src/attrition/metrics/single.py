@@ -7,7 +7,8 @@ count as not yet learned at every stage, and nowhere else.
 *Not measured* (NaN) is never 0. Every metric is a mean of terms; a term that needs a cell that was not measured is left
 out, and a mean without terms is NaN. `num_terms` says how many terms a metric has and could have. A joint run has
 one stage: whatever compares stages is NaN there. A stage that trains several languages gives them the same position, and
-each of them a term of its own.
+each of them a term of its own. A language's position is that of the first stage that trains it: a later stage with further data
+of it is a stage like any other, and changes of the language there count in CBT, BWT and forgetting too.
 """
 
 from __future__ import annotations
@@ -121,8 +122,9 @@ def _not_yet_learned(R: RMatrix) -> NDArray[np.float64]:
 
 
 def cft_terms(R: RMatrix) -> Terms:
-    """The mean over the languages not yet learned, per stage but the last."""
-    return mean_measured(_not_yet_learned(R), axis=1)
+    """The mean over the languages not yet learned, per stage but the last; without stages after which none is left."""
+    left_S = ~R.learned_SL[:-1].all(axis=1)
+    return mean_measured(_not_yet_learned(R)[left_S], axis=1)
 
 
 def cft(R: RMatrix) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from attrition.encoder.sources import load_pretrained
 from attrition.encoder.vocabulary import Vocabulary, used_vocabulary, whole_vocabulary
 from attrition.names import AttritionError
 from attrition.prepare.labels import with_labels_of
+from attrition.prepare.portions import PortionFacts, read_portion, with_portions
 from attrition.problem.base import Inventory, Problem
 from attrition.problem.problems import DEFAULT, may_be_cached, problem
 from attrition.streams import numpy_stream
@@ -32,7 +33,10 @@ from attrition.study.watcher import Watcher
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusFacts:
-    """A corpus without its utterances; `cuts` says for each language of the study how it was cut into words."""
+    """A corpus without its utterances; `cuts` says for each language of the study how it was cut into words.
+
+    `portions` are further data beside it, by their names in the study's orders.
+    """
 
     name: str
     revision: str
@@ -43,6 +47,7 @@ class CorpusFacts:
     intents: tuple[str, ...] = ()
     fingerprint: str
     cuts: Mapping[str, Cut]
+    portions: Mapping[str, PortionFacts] = field(default_factory=dict)
 
     @staticmethod
     def of(corpus: Corpus, cuts: Mapping[str, Cut]) -> CorpusFacts:
@@ -82,10 +87,11 @@ def gather(study: Study, watcher: Watcher, cache: Path | None) -> Materials:
         AttritionError: something that the study names is not there or does not fit.
     """
     settings = study.corpus
+    layout = Layout(settings.token, settings.tag, settings.scheme or "auto", settings.labels or ())
     request = Request(
         path=None if settings.path is None else Path(settings.path),
         languages=study.scored,
-        layout=Layout(settings.token, settings.tag, settings.scheme or "auto", settings.labels or ()),
+        layout=layout,
         sizes=settings.sizes,
         progress=watcher.reading,
     )
@@ -118,10 +124,17 @@ def gather(study: Study, watcher: Watcher, cache: Path | None) -> Materials:
     )
     watcher.encoding(len(study.scored))
     encoded = with_memory(dataset.encode(watcher.encoded), model.learned)
-    for said in said_of_notices(corpus):
+    skipped: list[object] = []
+    encoded, portions = with_portions(
+        encoded,
+        study.portions,
+        lambda name, each: read_portion(name, each, layout, inventory.slots if chosen.tags else None, skipped.append),
+        lambda utterances, language: encoder(utterances, dataset.cut(language)),
+    )
+    for said in said_of_notices([*getattr(corpus, "notices", ()), *skipped]):
         watcher.warned(said)
     facts = CorpusFacts.of(corpus, {language: dataset.cut(language) for language in study.scored})
-    facts = dataclasses.replace(facts, slots=tuple(inventory.slots))
+    facts = dataclasses.replace(facts, slots=tuple(inventory.slots), portions=portions)
     return Materials(facts, pretrained, encoding, encoded)
 
 

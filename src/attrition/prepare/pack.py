@@ -75,9 +75,10 @@ def write_pack(study: Study, folder: Path, watcher: Watcher, cache: Path | None)
     refuse_missing_dev(study, materials.encoded)
     vocabulary = vocabulary_of(study, materials)
     pretrained = materials.pretrained
+    corpus = dataclasses.asdict(materials.corpus)
     facts = {
         "attrition": version("attrition"),
-        "corpus": dataclasses.asdict(materials.corpus),
+        "corpus": corpus if corpus["portions"] else {name: value for name, value in corpus.items() if name != "portions"},
         "encoding": dataclasses.asdict(materials.encoding),
         "encoder": about_encoder(pretrained),
     }
@@ -85,7 +86,7 @@ def write_pack(study: Study, folder: Path, watcher: Watcher, cache: Path | None)
     contents = {
         "embeddings": pack_embeddings(pretrained, vocabulary),
         "layers": pack_layers(pretrained),
-        "utterances": pack_utterances(materials.encoded, study.scored, vocabulary),
+        "utterances": pack_utterances(materials.encoded, (*study.scored, *study.portions), vocabulary),
     }
     files |= _compressed({name: save(arrays) for name, arrays in contents.items()}, watcher)
     listed = {name: {"bytes": len(data), "sha256": hashlib.sha256(data).hexdigest()} for name, data in files.items()}
@@ -135,8 +136,8 @@ def _materials(folder: Path, facts: Mapping[str, Any], arrays: Mapping[str, Mapp
     encoding: EncodingSettings = as_dataclass(facts["encoding"], EncodingSettings, f"{folder / _FACTS}: encoding")
     pretrained = unpack_encoder(arrays["embeddings"], arrays["layers"], config, facts["encoder"])
     vocabulary = kept_vocabulary(arrays["embeddings"], pretrained.vocabulary_size)
-    languages = list(corpus.cuts)  # all of the study's, in its order
-    encoded = unpack_utterances(arrays["utterances"], languages, vocabulary)
+    names = [*corpus.cuts, *corpus.portions]  # all languages of the study, in its order, then further data
+    encoded = unpack_utterances(arrays["utterances"], names, vocabulary)
     return Materials(corpus, pretrained, encoding, encoded)
 
 

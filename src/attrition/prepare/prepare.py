@@ -62,7 +62,7 @@ class Prepared:
     @cached_property
     def warning(self) -> str:
         """What is wrong with the labels, as a sentence: slots or classes that no model can find. Empty if there are none."""
-        trained = (*self.study.languages, *self.study.model.learned)
+        trained = (*self.study.languages, *self.study.portions, *self.study.model.learned)
         encoded = {place: each for place, each in self.encoded.items() if place[1] != "train" or place[0] in trained}
         if self.problem.tags:
             return said_of_untrained(untrained_slots(encoded, self.labels))

@@ -56,8 +56,9 @@ def progress_figure(results: Results, *, name: str, title: str) -> Figure:
         title=title if start == 0 else f"{title} (axis from {start})",
         caption=f"Mean {results.score} over the languages learned, after each stage. Dotted: all languages learned at once."
         + (" Lines are means over orders and seeds, bands their range." if several else "")
+        + (" Further data of a language count as one language more." if _longest(results) > len(results.languages) else "")
         + (f" The vertical axis starts at {start}, not at 0." if start else ""),
-        chart=_chart(panels, len(results.languages), (start, end), results.score),
+        chart=_chart(panels, _longest(results), (start, end), results.score),
         variants={"": {"lines": _with_labels(lines, end - start)}},
         findings={"": _finding(lines, results.score)},
         fits=False,
@@ -79,8 +80,11 @@ def _finding(lines: pd.DataFrame, score: str) -> str:
 
 
 def progress_lines(results: Results, places: Mapping[Series, Place]) -> pd.DataFrame:
-    """Return one row for each series and number of languages learned: the mean of P over runs and its range, in percent."""
-    longest = len(results.languages)
+    """Return one row for each series and number of languages learned: the mean of P over runs and its range, in percent.
+
+    Further data of a language count as one language more.
+    """
+    longest = _longest(results)
     lines: list[dict[str, Any]] = []
     for series, runs in results.series.items():
         joint = all(run.matrix.joint for run in runs)
@@ -111,6 +115,11 @@ def progress_lines(results: Results, places: Mapping[Series, Place]) -> pd.DataF
                     }
                 )
     return pd.DataFrame(lines, columns=list(COLUMNS))
+
+
+def _longest(results: Results) -> int:
+    """The most languages that a run learned, further data of one counted as one more."""
+    return max(len(results.languages), *(sum(map(len, run.matrix.trained)) for run in results.runs))
 
 
 def _steps(runs: Sequence[Run]) -> list[tuple[int, list[float], str]]:

@@ -134,11 +134,14 @@ def write_archive(folders: Sequence[Path], out: Path, watcher: Watcher | None = 
 
 
 def _without_path(study: bytes) -> bytes:
-    """The study file without the place of the corpus on this machine, which would mean nothing elsewhere."""
+    """The study file without the places of data on this machine, which would mean nothing elsewhere; names of files stay."""
     table = tomllib.loads(study.decode("utf-8"))
-    if table.get("corpus", {}).pop("path", None) is None:
-        return study
-    return tomli_w.dumps(table).encode()
+    corpus = table.get("corpus", {}).pop("path", None)
+    stages = [stage for order in table.get("orders", ()) for stage in order.get("stages", ())]
+    portions = [each for stage in stages for each in (stage if isinstance(stage, list) else [stage]) if isinstance(each, dict)]
+    for portion in portions:
+        portion["data"] = Path(portion["data"]).name
+    return study if corpus is None and not portions else tomli_w.dumps(table).encode()
 
 
 def _contents(store: Store, kind: Kind, key: str) -> tuple[dict[str, str], Mapping[str, NDArray[Any]] | None]:

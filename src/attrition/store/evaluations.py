@@ -13,6 +13,7 @@ import numpy as np
 from attrition.corpus.base import Split
 from attrition.corpus.dataset import content_key, ranks
 from attrition.corpus.encoded import Encoded
+from attrition.languages.portions import language_of_portion
 from attrition.names import AttritionError
 from attrition.problem.counts import Counts
 from attrition.store.stages import DamagedError, Store
@@ -79,7 +80,10 @@ class ScoredOn:
         """What the model of a stage is scored on, or the untrained one `before` it; nothing, where no language is to be."""
         if self.evaluate != "seen":
             return self.keys
-        return {} if before else {language: key for language, key in self.keys.items() if language in _learned(job)}
+        if before:
+            return {}
+        learned = {language_of_portion(name, self.keys) for stage in job.chain for name in stage}
+        return {language: key for language, key in self.keys.items() if language in learned}
 
     @property
     def statement(self) -> str:
@@ -130,11 +134,6 @@ def _named(
         chosen = np.flatnonzero(np.isin(whole.utterance_ids, each.utterance_ids)) if language in drawn_from else None
         keys[language] = content_key(whole if chosen is None else whole.select(chosen))
     return ScoredOn(evaluate, split, sets, drawn_from, keys)
-
-
-def _learned(job: Made) -> frozenset[str]:
-    """The languages that a stage's learner has been trained on by its end."""
-    return frozenset(language for stage in job.chain for language in stage)
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,8 +12,10 @@ from attrition.corpus.dataset import content_key
 from attrition.corpus.encoded import Encoded
 from attrition.encoder.precision import Precision
 from attrition.encoder.pretrained import Pretrained
+from attrition.languages.portions import language_of_portion, languages_of_portions
 from attrition.methods import Hook, Method, Steps, Train, Trains
 from attrition.methods.merging import Merging
+from attrition.metrics.matrix import JOINED_BY
 from attrition.problem.problems import identity
 from attrition.streams import Part
 from attrition.study.keys import StepInputs, merge_key, run_key, step_key
@@ -39,7 +41,7 @@ class Job:
     def label(self) -> str:
         """For people."""
         if len(self.languages) > 3:
-            return f"{self.choice.method.name}: {len(self.languages)} languages"
+            return f"{self.choice.method.name}: {len(languages_of_portions(self.languages))} languages"
         return f"{self.choice.method.name}: {', '.join(self.languages)}"
 
     @property
@@ -75,7 +77,10 @@ Made = Job | MergeJob
 
 @dataclass(frozen=True)
 class RunPlan:
-    """One method, order and seed: its steps, and in the same sequence how each is made."""
+    """One method, order and seed: its steps, and in the same sequence how each is made.
+
+    `order` says what each stage trains, as the rows of R are called: "en-US", or "de-DE+en-US" for several languages.
+    """
 
     key: str
     choice: MethodChoice
@@ -146,14 +151,17 @@ def plan_study(
     runs: list[RunPlan] = []
     jobs: dict[str, Job] = {}
     for choice in study.methods:
-        for number, (name, sequence) in enumerate(resolve_orders(study).items()):
-            steps = choice.method.steps(sequence, study.own).watching(study.watch)
-            if steps.joint and number > 0:
-                continue  # what is learned at once has no order: one run stands for all of them
+        at_once: list[frozenset[str]] = []
+        for name, stages in resolve_orders(study).items():
+            steps, sequence = choice.method.steps(stages, study.own).watching(study.watch), tuple(map(JOINED_BY.join, stages))
+            if steps.joint:
+                if (learned := frozenset(steps.rows[0].trained)) in at_once:
+                    continue  # what is learned at once has no order: one run stands for all of them
+                at_once.append(learned)
             for seed in study.seeds:
                 made = _made(steps, choice, seed, common, data)
                 jobs |= {each.key: each for each in made if isinstance(each, Job)}
-                order_name = "joint" if steps.joint else name
+                order_name = "joint" if steps.joint and len(at_once) == 1 else name
                 key = run_key(choice.method.name, order_name, sequence, seed, [each.key for each in made])
                 runs.append(RunPlan(key, choice, order_name, sequence, seed, steps, made))
     return StudyPlan(tuple(runs), jobs)
@@ -169,7 +177,7 @@ def _made(
             made.append(_job(step, steps.chain(index), choice, seed, parent, common, data))
         else:
             inputs = tuple(made[each].key for each in step.inputs)
-            languages = tuple(made[each].chain[-1][0] for each in step.inputs)
+            languages = tuple(language_of_portion(made[each].chain[-1][0], steps.languages) for each in step.inputs)
             names = (choice.method.trains, step.how, steps.chain(index), choice.method.name)
             made.append(MergeJob(merge_key(inputs, step.how), inputs, languages, *names))
     return tuple(made)

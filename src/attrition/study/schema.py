@@ -18,6 +18,24 @@ from attrition.training.settings import TrainingSettings
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
+_PORTION: dict[str, Any] = {
+    "anyOf": [
+        {"type": "string", "description": "A language."},
+        {
+            "type": "object",
+            "description": "Further data of a language that an earlier stage brought.",
+            "properties": {"language": {"type": "string"}, "data": {"type": "string"}},
+            "required": ["language", "data"],
+            "additionalProperties": False,
+        },
+    ]
+}
+_STAGES: dict[str, Any] = {
+    "type": "array",
+    "minItems": 1,
+    "description": "What each stage trains: one language, or a list of several, or further data of a language.",
+    "items": {"anyOf": [*_PORTION["anyOf"], {"type": "array", "items": _PORTION, "minItems": 1}]},
+}
 _PLAIN: dict[str, dict[str, Any]] = {
     "name": {"type": "string", "minLength": 1},
     "description": {"type": "string"},
@@ -30,20 +48,25 @@ _PLAIN: dict[str, dict[str, Any]] = {
     "orders": {
         "type": "array",
         "minItems": 1,
-        "description": "Names as `attrition list orders` shows them, lists of languages, or tables with a name and languages.",
+        "description": "Names as `attrition list orders` shows them, lists of stages, or tables with a name and stages.",
         "items": {
             "anyOf": [
                 {"type": "string"},
-                {"type": "array", "items": {"type": "string"}},
+                _STAGES,
                 {
                     "type": "object",
-                    "properties": {"name": {"type": "string"}, "languages": {"type": "array", "items": {"type": "string"}}},
-                    "required": ["name", "languages"],
+                    "properties": {
+                        "name": {"type": "string"},
+                        "languages": {"type": "array", "items": {"type": "string"}},
+                        "stages": _STAGES,
+                    },
+                    "oneOf": [{"required": ["name", "languages"]}, {"required": ["name", "stages"]}],
                     "additionalProperties": False,
                 },
             ]
         },
     },
+    "stages": {**_STAGES, "description": "The one order of the study, in place of `orders`."},
     "problem": {"type": "string", "description": "slots, intents, or a Python file.", "default": DEFAULT},
     "seeds": {"type": "array", "items": {"type": "integer"}, "minItems": 1},
     "only": {"type": "array", "items": {"type": "string"}},

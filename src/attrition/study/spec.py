@@ -20,7 +20,8 @@ from attrition.corpus.schemes import SchemeName
 from attrition.encoder.head import HeadChoice
 from attrition.encoder.precision import PrecisionChoice
 from attrition.languages import NONE_OF_ONES_OWN, OwnLanguages, read_languages
-from attrition.languages.orders import order, validate
+from attrition.languages.orders import validate
+from attrition.languages.portions import languages_of_portions
 from attrition.metrics.matrix import JOINED_BY
 from attrition.names import AttritionError, look_up
 from attrition.problem.problems import DEFAULT, problem
@@ -28,12 +29,14 @@ from attrition.reading import parse_toml, read_text, refuse_depth
 from attrition.registry import is_file_of_a_user
 from attrition.study.spec_machine import MachineSettings
 from attrition.study.spec_methods import MethodChoice, entry_of, located, read_methods
+from attrition.study.spec_orders import NamedOrder, Portion, orders_table, read_orders
 from attrition.study.tables import as_dataclass, as_list, as_value, known_keys, plain
 
 Evaluate = Literal["all", "seen"] | int
 """How much each stage is scored on: every utterance, those of languages learned so far, or so many of each language."""
 EvaluateOn = Literal["test", "dev"]
 """The split that stages are scored on: with "dev", settings can be chosen without a look at test utterances."""
+_LISTS = ("languages", "methods", "orders", "stages", "seeds")
 FEWEST_TOKENS = 3
 FEWEST_SCORED = 2  # one utterance says nothing of the error
 
@@ -86,14 +89,6 @@ class ModelSettings:
     learned: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class NamedOrder:
-    """An order with its name, as `paper-1` or `file:mine.txt`: the languages are looked up once, when the study is read."""
-
-    name: str
-    languages: tuple[str, ...]
-
-
 @dataclass(frozen=True, kw_only=True)
 class Study:
     """A whole study: every method x order x seed is a run.
@@ -104,6 +99,8 @@ class Study:
     learner has been trained on so far; or a number, a random sample of so many of each language. `evaluate_on` = "dev" takes
     the dev utterances instead. `only` names runs, or patterns of runs, as `select_runs` takes them: those
     are the study, in the sequence of the patterns; all runs if it is empty. `own` is what the file `corpus.languages` says.
+
+    `portions` are the files of further data in the orders, by what a stage calls them, such as "en-US (2)".
 
     `watch` are languages that are scored after every stage and never trained. R has a column for each, after those of
     `languages`. Metrics count them as not yet learned. A method with several learners has no model for them: they are NaN.
@@ -116,6 +113,7 @@ class Study:
     watch: tuple[str, ...] = ()
     methods: tuple[MethodChoice, ...]
     orders: tuple[NamedOrder, ...]
+    portions: Mapping[str, Portion] = field(default_factory=dict)
     seeds: tuple[int, ...] = (0,)
     evaluate: Evaluate = "all"
     evaluate_on: EvaluateOn = "test"
@@ -134,8 +132,8 @@ class Study:
 
 
 _TOP_KEYS = (
-    "name", "description", "problem", "languages", "watch", "methods", "orders", "seeds", "evaluate", "evaluate_on", "only",
-    "corpus", "encoding", "model", "training", "machine",
+    "name", "description", "problem", "languages", "watch", "methods", "orders", "stages", "seeds", "evaluate",
+    "evaluate_on", "only", "corpus", "encoding", "model", "training", "machine",
 )  # fmt: skip
 
 
@@ -193,7 +191,7 @@ def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) ->
     for key in ("name", "languages", "methods"):
         if key not in raw:
             raise AttritionError(f"{where}: {key!r} is missing. A study needs at least name, languages and methods.")
-    given = {key: as_list(raw[key], f"{where}: {key}") for key in ("languages", "methods", "orders", "seeds") if key in raw}
+    given = {key: as_list(raw[key], f"{where}: {key}") for key in _LISTS if key in raw}
     for key, items in given.items():
         if not items:
             raise AttritionError(f"{where}: {key} is empty. Give at least one.")
@@ -202,6 +200,12 @@ def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) ->
     own = NONE_OF_ONES_OWN if corpus.languages is None else read_languages(Path(corpus.languages))
     languages = _languages(given["languages"], corpus.name, f"{where}: languages")
     watch = as_list(raw.get("watch", []), f"{where}: watch")
+    if "orders" in given and "stages" in given:
+        raise AttritionError(f"{where}: stages is one order, and orders are all of them. Give one of the two.")
+    key = "stages" if "stages" in given else "orders"
+    listed = [given["stages"]] if "stages" in given else given.get("orders", [list(languages)])
+    found = read_orders(listed, languages, where, folder, own, key=key)
+    sequences = [each.stages for each in found.orders]
     place = f"{where}: evaluate_on"
     study = Study(
         name=as_value(raw["name"], str, f"{where}: name"),
@@ -209,8 +213,9 @@ def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) ->
         problem=problem(as_value(raw.get("problem", DEFAULT), str, f"{where}: problem"), folder, where=where)[1],
         languages=languages,
         watch=_languages(watch, corpus.name, f"{where}: watch") if watch else (),
-        methods=read_methods(given["methods"], raw.get("training", {}), languages, where, folder, own),
-        orders=_orders(given.get("orders", [list(languages)]), languages, where, folder, own),
+        methods=read_methods(given["methods"], raw.get("training", {}), languages, sequences, where, folder, own),
+        orders=found.orders,
+        portions=found.portions,
         seeds=as_value(given.get("seeds", [0]), tuple[int, ...], f"{where}: seeds"),
         evaluate=_evaluate(raw.get("evaluate", "all"), f"{where}: evaluate"),
         evaluate_on=as_value(as_value(raw.get("evaluate_on", "test"), str, place), EvaluateOn, place),
@@ -226,6 +231,8 @@ def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) ->
         raise AttritionError(f"{where}: name is empty. The results folder is called by it.")
     if both := [language for language in study.watch if language in languages]:
         raise AttritionError(f"{where}: watch: {both[0]!r} is in languages, so it is trained. Leave it out of one of them.")
+    if both := [name for name in study.scored if name not in languages_of_portions(study.scored)]:
+        raise AttritionError(f"{where}: {both[0]!r} cannot name a language: further data of a language are called so.")
     for language in study.model.learned:
         look_up(language, dict.fromkeys(study.watch), kind="language of watch", where=f"{where}: model.learned")
     if len(set(study.seeds)) < len(study.seeds):
@@ -252,36 +259,9 @@ def _languages(raw: list[Any], corpus: str, where: str) -> tuple[str, ...]:
     return validate(languages, where=where)
 
 
-def _orders(raw: list[Any], languages: tuple[str, ...], where: str, folder: Path, own: OwnLanguages) -> tuple[NamedOrder, ...]:
-    """The orders by name, each a sequence of all languages."""
-    found: dict[str, NamedOrder] = {}
-    for index, each in enumerate(raw):
-        place = f"{where}: orders[{index}]"
-        given = each
-        if isinstance(each, str):
-            try:
-                name, given = each, list(order(each, languages, folder=folder, own=own))
-            except AttritionError as error:
-                raise AttritionError(f"{place}: {error}") from error
-        elif isinstance(each, Mapping):
-            known_keys(each, ("name", "languages"), place)
-            if not ("name" in each and "languages" in each):
-                raise AttritionError(f'{place}: a table needs both, as {{name = "mine", languages = ["en-US", "de-DE"]}}.')
-            name, given = as_value(each["name"], str, f"{place}.name"), each["languages"]
-            if not name.strip():
-                raise AttritionError(f"{place}.name is empty. Runs are called by it.")
-        else:
-            name = "as-listed" if len(raw) == 1 else f"listed-{index + 1}"
-        sequence: tuple[str, ...] = as_value(as_list(given, place), tuple[str, ...], place)
-        if name in found:
-            raise AttritionError(f"{place}: the order {name!r} is there already. Each order may be named once.")
-        found[name] = NamedOrder(name, validate(sequence, languages, where=place))
-    return tuple(found.values())
-
-
-def resolve_orders(study: Study) -> dict[str, tuple[str, ...]]:
-    """Return the study's orders by name, each a sequence of all its languages."""
-    return {each.name: each.languages for each in study.orders}
+def resolve_orders(study: Study) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """Return the study's orders by name, each a sequence of stages with the portions of data that they train."""
+    return {each.name: each.stages for each in study.orders}
 
 
 def _located(corpus: CorpusSettings, folder: Path, where: str) -> CorpusSettings:
@@ -303,7 +283,7 @@ def resolved(study: Study) -> dict[str, Any]:
     table: dict[str, Any] = {"name": study.name, "description": study.description, "problem": study.problem}
     table["languages"] = list(study.languages)
     table |= {"watch": list(study.watch)} if study.watch else {}
-    table |= {"orders": plain(study.orders), "seeds": list(study.seeds), "evaluate": study.evaluate}
+    table |= {"orders": orders_table(study.orders, study.portions), "seeds": list(study.seeds), "evaluate": study.evaluate}
     table |= {"evaluate_on": study.evaluate_on, "only": list(study.only)}
     methods = [entry_of(choice) for choice in study.methods]
     parts = {part: plain(getattr(study, part)) for part in ("corpus", "encoding", "model", "machine")}

@@ -12,7 +12,7 @@ from attrition.languages import OwnLanguages
 from attrition.methods import HOOKS, METHODS, Hook, LoRA, Method, method
 from attrition.methods.merging import MERGING, Mean, Merging
 from attrition.methods.methods import known_as, renamed_for_rank
-from attrition.methods.steps import Merged, joint, sequential
+from attrition.methods.steps import Merged, Stages, joint, sequential
 from attrition.names import AttritionError, look_up
 from attrition.reading import is_there
 from attrition.study.tables import as_dataclass, as_model, as_table, as_value, fields_of, known_keys, names_of, plain
@@ -34,7 +34,13 @@ class MethodChoice:
 
 
 def read_methods(
-    raw: list[Any], training: Any, languages: Sequence[str], where: str, folder: Path, own: OwnLanguages
+    raw: list[Any],
+    training: Any,
+    languages: Sequence[str],
+    orders: Sequence[Stages],
+    where: str,
+    folder: Path,
+    own: OwnLanguages,
 ) -> tuple[MethodChoice, ...]:
     """The methods of a study with the settings that each is trained with.
 
@@ -56,7 +62,7 @@ def read_methods(
             value.learner_of(languages, own)
         except AttritionError as error:
             raise AttritionError(f"{place}.shared_by: {error}") from error
-        _refuse_without_effect(value, given, languages, own, place)
+        _refuse_without_effect(value, given, languages, orders, own, place)
         special = as_table(given.get("training", {}), f"{place}.training")
         settings = {**shared, **common.get(value.trains.kind, {}), **special}
         choices.append(MethodChoice(method=value, training=as_dataclass(settings, TrainingSettings, f"{place}.training")))
@@ -64,14 +70,15 @@ def read_methods(
 
 
 def _refuse_without_effect(
-    value: Method, given: Mapping[str, Any], languages: Sequence[str], own: OwnLanguages, where: str
+    value: Method, given: Mapping[str, Any], languages: Sequence[str], orders: Sequence[Stages], own: OwnLanguages, where: str
 ) -> None:
-    """Refuse hooks that wait for a learner's second language where there is none, and weights of other languages."""
+    """Refuse hooks that wait for a learner's second stage where there is none, and weights of other languages."""
     if isinstance(value.expand, Merged) and isinstance(value.expand.how, Mean):
         for language in value.expand.how.weights:
             look_up(language, dict.fromkeys(languages), kind="language", where=f"{where}.merge.weights")
     hooks = [name for name in HOOKS if name in given]
-    if hooks and len(languages) > 1 and all(each.start is None for each in value.steps(languages, own).trainings):
+    trainings = (each for stages in orders for each in value.steps(stages, own).trainings)
+    if hooks and len(languages) > 1 and all(each.start is None for each in trainings):
         raise AttritionError(
             f"{where}: {', '.join(hooks)} has no effect: no learner of {value.name} trains on one language after another. "
             "Remove it, or start from a method such as VANILLA or SHARED LoRA."

@@ -59,6 +59,9 @@ def read_packed_study(folder: Path, changes: Sequence[str] = ()) -> Study:
                 f"{name} was fixed when {folder} was packed: `attrition prepare STUDY.toml OUT --set {name}=...` packs it "
                 "otherwise. Methods, training, orders, seeds, evaluate, evaluate_on and machine may be changed here."
             )
+    for name, portion in study.portions.items():
+        if packed.portions.get(name) != portion:
+            raise AttritionError(f"{portion.data} is not in {folder}. Pack the study again with an order that has these data.")
     return study
 
 

@@ -29,6 +29,7 @@ from attrition.analysis.intervals import Estimate, mean_of_replicates, two_way
 from attrition.analysis.quantities import QUANTITIES, Values
 from attrition.analysis.utterances import Table
 from attrition.languages import language_of
+from attrition.languages.portions import language_of_portion
 from attrition.metrics import learned_mean
 from attrition.metrics.donors import others_LL
 from attrition.metrics.matrix import RMatrix
@@ -339,7 +340,8 @@ def follows_family(R: RMatrix, language: str) -> float:
     family = language_of(language).family
     if stage is None or stage == 0 or family is None:
         return math.nan
-    return float(family in [language_of(other).family for other in R.trained[stage - 1]])
+    before = [language_of_portion(name, R.languages) for name in R.trained[stage - 1]]
+    return float(family in [language_of(other).family for other in before])
 
 
 def _position(claim: Claim, runs: Sequence[RunEvidence], make: Table) -> Found:
