@@ -46,7 +46,7 @@ def export_stage(results: Path, stage: str, folder: Path, *, name: str = "", onn
     store = Store(results)
     key = _find(store, stage)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise AttritionError(f"{folder} is there already. Choose another folder for the model.")
+        raise AttritionError(f"{folder} exists already. Choose another folder for the model.")
     about = store.about("stages", key)
     tensors = {name: torch.from_numpy(np.array(array)) for name, array in store.load_tensors(key).items()}
     tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(HOOK)}
