@@ -431,7 +431,7 @@ def test_running_out_of_memory_is_a_sentence(make_study: Make, tmp_path: Path, m
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(work, "train_population", full)
-    with pytest.raises(AttritionError, match="not enough memory"):
+    with pytest.raises(AttritionError, match="Not enough memory"):
         run_study(make_study(), tmp_path)
 
 

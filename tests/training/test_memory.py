@@ -306,7 +306,7 @@ def test_one_utterance_that_does_not_fit(make_model: Any, make_encoded: Any, mon
     task = make_task("a", model, Full(), encoded, encoded)
     with (
         holding(monkeypatch, utterances=0),
-        pytest.raises(AttritionError, match=r"not enough memory to train on one utterance of \d+ sub-tokens\. Lower"),
+        pytest.raises(AttritionError, match=r"Not enough memory to train on one utterance of \d+ sub-tokens\. Lower"),
     ):
         run([task], model)
 
@@ -410,5 +410,5 @@ def test_dev_utterances_that_do_not_fit(make_model: Any, make_encoded: Any, monk
         raise MemoryError
 
     monkeypatch.setattr(training, "evaluate", full)
-    with pytest.raises(AttritionError, match="not enough memory to score the dev utterances"):
+    with pytest.raises(AttritionError, match="Not enough memory to score the dev utterances"):
         run([task], model)
