@@ -32,7 +32,7 @@ MAY_IMPORT["results"] |= {"corpus.bounded", "problem.spans"}
 # The gate reads anyone's predictions with the readers of corpora, and finds their spans as the scorer does.
 MAY_IMPORT["gate"] |= {
     f"corpus.{name}" for name in ("annotation", "base", "formats", "formats.records", "formats.row", "rows", "schemes", "words")
-} | {"problem.slots"}
+} | {"problem.slots", "problem.spans"}
 # The parameter accounts are arithmetic on shipped configurations, and a table of the report.
 MAY_IMPORT["paper"] |= {"encoder.params"}
 MAY_IMPORT["report"] |= {"encoder.params", "problem.spans"}

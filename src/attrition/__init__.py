@@ -102,7 +102,7 @@ def run(
 
     Raises:
         AttritionError: the study is not allowed, or does not fit what is there.
-        Stopped: it was interrupted (a `KeyboardInterrupt`), or the time was up. The same call goes on from there.
+        Stopped: it was interrupted (a `KeyboardInterrupt`), or the time was up. The same call resumes the study.
     """
     from attrition.cli.tracker import watching
     from attrition.engine.run import run_study

@@ -23,5 +23,5 @@ def test_archive_then_verify_and_report(results: Path, say: Say, tmp_path: Path)
 def test_what_is_refused(results: Path, say: Say, tmp_path: Path) -> None:
     assert "Give at least one results folder" in say("archive", results).words
     said = say("archive", results, results)
-    assert (said.code, "is there already" in said.words) == (2, True)
+    assert (said.code, "exists already" in said.words) == (2, True)
     assert say("archive", tmp_path, tmp_path / "out").code == 2

@@ -73,7 +73,7 @@ def test_dry_run_trains_nothing(write_study: Write, say: Say, tmp_path: Path) ->
 
 def test_dry_run_says_how_many_train_side_by_side(write_study: Write, say: Say) -> None:
     path = write_study(methods=["NON-SHARED LoRA"])
-    assert "Learners train one at a time: on a CPU several are no faster" in say("run", path, "--dry-run").out
+    assert "Learners train one at a time: on a CPU several at once are not faster" in say("run", path, "--dry-run").out
     asked = say("run", path, "--dry-run", "--set", "machine.population=9").out
     assert "Up to 2 learners train side by side (machine.population = 9)." in asked
 
@@ -195,9 +195,7 @@ def test_ctrl_c_in_training_says_what_is_kept(
         patch.setattr(TerminalWatcher, "trained", lambda *_: signal.raise_signal(signal.SIGINT))
         said = say("run", write_study(methods=["VANILLA"]), "--out", tmp_path / "out", "--no-report")
     assert said.code == 130
-    assert said.words.endswith(
-        "Stopped. Kept: 0 of 2 stages, and what was in training as it stood. The same command goes on from there."
-    )
+    assert said.words.endswith("Stopped. Kept: 0 of 2 stages and the state of training. Run the same command to resume.")
     said = say("run", tmp_path / "study.toml", "--out", tmp_path / "out", "--no-report")
     assert said.code == 0
     assert "VANILLA: en-US continues after step 1." in said.words
@@ -236,7 +234,7 @@ def test_results_are_named_by_the_packed_study(write_study: Write, say: Say, tmp
         (["run", "pack", "--set", "training.epoch=9"], "Did you mean 'epochs'?"),
         (["run", "pack", "--out", "pack"], "would be written over"),
         (["run", "."], "is not a pack: it has no manifest.json"),
-        (["prepare", "study.toml", "pack"], "pack is there already"),
+        (["prepare", "study.toml", "pack"], "pack exists already"),
         (["prepare", "study.toml", "new", "--set", "corpus.sizes.dev=0"], "keeps the best weights"),
         (["prepare", "pack", "new"], "cannot be read"),
     ],
@@ -326,7 +324,7 @@ def test_export_of_what_is_not_there(
 def test_export_writes_over_nothing(results: Path, runs: dict[str, str], say: Say, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").touch()
     said = say("export", results, f"{runs['VANILLA']}:en-US", tmp_path)
-    assert (said.code, "is there already" in said.words) == (2, True)
+    assert (said.code, "exists already" in said.words) == (2, True)
 
 
 # Some of the runs, some of the time
@@ -351,7 +349,7 @@ def test_a_time_limit(write_study: Write, say: Say, tmp_path: Path, monkeypatch:
         patch.setattr("attrition.cli.studies.seconds_of", lambda _: 0.0)
         said = say("run", path, "--out", out, "--for", "1s")
     assert said.code == 0
-    assert "The time is up. Finished: 0 of 1 runs. Kept: 0 of 2 stages, and what was in training" in said.words
+    assert "The time is up. Finished: 0 of 1 runs. Kept: 0 of 2 stages and the state of training" in said.words
     assert say("run", path, "--out", out, "--for", "2h", "--no-report").code == 0
     assert len(list(out.glob("runs/*/matrix.csv"))) == 1
 

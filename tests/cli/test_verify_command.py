@@ -33,7 +33,7 @@ def test_what_is_wrong_is_named_with_what_to_do(damaged: tuple[Path, Path], say:
     folder, path = damaged
     said = say("verify", folder, "--sample", "0")
     assert said.code == 1
-    assert f"Wrong: {path} is missing or damaged. The same `attrition run` trains this stage anew" in said.out
+    assert f"Wrong: {path} is missing or damaged. The same `attrition run` trains this stage again" in said.out
     assert "skipped, not asked for (--sample 0)" in said.out
     assert "Nothing is wrong" not in said.out
 

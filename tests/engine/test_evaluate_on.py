@@ -101,5 +101,5 @@ def test_runs_scored_otherwise_are_named(make_study: Make, run_notes: Run, tmp_p
 
     run_study(make_study(methods=methods), tmp_path, Warned(), only=["MULTI"])
     assert any(
-        "1 runs that are not selected, such as VANILLA/as-listed/s0, were scored under another" in each for each in Warned.said
+        "1 runs that are not selected, such as VANILLA/as-listed/s0, were scored with another" in each for each in Warned.said
     )

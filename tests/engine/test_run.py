@@ -431,7 +431,7 @@ def test_running_out_of_memory_is_a_sentence(make_study: Make, tmp_path: Path, m
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(work, "train_population", full)
-    with pytest.raises(AttritionError, match="not enough memory"):
+    with pytest.raises(AttritionError, match="Not enough memory"):
         run_study(make_study(), tmp_path)
 
 
@@ -464,14 +464,14 @@ def test_a_diverged_training_is_stored_and_said(
     with monkeypatch.context() as patch:
         patch.setattr(training._Population, "step", breaking)
         notes = run_notes(study, tmp_path)
-    assert any(each.startswith("VANILLA: de-DE: the loss was no number in epoch 2.") for each in notes.warnings)
-    of_run = "Training on de-DE was broken off, since the loss was no number in epoch 2. The weights of epoch 1 were kept."
+    assert any(each.startswith("VANILLA: de-DE: the loss was not finite in epoch 2.") for each in notes.warnings)
+    of_run = "Training on de-DE stopped: the loss was not finite in epoch 2. The weights of epoch 1 were kept."
     assert any(of_run in each for each in notes.warnings)
     spec = json.loads(next(tmp_path.glob("runs/*/spec.json")).read_text())
     assert any(of_run in each for each in spec["warnings"])
     key = key_of(notes, "VANILLA", EN, DE)
     stored = Store(tmp_path).load_history(key)
-    assert (stored.diverged, stored.kept_epoch, len(stored.history)) == ("the loss was no number in epoch 2", 1, 2)
+    assert (stored.diverged, stored.kept_epoch, len(stored.history)) == ("the loss was not finite in epoch 2", 1, 2)
     assert all(np.isfinite(array).all() for array in Store(tmp_path).load_tensors(key).values())
     assert len(Store(tmp_path).load_history(key_of(notes, "VANILLA", EN, DE, ZH)).history) == 2
     again = run_notes(study, tmp_path)

@@ -61,8 +61,8 @@ def test_fewer_learners_from_there_on(
     assert small["refused"] == 2
     said = [each for each in notes.warnings if each.startswith("Memory ran out")]
     assert said == [
-        "Memory ran out with 3 learners side by side. From here on there are 2 at most.",
-        "Memory ran out with 2 learners side by side. From here on there is 1 at most.",
+        "Memory ran out with 3 learners side by side. The limit is now 2.",
+        "Memory ran out with 2 learners side by side. The limit is now 1.",
     ]
     assert matrices(tmp_path / "short") == matrices(tmp_path / "alone")
     assert notes.work == notes.steps == 6 * 2 * 24, "nothing was read twice"
@@ -91,11 +91,11 @@ def test_batches_in_pieces_from_there_on(small: dict[str, int], make_study: Make
     whole, short = Store(tmp_path / "whole"), Store(tmp_path / "short")
     assert set(whole.keys("stages")) == set(short.keys("stages")), "settings are the same, and so are the stages' names"
     for key in whole.keys("stages"):
-        assert short.load_history(key).shortage == "from step 1 on, batches were trained in 4 pieces"
+        assert short.load_history(key).shortage == "from step 1 on, each batch was split into 4 pieces"
         ours, theirs = short.load_tensors(key), whole.load_tensors(key)
         for name, array in ours.items():
             np.testing.assert_allclose(array, theirs[name], rtol=0, atol=1e-5)
-    assert sum("batches were trained in 4 pieces" in each for each in spec_warnings(tmp_path / "short")) == 3
+    assert sum("each batch was split into 4 pieces" in each for each in spec_warnings(tmp_path / "short")) == 3
 
 
 def test_interrupted_when_some_wait(
@@ -136,10 +136,10 @@ def test_test_sets_in_smaller_batches(
     run_notes(study, tmp_path / "whole")
     classes = prediction._classes
 
-    def small_batches(model: Any, members: Any, sets: Any, batch: Any) -> Any:
+    def small_batches(model: Any, stack: Any, sets: Any, batch: Any) -> Any:
         if sum(map(len, batch.values())) > 4:
             raise MemoryError
-        return classes(model, members, sets, batch)
+        return classes(model, stack, sets, batch)
 
     monkeypatch.setattr(prediction, "_classes", small_batches)
     notes = run_notes(study, tmp_path / "short")

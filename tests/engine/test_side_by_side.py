@@ -14,7 +14,16 @@ from torch.autograd.graph import saved_tensors_hooks
 
 from attrition.engine import side_by_side
 from attrition.engine.estimate import parameter_bytes
-from attrition.engine.side_by_side import BYTES, Need, Widths, crew, in_words, largest_crews, learner_bytes, most_that_fit
+from attrition.engine.side_by_side import (
+    BYTES,
+    Need,
+    Widths,
+    first_population,
+    in_words,
+    largest_populations,
+    learner_bytes,
+    most_that_fit,
+)
 from attrition.names import AttritionError
 from attrition.prepare.prepare import Prepared
 from attrition.study.plan import Job
@@ -43,15 +52,18 @@ def test_on_a_cpu_one_at_a_time(make_study: Make, prepared_of: Ready) -> None:
     prepared = prepared_of(make_study(methods=[LORA]))
     ready = list(prepared.plan.jobs.values())
     assert prepared.study.machine.population == "auto"
-    assert crew(prepared, ready) == ready[:1]
-    assert in_words(prepared) == 'Learners train one at a time: on a CPU several are no faster (machine.population = "auto").'
+    assert first_population(prepared, ready) == ready[:1]
+    assert (
+        in_words(prepared)
+        == 'Learners train one at a time: on a CPU several at once are not faster (machine.population = "auto").'
+    )
     assert in_words(prepared_of(make_study())) == "", "full training knows no other way"
 
 
 def test_a_number_is_taken_at_its_word(make_study: Make, prepared_of: Ready) -> None:
     prepared = prepared_of(make_study("machine.population=2", methods=[LORA, "VANILLA"]))
     ready = list(prepared.plan.jobs.values())
-    assert crew(prepared, ready) == ready[:2]
+    assert first_population(prepared, ready) == ready[:2]
     assert in_words(prepared) == "Up to 2 learners train side by side (machine.population = 2)."
     alone = sum(tensor.numel() for tensor in prepared.model.base.values()) * BYTES
     sizes = [prepared.model.layout(job.choice.method.trains).size for job in ready]
@@ -71,10 +83,10 @@ def test_ranks_stand_together_and_other_kinds_do_not(make_study: Make, prepared_
     ]
     prepared = prepared_of(make_study("machine.population=8", methods=methods))
     ready = list(prepared.plan.jobs.values())
-    names = [job.choice.method.name for job in crew(prepared, ready)]
+    names = [job.choice.method.name for job in first_population(prepared, ready)]
     assert names == ["NON-SHARED LoRA"] * 3 + ["near"] * 3 + ["far"] * 2
-    assert [len(each) for each in largest_crews(prepared, ready)] == [8, 3, 3, 3, 1]
-    assert len(crew(prepared, [job for job in ready if job.choice.method.name == "MONO"])) == 1
+    assert [len(each) for each in largest_populations(prepared, ready)] == [8, 3, 3, 3, 1]
+    assert len(first_population(prepared, [job for job in ready if job.choice.method.name == "MONO"])) == 1
 
 
 def test_chains_are_counted_by_their_ends(make_study: Make, prepared_of: Ready) -> None:
@@ -96,7 +108,7 @@ def test_on_a_gpu_as_many_as_fit(make_study: Make, prepared_of: Ready, monkeypat
     for count, expected in ((0, 1), (2, 2), (3, 3), (50, 3)):
         free = int((count * learner_bytes(need, widths) + overhead) / (1 - side_by_side.RESERVE)) + 10
         prepared = of_gpu(ready_made, free, monkeypatch)
-        assert len(crew(prepared, jobs)) == expected
+        assert len(first_population(prepared, jobs)) == expected
         if expected == 3:
             why = f'{free / 1e9:,.1f} GB of GPU memory are free (machine.population = "auto").'
             assert in_words(prepared) == f"Up to 3 learners train side by side: {why}"

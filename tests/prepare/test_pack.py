@@ -306,7 +306,7 @@ def test_no_pack_at_all(tmp_path: Path) -> None:
 def test_nothing_is_written_over(study: Study, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
     for folder in (tmp_path, tmp_path / "mine.txt"):
-        with pytest.raises(AttritionError, match="is there already"):
+        with pytest.raises(AttritionError, match="exists already"):
             packed(study, folder)
     assert [path.name for path in tmp_path.iterdir()] == ["mine.txt"]
 

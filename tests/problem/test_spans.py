@@ -13,10 +13,36 @@ from attrition.problem.spans import ERROR_TYPES, Spans, error_counts, error_type
 LABELS = ("O", "B-a", "I-a", "B-b", "I-b")
 
 
-def one_by_one(gold: list[tuple[int, int, int]], predicted: list[tuple[int, int, int]]) -> list[tuple[str, int]]:
+Span = tuple[int, int, int]
+"""First word, last word, label."""
+
+
+def columns(spans: list[Span]) -> Spans:
+    return Spans(*np.array(spans, dtype=np.intp).reshape(-1, 3).T)
+
+
+@pytest.mark.parametrize(
+    ("gold", "predicted", "found"),
+    [
+        ([(0, 1, 7)], [(0, 1, 7)], []),
+        ([(0, 1, 7)], [(0, 1, 8)], ["type"]),
+        ([(0, 1, 7)], [(1, 2, 7)], ["boundary"]),
+        ([(0, 1, 7)], [(1, 2, 8)], ["boundary and type"]),
+        ([(0, 1, 7)], [(2, 2, 7)], ["missed", "spurious"]),
+        ([(0, 3, 7)], [(0, 0, 8), (2, 3, 7)], ["boundary"]),
+        ([], [(0, 0, 7)], ["spurious"]),
+        ([(0, 0, 7), (1, 1, 7)], [(0, 1, 7)], ["boundary", "boundary"]),
+    ],
+)
+def test_types_of_errors(gold: list[Span], predicted: list[Span], found: list[str]) -> None:
+    types, spurious = error_types(columns(gold), columns(predicted))
+    assert [ERROR_TYPES[each] for each in types if each >= 0] + ["spurious"] * int(spurious.sum()) == found
+
+
+def one_by_one(gold: list[Span], predicted: list[Span]) -> list[tuple[str, int]]:
     """Type and label of each error, from the definitions and nothing else."""
 
-    def overlaps(left: tuple[int, int, int], right: tuple[int, int, int]) -> bool:
+    def overlaps(left: Span, right: Span) -> bool:
         return bool(set(range(left[0], left[1] + 1)) & set(range(right[0], right[1] + 1)))
 
     found = []

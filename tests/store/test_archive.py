@@ -155,7 +155,7 @@ def test_a_newer_format_is_refused(archived: Path, tmp_path: Path) -> None:
 
 
 def test_what_is_refused(whole: Path, archived: Path, study: Study, make_study: Make, tmp_path: Path) -> None:
-    with pytest.raises(AttritionError, match="is there already"):
+    with pytest.raises(AttritionError, match="exists already"):
         write_archive([whole], archived)
     with pytest.raises(AttritionError, match="is not a results folder"):
         write_archive([tmp_path], tmp_path / "out")

@@ -137,7 +137,7 @@ def test_settings_that_are_refused(value: str, make_study: Make) -> None:
 def test_without_checkpoints_none_is_made(make_study: Make, run_notes: Run, tmp_path: Path) -> None:
     study = make_study("machine.checkpoint_seconds='none'", "machine.population=3", methods=["NON-SHARED LoRA"])
     stopped = stop(study, tmp_path, 4)
-    assert stopped.kept == "Kept: 0 of 3 stages. The same command goes on from there."
+    assert stopped.kept == "Kept: 0 of 3 stages. Run the same command to resume."
     assert not (tmp_path / "checkpoints").exists()
     assert run_notes(study, tmp_path).steps == 3 * 2 * 24
 
@@ -154,7 +154,7 @@ def test_a_stopped_study_goes_on_to_the_same_end(
     run_notes(make_study("machine.population=2", **parts), tmp_path / "whole")
     study = make_study("machine.population=2", f"machine.checkpoint_seconds={every}", **parts)
     watcher = Asking(at)
-    with pytest.raises(Stopped, match="stages, and what was in training as it stood") as caught:
+    with pytest.raises(Stopped, match="stages and the state of training") as caught:
         run_study(study, tmp_path / "stopped", watcher)
     assert caught.value.exit_code == 143
     assert isinstance(caught.value, KeyboardInterrupt)
@@ -223,9 +223,7 @@ def test_a_damaged_checkpoint_is_named_and_the_stage_begins_again(
     (path,) = tmp_path.glob("stopped/checkpoints/*/state.safetensors")
     path.write_bytes(path.read_bytes()[:-1] + b"\x7f")
     notes = run_notes(study, tmp_path / "stopped")
-    assert any(
-        str(path) in each and "goes on from the beginning of the stages that it was of" in each for each in notes.warnings
-    )
+    assert any(str(path) in each and "resumes from the start of its stages" in each for each in notes.warnings)
     assert len(notes.trained_stages) == 1
     run_notes(study, tmp_path / "whole")
     assert matrices(tmp_path / "stopped") == matrices(tmp_path / "whole")
@@ -242,7 +240,7 @@ def test_behind_a_damaged_checkpoint_an_older_one_is_used(
     newest = max(tmp_path.glob("stopped/checkpoints/*"))
     (newest / "manifest.json").unlink()
     notes = run_notes(study, tmp_path / "stopped")
-    assert any(str(newest) in each and "goes on from the checkpoint before it" in each for each in notes.warnings)
+    assert any(str(newest) in each and "resumes from the checkpoint before it" in each for each in notes.warnings)
     assert notes.trained_stages == []
     run_notes(study, tmp_path / "whole")
     assert matrices(tmp_path / "stopped") == matrices(tmp_path / "whole")
@@ -327,7 +325,7 @@ def test_scoring_is_given_up_at_once_and_the_stage_is_kept(make_study: Make, run
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(work, "evaluate_each", asking)
-        with pytest.raises(Stopped, match=r"Kept: 1 of 1 stages\. The") as caught:
+        with pytest.raises(Stopped, match=r"Kept: 1 of 1 stages\. Run") as caught:
             run_study(study, tmp_path)
     assert caught.value.exit_code == 130
     assert run_notes(study, tmp_path).trained_stages == []
@@ -389,7 +387,7 @@ def test_a_real_process_with_its_progress_bar(tiny: dict[str, Any], tmp_path: Pa
     text = " ".join(b"".join(said).decode().split())
     assert process.returncode == 143
     assert "Traceback" not in text
-    assert "Kept: 0 of 2 stages, and what was in training as it stood. The same command goes on from there." in text
+    assert "Kept: 0 of 2 stages and the state of training. Run the same command to resume." in text
     assert "tage 1 of 2, VANILLA" in text
     assert len(list(tmp_path.glob("out/checkpoints/*-*"))) == 1
     assert not list(tmp_path.glob("out/checkpoints/.*"))

@@ -52,7 +52,7 @@ def test_a_forged_history(data: bytes, tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.save_stage(KEY, {}, {"w": np.ones(2, np.float32)}, StoredHistory((Epoch(1, 0.5, math.nan, 0.25),), 1, {}, 1.0))
     forge(tmp_path / "stages" / KEY, "history.json", data)
-    with pytest.raises(DamagedError, match=r"history\.json is not what it should be"):
+    with pytest.raises(DamagedError, match=r"history\.json does not have the expected content"):
         store.load_history(KEY)
 
 
@@ -67,5 +67,5 @@ def test_forged_counts(table: Any, tmp_path: Path) -> None:
     store.save_evaluation(KEY, {}, StoredEvaluation({"en-US": Counts(one, one, one, np.ones((1, 3), np.int64))}, 0.5))
     arrays = {"en-US.utterances": table, "en-US.slots": np.ones((1, 3), np.int64)}
     forge(tmp_path / "evaluations" / KEY, "counts.safetensors", save(arrays))
-    with pytest.raises(DamagedError, match="is not what it should be"):
+    with pytest.raises(DamagedError, match="does not have the expected content"):
         store.load_evaluation(KEY)

@@ -87,7 +87,7 @@ def test_a_stage_that_would_not_end_in_time_is_not_begun(
         with pytest.raises(TimeUp) as caught:
             run_study(study, folder, seconds=500.0)
     assert caught.value.kept == (
-        "Finished: 1 of 2 runs: VANILLA/listed-1/s0. Kept: 4 of 6 stages. The same command goes on from there."
+        "Finished: 1 of 2 runs: VANILLA/listed-1/s0. Kept: 4 of 6 stages. Run the same command to resume."
     )
     assert not Store(folder).checkpoints()
     run_study(study, folder, seconds=500.0)
@@ -97,7 +97,7 @@ def test_a_stage_that_would_not_end_in_time_is_not_begun(
 def test_what_is_in_training_at_the_limit_is_kept(make_study: Make, run_notes: Run, matrices: Matrices, tmp_path: Path) -> None:
     study = make_study()
     run_notes(study, tmp_path / "whole")
-    with pytest.raises(TimeUp, match=r"Finished: 0 of 1 runs\. Kept: 0 of 3 stages, and what was in training as it stood"):
+    with pytest.raises(TimeUp, match=r"Finished: 0 of 1 runs\. Kept: 0 of 3 stages and the state of training"):
         run_study(study, tmp_path / "limited", seconds=0.0)
     notes = run_notes(study, tmp_path / "limited")
     assert len(notes.runs) == 1

@@ -207,7 +207,7 @@ def test_a_learner_that_diverges_leaves_and_the_others_do_not_notice(
     monkeypatch.setattr(training._Population, "step", breaking)
     whole, _, done = check_every_state(tasks, model, monkeypatch)
     assert list(done) == ["b", "a", "c"]
-    said = "the loss was no number in epoch 2" if what == "loss" else "a weight was no number after epoch 2"
+    said = "the loss was not finite in epoch 2" if what == "loss" else "a weight was not finite after epoch 2"
     assert (done["b"].diverged, done["b"].kept_epoch, len(done["b"].history)) == (said, 1, 2)
     first = next(states for states in healthy[0].kept if states[1].best_epoch == 1)[1].best_P
     assert first is not None

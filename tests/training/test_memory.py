@@ -140,7 +140,7 @@ def test_a_population_of_four_of_which_fewer_fit(fits: int, dropout: float, four
             == f"from step 1 on, no more than {'2 learners' if fits == 2 else '1 learner'} trained side by side"
         )
     assert room.learners == fits
-    assert warnings[0] == "Memory ran out with 4 learners side by side. From here on there are 2 at most."
+    assert warnings[0] == "Memory ran out with 4 learners side by side. The limit is now 2."
     assert len(warnings) == (1 if fits == 2 else 2)
 
 
@@ -166,7 +166,7 @@ def test_in_the_midst_of_training(where: str, four: Any, monkeypatch: pytest.Mon
         def epoch_ended(self, task: Task, epoch: Any) -> None:
             pass
 
-    make, evaluate = PopulationAdamW.__init__, training.evaluate_members
+    make, evaluate = PopulationAdamW.__init__, training.evaluate_stacked
 
     def without_moments(self: PopulationAdamW, layout: Any, settings: Any, *others: Any) -> None:
         once(len(settings) == 4)
@@ -180,7 +180,7 @@ def test_in_the_midst_of_training(where: str, four: Any, monkeypatch: pytest.Mon
         if where == "moments":
             patch.setattr(PopulationAdamW, "__init__", without_moments)
         elif where == "evaluation":
-            patch.setattr(training, "evaluate_members", without_scores)
+            patch.setattr(training, "evaluate_stacked", without_scores)
         with holding(patch, learners=2 if where == "losses" else 4, from_step=5):
             found = run(tasks, model, watcher=Notes())
     assert sum(read) == 4 * 3 * 27
@@ -268,9 +268,9 @@ def test_a_batch_in_pieces_has_the_gradients_of_the_whole(
     for ours, theirs in zip(found.history, whole.history, strict=True):
         assert ours.train_loss == pytest.approx(theirs.train_loss, abs=1e-6)
     assert room.pieces == pieces
-    assert found.shortage == f"from step 3 on, batches were trained in {pieces} pieces"
+    assert found.shortage == f"from step 3 on, each batch was split into {pieces} pieces"
     assert whole.shortage == ""
-    assert warnings[0].startswith("Memory ran out. From here on batches are trained in 2 pieces")
+    assert warnings[0].startswith("Memory ran out. Each batch is now split into 2 pieces")
 
 
 def test_with_dropout_the_same_utterances_are_read(make_model: Any, make_encoded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,7 +285,7 @@ def test_with_dropout_the_same_utterances_are_read(make_model: Any, make_encoded
         assert all(np.isfinite(each.train_loss) for each in finished.history)
         assert finished.history[-1].train_loss < finished.history[0].train_loss
     assert read[0] == read[1]
-    assert "other dropout masks" in finished.shortage
+    assert "changes the dropout masks" in finished.shortage
 
 
 def test_a_stage_after_one_that_ran_short_begins_in_pieces(
@@ -298,7 +298,7 @@ def test_a_stage_after_one_that_ran_short_begins_in_pieces(
         before = len(passes.learners)
         later = run([task], model, room=room)["a"]
     assert len(passes.learners) == 2 * before
-    assert later.shortage == "from step 1 on, batches were trained in 2 pieces"
+    assert later.shortage == "from step 1 on, each batch was split into 2 pieces"
 
 
 def test_one_utterance_that_does_not_fit(make_model: Any, make_encoded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -306,7 +306,7 @@ def test_one_utterance_that_does_not_fit(make_model: Any, make_encoded: Any, mon
     task = make_task("a", model, Full(), encoded, encoded)
     with (
         holding(monkeypatch, utterances=0),
-        pytest.raises(AttritionError, match=r"not enough memory to train on one utterance of \d+ sub-tokens\. Lower"),
+        pytest.raises(AttritionError, match=r"Not enough memory to train on one utterance of \d+ sub-tokens\. Lower"),
     ):
         run([task], model)
 
@@ -378,7 +378,7 @@ def test_a_population_is_scored_in_smaller_batches(fits: int, four: Any, monkeyp
 def test_where_one_epoch_cannot_end_none_has(where: str, four: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """All four end at the same step. The best weights of the second are refused, or all scoring of more than two learners."""
     model, tasks = four(epsilon=1e-3, keep="best")
-    whole, best, evaluate = run(tasks, model), training._Population._best, training.evaluate_members
+    whole, best, evaluate = run(tasks, model), training._Population._best, training.evaluate_stacked
     refusing = iter([True])
 
     def full(self: Any, row: int, *others: Any) -> Any:
@@ -386,13 +386,13 @@ def test_where_one_epoch_cannot_end_none_has(where: str, four: Any, monkeypatch:
             raise MemoryError
         return best(self, row, *others)
 
-    def crowded(model: Any, members: Any, sets: Any, *others: Any) -> Any:
+    def crowded(model: Any, stack: Any, sets: Any, *others: Any) -> Any:
         if len(sets) > 2:
             raise MemoryError
-        return evaluate(model, members, sets, *others)
+        return evaluate(model, stack, sets, *others)
 
     if where == "scoring":
-        monkeypatch.setattr(training, "evaluate_members", crowded)
+        monkeypatch.setattr(training, "evaluate_stacked", crowded)
     else:
         monkeypatch.setattr(training._Population, "_best", full)
     found = run(tasks, model)
@@ -410,5 +410,5 @@ def test_dev_utterances_that_do_not_fit(make_model: Any, make_encoded: Any, monk
         raise MemoryError
 
     monkeypatch.setattr(training, "evaluate", full)
-    with pytest.raises(AttritionError, match="not enough memory to score the dev utterances"):
+    with pytest.raises(AttritionError, match="Not enough memory to score the dev utterances"):
         run([task], model)

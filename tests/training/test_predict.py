@@ -19,7 +19,7 @@ from attrition.training.batches import part
 from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT
 from attrition.training.memory import Room
 from attrition.training.model import Model, Weights
-from attrition.training.predict import Members, evaluate, evaluate_each, predict, predict_members
+from attrition.training.predict import StackedWeights, evaluate, evaluate_each, predict, predict_stacked
 
 
 def random_weights(model: Model, trains: Full | LoRA, seed: int = 0) -> tuple[Weights, torch.Tensor]:
@@ -85,7 +85,7 @@ def test_sets_evaluated_together_equal_each_alone(make_model: Any, make_encoded:
         assert gold_spans > 0
 
 
-def members_of(model: Model, learners: Sequence[tuple[LoRA, torch.Tensor]]) -> Members:
+def stack_of(model: Model, learners: Sequence[tuple[LoRA, torch.Tensor]]) -> StackedWeights:
     """Learners stacked in rows of the widest layout."""
     layouts = [model.layout(trains) for trains, _ in learners]
     widest = max(layouts, key=lambda layout: layout.size)
@@ -93,7 +93,7 @@ def members_of(model: Model, learners: Sequence[tuple[LoRA, torch.Tensor]]) -> M
     tensors = widest.views(flat_MP)
     head_weight, head_bias = tensors.pop(HEAD_WEIGHT), tensors.pop(HEAD_BIAS)
     scales = torch.tensor([trains.scale for trains, _ in learners])
-    return Members(model.frozen, lora.stacked(tensors, scales), head_weight, head_bias)
+    return StackedWeights(model.frozen, lora.stacked(tensors, scales), head_weight, head_bias)
 
 
 @pytest.mark.parametrize("kind", ["bert", "xlm-roberta"])
@@ -106,7 +106,7 @@ def test_members_predict_what_each_would_alone(kind: str, budget: int, make_mode
     weights = [model.weights(*learner) for learner in learners]
     alone = [predict(model, each, encoded) for each, encoded in zip(weights, sets, strict=True)]
     assert not np.array_equal(alone[2], predict(model, weights[0], sets[2])), "one learner is not as another"
-    found = predict_members(model, members_of(model, learners), sets, tokens_a_batch=budget)
+    found = predict_stacked(model, stack_of(model, learners), sets, tokens_a_batch=budget)
     assert [each.dtype for each in found] == [np.int16] * 3
     assert all(np.array_equal(ours, theirs) for ours, theirs in zip(found, alone, strict=True))
     assert len(set(found[2].tolist())) > 2, "a constant prediction would show nothing"
@@ -116,7 +116,7 @@ def test_a_budget_is_of_all_members_and_one_pass_serves_them(
     make_model: Any, make_encoded: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model, sets = make_model(), [make_encoded(20, 1), make_encoded(20, 2), make_encoded(4, 3)]
-    members = members_of(model, [(LoRA(rank=2), random_weights(model, LoRA(rank=2))[1])] * 3)
+    stack = stack_of(model, [(LoRA(rank=2), random_weights(model, LoRA(rank=2))[1])] * 3)
     shapes: list[tuple[int, int, int]] = []
     encode = BertBackbone.encode
 
@@ -125,26 +125,26 @@ def test_a_budget_is_of_all_members_and_one_pass_serves_them(
         return encode(self, batch, *others)
 
     monkeypatch.setattr(BertBackbone, "encode", noting)
-    predict_members(model, members, sets, tokens_a_batch=120)
+    predict_stacked(model, stack, sets, tokens_a_batch=120)
     assert {shape[0] for shape in shapes} == {2, 3}, "whoever has read all takes no further part"
     assert all(np.prod(shape) <= 120 for shape in shapes)
     shapes.clear()
-    predict_members(model, members, sets, Room(tokens=10_000), tokens_a_batch=10_000)
+    predict_stacked(model, stack, sets, Room(tokens=10_000), tokens_a_batch=10_000)
     assert len(shapes) == 1
 
 
 def test_nobody_alone_is_copied(make_model: Any) -> None:
     model = make_model()
-    members = members_of(model, [(LoRA(rank=2), random_weights(model, LoRA(rank=2))[1])] * 3)
-    assert members.at([0, 1, 2]) is members
-    some = members.at([2, 0])
+    stack = stack_of(model, [(LoRA(rank=2), random_weights(model, LoRA(rank=2))[1])] * 3)
+    assert stack.at([0, 1, 2]) is stack
+    some = stack.at([2, 0])
     assert some.adapter is not None
-    assert members.adapter is not None
+    assert stack.adapter is not None
     for name, (a, b) in some.adapter.factors.items():
-        assert torch.equal(a, members.adapter.factors[name][0][[2, 0]])
-        assert torch.equal(b, members.adapter.factors[name][1][[2, 0]])
-    assert some.encoder is members.encoder
-    assert torch.equal(some.head_weight_MCH, members.head_weight_MCH[[2, 0]])
+        assert torch.equal(a, stack.adapter.factors[name][0][[2, 0]])
+        assert torch.equal(b, stack.adapter.factors[name][1][[2, 0]])
+    assert some.encoder is stack.encoder
+    assert torch.equal(some.head_weight_MCH, stack.head_weight_MCH[[2, 0]])
 
 
 def test_no_utterances(make_model: Any, make_encoded: Any) -> None:

@@ -94,11 +94,11 @@ def test_another_seed_draws_other_stages(whole: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "name", "remedy"),
     [
-        ("stages", "weights.safetensors", "trains this stage anew"),
-        ("stages", "history.json", "trains this stage anew"),
-        ("stages", "manifest.json", "trains this stage anew"),
-        ("evaluations", "counts.safetensors", "scores this stage anew"),
-        ("evaluations", "manifest.json", "scores this stage anew"),
+        ("stages", "weights.safetensors", "trains this stage again"),
+        ("stages", "history.json", "trains this stage again"),
+        ("stages", "manifest.json", "trains this stage again"),
+        ("evaluations", "counts.safetensors", "scores this stage again"),
+        ("evaluations", "manifest.json", "scores this stage again"),
     ],
 )
 @pytest.mark.parametrize("damage", ["missing", "a bit flipped"])
@@ -154,7 +154,7 @@ def test_the_last_digit_of_every_table(name: str, folder: Path) -> None:
     last_digit(path)
     (problem,) = verify(folder, sample=0).problems
     assert problem.file == path
-    assert "writes this file anew" in problem.remedy
+    assert "writes this file again" in problem.remedy
     if name in ("matrix.csv", "metrics.json", "scores.parquet"):
         assert "the counts give" in problem.what
 
@@ -236,7 +236,7 @@ def test_the_study_and_the_environment(folder: Path) -> None:
     (folder / "environment.json").write_text("{")
     verdict = verify(folder)
     assert [problem.file.name for problem in verdict.problems] == ["study.toml", "environment.json"]
-    assert "cannot be made ready here" in str(check(verdict, "Stages scored again").skipped)
+    assert "cannot be prepared here" in str(check(verdict, "Stages scored again").skipped)
 
 
 def test_a_newer_format_is_said_and_the_rest_checked(folder: Path) -> None:
@@ -259,7 +259,7 @@ def test_a_study_that_grew(folder: Path, make_study: Make, run_notes: Run) -> No
     last_digit(path)
     (problem,) = verify(folder, sample=0).problems
     assert problem.file == path
-    assert "writes it anew" in problem.remedy
+    assert "writes it again" in problem.remedy
 
 
 def test_without_the_encoder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,7 +328,7 @@ def test_half_written_folders_are_no_problem(folder: Path) -> None:
     (folder / "stages" / ".0123.99.tmp").mkdir()
     verdict = verify(folder, sample=0)
     assert verdict.problems == ()
-    assert "half-written" in check(verdict, "Checksums of stages").notes[0]
+    assert "incomplete folder" in check(verdict, "Checksums of stages").notes[0]
 
 
 def test_every_file_of_a_run_is_compared(whole: Path) -> None:

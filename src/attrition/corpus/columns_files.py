@@ -25,13 +25,17 @@ from attrition.names import AttritionError, nearest, unknown
 from attrition.reading import is_text, is_there
 
 SPLIT_NAMES: Mapping[str, Split] = MappingProxyType(
-    {"train": "train", "dev": "dev", "valid": "dev", "validation": "dev", "val": "dev", "test": "test"}
+    {
+        "train": "train",
+        **dict.fromkeys(("dev", "valid", "validation", "val", "testa"), "dev"),
+        **dict.fromkeys(("test", "testb"), "test"),
+    }
 )
-"""What files may call a split."""
+"""Names of splits in file names; testa and testb are those of CoNLL-2002 and CoNLL-2003."""
 
 LAYOUT = (
-    "Name files <language>/<split>.conll or <language>.<split>.conll, where the split is train, dev (valid, validation) or "
-    f"test and the ending one of {', '.join(filter(None, BY_ENDING))}."
+    "Name files <language>/<split>.conll or <language>.<split>.conll, where the split is train, dev (valid, validation, "
+    f"testa) or test (testb), and the ending is one of {', '.join(filter(None, BY_ENDING))}."
 )
 _ARCHIVES = (".tar", ".tgz", ".gz", ".bz2", ".xz")
 _DEEPEST = 4
@@ -81,6 +85,8 @@ def place_of(path: PurePosixPath, where: str = "") -> tuple[str, Split] | None:
 
     >>> place_of(PurePosixPath("data/yor/train.txt")), place_of(PurePosixPath("sr-Latn-valid.jsonl"))
     (('yor', 'train'), ('sr-Latn', 'dev'))
+    >>> place_of(PurePosixPath("eng.testa"))
+    ('eng', 'dev')
     >>> place_of(PurePosixPath("README.txt")) is None
     True
     """

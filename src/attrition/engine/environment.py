@@ -1,4 +1,4 @@
-"""What numbers were made with: versions, the commit of the program, the machine; and arithmetic that repeats itself."""
+"""Records versions, commit and machine, and switches torch to deterministic algorithms."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _GIT_SECONDS = 10
 
 
 def environment(device: torch.device) -> dict[str, Any]:
-    """Versions and machine, by a list of allowed names: nothing else of the environment is recorded.
+    """Return versions and machine. Nothing else of the environment is recorded.
 
-    `revision` is that of `revision()`; `instructions` are those of the processor that torch makes use of: with others, or with
-    another number of threads, sums are rounded otherwise.
+    `revision` comes from `revision()`. `instructions` are the CPU instructions that torch uses. They and the number of threads
+    affect rounding.
     """
     on_gpu = device.type == "cuda"
     return {
@@ -43,7 +43,7 @@ def environment(device: torch.device) -> dict[str, Any]:
 
 
 def in_words(made_with: Mapping[str, Any]) -> str:
-    """An environment on one line, for people.
+    """Return an environment on one line, for people.
 
     >>> in_words({"versions": {"attrition": "0.1.0", "torch": "2.13.0"}, "revision": "13c4a15+changes", "python": "3.11.9",
     ...           "platform": "Linux x86_64", "instructions": "AVX2", "device": "cpu", "threads": 2})
@@ -61,13 +61,13 @@ def in_words(made_with: Mapping[str, Any]) -> str:
 
 @cache
 def revision(folder: Path) -> str | None:
-    """The commit of the checkout that `folder` is part of, `+changes` behind it if files in `folder` differ from it.
+    """Return the commit of the checkout that holds `folder`, with `+changes` if files in `folder` differ from it.
 
-    None for an installed package (also one that happens to lie inside somebody's own repository), and where git is missing.
+    None for an installed package, even inside another repository, and without git.
     """
 
     def git(*arguments: str) -> str:
-        # Variables that git sets for its hooks would have it look at another repository.
+        # Git sets variables for its hooks that point to another repository.
         own = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
         done = subprocess.run(
             ["git", "-C", str(folder), *arguments],
@@ -85,10 +85,9 @@ def revision(folder: Path) -> str | None:
 
 @contextmanager
 def deterministic(wanted: bool) -> Iterator[None]:
-    """Have torch use only algorithms that give the same bits every time; what it was set to before comes back afterwards.
+    """Context manager: torch uses only algorithms that give the same bits every time. The old setting returns at the end.
 
-    With `wanted` false nothing is changed. cuBLAS reads its own variable when it is first used, so on a GPU the process must
-    not have used it before.
+    Nothing changes if `wanted` is false. cuBLAS reads its variable at first use, so on a GPU enter this before any other work.
 
     >>> with deterministic(True):
     ...     torch.are_deterministic_algorithms_enabled()

@@ -1,4 +1,4 @@
-"""What a study will cost, before it runs: what its stages read, times what this machine was measured to take for it."""
+"""Estimates time, memory and disk of a study: the work of its stages times the measured speed of this machine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 
 from attrition.engine.measure import Kind, Rates, kinds_of, unscaled
-from attrition.engine.side_by_side import largest_crews
+from attrition.engine.side_by_side import largest_populations
 from attrition.engine.write_results import has_before
 from attrition.names import AttritionError
 from attrition.prepare.prepare import Prepared
@@ -26,12 +26,12 @@ class Estimate:
 
     Attributes:
         seconds: of all runs.
-        by_run: of each run by its key; what several runs share counts in the first of them.
-        training_of, scoring_of: of each stage by its key, of those that are not stored or scored yet.
-        memory_bytes: of parameters, at most at a time.
-        disk_bytes: of stages that are not stored yet.
-        training: by the label of each kind, utterances a second of all learners side by side, without scoring.
-        scoring: utterances a second.
+        by_run: seconds of each run by its key; shared stages count in the first run.
+        training_of, scoring_of: seconds by key of each stage that is not stored or scored yet.
+        memory_bytes: largest size of parameters in memory.
+        disk_bytes: size of the stages that are not stored yet.
+        training: by the label of each kind, utterances per second over all learners side by side, without scoring.
+        scoring: utterances per second.
     """
 
     seconds: float
@@ -47,16 +47,16 @@ class Estimate:
 def estimate(
     prepared: Prepared, rates: Rates, stored: frozenset[str] = frozenset(), scored: frozenset[str] = frozenset()
 ) -> Estimate:
-    """Return the cost of the stages that are not in `stored` yet, if no learner stops early, and of what is not in `scored`.
+    """Return the cost of the stages that are not in `stored`, without early stopping, and of the scores not in `scored`.
 
-    A stage takes its epochs times (steps and sub-tokens at the measured rate, then its dev utterances), checkpoints, two times
-    reading a learner and one time writing it; then it is scored.
+    The time of a stage is epochs x (training steps + dev scores), plus checkpoints, two reads and one write of a learner, and
+    scoring.
 
     Args:
         prepared: a study.
         rates: as `attrition.engine.measure.measure` returns them, for all jobs that are not in `stored`.
-        stored: keys of stages that need not be trained.
-        scored: keys of evaluations that need not be made.
+        stored: keys of trained stages.
+        scored: keys of finished evaluations.
     """
     jobs = prepared.plan.jobs
     kinds = kinds_of(prepared, (job for key, job in jobs.items() if key not in stored))
@@ -103,9 +103,9 @@ def estimate(
 
 
 def training_seconds(prepared: Prepared, rates: Rates, kind: Kind, job: Job) -> float:
-    """Return a stage's share of the time that its steps take, of all learners that train beside it.
+    """Return the training seconds of a stage: its share of the time of all learners that train beside it.
 
-    Utterances that hooks add, and those that they pass once more, are taken to be as long as the stage's own.
+    Utterances that hooks add or read again are assumed to be as long as those of the stage.
     """
     costs = [hook.cost() for hook in job.hooks]
     share = sum(each.share for each in costs)
@@ -120,7 +120,7 @@ def training_seconds(prepared: Prepared, rates: Rates, kind: Kind, job: Job) -> 
 
 
 def steps_of(prepared: Prepared, job: Job) -> int:
-    """Return how many training steps a stage makes at most."""
+    """Return the number of training steps of a stage without early stopping."""
     settings = job.choice.training
     return settings.epochs * -(
         -sum(len(prepared.encoded[language, "train"]) for language in job.languages) // settings.batch_size
@@ -128,7 +128,7 @@ def steps_of(prepared: Prepared, job: Job) -> int:
 
 
 def _around(prepared: Prepared, rates: Rates, job: Job, training: float) -> float:
-    """Seconds of a stage's dev scores, checkpoints, reading and writing."""
+    """Return the seconds of a stage's dev scores, checkpoints, reading and writing."""
     trains, settings = unscaled(job.choice.method.trains), job.choice.training
     dev = sum(prepared.encoded[language, "dev"].num_tokens for language in job.languages)
     seconds = settings.epochs * (rates.weights[trains] + dev * rates.scoring.token) if dev else 0.0
@@ -140,7 +140,7 @@ def _around(prepared: Prepared, rates: Rates, job: Job, training: float) -> floa
 
 
 def _scoring(prepared: Prepared, rates: Rates, job: Made, evaluated: set[str], *, before: bool = False) -> float:
-    """Seconds to score a stage, or the model before it; 0 if that is in `evaluated`, to which it is added."""
+    """Return the seconds to score a stage, or the model before it; 0 if `evaluated` has it, else add it there."""
     tests = prepared.scored_on.of(job, before=before)
     key = evaluation_key(job.key, tests, before=before)
     if key in evaluated or not tests:
@@ -156,31 +156,32 @@ def _utterances(prepared: Prepared, job: Job) -> int:
 
 
 def parameter_bytes(prepared: Prepared) -> int:
-    """The encoder, and of the largest population that trains at once parameters, gradients and AdamW's two moments."""
+    """Return the bytes of the encoder plus parameters, gradients and two AdamW moments of the largest population."""
     jobs = prepared.plan.jobs.values()
     sizes = {trains: prepared.model.layout(trains).size for trains in {job.choice.method.trains for job in jobs}}
     most = max(
-        4 * BYTES * len(crew) * max(sizes[job.choice.method.trains] for job in crew) for crew in largest_crews(prepared, jobs)
+        4 * BYTES * len(together) * max(sizes[job.choice.method.trains] for job in together)
+        for together in largest_populations(prepared, jobs)
     )
     return sum(tensor.numel() for tensor in prepared.model.base.values()) * BYTES + most
 
 
 def refuse_too_large(prepared: Prepared) -> None:
-    """Say before the first step that the parameters alone are more than the machine's memory.
+    """Refuse a study whose parameters alone exceed the machine's memory.
 
     Raises:
-        AttritionError: they are.
+        AttritionError: they exceed it.
     """
     needed, there = parameter_bytes(prepared), memory_bytes(prepared.device)
     if there is not None and needed > there:
         raise AttritionError(
-            f"The parameters of this study take {needed / 1e9:,.0f} GB while they are trained, and there are "
+            f"The parameters of this study take {needed / 1e9:,.0f} GB in training, but this machine has "
             f"{there / 1e9:,.0f} GB of memory. Lower a rank or machine.population, or take a smaller model."
         )
 
 
 def memory_bytes(device: torch.device) -> int | None:
-    """All memory of a device, or None where it cannot be told."""
+    """Return the memory of a device in bytes, or None if unknown."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     names = getattr(os, "sysconf_names", {})

@@ -1,4 +1,4 @@
-"""How long a study takes with so many workers: the real schedule, and steps that only take time."""
+"""Estimates the time of a study with several workers by simulating the real schedule."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ def makespan(
     """Return the seconds until the last of the schedule's stages is stored and scored.
 
     Args:
-        schedule: of a whole study; it is used up.
+        schedule: of a whole study; this call empties it.
         training: by key, a stage's share of the seconds of its population.
-        scoring: by key, seconds; the next stage of the chain can begin elsewhere meanwhile.
+        scoring: by key, seconds; meanwhile the next stage of the chain can start on another worker.
         slots: workers.
         beginning: seconds that each unit takes before its first step.
-        chains: whether a worker goes on with the chain.
+        chains: whether a worker continues with the next stage of its chain.
 
     >>> schedule = Schedule([("a",), ("b",), ("c",)], {"a": None, "b": "a", "c": None})
     >>> makespan(schedule, {"a": 2, "b": 2, "c": 3}, {"a": 1, "b": 1, "c": 1}, slots=2)

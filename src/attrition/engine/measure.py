@@ -1,7 +1,7 @@
-"""How fast this machine works on a study: a few real steps, scored batches and written stages, timed by the wall clock.
+"""Measures the speed of this machine on a study: a few real steps, scored batches and written stages, by the wall clock.
 
-Training is timed inside `train_population`, on batches of the study's own utterances, with as many learners side by side as
-the study will have. Nothing is assumed about the machine, and whatever runs beside the study slows the measurement too.
+Training is timed inside `train_population`, on the study's own utterances, with as many learners side by side as in the study.
+Other programs on the machine slow the measurement as they slow the study.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from attrition.corpus.encoded import Encoded, join
 from attrition.engine.environment import deterministic
-from attrition.engine.side_by_side import largest_crews
+from attrition.engine.side_by_side import largest_populations
 from attrition.methods import Trains
 from attrition.names import AttritionError
 from attrition.prepare.prepare import Prepared, num_threads
@@ -37,10 +37,10 @@ from attrition.training.predict import evaluate
 from attrition.training.train import Epoch, Task, train_population
 
 SECONDS = 20.0
-"""All measurements of steps and of scoring together take about so long at most, after their warm-up."""
+"""Upper limit for all measurements of steps and scoring together, without warm-up."""
 SECONDS_A_KIND = 8.0
 FEWEST, MOST = 3, 40
-"""Timed steps of a kind of training: at least, however slow they are; at most, however fast."""
+"""Smallest and largest number of timed steps of a kind of training."""
 BATCHES = 24
 
 Progress = Callable[[str, int, int], None]
@@ -48,7 +48,7 @@ Progress = Callable[[str, int, int], None]
 
 @dataclass(frozen=True)
 class Kind:
-    """What the time of a training step depends on, besides its sub-tokens; `learners` train side by side."""
+    """A kind of training: what the time of a step depends on besides sub-tokens. `learners` train side by side."""
 
     trains: Trains
     batch_size: int
@@ -71,7 +71,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class Line:
-    """Seconds as a straight line: so many for each call, and so many for each sub-token in it."""
+    """A linear model of seconds: a constant for each call and a rate for each sub-token."""
 
     call: float
     token: float
@@ -79,14 +79,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Rates:
-    """What was measured.
+    """The measured speed of a machine.
 
     Attributes:
-        training: by kind, of a step of all learners side by side; `token` is for a sub-token of any of them.
-        scoring: `token` is for a sub-token that a model predicts; `call` is 0.
-        weights: by what was trained, seconds to make a model for scoring from a learner's parameters.
-        saving, loading: by what was trained, seconds to write a stage to the disk and to read it; 0 where nothing could be
-            written.
+        training: by kind, for a step of all learners side by side; `token` is for a sub-token of any learner.
+        scoring: `token` is for a predicted sub-token; `call` is 0.
+        weights: by kind of parameters, seconds to make a model for scoring from a learner's parameters.
+        saving, loading: by kind of parameters, seconds to write and read a stage; 0 if the disk was not writable.
     """
 
     training: Mapping[Kind, Line]
@@ -100,7 +99,8 @@ def kinds_of(prepared: Prepared, jobs: Iterable[Job]) -> dict[str, Kind]:
     """Return the kind of training of each job, by the job's key."""
     jobs = list(jobs)
     together = {
-        in_common(crew[0].choice.method.trains, crew[0].choice.training): len(crew) for crew in largest_crews(prepared, jobs)
+        in_common(each[0].choice.method.trains, each[0].choice.training): len(each)
+        for each in largest_populations(prepared, jobs)
     }
     kinds = {}
     for job in jobs:
@@ -111,7 +111,7 @@ def kinds_of(prepared: Prepared, jobs: Iterable[Job]) -> dict[str, Kind]:
 
 
 def unscaled(trains: Trains) -> Trains:
-    """Return what is trained, without what changes no time: alpha."""
+    """Return `trains` without alpha, which does not affect time."""
     return trains if trains.adapter is None else dataclasses.replace(trains.adapter, alpha=None)
 
 
@@ -125,14 +125,14 @@ def measure(
 ) -> Rates:
     """Return the rates of this machine for a study.
 
-    It takes the threads that the study asks for. A stage of the real size is written beside `folder`, and removed.
+    It uses the threads of the study. A stage of the real size is written next to `folder` and removed.
 
     Args:
         prepared: the study.
         folder: of the results; it need not exist.
         pending: the jobs that are still to be trained.
         progress: called as `progress(what, done, total)`.
-        seconds: about so long at most.
+        seconds: upper limit, approximately.
         now: the clock.
     """
     kinds = kinds_of(prepared, pending)
@@ -165,10 +165,10 @@ def measure(
 
 
 def fit(tokens_N: NDArray[np.int64], seconds_N: NDArray[np.float64]) -> Line:
-    """Return the line through steps of so many sub-tokens, which took so many seconds.
+    """Return the robust line through the seconds of steps, by their sub-tokens.
 
-    The slope is the median of the slopes between all pairs (Theil 1950, Sen 1968), the rest the median of what is left, neither
-    below 0: one step that something interrupted changes nothing.
+    The slope is the median of the slopes of all pairs (Theil 1950, Sen 1968), the constant the median residual; neither is
+    below 0. One interrupted step does not change the result.
 
     >>> fit(np.array([100, 200, 300, 400]), np.array([1.5, 2.5, 99.0, 4.5]))
     Line(call=0.5, token=0.01)
@@ -188,7 +188,7 @@ def fit(tokens_N: NDArray[np.int64], seconds_N: NDArray[np.float64]) -> Line:
 
 
 class _EnoughError(Exception):
-    """Ends a training that was only to be timed."""
+    """Ends a timed training."""
 
 
 class _Steps:
@@ -204,7 +204,7 @@ class _Steps:
         self.seconds: list[float] = []
 
     def trained(self, _num_utterances: int) -> None:
-        """A step was made; the first one was the warm-up."""
+        """Record the time of a step; the first step is the warm-up."""
         now = self._time()
         if not self._sizes:
             self._sizes = self._draw()
@@ -220,11 +220,11 @@ class _Steps:
         self._before = self._time()
 
     def epoch_ended(self, task: Task, epoch: Epoch) -> None:
-        """What is done between two epochs belongs to no step."""
+        """Exclude the time between two epochs."""
         self._before = self._time()
 
     def _draw(self) -> list[int]:
-        """The sub-tokens of each step of the next epoch, the last first: the learners draw the same batches."""
+        """Return the sub-tokens of each step of the next epoch, last step first. The learners draw the same batches."""
         each: list[NDArray[np.int64]] = []
         for learner in self._learners:
             learner.epoch = self._epochs_ended
@@ -239,7 +239,7 @@ class _Steps:
 
 
 def _time(model: Model, now: Callable[[], float]) -> float:
-    """The time when the device has done what it was told so far."""
+    """Return the time when the device has finished its work."""
     if model.device.type == "cuda":
         torch.cuda.synchronize(model.device)
     return now()
@@ -248,7 +248,7 @@ def _time(model: Model, now: Callable[[], float]) -> float:
 def _training(prepared: Prepared, kind: Kind, jobs: Sequence[Job], budget: float, now: Callable[[], float]) -> Line:
     """Time steps of one kind of training."""
     train, model = _some_batches(prepared, kind.batch_size, jobs), prepared.model
-    # No dev utterances: scoring is measured by itself. So many epochs that the budget ends it.
+    # No dev utterances: scoring is measured separately. The budget ends the training, not the epochs.
     settings = dataclasses.replace(jobs[0].choice.training, epochs=100_000, patience=None, keep="last")
     nothing = train.select(np.zeros(0, np.int64))
     tasks = [
@@ -258,16 +258,16 @@ def _training(prepared: Prepared, kind: Kind, jobs: Sequence[Job], budget: float
     steps = _Steps(tasks, model, budget, now)
     try:
         for _ in train_population(tasks, model, Clock(), steps):
-            pass  # a learner that diverged leaves; what was timed before holds
+            pass  # a learner that diverges leaves; earlier times stay valid
     except _EnoughError:
         pass
     if not steps.seconds:
-        raise AttritionError("No step of training could be measured: the first one gave no numbers. Lower the learning rate.")
+        raise AttritionError("No training step could be measured: the first one gave NaN or infinity. Lower the learning rate.")
     return fit(np.array(steps.tokens), np.array(steps.seconds))
 
 
 def _some_batches(prepared: Prepared, batch_size: int, jobs: Sequence[Job]) -> Encoded:
-    """Utterances of a few batches drawn at random from all those that the jobs train on."""
+    """Return the utterances of a few random batches of the jobs' training data."""
     stream = numpy_stream("measure")
     languages = list(dict.fromkeys(language for job in jobs for language in job.languages))
     sets = [prepared.encoded[language, "train"] for language in languages]
@@ -277,7 +277,7 @@ def _some_batches(prepared: Prepared, batch_size: int, jobs: Sequence[Job]) -> E
 
 
 def _scoring(prepared: Prepared, trains: Trains, budget: float, now: Callable[[], float]) -> Line:
-    """Time batches of the utterances that are scored, as `predict` cuts them; the first one twice, as a warm-up."""
+    """Time batches of test utterances, cut as in `predict`; the first batch runs twice as a warm-up."""
     model, scored = prepared.model, join(list(prepared.scored_on.sets.values()))
     left = np.argsort(-scored.lengths, kind="stable")
     batches = []
@@ -300,7 +300,7 @@ def _scoring(prepared: Prepared, trains: Trains, budget: float, now: Callable[[]
 
 
 def _weights(model: Model, trains: Trains, now: Callable[[], float]) -> float:
-    """Seconds to make a model for scoring, the faster of two times."""
+    """Return the seconds to make a model for scoring, the faster of two runs."""
     flat_P = model.start(trains, "measure").to(model.device)
     seconds = []
     for _ in range(2):
@@ -311,7 +311,7 @@ def _weights(model: Model, trains: Trains, now: Callable[[], float]) -> float:
 
 
 def _storing(prepared: Prepared, trains: Trains, folder: Path, now: Callable[[], float]) -> tuple[float, float]:
-    """Seconds to write a stage of the real size on the disk of the results, and to read it."""
+    """Return the seconds to write and to read a stage of the real size on the disk of the results."""
     there = next((parent for parent in (folder, *folder.absolute().parents) if parent.is_dir()), Path(os.curdir))
     model = prepared.model
     flat_P = model.start(trains, "measure")
@@ -327,4 +327,4 @@ def _storing(prepared: Prepared, trains: Trains, folder: Path, now: Callable[[],
             restored(store, model, trains, "measure")
             return saved - before, now() - saved
     except (OSError, AttritionError):
-        return 0.0, 0.0  # a full or foreign disk is for the run itself to report
+        return 0.0, 0.0  # the run itself reports a full or read-only disk

@@ -1,4 +1,4 @@
-"""How long a stage will take, judged by similar stages before it."""
+"""Estimates the time of a stage from similar earlier stages, for the time limit of a study."""
 
 from __future__ import annotations
 
@@ -13,15 +13,14 @@ from attrition.study.keys import evaluation_key
 from attrition.study.plan import Job
 
 REMEMBERED = 5
-"""Only so many of the latest similar stages are looked at: a machine's speed changes over the day."""
+"""Number of the latest similar stages that count: a machine's speed changes over the day."""
 
 
 class Pace:
-    """Seconds that stages took, by what was trained.
+    """The times of earlier stages.
 
-    Stages are similar if they train the same parameters with the same settings. Where there is none, those of the same kind
-    of training (full or LoRA) are taken; where there is none of these either, nothing is known. Training time is taken to
-    grow with the utterances that are read, scoring time with the utterances scored.
+    Stages are similar if they train the same parameters with the same settings, or else if they are of the same kind (full
+    or LoRA). Training time is proportional to the utterances read, scoring time to the utterances scored.
     """
 
     def __init__(self) -> None:
@@ -29,32 +28,32 @@ class Pace:
         self._scoring: list[float] = []
 
     def trained(self, job: Job, utterances: int, seconds: float) -> None:
-        """Remember a stage of at most so many utterance-passes; fewer may have been read, where it stopped early."""
+        """Record a stage of at most `utterances` utterances over all epochs; early stopping may have read fewer."""
         for traits in _traits(job):
             self._training.setdefault(traits, []).append(seconds / max(utterances, 1))
 
     def scored(self, utterances: int, seconds: float) -> None:
-        """Remember that one model was scored on so many utterances."""
+        """Record the scoring of one model on `utterances` utterances."""
         self._scoring.append(seconds / max(utterances, 1))
 
     def training(self, job: Job, utterances: int) -> float | None:
-        """Return the seconds that training will take, or None where no stage of this kind is known."""
+        """Return the seconds that training will take, or None if no similar stage is known."""
         for traits in _traits(job):
             if known := self._training.get(traits):
                 return utterances * _mean(known)
         return None
 
     def scoring(self, utterances: int) -> float | None:
-        """Return the seconds that scoring will take, or None where nothing was scored yet."""
+        """Return the seconds that scoring will take, or None if nothing was scored yet."""
         return utterances * _mean(self._scoring) if self._scoring else None
 
     def look_back(self, store: Store, jobs: Sequence[Job], passes: Mapping[str, int], scored_on: ScoredOn) -> None:
-        """Remember the latest stored stages of each kind, as earlier commands left them.
+        """Record the latest stored stages of each kind.
 
         Args:
             store: of the results folder.
             jobs: of the study, in the order of training.
-            passes: by key, the utterances that each reads at most.
+            passes: by key, the utterances that each reads at most, over all epochs.
             scored_on: what they are scored on.
         """
         counts: dict[object, int] = {}
@@ -68,7 +67,7 @@ class Pace:
             try:
                 self.trained(job, passes[job.key], sum(store.load_history(job.key).seconds.values()))
             except AttritionError:
-                continue  # the engine says so where it matters
+                continue  # the engine reports damaged stages
         for job in reversed(list(islice(chosen, REMEMBERED))):
             key = evaluation_key(job.key, scored_on.of(job))
             try:
@@ -80,7 +79,7 @@ class Pace:
 
 
 def _traits(job: Job) -> tuple[object, object]:
-    """What similar stages have in common, the nearest first."""
+    """Return what similar stages share, the closest similarity first."""
     trains = job.choice.method.trains
     return (trains, dataclasses.astuple(job.choice.training)), trains.kind
 

@@ -1,4 +1,4 @@
-"""How far the units at work are: told to the watcher by the driver, and left in the results folder for `attrition status`."""
+"""Reports the progress of workers to the watcher, and writes it to the results folder for `attrition status`."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from attrition.study.watcher import Watcher
 from attrition.training.train import Epoch, Task
 
 EVERY_SECONDS = 5.0
-"""So often does a worker write down how far it is."""
+"""Seconds between two progress reports of a worker."""
 
 
 class Pulse(Watcher):
-    """Writes down what a worker does, in `working/<host>-<pid>.json`; passes everything on to another watcher."""
+    """Writes the progress of a worker to `working/<host>-<pid>.json` and forwards all calls to another watcher."""
 
     def __init__(self, folder: Path, executor: str, inner: Watcher, place: str = "") -> None:
         self._inner, self._last = inner, float("-inf")
@@ -36,19 +36,19 @@ class Pulse(Watcher):
 
     @property
     def unit_read(self) -> int:
-        """Utterances read for the unit so far."""
+        """Return the utterances read for the unit so far."""
         return int(self._said["unit_read"])
 
     def begin(self, unit: Unit) -> None:
-        """A unit begins."""
+        """Start a unit."""
         self._said |= {"stages": list(unit.keys), "unit_read": 0}
         self._write(at_once=True)
 
     def end(self) -> None:
-        """The worker has nothing to do."""
+        """End the unit; the worker is idle."""
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
-        with suppress(OSError):  # others are at work
+        with suppress(OSError):  # other workers are active
             self._path.parent.rmdir()
         self._last = float("-inf")
 
@@ -86,27 +86,28 @@ class Pulse(Watcher):
         self._last = now
         with suppress(OSError):  # it is only for people to look at
             self._path.parent.mkdir(exist_ok=True)
-            # Who reads it meanwhile reads no JSON, and looks again later: no temporary file can be left behind.
+            # Not atomic, so that no temporary file can stay behind. A reader that finds invalid JSON tries again later.
             self._path.write_text(json.dumps({**self._said, "seen": time.time()}), encoding="utf-8")
 
 
 def write_plan(folder: Path, plan: StudyPlan, passes: Mapping[str, int]) -> None:
-    """Write what a study has to train, for `attrition.results.at_work.read_status`."""
+    """Write the plan of a study, for `attrition.results.at_work.read_status`."""
     stages = {key: {"label": job.label, "passes": passes[key]} for key, job in plan.jobs.items()}
     runs = {run.key: {"label": run.label, "stages": [job.key for job in run.jobs]} for run in plan.runs}
     write_whole(folder / PLAN, json.dumps({"stages": stages, "runs": runs}, indent=1) + "\n")
 
 
 def forget_pulse(folder: Path, host: str, pid: int) -> None:
-    """Remove what a worker has written down that was killed."""
+    """Remove the progress file of a killed worker."""
     with suppress(OSError):
         (folder / WORKING / f"{host}-{pid}.json").unlink(missing_ok=True)
 
 
 def wait_for_orphans(folder: Path, watcher: Watcher, seconds: float = 60.0) -> None:
-    """Wait until processes of an earlier driver that was killed have stopped, and forget those that have.
+    """Wait until the workers of a killed driver have stopped, then remove their progress files.
 
-    They notice it within a second and keep what is in training. A process that does not stop is no worker: its number is old.
+    Such workers notice within a second, write a checkpoint and stop. A process that does not stop is not a worker: the
+    system has given its number to another process.
     """
     end, told = time.monotonic() + seconds, False
     for said in pulses(folder):
@@ -114,7 +115,7 @@ def wait_for_orphans(folder: Path, watcher: Watcher, seconds: float = 60.0) -> N
             if time.monotonic() > end:
                 break
             if not told:
-                watcher.noted("Waiting for a worker that the last command has left: it keeps what it trains, and stops.")
+                watcher.noted("Waiting for a worker of the previous command. It writes a checkpoint and stops.")
                 told = True
             time.sleep(0.1)
         if said["host"] == socket.gethostname() or time.time() - said["seen"] > FORGOTTEN_SECONDS:
@@ -122,14 +123,14 @@ def wait_for_orphans(folder: Path, watcher: Watcher, seconds: float = 60.0) -> N
 
 
 class Progress:
-    """Tells the driver's watcher what workers elsewhere do; a worker in the driver's process tells it itself."""
+    """Reports the progress of workers in other processes to the driver's watcher."""
 
     def __init__(self, folder: Path, watcher: Watcher, jobs: Mapping[str, Job]) -> None:
         self._folder, self._watcher, self._jobs = folder, watcher, jobs
         self._told: dict[tuple[str, ...], int] = {}
 
     def look(self) -> None:
-        """Tell what workers have begun and read since the last look."""
+        """Report what workers have started and read since the last call."""
         for said in pulses(self._folder):
             keys = tuple(said["stages"])
             if keys and keys not in self._told and keys[0] in self._jobs:
@@ -138,7 +139,7 @@ class Progress:
             self._tell(keys, int(said["unit_read"]))
 
     def ended(self, unit: Unit, read: int) -> None:
-        """The work on a unit has ended; its stored stages have read so much since this command began."""
+        """End a unit; `read` utterances belong to its stored stages."""
         self._tell(unit.keys, read)
 
     def _tell(self, keys: tuple[str, ...], read: int) -> None:

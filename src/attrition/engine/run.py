@@ -1,4 +1,4 @@
-"""Runs a study: has an executor train and score what is not stored yet, and writes every run that is complete."""
+"""Runs a study: an executor trains and scores what is not stored yet, and each complete run is written."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ from attrition.study.stop import Stopped, StopRequests, TimeUp
 from attrition.study.watcher import Watcher
 
 NAMED = 6
-"""So many finished runs are named at most when the time is up."""
+"""Number of finished runs that the message at the time limit names."""
 
 TRIES = 5
-"""So often is a unit at the same checkpoint given to a worker; then something is wrong with the unit, not with the workers."""
+"""Attempts for a unit at one checkpoint. After these the unit is probably at fault, not the worker."""
 
 LATE_SECONDS = 60.0
-"""So long may a stored stage stay unseen: a network disk remembers for some seconds what a folder held."""
+"""Longest wait for a stored stage to appear: a network disk may show an old listing for some seconds."""
 
 
 def run_study(
@@ -59,24 +59,24 @@ def run_study(
     only: Sequence[str] = (),
     seconds: float | None = None,
 ) -> Path:
-    """Run or resume a study in `folder`; stages that lie there already are not trained again.
+    """Run or resume a study in `folder` and return `folder`; stored stages are not trained again.
 
-    In the main thread, ctrl-C or SIGTERM stop it between two steps; a second one stops it at once. One worker trains the runs
-    one after another in the order of the study, so that what is finished is a result; several workers begin with the longest
-    chains. Learners that train side by side may be of several runs.
+    In the main thread, Ctrl-C or SIGTERM stops the study between two steps; a second signal stops it at once. One worker trains
+    the runs in the order of the study. Several workers start with the longest chains. Learners of several runs may train side
+    by side.
 
     Args:
         study: as read from its file, or by `attrition.prepare.pack.open_pack`.
         folder: for the results.
-        watcher: told how far the study is.
-        pack: where the study was packed, if corpus and encoder are to come from there.
-        only: the runs to train, as `attrition.study.select.select_runs` takes them; all if empty.
-        seconds: the time limit. A stage is not begun if it would take longer than what is left, judged by similar stages
-            before it; the first one always is. What is in training at the limit is kept as at ctrl-C.
+        watcher: receives progress.
+        pack: a pack of the study, if corpus and encoder should come from it.
+        only: patterns of the runs to train, see `attrition.study.select.select_runs`; empty for all.
+        seconds: the time limit. A stage does not start if similar stages took longer than the time left; the first stage always
+            starts. A stage in training at the limit is saved as at Ctrl-C.
 
     Raises:
-        AttritionError: the study does not fit what is there, or another process is at work in the folder.
-        Stopped: it was asked to stop, and did (a `KeyboardInterrupt`); `TimeUp`, where it was the time limit.
+        AttritionError: the study does not match the folder, or another process is using the folder.
+        Stopped: a stop was requested (a `KeyboardInterrupt`). `TimeUp` if it was the time limit.
     """
     requests = StopRequests(seconds)
     watcher, folder = watcher or Watcher(), Path(folder)
@@ -89,19 +89,17 @@ def run_study(
         prepared = dataclasses.replace(whole, plan=select_runs(whole.plan, only))
         if study.model.precision == "auto" and prepared.study.model.precision != "float32":
             watcher.noted(
-                f"Matrix products in {prepared.study.model.precision}, which this machine is faster at; the rest in float32. "
-                'model.precision = "float32" switches this off.'
+                f"Matrix products use {prepared.study.model.precision}, which is faster on this machine; the rest is float32. "
+                'Set model.precision = "float32" to switch this off.'
             )
         if study.machine.compile:
-            watcher.noted(
-                "machine.compile: the encoder's layers are compiled at the first steps, which takes a minute or more."
-            )
+            watcher.noted("machine.compile: the first steps compile the encoder's layers, which takes a minute or more.")
         refuse_too_large(prepared)
         for said in filter(None, (in_words(prepared), said_of(prepared))):
             watcher.noted(said)
         try:
             with writing(folder), requests:
-                # In this sequence: a study.toml alone would be taken for the user's own.
+                # environment.json first: a study.toml alone would look like the user's own file.
                 write_whole(folder / "environment.json", json.dumps(environment(prepared.device), indent=1) + "\n")
                 for name, content in study_files(prepared.study).items():
                     write_whole(folder / name, content)
@@ -109,14 +107,14 @@ def run_study(
                 _Driver(prepared, whole.plan, Store(folder), watcher, requests, pack).run()
         except (MemoryError, torch.OutOfMemoryError) as error:
             raise AttritionError(
-                "There is not enough memory for this study, not even for one learner and one utterance at a time. "
+                "Not enough memory for this study, even with one learner and one utterance at a time. "
                 "Lower the rank or encoding.max_tokens, or take a smaller model; finished stages are kept."
             ) from error
     return folder
 
 
 class _Driver:
-    """One study at work: the runs of `prepared.plan`, which are all of the study's `whole` plan or some."""
+    """Runs one study: `prepared.plan` holds the selected runs, `whole` all runs."""
 
     def __init__(
         self, prepared: Prepared, whole: StudyPlan, store: Store, watcher: Watcher, requests: StopRequests, pack: Path | None
@@ -132,10 +130,10 @@ class _Driver:
         self._executor = executor_of(prepared, Local(self._worker, pulse), store.folder, pack)
 
     def run(self) -> None:
-        """Have everything trained and scored, and write every run as it is complete.
+        """Train and score everything, and write each run when it is complete.
 
         Raises:
-            Stopped: that was asked for.
+            Stopped: a stop was requested.
         """
         try:
             self._run()
@@ -152,7 +150,7 @@ class _Driver:
         self._discard_damaged()
         if aside := put_aside(self._store.folder, {run.key for run in self._whole.runs}):
             self._watcher.warned(
-                f"Not of this study as it is now: {counted(len(aside), 'run')} in {self._store.folder}, moved to "
+                f"{counted(len(aside), 'run')} in {self._store.folder} no longer in this study: moved to "
                 f"{self._store.folder / EARLIER}. Their stages are kept."
             )
         self._warn_of_other_scores()
@@ -177,7 +175,7 @@ class _Driver:
             self._executor.close()
 
     def _scheduled(self) -> Schedule:
-        """What is to be trained: populations that have begun before the others, which the plan makes."""
+        """Return the schedule: first the populations with a checkpoint, then the others."""
         stored, selected = self._store, self._prepared.plan.jobs
         setting = self._prepared.study.machine.population
         most = None if setting == "auto" else setting
@@ -187,7 +185,7 @@ class _Driver:
         begun = [each for each in found if any(job.key in selected and job.key not in done for job in each.learners)]
         place = {key: number for number, key in enumerate(self._jobs)}
         begun.sort(key=lambda each: min(place[job.key] for job in each.learners))
-        # Learners that began together go on together, also those of runs that were not selected.
+        # Learners that started together continue together, even those of runs that are not selected.
         beside = {job.key: job for each in begun for job in each.population}
         for each in begun:
             for job, step in zip(each.learners, each.steps, strict=True):
@@ -205,7 +203,7 @@ class _Driver:
         return Schedule(groups, parents, done, None if self._executor.slots == 1 else self._passes)
 
     def _scores_to_make(self) -> dict[Score, str]:
-        """The models of the selected runs that are not scored yet, each with the key of its evaluation."""
+        """Return the unscored models of the selected runs, each with the key of its evaluation."""
         scored_on = self._prepared.scored_on
         wanted: dict[Score, str] = {}
         for run in self._prepared.plan.runs:
@@ -217,7 +215,7 @@ class _Driver:
         return {score: key for score, key in wanted.items() if not self._store.has("evaluations", key)}
 
     def _drive(self) -> None:
-        """Give units to the executor until nothing is left to be done."""
+        """Give units to the executor until all work is done."""
         executor, schedule = self._executor, self._schedule
         at_work = list(executor.at_work)
         tries: dict[tuple[Unit, tuple[str, ...]], int] = {}
@@ -249,7 +247,7 @@ class _Driver:
                 self._requests.check()
 
     def _next(self, at_work: Sequence[Unit]) -> Unit | None:
-        """The unit to be begun next: scores that a run lacks, a population or a chain; then any other score."""
+        """Return the unit to start next: missing scores of a run, then a population or chain, then any other score."""
         busy = {key for unit in at_work for key in unit.keys} | {key for unit in at_work for key, _ in unit.scores}
         ready = [score for score in self._unscored if score[0] not in busy and score[0] not in self._schedule.left]
         for run in self._prepared.plan.runs if ready else ():
@@ -263,10 +261,10 @@ class _Driver:
         return Unit(scores=(stages[0],)) if stages else None
 
     def _may_begin(self, unit: Unit, at_work: Sequence[Unit]) -> bool:
-        """Whether a unit ends before the time limit. The first one is always begun: a study would otherwise never go on.
+        """Return whether a unit ends before the time limit. The first unit always starts, so that every command makes progress.
 
         Raises:
-            TimeUp: it does not, and nothing else is at work.
+            TimeUp: the unit ends too late, and no other unit is running.
         """
         if not unit.keys and not self._executor.elsewhere:
             return True  # the worker asks before it scores
@@ -280,7 +278,7 @@ class _Driver:
         return True
 
     def _begin(self, seconds: float | None) -> None:
-        """Stop before something that takes so many seconds, if it would end after the time limit; the first is begun."""
+        """Raise if work of `seconds` would end after the time limit; the first unit always starts."""
         if self._has_begun:
             self._requests.check_time_for(seconds)
         self._has_begun = True
@@ -289,7 +287,7 @@ class _Driver:
         self._begin(self._pace.scoring(utterances))
 
     def _seconds(self, unit: Unit) -> float | None:
-        """How long it takes to train and to score a unit; None where that is not known."""
+        """Return the seconds to train and score a unit; None if unknown."""
         scored_on = self._prepared.scored_on
         jobs = [self._jobs[key] for key in unit.keys if key in self._schedule.left]
         known = [each for job in jobs if (each := self._pace.training(job, self._passes[job.key])) is not None]
@@ -301,7 +299,7 @@ class _Driver:
         return (sum(known) * len(jobs) / len(known) if known else 0.0) + (self._pace.scoring(scored) or 0.0)
 
     def _look(self, at_work: Sequence[Unit]) -> None:
-        """Take note of the stages and scores that were stored since the last look; of all, if nothing is at work."""
+        """Record the stages and scores stored since the last call; all of them if no unit is running."""
         schedule, store = self._schedule, self._store
         keys = {key for unit in at_work for key in unit.keys if key in schedule.left} if at_work else set(schedule.left)
         for key in keys:
@@ -321,26 +319,26 @@ class _Driver:
                     self._pace.scored(sum(len(each.tp) for each in found.counts.values()), found.seconds)
 
     def _ended(self, outcome: Outcome, tries: dict[tuple[Unit, tuple[str, ...]], int]) -> None:
-        """A worker is done with a unit; what it has not finished can be taken again. `tries`: deaths at one checkpoint."""
+        """End a unit; its unfinished part can be taken again. `tries`: deaths at one checkpoint."""
         unit, died = outcome.unit, outcome.died
         if not (died or outcome.stopped):
             self._wait_for_results(unit)
         self._schedule.give_back(unit)
         if outcome.stopped or not (died or self._lacks(unit)):
             return
-        died = died or f"A worker has ended, but stages of it are not to be seen in {self._store.folder}."
+        died = died or f"A worker ended, but {self._store.folder} lacks some of its stages."
         stands = unit, of_stages(self._store, unit.keys)
         tries[stands] = tries.get(stands, 0) + 1
         if tries[stands] == TRIES:
-            kept = "Finished stages are kept. If memory ran out, lower machine.workers; the same command goes on from there."
-            raise AttritionError(f"{died} That happened {TRIES} times with the same stages, and they got no further. {kept}")
-        self._watcher.warned(f"{died} What is not finished is given to another worker.")
+            kept = "Finished stages are kept. If memory ran out, lower machine.workers. The same command resumes."
+            raise AttritionError(f"{died} That happened {TRIES} times with the same stages, without progress. {kept}")
+        self._watcher.warned(f"{died} Another worker gets the unfinished stages.")
 
     def _lacks(self, unit: Unit) -> bool:
         return any(key in self._schedule.left for key in unit.keys) or any(each in self._unscored for each in unit.scores)
 
     def _wait_for_results(self, unit: Unit) -> None:
-        """Wait until what a worker has stored is to be seen: on a network disk that may take some seconds."""
+        """Wait until the stages that a worker stored appear: a network disk may take some seconds."""
         end = time.monotonic() + LATE_SECONDS
         while self._lacks(unit) and time.monotonic() < end and not self._requests.asked:
             time.sleep(0.1)
@@ -350,14 +348,14 @@ class _Driver:
         return sum(len(self._prepared.encoded[language, "train"]) for language in job.languages)
 
     def _warn_of_other_scores(self) -> None:
-        """Say that finished runs which were not selected were scored under other settings than those of now."""
+        """Warn of finished, unselected runs that were scored under other settings."""
         chosen, scored_on = {run.key for run in self._prepared.plan.runs}, self._prepared.scored_on
         now = (scored_on.evaluate, scored_on.split)
         others = [run for run in self._whole.runs if run.key not in chosen]
         if differing := [run.label for run in others if scored_under(self._store.folder / "runs" / run.key) not in (now, None)]:
             self._watcher.warned(
-                f"{len(differing)} runs that are not selected, such as {differing[0]}, were scored under another `evaluate` or "
-                "`evaluate_on`. Leave out --only once to have them scored as the others."
+                f"{len(differing)} runs that are not selected, such as {differing[0]}, were scored with another `evaluate` or "
+                "`evaluate_on`. Run once without --only to score them like the others."
             )
 
     def _discard_damaged(self) -> None:
@@ -375,8 +373,8 @@ class _Driver:
     def _kept(self) -> str:
         jobs = self._prepared.plan.jobs
         stored = sum(self._store.has("stages", key) for key in jobs)
-        begun = ", and what was in training as it stood" if self._store.checkpoints() else ""
-        return f"Kept: {stored} of {len(jobs)} stages{begun}. The same command goes on from there."
+        begun = " and the state of training" if self._store.checkpoints() else ""
+        return f"Kept: {stored} of {len(jobs)} stages{begun}. Run the same command to resume."
 
     def _write_complete_runs(self) -> None:
         for run in self._prepared.plan.runs:
@@ -392,7 +390,7 @@ class _Driver:
         before = self._worker.evaluation(run.jobs[0], before=True) if shows_before else None
         made_with = [self._store.about("stages", job.key).get("made_with", {}) for job in run.jobs]
         for warning in write_run(self._store.folder, run, self._prepared, histories, evaluations, before, made_with):
-            if warning != self._prepared.warning:  # which is of all runs, and was told at the beginning
+            if warning != self._prepared.warning:  # it concerns all runs and was shown at the start
                 self._watcher.warned(f"{run.method.name} ({run.order_name}, seed {run.seed}): {warning}")
         self._written.add(run.key)
         self._watcher.run_finished(run)

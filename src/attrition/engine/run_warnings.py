@@ -1,4 +1,4 @@
-"""What a reader must know before believing the numbers of a run."""
+"""Warnings about a run: scores of 0, no learning, divergence, lack of memory."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from attrition.store.stages import StoredHistory
 
 
 def warnings_of(steps: Steps, R: RMatrix, stages: Sequence[StoredHistory], problem: Problem = SLOTS) -> list[str]:
-    """Return what a reader must know before believing the numbers of a run; whoever shows it says of which run."""
+    """Return the warnings about a run, without its name."""
     never, no_better = _learned_nothing(R)
     score, what = ("F1", "slot") if problem is SLOTS else (problem.score, "label")
     score = score[0].upper() + score[1:]
@@ -25,14 +25,14 @@ def warnings_of(steps: Steps, R: RMatrix, stages: Sequence[StoredHistory], probl
         )
     if no_better:
         found.append(
-            f"{score} was no better after training on {', '.join(no_better)} than before it. Nothing was learned there that "
-            "the test utterances show: try more epochs or another learning_rate."
+            f"{score} was no better after training on {', '.join(no_better)} than before it. "
+            "Try more epochs or another learning_rate."
         )
     for step, stored in zip(steps.trainings, stages, strict=True):
         if stored.diverged:
-            kept = f"of epoch {stored.kept_epoch}" if stored.kept_epoch else "that it began with"
+            kept = f"of epoch {stored.kept_epoch}" if stored.kept_epoch else "from before training"
             found.append(
-                f"Training on {'+'.join(step.languages)} was broken off, since {stored.diverged}. The weights {kept} "
+                f"Training on {'+'.join(step.languages)} stopped: {stored.diverged}. The weights {kept} "
                 "were kept. Try a smaller learning_rate."
             )
         if stored.shortage:
@@ -41,7 +41,7 @@ def warnings_of(steps: Steps, R: RMatrix, stages: Sequence[StoredHistory], probl
 
 
 def _learned_nothing(R: RMatrix) -> tuple[list[str], list[str]]:
-    """The languages with an F1 of 0 after their own stage, and those whose F1 was there before and did not rise."""
+    """Return the languages with F1 of 0 after their own stage, and those whose F1 did not rise in it."""
     never, no_better = [], []
     for row, languages in enumerate(R.new):
         before_L = R.scores_SL[row - 1] if row else R.before_L

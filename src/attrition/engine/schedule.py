@@ -1,4 +1,4 @@
-"""Which stages can be trained now: the plan's populations, parents before children. It knows neither torch nor time."""
+"""Decides which stages can be trained next: parents before children. Needs neither torch nor a clock."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 Population = tuple[str, ...]
-"""Keys of the stages that are trained side by side."""
+"""Keys of the stages that train side by side."""
 Score = tuple[str, bool]
-"""The key of a stage or a merge, and whether the model *before* it is meant."""
+"""The key of a stage or a merge, and whether to score the model *before* it."""
 
 
 @dataclass(frozen=True)
 class Unit:
-    """What one worker does without waiting for another one.
+    """Work that one worker does without waiting for others.
 
     Attributes:
-        populations: trained one after another; each one starts from the one before it, or from what is stored.
-        scores: models to score afterwards, besides those that were trained.
+        populations: trained in sequence; each starts from the previous one or from stored stages.
+        scores: other models to score afterwards.
     """
 
     populations: tuple[Population, ...] = ()
@@ -26,7 +26,7 @@ class Unit:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """All stages of the unit.
+        """Return all stages of the unit.
 
         >>> Unit((("a", "b"), ("c",))).keys
         ('a', 'b', 'c')
@@ -35,7 +35,7 @@ class Unit:
 
 
 class Schedule:
-    """The populations that are still to be trained.
+    """The populations that are not trained yet.
 
     >>> schedule = Schedule([("a",), ("b",), ("c",)], {"a": None, "b": "a", "c": None})
     >>> schedule.take(), schedule.take(), schedule.take()
@@ -52,14 +52,15 @@ class Schedule:
         stored: Collection[str] = (),
         cost: Mapping[str, float] | None = None,
     ) -> None:
-        """A schedule of `populations`; a parent that is in none of them is stored already.
+        """Schedule `populations`; a parent outside them counts as stored.
 
         Args:
             populations: in the order in which one worker trains them.
             parents: by key of a stage, the key of the stage that it starts from.
-            stored: stages that are finished already, although they are part of a population.
-            cost: by key of a stage. If given, the population with the most costly chain behind it comes first: with several
-                workers the study ends when its longest chain does. Otherwise the first one does, so that runs end in sequence.
+            stored: finished stages that are part of a population.
+            cost: by key of a stage. With it, the population before the most costly chain comes first, because the longest
+                chain decides when several workers finish. Without it, the first population comes first, so that runs finish
+                in sequence.
         """
         self._populations, self._parents = list(populations), parents
         done = frozenset(stored)
@@ -78,14 +79,14 @@ class Schedule:
 
     @property
     def left(self) -> Collection[str]:
-        """The stages that are not stored yet."""
+        """Return the stages that are not stored yet."""
         return self._left
 
     def take(self, *, chains: bool = False) -> tuple[Population, ...]:
         """Take the population to train next; empty if all others wait or are taken.
 
-        With `chains`, those come with it that need nothing but it and each other, one after another. Where several start from
-        one, the chain goes on with the first; the others are ready once it is stored.
+        With `chains`, also take the populations that can follow it directly, one after another. If several can follow, the
+        chain takes the first; the others become ready when their parent is stored.
 
         >>> schedule = Schedule([("a",), ("b",), ("c",)], {"a": None, "b": "a", "c": "a"})
         >>> schedule.take(chains=True), schedule.take(chains=True)
@@ -109,18 +110,18 @@ class Schedule:
         return tuple(self._populations[number] for number in chain)
 
     def claim(self, unit: Unit) -> None:
-        """A worker is at this unit already, which an earlier driver gave to it."""
+        """Mark a unit as taken by a worker of an earlier driver."""
         self._taken |= self._places(unit.keys)
 
     def give_back(self, unit: Unit) -> None:
-        """A taken unit was not finished: what is left of it may be taken again."""
+        """Return the unfinished part of a unit, to be taken again."""
         for number in self._places(unit.keys):
             self._taken.discard(number)
             self._waits[number] = self._missing(self._populations[number])
             self._add_if_ready(number)
 
     def stored(self, key: str) -> None:
-        """A stage was stored: what waits for it may be ready now."""
+        """Mark a stage as stored, which may make its children ready."""
         if key not in self._left:
             return
         self._left.discard(key)
@@ -129,11 +130,11 @@ class Schedule:
             self._add_if_ready(number)
 
     def _places(self, keys: Sequence[str]) -> set[int]:
-        """The populations of those stages that are not stored yet."""
+        """Return the populations of those `keys` that are not stored yet."""
         return {self._place[key] for key in keys if key in self._left}
 
     def _missing(self, population: Population) -> set[str]:
-        """The stages that a population waits for."""
+        """Return the stages that a population waits for."""
         parents = {self._parents[key] for key in population if key in self._left}
         return {each for each in parents if each is not None and each in self._left}
 
@@ -142,7 +143,7 @@ class Schedule:
             heapq.heappush(self._ready, (-self._rank[number], number))
 
     def _costs(self, cost: Mapping[str, float]) -> list[float]:
-        """Of each population, what it costs and the most costly chain behind it; parents come before their children."""
+        """Return the cost of each population plus that of the most costly chain after it."""
         ranks = [sum(cost[key] for key in population) for population in self._populations]
         for number in reversed(self._in_sequence()):
             behind = [ranks[child] for child in self._children.get(number, ())]

@@ -1,9 +1,8 @@
-"""How many learners train side by side where the study leaves it to the machine.
+"""Decides which learners train side by side.
 
-On a CPU one at a time: several are no faster (measured on two cores, multilingual-E5-small, rank 32, products in bfloat16,
-batches of 8: 81 utterances a second for one, 72, 84 and 94 for two, four and eight; batches of 32: 98, and 110, 117 and 69; in
-float32, batches of 8: 82, and 72, 75 and 33). On a GPU as many as its free memory holds. Should the estimate be too high for
-what else is there, `attrition.training.memory` makes the population smaller.
+With `machine.population = "auto"` a CPU trains one learner at a time, since several are not faster there (measurements in
+docs/log.md). A GPU trains as many as fit in its free memory. If the estimate is too high, `attrition.training.memory` makes the
+population smaller.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from attrition.training.learner import in_common
 
 BYTES = 4
 RESERVE = 0.15
-"""Share of the free memory that is left alone: products need room to work in, and memory is handed out in blocks."""
+"""Share of the free memory that stays unused, for work space and fragmentation."""
 
 
 @dataclass(frozen=True)
 class Widths:
-    """What an encoder's need for memory depends on; `product` is the size of a number in its products, `base` all of them."""
+    """The sizes that determine an encoder's memory; `product`: bytes of a number in products; `base`: linear weights."""
 
     layers: int
     hidden: int
@@ -39,7 +38,7 @@ class Widths:
 
     @staticmethod
     def of(prepared: Prepared) -> Widths:
-        """Those of a study's encoder, which is one that takes populations."""
+        """Return the sizes of a study's encoder, which must accept several learners."""
         config = prepared.model.pretrained.config
         return Widths(
             layers=config.num_hidden_layers,
@@ -54,7 +53,7 @@ class Widths:
 
 @dataclass(frozen=True)
 class Need:
-    """What a learner's need for memory depends on: its parameters, rank, utterances in a batch, the longest's sub-tokens."""
+    """The sizes that determine a learner's memory; `longest`: sub-tokens of its longest utterance."""
 
     parameters: int
     rank: int
@@ -63,7 +62,7 @@ class Need:
 
     @staticmethod
     def of(prepared: Prepared, job: Job) -> Need:
-        """That of one stage's learner, which has LoRA factors."""
+        """Return the sizes of one stage's learner, which must be LoRA."""
         trains = job.choice.method.trains
         assert trains.adapter is not None
         longest = max(int(prepared.encoded[language, "train"].lengths.max(initial=1)) for language in job.languages)
@@ -71,19 +70,19 @@ class Need:
         return Need(size, trains.adapter.rank, job.choice.training.batch_size, longest)
 
     def beside(self, other: Need) -> Need:
-        """What each of two takes when they train side by side: as much as the larger, along every side."""
+        """Return the maximum of each size: what each learner takes when both train side by side."""
         return Need(*(max(one, two) for one, two in zip(dataclasses.astuple(self), dataclasses.astuple(other), strict=True)))
 
 
 def learner_bytes(need: Need, widths: Widths) -> int:
-    """Memory that one more learner takes on a GPU: parameters, gradients, two moments, and what a step keeps for its way back.
+    """Return the bytes that one more learner takes on a GPU: parameters, gradients, two moments, and activations of a step.
 
-    The weights of its best epoch are not there but in the processor's memory. For each sub-token and layer a step with dropout
-    everywhere keeps, in the precision of products: the input of the factors and their mask for four groups of linear layers,
-    queries, keys, values and what attention mixes of them, both sides of the feed-forward's activation, and what the factors
-    make; in float32: residual streams and masks around two norms; three tables of attention, over all sub-tokens of the
-    utterance. The way back itself works in as much as one layer keeps. All utterances are taken to be as long as the longest:
-    batches are of like length, and one of them is the longest.
+    The weights of its best epoch are in CPU memory. With dropout everywhere, a step keeps for each sub-token and layer, in the
+    precision of products: inputs and masks of the LoRA factors for four groups of linear layers; queries, keys, values and the
+    output of attention; both sides of the feed-forward activation; outputs of the factors. In float32 it keeps residual
+    streams and masks around two norms, and three attention matrices over all sub-tokens of the utterance. The backward pass
+    needs as much as one layer keeps. All utterances count as the longest one: a batch holds utterances of similar length, and
+    one batch holds the longest.
     """
     kept = widths.product * (2 * (3 * widths.hidden + widths.intermediate) + 4 * widths.hidden + 2 * widths.intermediate)
     kept += widths.product * 6 * need.rank
@@ -95,10 +94,9 @@ def learner_bytes(need: Need, widths: Widths) -> int:
 
 
 def most_that_fit(needs: Sequence[Need], widths: Widths, free_bytes: int) -> int:
-    """How many of `needs`, from the first on, fit side by side into what is free; at least 1.
+    """Return how many of the first `needs` fit side by side into `free_bytes`; at least 1.
 
-    Merging one learner's factors into the encoder, to score it, takes a copy of the encoder in float32 and one in the precision
-    of products.
+    To score one learner, its factors are merged into a copy of the encoder in float32 and one in the precision of products.
 
     >>> widths = Widths(layers=1, hidden=10, intermediate=10, heads=1, classes=2, product=4, base=1_000)
     >>> need = Need(parameters=100, rank=1, batch_size=1, longest=10)
@@ -113,17 +111,17 @@ def most_that_fit(needs: Sequence[Need], widths: Widths, free_bytes: int) -> int
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory of a GPU that nobody uses, what torch holds back for itself included."""
+    """Return the free memory of a GPU, including the unused memory that torch has reserved."""
     free, _ = torch.cuda.mem_get_info(device)
     return free + torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
 
 
-def crew(prepared: Prepared, ready: Sequence[Job]) -> list[Job]:
-    """The jobs that are trained together: the first, and those of the nearest ranks that can stand beside it.
+def first_population(prepared: Prepared, ready: Sequence[Job]) -> list[Job]:
+    """Return the jobs that train together: the first job, and compatible jobs of the nearest ranks.
 
     Args:
         prepared: the study.
-        ready: jobs of which none waits for another; at least one.
+        ready: at least one job; none waits for another.
     """
     first = ready[0]
     trains, setting = first.choice.method.trains, prepared.study.machine.population
@@ -140,11 +138,10 @@ def crew(prepared: Prepared, ready: Sequence[Job]) -> list[Job]:
 
 
 def populations(prepared: Prepared, jobs: Iterable[Job]) -> list[list[Job]]:
-    """Part jobs into those that train side by side, in the sequence of their first ones.
+    """Split jobs into groups that train side by side, in the sequence of their first jobs.
 
-    The jobs alone decide, not which of them are finished when: whoever trains them where, the same learners are side by side,
-    and sums are rounded alike. Only jobs at the same place of their chains come together, so that no population waits for
-    itself.
+    The split depends on the jobs only, not on which stages finish first. So every worker trains the same learners side by
+    side, with the same rounding. A group holds jobs at the same position of their chains, so that it never waits for itself.
     """
     left: dict[int, dict[str, Job]] = {}
     place: dict[str, int] = {}
@@ -154,14 +151,14 @@ def populations(prepared: Prepared, jobs: Iterable[Job]) -> list[list[Job]]:
     found = []
     for level in left.values():
         while level:
-            found.append(crew(prepared, list(level.values())))
+            found.append(first_population(prepared, list(level.values())))
             for job in found[-1]:
                 del level[job.key]
     return sorted(found, key=lambda together: min(place[job.key] for job in together))
 
 
-def largest_crews(prepared: Prepared, jobs: Iterable[Job]) -> list[list[Job]]:
-    """The largest population of each kind of learner."""
+def largest_populations(prepared: Prepared, jobs: Iterable[Job]) -> list[list[Job]]:
+    """Return the largest population of each kind of learner."""
     largest: dict[object, list[Job]] = {}
     for each in populations(prepared, jobs):
         if len(each) > len(largest.get(_traits(each[0]), ())):
@@ -170,14 +167,14 @@ def largest_crews(prepared: Prepared, jobs: Iterable[Job]) -> list[list[Job]]:
 
 
 def in_words(prepared: Prepared) -> str:
-    """How many learners train side by side and why, in a sentence; empty where no more than one could."""
+    """Return how many learners train side by side and why, in a sentence; empty if only one can."""
     jobs = [job for job in prepared.plan.jobs.values() if job.choice.method.trains.adapter is not None]
     setting = prepared.study.machine.population
     if not jobs or not prepared.model.backbone.populations:
         return ""
     if setting == "auto" and prepared.device.type == "cpu":
-        return 'Learners train one at a time: on a CPU several are no faster (machine.population = "auto").'
-    most = max(len(each) for each in largest_crews(prepared, jobs))
+        return 'Learners train one at a time: on a CPU several at once are not faster (machine.population = "auto").'
+    most = max(len(each) for each in largest_populations(prepared, jobs))
     many = "Learners train one at a time" if most == 1 else f"Up to {most} learners train side by side"
     if setting != "auto":
         return f"{many} (machine.population = {setting})."

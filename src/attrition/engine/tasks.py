@@ -1,4 +1,4 @@
-"""A job of a study as a task of the training loop: what it starts from and reads, from the store and the materials."""
+"""Turns a job of a study into a task of the training loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from attrition.training.train import Task
 
 
 def task_of(job: Job, prepared: Prepared, store: Store) -> Task:
-    """The task of a job; weights and what hooks left are read from the store when training begins."""
+    """Return the task of a job; weights and saved tensors of hooks are read from the store when training starts."""
     model, trains = prepared.model, job.choice.method.trains
 
     def joined(languages: Sequence[str], split: Split) -> Encoded:

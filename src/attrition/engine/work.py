@@ -1,4 +1,4 @@
-"""What a worker does: it trains stages and scores them, and leaves both in the store. Every executor's workers do this."""
+"""The worker of every executor: trains stages, scores them, and stores both."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from attrition.training.train import Finished, train_population
 
 
 class Worker:
-    """Trains and scores stages of one study, whose `whole` plan says what their keys mean."""
+    """Trains and scores stages of one study; `whole` is the plan of all its runs."""
 
     def __init__(
         self,
@@ -42,7 +42,7 @@ class Worker:
         requests: StopRequests,
         before_scoring: Callable[[int], None] = lambda _utterances: None,
     ) -> None:
-        """A worker; `before_scoring` is told how many utterances are to be scored, and may raise instead."""
+        """`before_scoring` is called with the number of utterances to score; it may raise to stop."""
         self._prepared, self._store, self._watcher, self._requests = prepared, store, watcher, requests
         self._before_scoring = before_scoring
         self._jobs = whole.jobs
@@ -51,10 +51,10 @@ class Worker:
         self._rooms: dict[str, Room] = {}
 
     def work(self, unit: Unit) -> Iterator[str]:
-        """Do a unit; yields the key of each stage once it is stored and scored.
+        """Do a unit; yield the key of each stage once it is stored and scored.
 
         Raises:
-            Stopped: that was asked for; what was in training is kept.
+            Stopped: a stop was requested; the state of training is saved.
         """
         for population in unit.populations:
             yield from self._train([self._jobs[key] for key in population])
@@ -63,7 +63,7 @@ class Worker:
 
     @property
     def device(self) -> str:
-        """The kind of device that it trains on."""
+        """Return the kind of device: "cpu" or "cuda"."""
         return self._prepared.device.type
 
     @property
@@ -75,11 +75,11 @@ class Worker:
         return evaluations_by_stage(self._store)
 
     def _room(self, trains: Trains) -> Room:
-        """What is known to fit into memory of learners that train so."""
+        """Return what is known to fit into memory for this kind of training."""
         return self._rooms.setdefault(trains.kind, Room(self._watcher.warned))
 
     def _train(self, population: Sequence[Job]) -> Iterator[str]:
-        """Train a population from its beginning, or from its checkpoint."""
+        """Train a population from the start or from its checkpoint."""
         trains, study = population[0].choice.method.trains, self._prepared.study
         name = partial(population_key, vocabulary=self._prepared.vocabulary, device=self._prepared.device.type, trains=trains)
         if checkpoint := newest(self._store, name([job.key for job in population])):
@@ -106,11 +106,11 @@ class Worker:
         for finished in train_population(tasks, self._model, clock, self._watcher, keeper, states, self._room(trains)):
             job = self._jobs[finished.task.name]
             if self._store.has("stages", job.key):
-                continue  # it was stored after the last checkpoint, and the others needed it beside them
+                continue  # stored after the last checkpoint; it trained again only for the rounding of the others
             self._save(job, finished, shares.take())
             self.evaluation(job)
             yield job.key
-            shares.take()  # nobody's: it was not spent on training
+            shares.take()  # not time of training
         keeper.forget()
 
     def _save(self, job: Job, finished: Finished, seconds: Mapping[str, float]) -> None:
@@ -134,12 +134,12 @@ class Worker:
             "hooks": {hook.name: hook.model_dump() for hook in job.hooks},
         }
         if finished.diverged:
-            self._watcher.warned(f"{job.label}: {finished.diverged}. Its training ends here; what else is in training goes on.")
+            self._watcher.warned(f"{job.label}: {finished.diverged}. This stage stops here; other stages continue.")
         history = StoredHistory(finished.history, finished.kept_epoch, seconds, decay, finished.diverged, finished.shortage)
         self._store.save_stage(job.key, about, tensors, history)
 
     def evaluation(self, job: Made, *, before: bool = False) -> StoredEvaluation:
-        """The scores of a stage's model, or of the untrained one before it, from the store or made now."""
+        """Return the scores of a stage's model, or of the untrained model before it, stored or new."""
         scored_on = self._prepared.scored_on
         tests = scored_on.of(job, before=before)
         key = evaluation_key(job.key, tests, before=before)
@@ -147,7 +147,7 @@ class Worker:
             try:
                 return self._store.load_evaluation(key)
             except DamagedError as error:
-                self._watcher.warned(f"{error} It is made again.")
+                self._watcher.warned(f"{error} It is computed again.")
         there = reusable(self._store, self._scored_before.get((job.key, before), ()), tests)
         missing = {language: name for language, name in tests.items() if language not in there.counts}
         counts, seconds, together = dict(there.counts), there.seconds, there.together

@@ -1,4 +1,4 @@
-"""What a finished run leaves for people and for the report: R, scores, metrics, history, times, every setting."""
+"""Writes the files of a finished run: R, scores, metrics, history, times and all settings."""
 
 from __future__ import annotations
 
@@ -41,15 +41,15 @@ FORMAT = 2
 def r_matrix(
     steps: Steps, languages: Sequence[str], evaluations: Sequence[StoredEvaluation], before: StoredEvaluation | None
 ) -> RMatrix:
-    """R of a run: in each row, the F1 on each language of the step that serves it.
+    """Return R of a run: in each row, the F1 on each language of the model that serves it after that step.
 
-    A language that no step serves yet is NaN, as is one not scored.
+    A language without a model yet, or not scored, is NaN.
 
     Args:
         steps: of the run.
         languages: the columns.
         evaluations: for each step the counts of its model.
-        before: those of the model before training, when all languages share one.
+        before: those of the untrained model, if all languages share one.
     """
     rows = [
         [_f1(evaluations[row.reads[each]] if each in row.reads else None, each) for each in languages] for row in steps.rows
@@ -59,17 +59,17 @@ def r_matrix(
 
 
 def _f1(evaluation: StoredEvaluation | None, language: str) -> float:
-    """F1 on a language, NaN where it was not measured."""
+    """Return F1 on a language, NaN if not measured."""
     return evaluation.counts[language].f1 if evaluation and language in evaluation.counts else math.nan
 
 
 def has_before(run: RunPlan, scored_on: ScoredOn) -> bool:
-    """Whether R has a row before training: all languages share one model, and it is to be scored untrained."""
+    """Return whether R has a row before training: all languages share one model, and it is scored untrained."""
     return run.steps.shared and bool(scored_on.of(run.jobs[0], before=True))
 
 
 def transfer_matrix(steps: Steps, languages: Sequence[str], evaluations: Sequence[StoredEvaluation]) -> RMatrix | None:
-    """What each training's own model scores on every language; None where R says it, or others were not scored."""
+    """Return the scores of each training's own model on every language; None if R holds them, or they were not measured."""
     own = [each for step, each in zip(steps.steps, evaluations, strict=True) if isinstance(step, Train)]
     if steps.shared or steps.joint or any(set(languages) - set(each.counts) for each in own):
         return None
@@ -80,7 +80,7 @@ def transfer_matrix(steps: Steps, languages: Sequence[str], evaluations: Sequenc
 def _measured(
     steps: Steps, evaluations: Sequence[StoredEvaluation], before: StoredEvaluation | None
 ) -> list[tuple[int, str, StoredEvaluation]]:
-    """Number, what was trained, and the counts that stand for every training; stage 0 is before training."""
+    """Yield number, languages trained and counts of every training; stage 0 is before training."""
     first = [(0, "", before)] if before else []
     trainings = [(index, step) for index, step in enumerate(steps.steps) if isinstance(step, Train)]
     shown = [(step, evaluations[steps.shown(index)]) for index, step in trainings]
@@ -95,9 +95,9 @@ def score_rows(
     *,
     macro: bool = False,
 ) -> pd.DataFrame:
-    """Scores, their standard error and counts of every stage's model on every language scored; stage 0 is before training.
+    """Return scores, standard errors and counts of every stage on every scored language; stage 0 is before training.
 
-    With `macro` there is also a column `macro_f1`, see `attrition.problem.counts.macro_f1`.
+    `macro` adds a column `macro_f1`, see `attrition.problem.counts.macro_f1`.
     """
     rows: list[dict[str, Any]] = []
     for index, trained, evaluation in _measured(steps, evaluations, before):
@@ -125,10 +125,10 @@ def slot_rows(
     evaluations: Sequence[StoredEvaluation],
     before: StoredEvaluation | None,
 ) -> pd.DataFrame:
-    """Counts of every stage's model on every language scored, slot by slot; `slots` in the order of `Counts.by_slot`.
+    """Return counts of every stage on every scored language by slot; `slots` in the order of `Counts.by_slot`.
 
-    A problem that counts other classes, such as intents, has these in the column `slot`. Errors on spans have a column for each
-    type, see `attrition.problem.spans`.
+    For other classes, such as intents, the column `slot` holds these. Errors on spans have a column for each type, see
+    `attrition.problem.spans`.
     """
     rows: list[dict[str, Any]] = []
     for index, trained, evaluation in _measured(steps, evaluations, before):
@@ -144,7 +144,7 @@ def slot_rows(
 
 
 def history_csv(steps: Steps, stages: Sequence[StoredHistory]) -> str:
-    """One line for each epoch of each stage."""
+    """Return a CSV text with one line for each epoch of each stage."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["stage", "trained", "epoch", "train_loss", "dev_f1", "seconds", "best"])
@@ -158,7 +158,7 @@ def history_csv(steps: Steps, stages: Sequence[StoredHistory]) -> str:
 
 
 def times(stages: Sequence[StoredHistory], evaluations: Sequence[StoredEvaluation]) -> dict[str, float]:
-    """Seconds by purpose over a run's stages, shared ones included."""
+    """Return seconds by purpose over a run's stages, including shared stages."""
     total = {"data": 0.0, "training": 0.0, "evaluation": sum(each.seconds for each in evaluations), "other": 0.0}
     for stage in stages:
         for purpose, seconds in stage.seconds.items():
@@ -169,7 +169,7 @@ def times(stages: Sequence[StoredHistory], evaluations: Sequence[StoredEvaluatio
 def spec_json(
     run: RunPlan, prepared: Prepared, scores: pd.DataFrame, warnings: Sequence[str], made_with: Sequence[Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Everything that decides the numbers of a run, for people and programs; `made_with` the environment of each stage."""
+    """Return everything that determines the numbers of a run; `made_with`: the environment of each stage."""
     study, corpus, method, scored_on = prepared.study, prepared.corpus, run.method, prepared.scored_on
     first, problem = run.jobs[0], prepared.problem
     before = evaluation_key(first.key, scored_on.of(first, before=True), before=True) if has_before(run, scored_on) else None
@@ -232,7 +232,7 @@ def spec_json(
 
 
 def _step(step: Step, made: Made, scored_on: ScoredOn) -> dict[str, Any]:
-    """A step as spec.json has it; `steps_of` reads it back."""
+    """Return a step as spec.json stores it; `steps_of` reads it back."""
     about: dict[str, Any] = {"key": made.key, "evaluation": evaluation_key(made.key, scored_on.of(made))}
     if isinstance(step, Train):
         return {**about, "learner": step.learner, "languages": list(step.languages), "start": step.start}
@@ -240,7 +240,7 @@ def _step(step: Step, made: Made, scored_on: ScoredOn) -> dict[str, Any]:
 
 
 def steps_of(spec: Mapping[str, Any]) -> Steps:
-    """The steps and rows that a run's spec.json says."""
+    """Return the steps and rows in a run's spec.json."""
     steps: list[Step] = []
     for each in spec["steps"]:
         if "inputs" in each:
@@ -251,11 +251,10 @@ def steps_of(spec: Mapping[str, Any]) -> Steps:
 
 
 def _parameters(run: RunPlan, prepared: Prepared) -> dict[str, int]:
-    """Parameters of all learners.
+    """Return the number of parameters of all learners.
 
-    `trainable` and `stored` count as the paper's Table 1 does, with the encoder's pooler and without classifiers, wherever the
-    architecture is known to `encoder.params`; `trained` is what in fact was: classifiers too, and no pooler, which takes no
-    part in finding slots.
+    `trainable` and `stored` count as in the paper's Table 1 (with the pooler, without classifiers), if `encoder.params` knows
+    the architecture. `trained` is the real number: with classifiers, without the pooler, which slot filling does not use.
     """
     trains, pretrained = run.method.trains, prepared.pretrained
     adapter = trains.adapter
@@ -277,7 +276,7 @@ def _parameters(run: RunPlan, prepared: Prepared) -> dict[str, int]:
 
 
 def _trained(prepared: Prepared, trains: Trains) -> int:
-    """Parameters that one learner trains, counted on its tensors; dropped sub-tokens count, as they could be trained."""
+    """Return the number of parameters that one learner trains, including embeddings of dropped sub-tokens."""
     own = sum(math.prod(shape) for shape in prepared.shapes(trains).values())
     if trains.adapter is not None:
         return own
@@ -286,7 +285,7 @@ def _trained(prepared: Prepared, trains: Trains) -> int:
 
 @dataclass(frozen=True, eq=False)
 class RunTables:
-    """All numbers of a run, as its files hold them: computed from the stored counts and histories and from nothing else."""
+    """All numbers in the files of a run, computed from stored counts and histories only."""
 
     matrix: RMatrix
     transfer: RMatrix | None
@@ -307,16 +306,16 @@ class RunTables:
         *,
         macro: bool = False,
     ) -> RunTables:
-        """The tables of a run.
+        """Return the tables of a run.
 
         Args:
             steps: of the run.
             languages: the columns.
             slots: their names, in the order of `Counts.by_slot`.
-            stages: how each training went.
-            evaluations: what each step's model scored.
-            before: what the model before training scored, when all languages share one.
-            macro: whether the scores have a macro F1.
+            stages: the history of each training.
+            evaluations: the scores of each step's model.
+            before: the scores of the untrained model, if all languages share one.
+            macro: whether to add macro F1.
         """
         R = r_matrix(steps, languages, evaluations, before)
         return RunTables(
@@ -342,7 +341,7 @@ def write_run(
     """Write a finished run's files, `matrix.csv` last, and return the warnings.
 
     Raises:
-        OSError: the disk does not take one of them; each file is then as it was, or whole.
+        OSError: the disk refuses a file. Each file is then unchanged or complete.
     """
     target = folder / "runs" / run.key
     names, macro = prepared.problem.counter(prepared.labels).names, prepared.problem.macro
@@ -363,7 +362,7 @@ def write_run(
 
 
 def scored_under(folder: Path) -> tuple[Any, Any] | None:
-    """Return `evaluate` and `evaluate_on` of a finished run, or None where there is none, or its spec.json is damaged."""
+    """Return `evaluate` and `evaluate_on` of a finished run; None if spec.json is missing or damaged."""
     try:
         spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
         return spec.get("evaluate", "all"), spec.get("evaluate_on", "test")

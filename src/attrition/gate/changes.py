@@ -1,34 +1,17 @@
-"""What changed between two systems: by label, by type of error, and the utterances that broke.
-
-Types of errors. A gold span that the system did not find is exactly one of these, the first that fits:
-
-- *type*: a predicted span has the same edges and another label.
-- *boundary*: a predicted span of the same label overlaps it; the edges differ.
-- *boundary and type*: a predicted span of another label overlaps it; the edges differ.
-- *missed*: no predicted span overlaps it.
-
-A *spurious* error is a predicted span that overlaps no gold span. So the first four add up to the false negatives. A false
-positive that overlaps a gold span is not counted a second time.
-"""
+"""What changed between two systems: by label, by type of error (see `attrition.problem.spans`), and the utterances that broke."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
-from attrition.gate.compared import Compared, SpanTable
+from attrition.gate.compared import Compared
 from attrition.gate.ratios import Metric, parts
+from attrition.problem.spans import ERROR_TYPES, Spans, error_counts
 
-ErrorType = Literal["type", "boundary", "boundary and type", "missed", "spurious"]
-ERROR_TYPES: tuple[ErrorType, ...] = ("type", "boundary", "boundary and type", "missed", "spurious")
 SIDES = ("old", "new")
-
-Span = tuple[int, int, int]
-"""First word, last word, label."""
 
 
 @dataclass(frozen=True)
@@ -92,50 +75,13 @@ def _label_changes(compared: Compared, metric: Metric) -> Iterator[LabelChange]:
 
 
 def _errors(compared: Compared) -> dict[str, tuple[int, int]]:
-    found = {side: _count_errors(compared, side) for side in SIDES}
-    return {name: (found["old"][name], found["new"][name]) for name in ERROR_TYPES}
+    old, new = (_count_errors(compared, side) for side in SIDES)
+    return {name: (old[number], new[number]) for number, name in enumerate(ERROR_TYPES)}
 
 
-def _count_errors(compared: Compared, side: str) -> dict[str, int]:
-    """Number of errors of each type; only utterances with an error are looked at."""
-    wrong_U: NDArray[np.bool_] = compared.counts(side)[:, 1:].sum(axis=1) > 0
-    gold, predicted = (_by_utterance(compared.spans[name], wrong_U) for name in ("gold", side))
-    total = dict.fromkeys(ERROR_TYPES, 0)
-    for utterance in np.flatnonzero(wrong_U).tolist():
-        for kind in error_types(gold.get(utterance, []), predicted.get(utterance, [])):
-            total[kind] += 1
-    return {str(name): number for name, number in total.items()}
-
-
-def _by_utterance(spans: SpanTable, wanted_U: NDArray[np.bool_]) -> dict[int, list[Span]]:
-    mine = wanted_U[spans.utterance_N]
-    columns = (spans.utterance_N, spans.start_N, spans.end_N, spans.label_N)
-    found: dict[int, list[Span]] = {}
-    for utterance, *span in zip(*(column[mine].tolist() for column in columns), strict=True):
-        found.setdefault(utterance, []).append((span[0], span[1], span[2]))
-    return found
-
-
-def error_types(gold: list[Span], predicted: list[Span]) -> list[ErrorType]:
-    """Return the errors of one utterance; the module's head defines the types.
-
-    >>> error_types([(0, 1, 7), (3, 3, 7)], [(0, 0, 7), (5, 5, 8)])
-    ['boundary', 'missed', 'spurious']
-    """
-    found: list[ErrorType] = []
-    for span in gold:
-        if span in predicted:
-            continue
-        touching = [other for other in predicted if _overlap(span, other)]
-        if any(other[:2] == span[:2] for other in touching):
-            found.append("type")
-        elif any(other[2] == span[2] for other in touching):
-            found.append("boundary")
-        else:
-            found.append("boundary and type" if touching else "missed")
-    found += ["spurious" for span in predicted if not any(_overlap(span, other) for other in gold)]
-    return found
-
-
-def _overlap(left: Span, right: Span) -> bool:
-    return left[0] <= right[1] and right[0] <= left[1]
+def _count_errors(compared: Compared, side: str) -> list[int]:
+    """Number of errors of each type."""
+    # `start_N` and `end_N` count words over all utterances, so spans of two utterances never overlap.
+    gold, predicted = (Spans(each.start_N, each.end_N, each.label_N) for each in (compared.spans["gold"], compared.spans[side]))
+    counts: list[int] = error_counts(gold, predicted, len(compared.labels)).sum(axis=0).tolist()
+    return counts

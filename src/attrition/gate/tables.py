@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from attrition.gate.changes import ERROR_TYPES
 from attrition.gate.judge import WORST_FIRST, Finding
 from attrition.gate.release import Release
 from attrition.gate.words import METRIC_NAMES, marked
+from attrition.problem.spans import ERROR_TYPES
 from attrition.report.tables import MINUS, UNDEFINED, Cell, Column, Number, Table
 
 

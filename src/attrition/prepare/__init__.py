@@ -1,1 +1,1 @@
-"""What a study needs before its first step: encoded utterances, an encoder, covariates; and packs for machines without them."""
+"""Prepares a study: encodes utterances, loads the encoder, computes covariates, and writes packs for offline machines."""

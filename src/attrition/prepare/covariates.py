@@ -27,21 +27,21 @@ def covariates_text(
     labels: Sequence[str] | None,
     languages: Sequence[str],
 ) -> str:
-    """Return the text of a study's `covariates.json`, the same for the same training utterances.
+    """Return the text of a study's `covariates.json`.
 
     Args:
-        encoded: the study's utterances; only those of the split "train" are used.
+        encoded: the study's utterances; only "train" is used.
         cuts: how each language is cut into words.
-        labels: the classes, if they are tags of words; None leaves out `fertility` and `blank_edges`, which count words.
-        languages: of the study, in the order in which they are written.
+        labels: the classes, if they are tags of words; None omits `fertility` and `blank_edges`, which count words.
+        languages: of the study, in output order.
     """
     return covariates_json(languages, corpus_covariates({name: encoded[name, "train"] for name in languages}, cuts, labels))
 
 
 def corpus_covariates(train: Mapping[str, Encoded], cuts: Mapping[str, Cut], labels: Sequence[str] | None) -> Covariates:
-    """Return what the training utterances say of each language and each pair (trained, changed).
+    """Return covariates of each language and each pair (trained, changed), computed from training utterances.
 
-    Sub-tokens are those the model is given, without the special tokens that begin and end each utterance.
+    Sub-tokens are those of the model, without special tokens.
 
     - `fertility`: sub-tokens per word (Rust et al. 2021). A word is a labelled unit of the study: a character or grapheme where
       the language is cut so. Words beyond `max_tokens` do not count. NaN without words.
@@ -55,7 +55,7 @@ def corpus_covariates(train: Mapping[str, Encoded], cuts: Mapping[str, Cut], lab
     Args:
         train: the training utterances of each language.
         cuts: how each language is cut into words.
-        labels: the classes, if they are tags of words; None leaves out `fertility` and `blank_edges`, which count words.
+        labels: the classes, if they are tags of words; None omits `fertility` and `blank_edges`, which count words.
     """
     specials = _specials(list(train.values()))
     ids = {language: _without(each, specials) for language, each in train.items()}
@@ -93,9 +93,9 @@ def share_of_edges(encoded: Encoded, labels: Sequence[str]) -> float:
 
 
 def overlaps(ids: Mapping[str, NDArray[np.integer]]) -> dict[tuple[str, str], float]:
-    """Return, for every (trained, changed), the share of the changed language's `ids` that occur in the trained one's.
+    """Return, for each pair (trained, changed), the share of the changed language's `ids` that the trained language has too.
 
-    52 languages of 200,000 sub-tokens each take a second, and 100 MB at most.
+    52 languages of 200,000 sub-tokens each take about one second and 100 MB.
 
     >>> found = overlaps({"a": np.array([1, 1, 2]), "b": np.array([2, 3, 3, 3])})
     >>> found["a", "b"], found["b", "a"], found["a", "a"]
@@ -112,9 +112,9 @@ def overlaps(ids: Mapping[str, NDArray[np.integer]]) -> dict[tuple[str, str], fl
 
 
 def _specials(parts: Sequence[Encoded]) -> tuple[bool, bool]:
-    """Whether the first, and the last, sub-token of every utterance is a special one: the same in all languages.
+    """Return whether every utterance starts, and ends, with a special token: one that is the same in all languages.
 
-    A pack holds no tokeniser that could be asked.
+    A pack has no tokeniser, so this is read from the utterances.
     """
     firsts: set[int] = set()
     lasts: set[int] = set()
@@ -126,7 +126,7 @@ def _specials(parts: Sequence[Encoded]) -> tuple[bool, bool]:
 
 
 def _without(encoded: Encoded, specials: tuple[bool, bool]) -> NDArray[np.int32]:
-    """All sub-tokens but special ones, flat."""
+    """Return all sub-tokens except special tokens, flat."""
     kept_N = np.ones(encoded.num_tokens, dtype=bool)
     filled = encoded.lengths > 0
     if specials[0]:

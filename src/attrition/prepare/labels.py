@@ -1,4 +1,4 @@
-"""Labels that a study needs beside those of its corpus, and labels that are scored and never trained."""
+"""Adds the labels of a checkpoint to those of the corpus, and finds labels without training data."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from attrition.problem.base import Inventory
 
 @dataclass(frozen=True)
 class Labelled:
-    """What there are labels for; see `attrition.problem.base.Inventory`."""
+    """The slots and intents of a study; see `attrition.problem.base.Inventory`."""
 
     name: str
     slots: tuple[str, ...]
@@ -25,19 +25,19 @@ class Labelled:
 
 
 def with_labels_of(pretrained: Pretrained, corpus: Inventory, renamed: Mapping[str, str]) -> Labelled:
-    """Return what a corpus has labels for, with the slots that a checkpoint that labels tokens has beside them.
+    """Return the slots and intents of a corpus, plus the slots of a token classification checkpoint.
 
     Args:
-        pretrained: as it was loaded.
+        pretrained: the checkpoint.
         corpus: of the study.
         renamed: class of the study by label of the checkpoint, "" to drop one.
 
     Raises:
-        AttritionError: the checkpoint has no classifier of tokens.
+        AttritionError: the checkpoint has no token classifier.
     """
     if pretrained.head is None:
-        said = pretrained.head_problem or "it has no classifier of its own."
-        raise AttritionError(f"model.grow = true, but of model {pretrained.name!r}: {said} Leave model.grow out.")
+        said = pretrained.head_problem or "it has no classifier."
+        raise AttritionError(f"model.grow = true has no effect on model {pretrained.name!r}: {said} Leave model.grow out.")
     labels = [renamed.get(label, label) for label in pretrained.head.labels]
     own = {label[2:] for label in labels if label[:2] in ("B-", "I-")}
     return Labelled(corpus.name, tuple(sorted({*corpus.slots, *own})), tuple(corpus.intents))
@@ -49,11 +49,11 @@ __all__ = ["said_of_untrained", "untrained_labels", "untrained_slots"]
 
 
 def untrained_slots(encoded: Mapping[tuple[str, Split], Encoded], labels: Sequence[str]) -> tuple[str, ...]:
-    """Return the slots that occur in test utterances of some language and in train utterances of none, by name.
+    """Return the slots that occur in test utterances but in no train utterances, sorted.
 
     Args:
         encoded: the study's utterances, by language and split.
-        labels: the classes, as `B-date`; a label's place is its number in `encoded`.
+        labels: the classes, such as `B-date`; the index of a label is its number in `encoded`.
     """
 
     found = {split: {labels[number].partition("-")[2] for number in _used(encoded, split) if number > 0} for split in _SPLITS}
@@ -61,11 +61,11 @@ def untrained_slots(encoded: Mapping[tuple[str, Split], Encoded], labels: Sequen
 
 
 def untrained_labels(encoded: Mapping[tuple[str, Split], Encoded], labels: Sequence[str]) -> tuple[str, ...]:
-    """Return the labels, such as intents, that occur in test utterances of some language and in train utterances of none.
+    """Return the labels, such as intents, that occur in test utterances but in no train utterances, sorted.
 
     Args:
         encoded: the study's utterances, by language and split.
-        labels: the classes; a label's place is its number in `encoded`.
+        labels: the classes; the index of a label is its number in `encoded`.
     """
     return tuple(sorted(labels[number] for number in _used(encoded, "test") - _used(encoded, "train")))
 

@@ -1,4 +1,4 @@
-"""What a study is made of: encoded utterances, an encoder, and what a result must say about where they come from."""
+"""Gathers the inputs of a study: encoded utterances, the encoder, and their sources for the results."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ from attrition.study.watcher import Watcher
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusFacts:
-    """A corpus without its utterances; `cuts` says for each language of the study how it was cut into words.
+    """A corpus without its utterances; `cuts` says how each language of the study is cut into words.
 
-    `portions` are further data beside it, by their names in the study's orders.
+    `portions` are further data, by their names in the study's orders.
     """
 
     name: str
@@ -51,7 +51,7 @@ class CorpusFacts:
 
     @staticmethod
     def of(corpus: Corpus, cuts: Mapping[str, Cut]) -> CorpusFacts:
-        """What a corpus says of itself."""
+        """Return the facts of a corpus."""
         return CorpusFacts(
             name=corpus.name,
             revision=corpus.revision,
@@ -67,7 +67,7 @@ class CorpusFacts:
 
 @dataclass(frozen=True, eq=False)
 class Materials:
-    """All that a study needs beside its settings; `encoded` holds ids of the model's whole vocabulary."""
+    """The inputs of a study besides its settings; `encoded` holds ids of the model's whole vocabulary."""
 
     corpus: CorpusFacts
     pretrained: Pretrained
@@ -80,11 +80,11 @@ def gather(study: Study, watcher: Watcher, cache: Path | None) -> Materials:
 
     Args:
         study: as read.
-        watcher: told how far reading and encoding are.
+        watcher: receives progress.
         cache: folder for encoded languages, or None.
 
     Raises:
-        AttritionError: something that the study names is not there or does not fit.
+        AttritionError: something that the study names is missing or does not match.
     """
     settings = study.corpus
     layout = Layout(settings.token, settings.tag, settings.scheme or "auto", settings.labels or ())
@@ -139,10 +139,10 @@ def gather(study: Study, watcher: Watcher, cache: Path | None) -> Materials:
 
 
 def with_memory(encoded: Mapping[tuple[str, Split], Encoded], learned: Sequence[str]) -> dict[tuple[str, Split], Encoded]:
-    """Return the utterances where each learned language has some to replay.
+    """Return the utterances with replay data for each learned language.
 
-    A language without train utterances gives half of its dev utterances, drawn at random by their ids. They are then its train
-    utterances, and only the others are scored as dev.
+    A language without train utterances uses half of its dev utterances for training, drawn at random by their ids. The other
+    half stays dev.
     """
     found = dict(encoded)
     for language in learned:
@@ -168,10 +168,10 @@ def _encode(
 
 
 def refuse_missing_dev(study: Study, encoded: Mapping[tuple[str, Split], Encoded]) -> None:
-    """Say before the first step that a method or the scores need dev utterances which are not there.
+    """Refuse a study that needs dev utterances but has none.
 
     Raises:
-        AttritionError: it does.
+        AttritionError: a method or the scores need them.
     """
     empty = [language for language in study.scored if not len(encoded[language, "dev"])]
     if empty and study.evaluate_on == "dev":
@@ -186,7 +186,7 @@ def refuse_missing_dev(study: Study, encoded: Mapping[tuple[str, Split], Encoded
 
 
 def vocabulary_of(study: Study, materials: Materials) -> Vocabulary:
-    """The sub-tokens that the study looks up, or all of them where compaction is off."""
+    """Return the sub-tokens that the study uses, or the whole vocabulary if compaction is off."""
     pretrained = materials.pretrained
     if not study.model.compact:
         return whole_vocabulary(pretrained.vocabulary_size)

@@ -1,16 +1,16 @@
-"""A pack: one folder with all that a study needs, for a machine that has neither network nor corpus nor encoder.
+"""Writes and reads packs: one folder with all inputs of a study, for a machine without network, corpus or encoder.
 
-    manifest.json                 format; of every other file its size and SHA-256
-    study.toml                    every setting (and beside it the user's own files of groups)
-    facts.json                    where corpus and encoder come from, what results must say of them
+    manifest.json                 format; size and SHA-256 of every other file
+    study.toml                    every setting (with the user's files of groups beside it)
+    facts.json                    sources of corpus and encoder, for the results
     config.json                   the encoder's configuration
-    embeddings.safetensors.xz     its word embeddings, of the sub-tokens in use
+    embeddings.safetensors.xz     its word embeddings of the sub-tokens in use
     layers.safetensors.xz         its other weights
     utterances.safetensors.xz     the utterances, sampled and encoded
 
-Everything comes back bit for bit, so that stages have the keys, and runs the numbers, that they have without a pack. All 52
-locales of MASSIVE 1.1, whole, with the embedded encoder take 43.8 MB (measured 2026-11-23): word embeddings of 119,330 of
-250,037 sub-tokens 24.0, layers 11.4, 859,092 utterances 8.4.
+A pack gives back everything bit for bit, so keys of stages and numbers of runs are the same with and without it. All 52
+locales of MASSIVE 1.1 with the embedded encoder take 43.8 MB (measured 2026-11-23): 24.0 MB for word embeddings (119,330 of
+250,037 sub-tokens), 11.4 MB for layers, 8.4 MB for 859,092 utterances.
 """
 
 from __future__ import annotations
@@ -54,20 +54,20 @@ _FACTS, _CONFIG = "facts.json", "config.json"
 _COMPRESSED = ("embeddings", "layers", "utterances")
 _BOUNDS = Bounds(total_bytes=16_000_000_000)
 _AT_ONCE = 8 << 20
-"""Bytes compressed as one piece: the window of xz's default, so that pieces lose little and go side by side."""
+"""Bytes per compressed piece: the default window of xz. Pieces are compressed in parallel and lose little."""
 
 
 def write_pack(study: Study, folder: Path, watcher: Watcher, cache: Path | None) -> dict[str, int]:
-    """Gather a study's materials and write them into a new folder; gives the size of each file in bytes.
+    """Write the inputs of a study into a new folder and return the size of each file in bytes.
 
     Args:
         study: as read.
-        folder: made; must not exist, or be empty. It is whole or not there.
-        watcher: told how far encoding and packing are.
+        folder: the new folder; if it exists, it must be empty. It is written atomically.
+        watcher: receives progress.
         cache: folder for encoded languages, or None.
 
     Raises:
-        AttritionError: `folder` is not empty or cannot be written, or something that the study names is not there.
+        AttritionError: `folder` is not empty or cannot be written, or something that the study names is missing.
     """
     _refuse_existing(folder)
     files = study_files(study)  # the cheapest mistakes first
@@ -96,21 +96,21 @@ def write_pack(study: Study, folder: Path, watcher: Watcher, cache: Path | None)
 
 
 def open_pack(folder: Path, changes: Sequence[str] = ()) -> Study:
-    """The study of a pack, every file of which has been checked.
+    """Return the study of a pack; every file of the pack is checked.
 
     Args:
-        folder: that `write_pack` wrote, or a copy.
-        changes: as `key=value`, of methods, training, orders, seeds, evaluate, evaluate_on and machine.
+        folder: a pack.
+        changes: `key=value` of methods, training, orders, seeds, evaluate, evaluate_on and machine.
 
     Raises:
-        AttritionError: it is no pack, is damaged or from a newer version; or a change is not allowed.
+        AttritionError: it is not a pack, is damaged or from a newer version; or a change is not allowed.
     """
     _check(folder)
     return read_packed_study(folder, changes)
 
 
 def read_pack(folder: Path, watcher: Watcher) -> Materials:
-    """What `gather` gave when the pack was written.
+    """Return the packed inputs, equal to those of `gather`.
 
     Raises:
         AttritionError: the pack is damaged or from a newer version.
@@ -125,9 +125,9 @@ def read_pack(folder: Path, watcher: Watcher) -> Materials:
         return _materials(folder, facts, arrays)
     except AttritionError:
         raise
-    # A pack is anybody's: checksums say that it was copied whole, not that its parts fit together.
+    # A stranger may have made the pack: checksums prove an intact copy, not that its parts match.
     except (ArithmeticError, AttributeError, LookupError, OSError, RuntimeError, TypeError, ValueError) as error:
-        raise AttritionError(f"{folder}: the parts of the pack do not fit together ({error}). Pack the study again.") from error
+        raise AttritionError(f"{folder}: the parts of the pack do not match ({error}). Pack the study again.") from error
 
 
 def _materials(folder: Path, facts: Mapping[str, Any], arrays: Mapping[str, Mapping[str, NDArray[Any]]]) -> Materials:
@@ -142,7 +142,7 @@ def _materials(folder: Path, facts: Mapping[str, Any], arrays: Mapping[str, Mapp
 
 
 def _arrays(path: Path) -> dict[str, NDArray[Any]]:
-    """The arrays of one compressed file, which may not be a bomb."""
+    """Return the arrays of one compressed file; its unpacked size is limited."""
     with BoundedReader(path, _BOUNDS) as file:
         data = file.read()
     try:
@@ -154,7 +154,7 @@ def _arrays(path: Path) -> dict[str, NDArray[Any]]:
 
 def _refuse_existing(folder: Path) -> None:
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise AttritionError(f"{folder} is there already. Choose another folder for the pack, or remove that one.")
+        raise AttritionError(f"{folder} exists already. Choose another folder for the pack, or remove that one.")
 
 
 def _file(name: str) -> str:
@@ -166,7 +166,7 @@ def _json(value: Mapping[str, Any]) -> bytes:
 
 
 def _compressed(contents: Mapping[str, bytes], watcher: Watcher) -> dict[str, bytes]:
-    """Files by name; their pieces are compressed side by side and lie in them one after another, as xz allows."""
+    """Return compressed files by name; pieces are compressed in parallel and joined, as xz allows."""
     pieces = [
         (name, memoryview(data)[start : start + _AT_ONCE])
         for name, data in contents.items()
@@ -182,7 +182,7 @@ def _compressed(contents: Mapping[str, bytes], watcher: Watcher) -> dict[str, by
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """The folder with these files, in one step."""
+    """Write a folder with these files, atomically."""
     temporary = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     try:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -193,20 +193,20 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
             flush(path)
         _refuse_existing(folder)
         if folder.exists():
-            folder.rmdir()  # empty; not every system lets a folder take its place
+            folder.rmdir()  # empty; some systems cannot replace a folder
         temporary.replace(folder)
         flush(folder.parent)
     except OSError as error:
-        raise AttritionError(f"{folder} cannot be written ({error.strerror or error}). Is there room?") from error
+        raise AttritionError(f"{folder} cannot be written ({error.strerror or error}). Check the free space.") from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _check(folder: Path) -> None:
-    """Refuse a folder that is no pack, a newer one, or one with a file that is not what the manifest says."""
+    """Refuse a folder that is not a pack, is of a newer format, or has a file that does not match the manifest."""
     path = folder / MANIFEST
     if not path.is_file():
-        hint = "It holds results: give the study file or the pack that they came from." if is_results(folder) else ""
+        hint = "It holds results. Give the study file or the pack that made them." if is_results(folder) else ""
         raise AttritionError(
             f"{folder} is not a pack: it has no {MANIFEST}. " + (hint or "`attrition prepare STUDY.toml OUT` makes one.")
         )
@@ -218,7 +218,7 @@ def _check(folder: Path) -> None:
     if newer:
         raise AttritionError(
             f"{folder} was packed by a newer version of attrition (format {manifest['format']}; this one reads up to "
-            f"{FORMAT}). Install the newer one here, or pack with this one."
+            f"{FORMAT}). Install the newer version here, or pack with this version."
         )
     needed = (STUDY_FILE, _FACTS, _CONFIG, *map(_file, _COMPRESSED))
     for name in [*files, *(name for name in needed if name not in files)]:
@@ -231,6 +231,6 @@ def _check(folder: Path) -> None:
 
 
 def _lies_in(folder: Path, name: str) -> bool:
-    """Whether a manifest's name is that of a plain file in or under the folder: a stranger's could name any device."""
+    """Return whether `name` is a plain file inside the folder; a stranger's manifest could name any device."""
     inside = not Path(name).is_absolute() and ".." not in Path(name).parts
     return inside and (folder / name).is_file() and (folder / name).resolve().is_relative_to(folder.resolve())

@@ -1,8 +1,8 @@
-"""An encoder as the fewest bytes that give its weights back, bit for bit.
+"""Packs an encoder into few bytes, without any change of its weights.
 
-A tensor is stored in the smallest form that loses nothing, which is tried, not assumed: Q4_0 blocks (18 bytes for 32 weights,
-see `attrition.encoder.embedded`), then float16, then float32. Of the word embeddings only the rows that the study looks up
-are there. Scales and nibbles of blocks lie apart, and the scales' low and high bytes: each compresses better alone.
+Each tensor is stored in the smallest form that gives the same bits back: Q4_0 blocks (18 bytes for 32 weights, see
+`attrition.encoder.embedded`), float16, or float32. Only the word embeddings that the study uses are stored. Scales and nibbles
+of blocks, and the low and high bytes of scales, are stored separately, because each compresses better alone.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ _NIBBLES, _SCALES = ".nibbles", ".scales"
 
 
 def pack_embeddings(pretrained: Pretrained, vocabulary: Vocabulary) -> Arrays:
-    """The word embeddings of the sub-tokens kept, and which these are."""
+    """Return the word embeddings of the kept sub-tokens, and the ids of these."""
     marked = np.zeros(vocabulary.full_size, dtype=bool)
     marked[vocabulary.kept] = True
     return {"kept": np.packbits(marked), **pack_tensor(WORD_EMBEDDINGS, pretrained.rows(vocabulary.kept))}
 
 
 def pack_layers(pretrained: Pretrained) -> Arrays:
-    """Every other weight, and the classifier that came with them, if one did."""
+    """Return all other weights, and the checkpoint's classifier if it has one."""
     tensors = dict(pretrained.weights)
     if pretrained.head is not None:
         tensors |= {_HEAD_WEIGHT: pretrained.head.weight_CH, _HEAD_BIAS: pretrained.head.bias_C}
@@ -46,7 +46,7 @@ def pack_layers(pretrained: Pretrained) -> Arrays:
 
 
 def about_encoder(pretrained: Pretrained) -> dict[str, Any]:
-    """What else names an encoder, for JSON; the order of its weights is that of a learner's parameters."""
+    """Return the other facts of an encoder, for JSON; the order of its weights is that of a learner's parameters."""
     about = {field: getattr(pretrained, field) for field in _ABOUT} | {"weights": list(pretrained.weights)}
     if pretrained.head is not None:
         about |= {"head": list(pretrained.head.labels), "encoder_fingerprint": pretrained.encoder_fingerprint}
@@ -56,13 +56,13 @@ def about_encoder(pretrained: Pretrained) -> dict[str, Any]:
 def unpack_encoder(
     embeddings: Mapping[str, NDArray[Any]], layers: Mapping[str, NDArray[Any]], config: Any, about: Mapping[str, Any]
 ) -> Pretrained:
-    """The encoder that was packed, without its tokeniser: the utterances are encoded already.
+    """Return the packed encoder, without tokeniser: the utterances are already encoded.
 
     Args:
-        embeddings: as `pack_embeddings` gave it.
-        layers: as `pack_layers` gave it.
-        config: of the encoder, whole.
-        about: as `about_encoder` gave it.
+        embeddings: from `pack_embeddings`.
+        layers: from `pack_layers`.
+        config: the complete configuration of the encoder.
+        about: from `about_encoder`.
     """
     kept = kept_vocabulary(embeddings, config.vocab_size).kept
     return Pretrained(
@@ -83,14 +83,14 @@ def _head(layers: Mapping[str, NDArray[Any]], about: Mapping[str, Any]) -> Head 
 
 
 def kept_vocabulary(embeddings: Mapping[str, NDArray[Any]], full_size: int) -> Vocabulary:
-    """The sub-tokens whose embeddings were packed."""
+    """Return the sub-tokens whose embeddings are packed."""
     if not 0 < full_size <= 8 * embeddings["kept"].size:
         raise AttritionError(f"The pack is not of a vocabulary of {full_size:,} sub-tokens. Pack the study again.")
     return Vocabulary(np.flatnonzero(np.unpackbits(embeddings["kept"], count=full_size)), full_size)
 
 
 def pack_tensor(name: str, tensor: Tensor) -> Arrays:
-    """A float32 tensor in the smallest form that loses nothing.
+    """Return a float32 tensor in the smallest lossless form.
 
     >>> {key: str(array.dtype) for key, array in pack_tensor("x", torch.tensor([0.5, 1.0])).items()}
     {'x': 'float16'}
@@ -110,7 +110,7 @@ def pack_tensor(name: str, tensor: Tensor) -> Arrays:
 
 
 def unpack_tensor(name: str, arrays: Mapping[str, NDArray[Any]]) -> Tensor:
-    """The float32 tensor that was packed."""
+    """Return the packed float32 tensor."""
     if name in arrays:
         return torch.from_numpy(arrays[name].astype(np.float32))
     blocks = _blocks(name, arrays)
@@ -118,9 +118,9 @@ def unpack_tensor(name: str, arrays: Mapping[str, NDArray[Any]]) -> Tensor:
 
 
 def quantised(values: NDArray[np.float32]) -> NDArray[np.uint8] | None:
-    """Q4_0 blocks that give exactly these weights, or None where there are none.
+    """Return Q4_0 blocks that give exactly these weights, or None if there are none.
 
-    A quantiser makes the weight furthest from 0 the scale's -8-fold (nibble 0), which tells the scale.
+    A quantiser maps the weight furthest from 0 to -8 times the scale (nibble 0), so that weight gives the scale.
 
     Args:
         values: float32 [rows, width].
@@ -139,7 +139,7 @@ def quantised(values: NDArray[np.float32]) -> NDArray[np.uint8] | None:
     if values.ndim != 2 or not values.size or values.shape[1] % BLOCK:
         return None
     found = []
-    for start in range(0, len(values), _ROWS_AT_ONCE):  # nearly always a first few tell that it is not
+    for start in range(0, len(values), _ROWS_AT_ONCE):  # the first rows usually show that there are none
         rows = values[start : start + _ROWS_AT_ONCE]
         blocks = _quantised_rows(rows)
         if not _same_bits(dequantise(blocks, values.shape[1]).numpy(), rows):
@@ -175,7 +175,7 @@ def _width(blocks: NDArray[np.uint8]) -> int:
 
 
 def _rows(kept: NDArray[np.int64], arrays: Mapping[str, NDArray[Any]]) -> Callable[[NDArray[np.int64]], Tensor]:
-    """What `Pretrained.rows` is, for the sub-tokens kept alone."""
+    """Return `Pretrained.rows` for the kept sub-tokens."""
     in_blocks = WORD_EMBEDDINGS not in arrays
     table = _blocks(WORD_EMBEDDINGS, arrays) if in_blocks else arrays[WORD_EMBEDDINGS]
 

@@ -1,10 +1,10 @@
-"""Encoded utterances as the fewest numbers that give them back, laid out so that a general compressor does well.
+"""Packs encoded utterances into few numbers that compress well.
 
-- A language's sub-tokens are numbered among those that it uses, in the vocabulary's order (which is one of frequency for the
-  XLM-R family), and stored in the smallest integer type.
-- Where utterances and words begin is nearly always told by the sub-token: for each sub-token the more frequent answer is
-  stored once, and then only where it is wrong. Lengths of utterances and places of words follow.
-- Classes of sub-tokens follow from those of words. Utterance ids that several languages have in common are stored once.
+- Sub-tokens of a language are numbered among those that it uses, in vocabulary order (by frequency in the XLM-R family), and
+  stored in the smallest integer type.
+- A sub-token nearly always tells whether an utterance or a word starts there. The more frequent answer is stored once for each
+  sub-token, then only the exceptions. They give the lengths of utterances and the positions of words.
+- Classes of sub-tokens follow from those of words. Utterance ids that languages share are stored once.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ _NAMES = "utterance_ids"
 
 
 def pack_utterances(encoded: Places, languages: Sequence[str], vocabulary: Vocabulary) -> Arrays:
-    """The arrays that `unpack_utterances` turns back into the same utterances, bit for bit.
+    """Return arrays from which `unpack_utterances` restores the same utterances, bit for bit.
 
     Shapes: L languages, V sub-tokens kept, P = 3 L parts (languages x splits), N sub-tokens, W words; N, W over all parts.
 
     Args:
         encoded: by language and split, with ids of the model's whole vocabulary.
-        languages: in the order in which they are to be stored.
+        languages: in storage order.
         vocabulary: holds all ids in use.
 
     Raises:
-        AttritionError: a tokeniser left words whose places cannot be told from these arrays; no known one does.
+        AttritionError: the arrays cannot represent the positions of words. No known tokeniser causes this.
     """
     places = _places(languages)
     parts = [encoded[place] for place in places]
@@ -74,18 +74,18 @@ def pack_utterances(encoded: Places, languages: Sequence[str], vocabulary: Vocab
 
 
 def unpack_utterances(arrays: Mapping[str, NDArray[Any]], languages: Sequence[str], vocabulary: Vocabulary) -> Places:
-    """The utterances that were packed, with ids of the model's whole vocabulary."""
+    """Return the packed utterances, with ids of the model's whole vocabulary."""
     counts_P3 = arrays["counts"]
     _refuse_misfit(arrays, counts_P3, num_parts=len(_places(languages)))
     num_utterances, num_tokens, num_words = (int(each) for each in counts_P3.sum(axis=0))
     size = len(vocabulary)
     ids_N = _unpack_ids(arrays, _tokens_of_languages(counts_P3), size)
     begins_N, holds_N = (_unpack_flags(name, arrays, ids_N, size) for name in ("begins", "holds_word"))
-    # Which utterance each sub-token is of, and so how long each is.
+    # The utterance of each sub-token, which gives the lengths.
     not_empty = np.delete(np.arange(num_utterances), arrays["empty"])
     utterance_N = not_empty[np.cumsum(begins_N) - 1]
     offsets = _offsets(np.bincount(utterance_N, minlength=num_utterances))
-    # Which sub-token each word is scored at: one after another, and the same again for a word inside.
+    # The sub-token at which each word is scored; a word inside shares that of the word before it.
     inside_W = _bits(arrays["word_inside"], num_words)
     scored_W = np.ones(num_words, dtype=bool)
     scored_W[arrays["unscored"]] = False
@@ -125,17 +125,17 @@ def _offsets(lengths: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _small(values: NDArray[np.integer]) -> NDArray[np.integer]:
-    """Numbers from 0 in the smallest type that holds them."""
+    """Return non-negative numbers in the smallest type that holds them."""
     return values.astype(np.min_scalar_type(int(values.max(initial=0))))
 
 
 def _refuse_misfit(arrays: Mapping[str, NDArray[Any]], counts_P3: NDArray[np.int64], *, num_parts: int) -> None:
-    """Refuse counts that the arrays do not bear out, before anything as large as they say is made."""
+    """Refuse counts that contradict the arrays, before memory is allocated for them."""
     utterances, tokens, words = zip(*counts_P3.tolist(), strict=True)
     names = [len(arrays[f"{_NAMES}.{number}"]) for number in arrays[_NAMES].tolist()]
     fits = counts_P3.shape == (num_parts, 3) and counts_P3.min(initial=0) >= 0 and list(utterances) == names
     if not fits or (sum(tokens), sum(words)) != (len(arrays["ids"]), len(arrays["gold"])):
-        raise AttritionError("The utterances of the pack are not as many as it says. Pack the study again.")
+        raise AttritionError("The pack does not hold the number of utterances that it states. Pack the study again.")
 
 
 def _bits(packed: NDArray[np.uint8], count: int) -> NDArray[np.bool_]:
@@ -145,13 +145,13 @@ def _bits(packed: NDArray[np.uint8], count: int) -> NDArray[np.bool_]:
 
 
 def _tokens_of_languages(counts_P3: NDArray[np.int64]) -> list[slice]:
-    """The sub-tokens of each language, in the flat array of all parts."""
+    """Return the range of each language in the flat array of sub-tokens."""
     ends = np.cumsum(counts_P3[:, 1].reshape(-1, len(SPLITS)).sum(axis=1)).tolist()
     return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def _pack_ids(ids_N: NDArray[np.int64], languages: Iterable[slice], size: int) -> Arrays:
-    """Each language's ids, numbered among those that it uses."""
+    """Return each language's ids, numbered among those that it uses."""
     own_N = np.empty_like(ids_N)
     used_LV = []
     for tokens in languages:
@@ -159,7 +159,7 @@ def _pack_ids(ids_N: NDArray[np.int64], languages: Iterable[slice], size: int) -
         used_V[ids_N[tokens]] = True
         own_N[tokens] = (np.cumsum(used_V) - 1)[ids_N[tokens]]
         used_LV.append(used_V)
-    # Sub-token by sub-token: which languages use one depends on its script.
+    # Sorted by sub-token, because the script of a sub-token determines its languages.
     return {"ids": _small(own_N), "used": np.packbits(np.transpose(used_LV))}
 
 
@@ -172,7 +172,7 @@ def _unpack_ids(arrays: Mapping[str, NDArray[Any]], languages: Sequence[slice], 
 
 
 def _pack_flags(name: str, flags_N: NDArray[np.bool_], ids_N: NDArray[np.int64], size: int) -> Arrays:
-    """A yes or no for each sub-token's occurrence: the usual answer of each sub-token, and where it is the other one."""
+    """Return flags as the usual flag of each sub-token and the exceptions."""
     usual_V = 2 * np.bincount(ids_N, weights=flags_N, minlength=size) > np.bincount(ids_N, minlength=size)
     return {f"{name}.usual": np.packbits(usual_V), f"{name}.odd": np.packbits(flags_N ^ usual_V[ids_N])}
 
@@ -183,7 +183,7 @@ def _unpack_flags(name: str, arrays: Mapping[str, NDArray[Any]], ids_N: NDArray[
 
 
 def _pack_names(parts: Sequence[NDArray[np.str_]]) -> Arrays:
-    """Utterance ids, and for each part which of them are its own."""
+    """Return utterance ids, and for each part which of them it has."""
     arrays: Arrays = {}
     number_of: dict[tuple[str, bytes], int] = {}
     chosen = []

@@ -1,4 +1,4 @@
-"""Everything a study needs before its first step: its materials cut to the vocabulary in use, and a plan."""
+"""Prepares a study: inputs with the vocabulary in use, device, precision and plan."""
 
 from __future__ import annotations
 
@@ -50,18 +50,18 @@ class Prepared:
     device: torch.device
 
     def shapes(self, trains: Trains) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every parameter that a learner trains."""
+        """Return name and shape of every parameter that a learner trains."""
         return self.model.shapes(trains)
 
     @property
     def precision(self) -> Precision:
-        """That of matrix products, as chosen."""
+        """Return the chosen precision of matrix products."""
         assert self.study.model.precision != "auto"
         return self.study.model.precision
 
     @cached_property
     def warning(self) -> str:
-        """What is wrong with the labels, as a sentence: slots or classes that no model can find. Empty if there are none."""
+        """Return a warning about slots or classes without training data; empty if there are none."""
         trained = (*self.study.languages, *self.study.portions, *self.study.model.learned)
         encoded = {place: each for place, each in self.encoded.items() if place[1] != "train" or place[0] in trained}
         if self.problem.tags:
@@ -70,29 +70,29 @@ class Prepared:
 
     @property
     def covariates(self) -> str:
-        """The text of `covariates.json`."""
+        """Return the text of `covariates.json`."""
         return covariates_text(self.encoded, self.corpus.cuts, self.labels if self.problem.tags else None, self.study.languages)
 
     @cached_property
     def model(self) -> Model:
-        """The encoder with its classes, on the device."""
+        """Return the encoder with its classifier, on the device."""
         compiled = self.study.machine.compile
         return build_model(self.pretrained, self.vocabulary, self.labels, self.device, self.precision, compiled, self.problem)
 
 
 def prepare(study: Study, watcher: Watcher, cache: Path | None, pack: Path | None = None) -> Prepared:
-    """Get a study's materials, and plan.
+    """Return a study ready to run.
 
     Args:
         study: as read.
-        watcher: told how far encoding is.
+        watcher: receives progress.
         cache: folder for encoded languages, or None.
-        pack: a pack of this study (see `attrition.prepare.pack`), to take the materials from instead of corpus and encoder.
+        pack: a pack of this study, to use instead of corpus and encoder; see `attrition.prepare.pack`.
 
     Raises:
-        AttritionError: something that the study names is not there or does not fit.
+        AttritionError: something that the study names is missing or does not match.
     """
-    device = choose_device(study.machine.device)  # the cheapest mistakes first
+    device = choose_device(study.machine.device)  # first, because this check is fast
     precision = choose_precision(study.model.precision, device)
     materials = gather(study, watcher, cache) if pack is None else read_pack(pack, watcher)
     refuse_missing_dev(study, materials.encoded)
@@ -119,15 +119,15 @@ def prepare(study: Study, watcher: Watcher, cache: Path | None, pack: Path | Non
 
 
 def choose_device(name: str) -> torch.device:
-    """The device called `name`; "auto" takes a GPU if there is one.
+    """Return the device called `name`; "auto" is a GPU if there is one.
 
     Raises:
-        AttritionError: there is no such device here.
+        AttritionError: this machine has no such device.
     """
     kind, colon, number = name.partition(":")
     if kind not in ("auto", "cpu", "cuda") or (colon and not (kind == "cuda" and number.isdecimal())):
         raise AttritionError(
-            f'machine.device = {name!r} is not a device. Write "auto", "cpu", "cuda" or, as of several, "cuda:1".'
+            f'machine.device = {name!r} is not a device. Write "auto", "cpu", "cuda" or, with several GPUs, "cuda:1".'
         )
     if kind == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -139,7 +139,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def num_threads(asked: int | None) -> int:
-    """How many threads CPU work uses: those asked for, or all cores this process may use."""
+    """Return the number of CPU threads: `asked`, or all cores that this process may use."""
     if asked is not None:
         return asked
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

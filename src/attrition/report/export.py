@@ -37,6 +37,12 @@ def drawn(figures: Sequence[Figure], progress: Progress | None = None) -> dict[s
     return found
 
 
+def drawn_narrow(figures: Sequence[Figure]) -> dict[str, str]:
+    """Return the first variant of every figure that has a narrow chart, drawn with it, as SVG by the figure's name."""
+    narrow = {figure.name: figure.for_phone() for figure in figures if figure.narrow is not None}
+    return {name: vl_convert.vegalite_to_svg(figure.complete(next(iter(figure.variants)))) for name, figure in narrow.items()}
+
+
 def write_figures(svgs: Mapping[str, str], folder: Path, progress: Progress | None = None) -> None:
     """Write every figure as PNG, SVG and PDF; `svgs` is what `drawn` returned."""
     folder.mkdir(parents=True, exist_ok=True)

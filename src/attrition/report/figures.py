@@ -6,6 +6,7 @@ study, and the page carries each number once.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,11 +24,22 @@ Tables = Mapping[str, pd.DataFrame]
 
 
 @dataclass(frozen=True, kw_only=True)
+class KeyLine:
+    """An entry of the key of a chart: a line's name, its hue (index into the theme's), its dashes, its last value."""
+
+    name: str
+    hue: int
+    dashes: tuple[int, ...]
+    value: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Figure:
     """A chart, the tables it draws, and what to say of it.
 
     `variants` maps the key of a run to the tables drawn for it; a figure that does not depend on the run has one, named "".
     `findings` has a sentence for each variant: what its picture shows. `fits`: the chart has no width of its own.
+    `narrow` is the chart for a phone, whose lines `key` names by panel; None if the chart needs no other form.
     """
 
     name: str
@@ -37,6 +49,8 @@ class Figure:
     variants: Mapping[str, Tables]
     findings: Mapping[str, str] = field(default_factory=dict)
     fits: bool = True
+    narrow: Any = None
+    key: Mapping[str, Sequence[KeyLine]] = field(default_factory=dict)
 
     def stem(self, variant: str) -> str:
         """The name of a variant's files, without the ending."""
@@ -51,6 +65,10 @@ class Figure:
         definition: dict[str, Any] = self.chart.to_dict(validate=True)
         definition.pop("config", None)
         return definition
+
+    def for_phone(self) -> Figure:
+        """Return this figure with its narrow chart."""
+        return dataclasses.replace(self, name=f"{self.name}-narrow", chart=self.narrow, narrow=None)
 
     def complete(self, variant: str) -> dict[str, Any]:
         """Return the chart in Vega-Lite with its data, its width and the theme."""

@@ -15,7 +15,7 @@ from attrition.report.chapters import Chapter, Chapters, languages_chapter, no_c
 from attrition.report.curves import time_spent, training_curves
 from attrition.report.error_tables import errors_chapter
 from attrition.report.explorer import explorer_data
-from attrition.report.export import FIGURE_KINDS, TABLE_KINDS, Progress, drawn, write_figures, write_tables
+from attrition.report.export import FIGURE_KINDS, TABLE_KINDS, Progress, drawn, drawn_narrow, write_figures, write_tables
 from attrition.report.figures import Figure
 from attrition.report.heat_maps import heat_maps, transfer_maps
 from attrition.report.locales import set_off_intervals, unbroken_locales
@@ -24,7 +24,7 @@ from attrition.report.progress import progress
 from attrition.report.summaries import metric_columns, metrics_by_run, metrics_by_series, times_table
 from attrition.report.svg import for_page
 from attrition.report.tables import Table
-from attrition.report.theme import css_variables
+from attrition.report.theme import css_variables, hue_variable
 from attrition.results.read import Results, Run, read_results
 
 MOST_INLINE = 250_000
@@ -105,12 +105,13 @@ def render(
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.globals["zip"] = zip
-    environment.filters |= {"locales": unbroken_locales, "intervals": set_off_intervals}
+    environment.filters |= {"locales": unbroken_locales, "intervals": set_off_intervals, "hue": hue_variable}
     template = environment.from_string(_resource("page.html"))
     corpora = {run.series.corpus: run.spec.corpus for run in results.runs}
     shared, own = _settings(results.runs)
     data = explorer_data(results)
     on_page = [*figures, *(figure for chapter in chapters for figure in chapter.every_figure)]
+    narrow = drawn_narrow(on_page)
     return template.render(
         name=results.name,
         version=metadata.version("attrition"),
@@ -127,6 +128,10 @@ def render(
         first=data["runs"][data["first"]],
         figures={figure.name: figure for figure in figures},
         inline={figure.name: _inline(figure, svgs) for figure in on_page if figure.name not in INTERACTIVE},
+        narrow={
+            figure.name: for_page(svg, stem=f"{figure.name}-narrow", says=figure.title)
+            for figure, svg in ((each, narrow[each.name]) for each in on_page if each.name in narrow)
+        },
         labels={"": "", **{run.key: run.label for run in results.runs}, **dict(s for each in chapters for s in each.series)},
         tables={table.name: table for table in tables},
         chapters=chapters,

@@ -14,7 +14,7 @@ import pandas as pd
 
 from attrition.metrics import learned_mean
 from attrition.names import capitalised
-from attrition.report.figures import Figure, stage_label
+from attrition.report.figures import Figure, KeyLine, stage_label
 from attrition.report.tables import without_dust
 from attrition.report.theme import NUM_HUES
 from attrition.results.read import Results, Run, Series
@@ -30,6 +30,9 @@ JOINT_DASH = (2, 4)
 
 WIDTH = 470
 """Width of a panel in pixels; the labels of its lines come beside it."""
+
+NARROW_WIDTH = 255
+"""Width of a panel on a phone, where a key below the chart names the lines."""
 
 LABEL_GAP = 13
 """Pixels between the labels of two lines, at least."""
@@ -58,7 +61,9 @@ def progress_figure(results: Results, *, name: str, title: str) -> Figure:
         + (" Lines are means over orders and seeds, bands their range." if several else "")
         + (" Further data of a language count as one language more." if _longest(results) > len(results.languages) else "")
         + (f" The vertical axis starts at {start}, not at 0." if start else ""),
-        chart=_chart(panels, _longest(results), (start, end), results.score),
+        chart=_chart(panels, _longest(results), (start, end), results.score, WIDTH),
+        narrow=_chart(panels, _longest(results), (start, end), results.score, NARROW_WIDTH),
+        key=_key(lines),
         variants={"": {"lines": _with_labels(lines, end - start)}},
         findings={"": _finding(lines, results.score)},
         fits=False,
@@ -74,9 +79,24 @@ def _finding(lines: pd.DataFrame, score: str) -> str:
     """Return where the lines end, best first, as a sentence."""
     if not len(lines):
         return ""
-    last = lines.loc[lines.groupby(["panel", "series"], sort=False)["step"].idxmax()].sort_values("f1", ascending=False)
+    last = _ends(lines).sort_values("f1", ascending=False)
     ends = [f"{name} {without_dust(value):.1f}" for name, value in zip(last["series"], last["f1"], strict=True)]
     return f"{capitalised(score)} at the end, in percent: {', '.join(ends)}."
+
+
+def _ends(lines: pd.DataFrame) -> pd.DataFrame:
+    """The last row of each line."""
+    return lines.loc[lines.groupby(["panel", "series"], sort=False)["step"].idxmax()]
+
+
+def _key(lines: pd.DataFrame) -> dict[str, list[KeyLine]]:
+    """The key of the chart by panel; the line that ends highest comes first."""
+    key: dict[str, list[KeyLine]] = {}
+    for row in _ends(lines).sort_values("f1", ascending=False).itertuples() if len(lines) else ():
+        dashes = JOINT_DASH if row.joint else DASHES[int(row.dash)]
+        line = KeyLine(name=row.series, hue=row.hue, dashes=dashes, value=f"{without_dust(row.f1):.1f}")
+        key.setdefault(row.panel, []).append(line)
+    return {panel: key[panel] for panel in dict.fromkeys(lines["panel"])}
 
 
 def progress_lines(results: Results, places: Mapping[Series, Place]) -> pd.DataFrame:
@@ -264,7 +284,8 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
 # The chart
 
 
-def _chart(panels: Sequence[str], num_steps: int, span: tuple[int, int], score: str) -> Any:
+def _chart(panels: Sequence[str], num_steps: int, span: tuple[int, int], score: str, width: int) -> Any:
+    """The chart; its lines are labelled only where `width` is that of a large screen."""
     ticks = {"values": list(range(1, num_steps + 1))} if num_steps <= 12 else {}
     axis = alt.Axis(format="d", grid=False, tickMinStep=1, **ticks)
     x = alt.X("step:Q", title="languages learned", axis=axis, scale=alt.Scale(domain=[1, max(num_steps, 2)], nice=False))
@@ -279,13 +300,10 @@ def _chart(panels: Sequence[str], num_steps: int, span: tuple[int, int], score: 
     band = base.mark_area(clip=True, opacity=0.13).encode(y=alt.Y("low:Q", title=title, scale=y_scale), y2="high:Q")
     line = base.mark_line(strokeWidth=2.25, clip=True).encode(y=y, strokeDash=dash)
     point = base.transform_filter("!datum.joint").mark_circle(size=16 if num_steps > 12 else 40, opacity=1)
-    point = point.encode(
-        y=y,
-    )
+    point = point.encode(y=y)
     label = base.transform_filter("isValid(datum.label_at)").mark_text(align="left", baseline="middle", dx=8, fontSize=11)
     label = label.encode(y=alt.Y("label_at:Q", title=title, scale=y_scale), text="series:N")
-    layered = alt.layer(band, line, point, label, data=alt.NamedData("lines")).properties(
-        width=WIDTH, height=height(len(panels))
-    )
+    layers = [band, line, point, *([label] if width == WIDTH else [])]
+    layered = alt.layer(*layers, data=alt.NamedData("lines")).properties(width=width, height=height(len(panels)))
     header = alt.Header(title=None, labelFontSize=13, labelAnchor="start", labels=len(panels) > 1)
     return layered.facet(alt.Facet("panel:N", sort=list(panels), header=header, title=None), columns=1)

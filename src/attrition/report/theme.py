@@ -71,6 +71,15 @@ VARIABLES: Mapping[str, str] = MappingProxyType({ink: f"ink{place}" for place, i
 """The CSS variable that stands for each colour of the light theme in figures on the page."""
 
 
+def hue_variable(hue: int) -> str:
+    """Return the CSS variable of a hue by its number.
+
+    >>> hue_variable(0)
+    'var(--ink4)'
+    """
+    return f"var(--{VARIABLES[THEMES['light'].hues[hue]]})"
+
+
 def css_variables(mode: Mode) -> str:
     """Return the declarations of `VARIABLES` for one mode.
 

@@ -25,7 +25,7 @@ DIGITS = 6
 ByLanguage = Mapping[str, Mapping[str, float]]
 ByPair = Mapping[str, Mapping[tuple[str, str], float]]
 
-_REMEDY = "Remove the file: the same `attrition run` writes it anew."
+_REMEDY = "Remove the file: the same `attrition run` writes it again."
 
 
 @dataclass(frozen=True, eq=False)

@@ -100,7 +100,7 @@ def add(addition: Addition, out: Path, watcher: Watcher | None = None) -> Added:
     store = Store(out / RUNS)
     jobs = [job for job in prepared.plan.jobs.values() if store.has("stages", job.key)]
     if not jobs:
-        raise AttritionError("No way was trained within the time limit. Give more time; the same command goes on from there.")
+        raise AttritionError("Nothing was trained within the time limit. Give more time; the same command resumes.")
     found = candidates(prepared, store, jobs)
     chosen = choose(found, addition.margin)
     _export(prepared, store, chosen, out / MODEL)

@@ -1,4 +1,4 @@
-"""Writes archives: one or several results folders of a study in few small files, without weights."""
+"""Writes archives: the results folders of a study in a few small files, without weights."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ RUN_FILES = (
 
 
 class _Union:
-    """What was found so far, and where: the same name with another content is refused."""
+    """Collects files of several folders; refuses one name with two contents."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -41,7 +41,7 @@ class _Union:
         self._from: dict[str, Path] = {}
 
     def add_runs(self, folder: Path) -> None:
-        """Take the finished runs of a folder."""
+        """Add the finished runs of a folder."""
         for matrix in sorted((folder / "runs").glob("[!.]*/matrix.csv")):
             there = {name: (matrix.parent / name).read_bytes() for name in RUN_FILES if (matrix.parent / name).is_file()}
             run, own = f"runs/{matrix.parent.name}", dict(there)
@@ -53,7 +53,7 @@ class _Union:
             self.files |= {f"{run}/{name}": content for name, content in own.items()}
 
     def add_covariates(self, folder: Path) -> None:
-        """Take the covariates of a folder, which may have none."""
+        """Add the covariates of a folder, if it has any."""
         found = read_covariates(folder)
         if found is not None:
             together = found if self.covariates is None else joined(self.covariates, found)
@@ -62,7 +62,7 @@ class _Union:
             self.covariates = together
 
     def add_stored(self, store: Store, kind: Kind, watcher: Watcher) -> None:
-        """Take stages or evaluations."""
+        """Add stages or evaluations."""
         keys = store.keys(kind)
         for done, key in enumerate(keys):
             watcher.reading(f"Reading {kind} of {store.folder}", done, len(keys))
@@ -80,28 +80,28 @@ class _Union:
         if contradicts:
             other = self._from[name.rpartition("/")[0] or name]
             raise AttritionError(
-                f"{file} contradicts {other / name}: the same name, and another content. Archive these folders separately."
+                f"{file} contradicts {other / name}: same name, different content. Archive these folders separately."
             )
 
 
 def write_archive(folders: Sequence[Path], out: Path, watcher: Watcher | None = None) -> dict[str, int]:
     """Write everything but weights and encoded data of results folders or archives into a new folder; return bytes by file.
 
-    Several folders of one study are joined: runs and stages that are in several must be the same, byte for byte. The
-    study.toml and environment.json are those of the first folder.
+    Several folders of one study are joined. Runs and stages that occur twice must be equal, byte for byte. study.toml and
+    environment.json come from the first folder.
 
     Args:
-        folders: results folders or archives of one study; only read.
-        out: made; must not exist, or be empty. It is whole or not there.
-        watcher: told how far reading is.
+        folders: results folders or archives of one study.
+        out: the new folder; if it exists, it must be empty. It is written atomically.
+        watcher: receives progress.
 
     Raises:
         AttritionError: a folder holds no results, is damaged, is of another study, or contradicts another.
-        UnwrittenError: the disk does not take it.
+        UnwrittenError: the disk refuses it.
     """
     watcher = watcher or Watcher()
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise AttritionError(f"{out} is there already. Choose another folder for the archive.")
+        raise AttritionError(f"{out} exists already. Choose another folder for the archive.")
     names: dict[str, Path] = {}
     for folder in folders:
         if not is_results(folder):
@@ -134,7 +134,7 @@ def write_archive(folders: Sequence[Path], out: Path, watcher: Watcher | None = 
 
 
 def _without_path(study: bytes) -> bytes:
-    """The study file without the places of data on this machine, which would mean nothing elsewhere; names of files stay."""
+    """Return the study file without the paths of data, which are valid on this machine only; names of files stay."""
     table = tomllib.loads(study.decode("utf-8"))
     corpus = table.get("corpus", {}).pop("path", None)
     stages = [stage for order in table.get("orders", ()) for stage in order.get("stages", ())]
@@ -166,7 +166,7 @@ def _write(out: Path, files: Mapping[str, bytes], study: str) -> None:
             index = {"format": FORMAT, "study": study, "attrition": version("attrition"), "files": sums}
             write_whole(temporary / INDEX, json.dumps(index, indent=1, ensure_ascii=False) + "\n")
             if out.exists():
-                out.rmdir()  # empty; not every system lets a folder take its place
+                out.rmdir()  # empty; some systems cannot replace a folder
             temporary.replace(out)
             flush(out.parent)
     finally:
@@ -174,10 +174,10 @@ def _write(out: Path, files: Mapping[str, bytes], study: str) -> None:
 
 
 def refuse_archive(folder: Path) -> None:
-    """Say that nothing can be trained in an archive.
+    """Refuse an archive as a results folder for training.
 
     Raises:
-        AttritionError: the folder is one.
+        AttritionError: the folder is an archive.
     """
     if is_archive(folder):
-        raise AttritionError(f"{folder} is an archive: it has no weights to go on from. Choose another --out.")
+        raise AttritionError(f"{folder} is an archive without weights, so training cannot resume. Choose another --out.")

@@ -32,7 +32,7 @@ OF_KIND: Mapping[Kind, tuple[str, str]] = {
     "stages": ("history.json", "weights.safetensors"),
     "evaluations": ("details.json", "counts.safetensors"),
 }
-"""Of each kind the file that is kept as text, and the one that is not: weights are left out, counts are packed."""
+"""By kind: the file kept as text, and the other one (weights are left out, counts are packed)."""
 
 
 def is_archive(folder: Path) -> bool:
@@ -42,11 +42,11 @@ def is_archive(folder: Path) -> bool:
 
 @dataclass(frozen=True)
 class ArchivedStore(Store):
-    """The stages and evaluations of an archive, to be read as those of a results folder; there are no weights."""
+    """Reads the stages and evaluations of an archive like those of a results folder; there are no weights."""
 
     @cached_property
     def index(self) -> Mapping[str, Any]:
-        """What archive.json says.
+        """Return the content of archive.json.
 
         Raises:
             AttritionError: it is damaged, or of a newer format.
@@ -58,13 +58,13 @@ class ArchivedStore(Store):
         if index["format"] > FORMAT:
             raise AttritionError(
                 f"{self.folder} was written by a newer version of attrition (format {index['format']}; this one reads up to "
-                f"{FORMAT}). Install the newer one."
+                f"{FORMAT}). Install the newer version."
             )
         return index
 
     @cached_property
     def texts(self) -> Mapping[str, Any]:
-        """What stages.json.xz says."""
+        """Return the content of stages.json.xz."""
         _ = self.index
         path = self.folder / STAGES
         with BoundedReader(path, BOUNDS) as file:
@@ -76,11 +76,11 @@ class ArchivedStore(Store):
 
     @cached_property
     def counts(self) -> Mapping[str, Mapping[str, NDArray[Any]]]:
-        """The arrays of all evaluations."""
+        """Return the arrays of all evaluations."""
         return unpack_counts(self.folder / COUNTS, self.texts["groups"])
 
     def damaged_files(self) -> list[str]:
-        """Return the names of files that are not what archive.json says."""
+        """Return the names of files that do not match archive.json."""
         wrong = []
         for name, expected in self.index["files"].items():
             path = self.folder / name
@@ -90,20 +90,20 @@ class ArchivedStore(Store):
         return wrong
 
     def has(self, kind: Kind, key: str) -> bool:
-        """Whether it was archived."""
+        """Return whether the archive holds it."""
         return key in self.texts.get(kind, {})
 
     def keys(self, kind: Kind) -> tuple[str, ...]:
-        """All that was archived."""
+        """Return the keys of all archived folders of this kind."""
         return tuple(sorted(self.texts.get(kind, {})))
 
     def about(self, kind: Kind, key: str) -> Mapping[str, Any]:
-        """What a folder said of itself."""
+        """Return the metadata of an archived folder."""
         about: Mapping[str, Any] = self._read(kind, key)[0]["about"]
         return about
 
     def problem(self, kind: Kind, key: str) -> str | None:
-        """What is wrong with an archived folder, in words, or None when all but its weights is whole."""
+        """Return what is wrong with an archived folder, in words, or None if it is intact (without weights)."""
         try:
             manifest, text = self._read(kind, key)
         except DamagedError as error:
@@ -114,15 +114,15 @@ class ArchivedStore(Store):
             there[left_out] = save(dict(self.counts.get(key, {})))
         for name, content in there.items():
             if hashlib.sha256(content).hexdigest() != manifest["files"][name]["sha256"]:
-                return f"{self._place(kind, key)}/{name} is not what its manifest says."
+                return f"{self._place(kind, key)}/{name} does not match its manifest."
         return None
 
     def load_history(self, key: str) -> StoredHistory:
-        """How a stage was trained."""
+        """Return the history of a stage."""
         return history_of(self._read("stages", key)[1].encode(), self._place("stages", key))
 
     def load_evaluation(self, key: str) -> StoredEvaluation:
-        """The counts of one model."""
+        """Return the counts of one model."""
         _, details = self._read("evaluations", key)
         return evaluation_of(self.counts.get(key, {}), details.encode(), self._place("evaluations", key))
 
@@ -130,7 +130,7 @@ class ArchivedStore(Store):
         return self.folder / STAGES / kind / key
 
     def _read(self, kind: Kind, key: str) -> tuple[dict[str, Any], str]:
-        """The manifest, and the file that is kept as text."""
+        """Return the manifest, and the file that is kept as text."""
         try:
             found = self.texts[kind][key]
             manifest = json.loads(found["manifest"])

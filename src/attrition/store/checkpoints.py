@@ -1,13 +1,13 @@
-"""Checkpoints: a population in training as it is between two steps, so that an interruption costs little.
+"""Writes and reads checkpoints: the state of a population (learners that train side by side) between two steps.
 
     checkpoints/<population>-<number>/    state.safetensors, state.json
 
-A checkpoint belongs to a whole population and not to a learner, although a learner's streams and batches are its own: one
-matrix product over several learners is rounded otherwise than one over others. Only the same learners side by side give the
-same bits as an uninterrupted training. So a population also goes on with a member whose stage is stored already, if it was in
-the checkpoint, until the step at which that member left. Where memory ran out and some of its members wait, that is kept too.
+A checkpoint holds the whole population, because one matrix product serves all its learners and its rounding depends on which
+learners it includes. To get the same bits as without an interruption, the same learners must train side by side. A learner
+of the checkpoint whose stage is already stored therefore trains again until the step at which it left. Learners that wait
+because memory ran out are saved too.
 
-A new checkpoint is whole before the one before it is removed.
+The previous checkpoint is removed after the new one is complete.
 """
 
 from __future__ import annotations
@@ -32,25 +32,25 @@ from attrition.training.learner import LearnerState
 from attrition.training.optimizer import Moments
 
 FORMAT = 3
-"""Of what is in a checkpoint: 1 had moments for each group of parameters, and learners whose epochs ended one by one."""
+"""Version of the content of a checkpoint; other versions are not read."""
 
 SHARE = 0.02
-"""Of the time of a run, checkpoints that are only due to the clock take this much at most."""
+"""Largest share of the running time for periodic checkpoints."""
 
 _PLAIN = ("name", "step", "epoch", "best_f1", "best_epoch", "diverged", "seconds", "turn", "pieces", "shortage")
 
 
 def population_key(jobs: Sequence[str], vocabulary: Vocabulary, device: str, trains: Any) -> str:
-    """The name of a population: its jobs in their order, and what else its tensors and streams are shaped by.
+    """Return the name of a population: a hash of its jobs in order, its vocabulary and its device.
 
-    `device` is a kind of device: "cpu" or "cuda".
+    `device` is "cpu" or "cuda".
     """
     kept = vocabulary.kept.tolist() if trains.adapter is None else None
     return key_of({"population": list(jobs), "vocabulary": kept, "device": device})
 
 
 def newest(store: Store, name: str) -> str | None:
-    """Return the key of the newest whole checkpoint of a population, by the population's name; None if there is none."""
+    """Return the key of the newest intact checkpoint of the population `name`; None if there is none."""
     keys = (key for key in reversed(store.checkpoints()) if key.rpartition("-")[0] == name)
     return next((key for key in keys if store.problem("checkpoints", key) is None), None)
 
@@ -66,7 +66,7 @@ def of_stages(store: Store, keys: Collection[str]) -> tuple[str, ...]:
 
 
 def forget_finished(store: Store) -> None:
-    """Remove the checkpoints of which all stages are stored: a worker was killed before it could."""
+    """Remove checkpoints whose stages are all stored; a killed worker leaves them behind."""
     for key in store.checkpoints():
         whole = store.problem("checkpoints", key) is None
         if whole and all(store.has("stages", name) for name in store.about("checkpoints", key)["learners"]):
@@ -74,7 +74,7 @@ def forget_finished(store: Store) -> None:
 
 
 class CheckpointKeeper:
-    """Keeps a population when it is due, and ends its training when a stop was asked for."""
+    """Writes a checkpoint when one is due, and stops training on request."""
 
     def __init__(
         self,
@@ -88,16 +88,16 @@ class CheckpointKeeper:
         number: int = 0,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        """A keeper for a training that begins now.
+        """Start the clock for the first checkpoint.
 
         Args:
-            store: where to.
-            population: all jobs that began together.
+            store: where checkpoints go.
+            population: all jobs that started together.
             key: the name of the population.
-            seconds: between checkpoints; None for none.
-            shares: seconds spent, which are kept too.
+            seconds: between checkpoints; None writes none.
+            shares: seconds spent; saved too.
             requests: whether to stop.
-            number: of the checkpoint with which the training goes on; 0 if it begins.
+            number: of the checkpoint from which training resumes; 0 for a new training.
             now: the clock.
         """
         self._store, self._population, self._key, self._seconds = store, population, key, seconds
@@ -105,10 +105,10 @@ class CheckpointKeeper:
         self._due = now() + (seconds or 0.0)
 
     def wants_state(self, *, leaving: bool) -> bool:
-        """Whether a checkpoint is due; see `attrition.training.train.Keeper`.
+        """Return whether a checkpoint is due; see `attrition.training.train.Keeper`.
 
-        One is due when the clock says so or a stop was asked for; and before the first learner leaves others behind, since a
-        population that began again without it would round otherwise.
+        One is due by the clock, when a stop was requested, and before the first learner leaves: a population that restarts
+        without that learner gives other rounding.
         """
         if self._seconds is None:
             self._requests.check()
@@ -116,7 +116,7 @@ class CheckpointKeeper:
         return self._requests.asked or (leaving and self._number == 0) or self._now() >= self._due
 
     def keep(self, learners: Sequence[LearnerState]) -> None:
-        """Write a checkpoint, and remove the one before it; then stop, if that was asked for."""
+        """Write a checkpoint and remove the previous one; then raise if a stop was requested."""
         began, self._number = self._now(), self._number + 1
         about = {"population": [job.key for job in self._population], "learners": [learner.name for learner in learners]}
         tensors: dict[str, NDArray[Any]] = {}
@@ -135,7 +135,7 @@ class CheckpointKeeper:
         self._requests.check()
 
     def forget(self) -> None:
-        """Remove what was kept: all stages of the population are stored."""
+        """Remove the checkpoints of the population, after all its stages are stored."""
         for key in self._store.checkpoints():
             if key.startswith(self._key):
                 self._store.discard("checkpoints", key)
@@ -157,7 +157,7 @@ def _arrays(learner: LearnerState) -> dict[str, NDArray[Any]]:
 
 
 def states_of(checkpoint: Checkpoint) -> tuple[LearnerState, ...]:
-    """The learners of a checkpoint, where they stood."""
+    """Return the states of the learners of a checkpoint."""
     return tuple(_state(checkpoint, row, details) for row, details in enumerate(checkpoint.details["learners"]))
 
 
@@ -172,7 +172,7 @@ def _state(checkpoint: Checkpoint, row: int, details: Mapping[str, Any]) -> Lear
         step=details["step"],
         epoch=details["epoch"],
         history=epochs_of(details["history"]),
-        best_f1=float(details["best_f1"]),  # JSON has but a word for what is no number
+        best_f1=float(details["best_f1"]),  # JSON holds NaN and infinity as strings
         best_epoch=details["best_epoch"],
         diverged=details["diverged"],
         seconds=details["seconds"],
@@ -190,7 +190,7 @@ def _state(checkpoint: Checkpoint, row: int, details: Mapping[str, Any]) -> Lear
 
 @dataclass(frozen=True)
 class Resumable:
-    """A checkpoint that fits: all jobs of its population, and those still in it with the steps they have made."""
+    """A usable checkpoint: all jobs of its population, the jobs still in training, and the steps each has made."""
 
     population: tuple[Job, ...]
     learners: tuple[Job, ...]
@@ -205,15 +205,15 @@ def find_resumable(
     most: int | None,
     warned: Callable[[str], None],
 ) -> list[Resumable]:
-    """The newest whole checkpoint of every population that is still to be trained; all others are removed.
+    """Return the newest usable checkpoint of every unfinished population; remove all others.
 
     Args:
-        store: where they lie.
-        jobs: all of the study.
+        store: where the checkpoints are.
+        jobs: all jobs of the study.
         vocabulary: of the study.
-        device: the kind that trains.
-        most: how many learners may train side by side; None where the machine decides.
-        warned: told of each that is damaged, or that does not fit the study as it is now.
+        device: "cpu" or "cuda".
+        most: learners that may train side by side; None if the machine decides.
+        warned: called for each checkpoint that is damaged or does not match the study.
 
     Raises:
         AttritionError: one was written by a newer version.
@@ -234,9 +234,9 @@ def find_resumable(
         else:
             store.discard("checkpoints", key)
     for name, problems in damaged.items():
-        goes_on = "the checkpoint before it" if name in found else "the beginning of the stages that it was of"
+        start = "the checkpoint before it" if name in found else "the start of its stages"
         for problem in problems:
-            warned(f"{problem} This checkpoint was removed; training goes on from {goes_on}.")
+            warned(f"{problem} This checkpoint was removed; training resumes from {start}.")
     return list(found.values())
 
 
@@ -250,24 +250,24 @@ def _fitting(
     warned: Callable[[str], None],
 ) -> Resumable | None:
     about = store.about("checkpoints", key)
-    names, members = about["learners"], about["population"]
+    names, population = about["learners"], about["population"]
     details = store.checkpoint_details(key)
     if all(store.has("stages", name) for name in names):
         return None  # interrupted between the last stage and the removal of the checkpoint
     reason = None
     if details.get("format", 1) != FORMAT:
-        reason = "another version of attrition wrote it, in another form"
-    elif not all(name in jobs for name in members):
-        reason = "its stages are not all of this study as it is now"
-    elif population_key(members, vocabulary, device, jobs[members[0]].choice.method.trains) != key.rpartition("-")[0]:
-        reason = "languages or device have changed since"
+        reason = "another version of attrition wrote it"
+    elif not all(name in jobs for name in population):
+        reason = "the study no longer has all of its stages"
+    elif population_key(population, vocabulary, device, jobs[population[0]].choice.method.trains) != key.rpartition("-")[0]:
+        reason = "the languages or the device have changed"
     elif most is not None and (together := max(Counter(each["turn"] for each in details["learners"]).values())) > most:
-        reason = f"it is of {together} learners side by side, and machine.population is less now"
+        reason = f"it holds {together} learners side by side, more than machine.population"
     if reason is not None:
         warned(
-            f"The checkpoint {store.folder / 'checkpoints' / key} does not fit: {reason}. It was removed, and what it was of "
-            "is trained from the beginning of the stage."
+            f"The checkpoint {store.folder / 'checkpoints' / key} cannot be used: {reason}. It was removed, and its "
+            "stages are trained from the start."
         )
         return None
     steps = tuple(each["step"] for each in details["learners"])
-    return Resumable(tuple(jobs[name] for name in members), tuple(jobs[name] for name in names), steps)
+    return Resumable(tuple(jobs[name] for name in population), tuple(jobs[name] for name in names), steps)

@@ -1,4 +1,4 @@
-"""What each stage's model is scored on, and which of it was scored before."""
+"""Chooses the utterances that each stage is scored on, and finds stored scores to reuse."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from attrition.study.plan import Made
 from attrition.study.spec import Evaluate, EvaluateOn, Study
 
 Tests = Mapping[str, str]
-"""Languages, and what names the utterances that each is scored on."""
+"""Languages, each with the key of its test utterances."""
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredOn:
-    """The utterances that a study is scored on, as its settings `evaluate` and `evaluate_on` have them.
+    """The utterances that a study is scored on, chosen by its settings `evaluate` and `evaluate_on`.
 
-    `sets` are the utterances by language, `drawn_from` the number of all there are, of languages of which a sample is scored.
-    `keys` name the utterances of each language, whatever other languages the study has.
+    `sets` are the utterances by language. `drawn_from` is the number of all utterances, for languages scored on a sample.
+    `keys` are hashes of the utterances of each language; they do not depend on the other languages.
     """
 
     evaluate: Evaluate
@@ -45,16 +45,16 @@ class ScoredOn:
         encoded: Mapping[tuple[str, Split], Encoded],
         whole_encoded: Mapping[tuple[str, Split], Encoded] | None = None,
     ) -> ScoredOn:
-        """All utterances of the split, or the sample that the study asks for: the same for all stages.
+        """Return all utterances of the split, or the sample that the study asks for; the same for all stages.
 
         Args:
             study: as read.
             encoded: its utterances, ids of the vocabulary in use.
-            whole_encoded: the same, ids of the model's whole vocabulary: the vocabulary in use, and so its ids, change when
-                the study gets another language. By default `encoded`.
+            whole_encoded: the same, with ids of the model's whole vocabulary: these do not change when the study gets
+                another language. By default `encoded`.
 
-        Which are drawn depends on `corpus.sizes.seed` and the ids: the same ids in all languages, and a larger sample holds a
-        smaller one.
+        The draw depends on `corpus.sizes.seed` and the utterance ids. All languages get the same ids, and a larger sample
+        contains a smaller one.
 
         Raises:
             AttritionError: a language has fewer utterances than the sample.
@@ -71,13 +71,13 @@ class ScoredOn:
                 raise AttritionError(
                     f'evaluate = {size}, but {language} has only {len(each)} {split} utterances. Ask for fewer, or for "all".'
                 )
-            if len(each) > size:  # otherwise it is no sample
+            if len(each) > size:  # equal sizes: not a sample
                 chosen = np.argsort(ranks(each.utterance_ids, salt), kind="stable")[:size]
                 sets[language], drawn_from[language] = each.select(np.sort(chosen)), len(each)
         return _named(size, split, sets, drawn_from, whole_encoded)
 
     def of(self, job: Made, *, before: bool = False) -> Tests:
-        """What the model of a stage is scored on, or the untrained one `before` it; nothing, where no language is to be."""
+        """Return the tests of a stage's model, or of the untrained model `before` it; may be empty."""
         if self.evaluate != "seen":
             return self.keys
         if before:
@@ -87,7 +87,7 @@ class ScoredOn:
 
     @property
     def statement(self) -> str:
-        """The settings in sentences."""
+        """Return the settings in sentences."""
         if self.split == "dev":
             return f"{self._statement} These are not test utterances: choose settings by these scores, and report others."
         return self._statement
@@ -97,9 +97,9 @@ class ScoredOn:
         if self.evaluate == "seen":
             on_dev = " Dev utterances are scored." if self.split == "dev" else ""
             return (
-                "After a stage only the languages are scored that its learner has been trained on so far. Not measured are "
-                "CFT, FWT, pairwise MFT and what a language gives to those to come; forgetting counts from a language's "
-                f"own stage, and donors and receivers are those among the languages learned.{on_dev}"
+                "Each stage is scored only on the languages that its learner has learned so far. CFT, FWT, pairwise MFT and "
+                "transfer to later languages are not measured. Forgetting counts from a language's own stage. Donors and "
+                f"receivers are those among the learned languages.{on_dev}"
             )
         sizes = sorted(set(self.drawn_from.values()))
         if not sizes:
@@ -111,7 +111,7 @@ class ScoredOn:
         )
 
     def about(self, errors: Iterable[float]) -> dict[str, Any]:
-        """What the settings mean, and the largest standard error of a cell, as a fraction and in a sentence."""
+        """Return the settings, and the largest standard error of a cell, as a fraction and in a sentence."""
         largest = max((each for each in errors if not math.isnan(each)), default=None)
         stands_for = f"all {self.split} utterances" if self.drawn_from else "more utterances like these"
         said = "that is not known" if largest is None else f"of at most {100 * largest:.2f} points of F1"
@@ -138,10 +138,10 @@ def _named(
 
 @dataclass(frozen=True, eq=False)
 class Reused:
-    """Counts that are stored already, the seconds they took, and which languages were scored `together`, in sequence.
+    """Stored counts, the seconds they took, and the languages that were scored `together`, in sequence.
 
-    A batch holds utterances of several languages, and sums over padded ones may be rounded otherwise: to score a stage again
-    to the last count, the same languages must be scored together. A language in several of `together` is that of the last.
+    A batch holds utterances of several languages, and the batch affects rounding. To get exactly the same counts again, score
+    the same languages together. If a language occurs in several of `together`, the last one counts.
     """
 
     counts: Mapping[str, Counts]
@@ -150,10 +150,10 @@ class Reused:
 
 
 def evaluations_by_stage(store: Store) -> dict[tuple[str, bool], tuple[str, ...]]:
-    """Return the keys of the stored evaluations by stage and by whether they are of the model before it."""
+    """Return the keys of the stored evaluations by stage and `before`."""
     found: dict[tuple[str, bool], tuple[str, ...]] = {}
     for key in store.keys("evaluations"):
-        with suppress(AttritionError):  # what is not needed need not be whole
+        with suppress(AttritionError):  # a damaged evaluation is not needed here
             about = store.about("evaluations", key)
             place = (str(about.get("stage")), bool(about.get("before")))
             found[place] = (*found.get(place, ()), key)
@@ -161,7 +161,7 @@ def evaluations_by_stage(store: Store) -> dict[tuple[str, bool], tuple[str, ...]
 
 
 def reusable(store: Store, keys: Sequence[str], wanted: Tests) -> Reused:
-    """Return the counts that other settings of `evaluate`, or the study with other languages, left of the same utterances.
+    """Return stored counts of the same utterances, from other settings of `evaluate` or other languages of the study.
 
     Args:
         store: of the results folder.
@@ -179,7 +179,7 @@ def reusable(store: Store, keys: Sequence[str], wanted: Tests) -> Reused:
             useful = [language for language, name in wanted.items() if tests.get(language) == name]
             left.append((useful, key, tuple(together_of(about))))
     for useful, key, scored in sorted(left, key=lambda each: len(each[0]), reverse=True):
-        # In each language the last of `together` counts: what was scored elsewhere already must not come again.
+        # The last of `together` counts for each language, so a language must not come twice.
         languages = {language for each in scored for language in each}
         if not useful or languages & covered:
             continue
@@ -192,6 +192,6 @@ def reusable(store: Store, keys: Sequence[str], wanted: Tests) -> Reused:
 
 
 def together_of(about: Mapping[str, Any]) -> tuple[Tests, ...]:
-    """Which languages of a stored evaluation were scored together; all, where it says nothing."""
+    """Return the languages of a stored evaluation that were scored together; all of them if it does not say."""
     together: Sequence[Tests] = about.get("together") or [about["tests"]]
     return tuple(together)

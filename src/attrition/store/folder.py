@@ -1,4 +1,4 @@
-"""A results folder: who may write in it, and what in it belongs to the study as it is now."""
+"""Locks a results folder, checks which study it belongs to, and moves outdated runs aside."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from attrition.study.spec import Study, read_study
 from attrition.study.standalone import COPIED
 
 EARLIER = "earlier"
-"""Where finished runs go that a changed study no longer has."""
+"""Folder for finished runs that are no longer part of the study."""
 
 _OURS = (
     "runs", EARLIER, "stages", "evaluations", "checkpoints", "report", WORKING, PLAN, SLURM,
@@ -36,13 +36,13 @@ _OURS = (
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Work in a folder alone; it is made if missing.
+    """Lock a results folder; create it if missing.
 
-    The system takes the lock back when a process ends in whatever way, so that one left by a dead process does not exist. Who
-    holds it lies beside it, for the message to others.
+    The system releases the lock when the process ends, so a dead process leaves no lock. A file beside the lock names the
+    process that holds it.
 
     Raises:
-        AttritionError: it is no folder, cannot be written to, takes no locks, or another process is at work in it.
+        AttritionError: it is not a writable folder that supports locks, or another process is running a study in it.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -58,12 +58,12 @@ def locked(folder: Path) -> Iterator[None]:
             f"Another process is running a study in {folder}{_holder(folder)}. Wait for it, or choose another --out."
         ) from error
     except NotImplementedError as error:
-        raise AttritionError(f"The file system of {folder} takes no locks. Choose an --out on a local disk.") from error
+        raise AttritionError(f"The file system of {folder} does not support locks. Choose an --out on a local disk.") from error
     except OSError as error:
         raise AttritionError(f"{folder} cannot be written to ({error.strerror or error}). Choose another --out.") from error
     holder = folder / HOLDER
     try:
-        with suppress(OSError):  # only for a message: a full disk is told of where it matters
+        with suppress(OSError):  # used only in a message; a full disk is reported elsewhere
             since = datetime.now(UTC).isoformat(timespec="seconds")
             write_whole(holder, json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}) + "\n")
         yield
@@ -74,7 +74,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 
 def _holder(folder: Path) -> str:
-    """Who is at work in a folder, as the end of a sentence; nothing where it cannot be told."""
+    """Return which process holds the lock, in parentheses; empty if unknown."""
     try:
         told = json.loads((folder / HOLDER).read_text(encoding="utf-8"))
         return f" (process {told['pid']} on {told['host']}, since {told['since']})"
@@ -83,12 +83,12 @@ def _holder(folder: Path) -> str:
 
 
 def is_results(folder: Path) -> bool:
-    """Whether a study ran, or began to run, in the folder."""
+    """Return whether a study has started in the folder."""
     return (folder / "study.toml").is_file() and (folder / "environment.json").is_file()
 
 
 def refuse_other_study(folder: Path, name: str) -> None:
-    """A results folder holds one study, and a study file of the user's own is never written over.
+    """Refuse to overwrite the results of another study or a user's own `study.toml`.
 
     Raises:
         AttritionError: the folder holds another study's results, or a `study.toml` that is not from a run.
@@ -97,21 +97,21 @@ def refuse_other_study(folder: Path, name: str) -> None:
     if not path.is_file():
         return
     if not is_results(folder):
-        raise AttritionError(f"{path} would be written over, but no study has run in that folder. Choose another --out.")
+        raise AttritionError(f"{path} would be overwritten, but no study has run in that folder. Choose another --out.")
     there = name
-    with suppress(tomllib.TOMLDecodeError, UnicodeDecodeError):  # a damaged one is written anew
+    with suppress(tomllib.TOMLDecodeError, UnicodeDecodeError):  # a damaged file is written again
         there = tomllib.loads(path.read_text(encoding="utf-8")).get("name", name)
     if there != name:
         raise AttritionError(f"{folder} holds the results of the study {there!r}, not of {name!r}. Choose another --out.")
 
 
 def in_precision_of(folder: Path, study: Study) -> Study:
-    """The study as it is to go on in a folder: a `model.precision` of "auto" is the one that its stages were made in."""
+    """Return the study with `model.precision` = "auto" replaced by the precision of the stages in `folder`, if any."""
     if study.model.precision != "auto" or not is_results(folder):
         return study
     try:
         model = _raw_study(folder).get("model", {})
-    except AttritionError:  # damaged: it is written anew
+    except AttritionError:  # damaged: it is written again
         return study
     precision = model.get("precision") if isinstance(model, dict) else None
     if precision not in DTYPES:
@@ -127,8 +127,8 @@ def read_results_study(folder: Path) -> Study:
     """
     if code := code_of(folder):
         raise AttritionError(
-            f"The study in {folder} has Python code of its own ({', '.join(code)}), which is not run here. Read it first; then "
-            "`attrition run` with this study.toml runs it."
+            f"The study in {folder} has Python code of its own ({', '.join(code)}), which is not run here. Read the code. To "
+            "run it, use `attrition run` with this study.toml."
         )
     return read_study(folder / "study.toml")
 
@@ -156,7 +156,7 @@ def name_of(folder: Path) -> str:
     """
     name = _raw_study(folder).get("name")
     if not isinstance(name, str):
-        raise AttritionError(f"{folder / 'study.toml'}: 'name' is missing. The same `attrition run` writes this file anew.")
+        raise AttritionError(f"{folder / 'study.toml'}: 'name' is missing. The same `attrition run` writes this file again.")
     return name
 
 
@@ -166,7 +166,7 @@ def _raw_study(folder: Path) -> dict[str, Any]:
 
 
 def put_aside(folder: Path, current: Collection[str]) -> list[str]:
-    """Move runs that are not in `current` out of the report's way, and return their names."""
+    """Move runs that are not in `current` to `EARLIER`, so that the report omits them; return their names."""
     runs = folder / "runs"
     found = sorted(path.name for path in runs.iterdir() if path.is_dir()) if runs.is_dir() else []
     moved = [name for name in found if name not in current]
@@ -179,7 +179,7 @@ def put_aside(folder: Path, current: Collection[str]) -> list[str]:
 
 
 def forget(folder: Path) -> None:
-    """Remove a study's results, and nothing else that may lie in the folder.
+    """Remove the results of a study; keep all other files in the folder.
 
     Raises:
         AttritionError: there are files, but no results; or a study is running there.

@@ -1,4 +1,4 @@
-"""Stored learners as vectors of today's model."""
+"""Loads stored learners into the current model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from attrition.training.model import Model
 
 
 def restored(store: Store, model: Model, trains: Trains, key: str) -> Tensor:
-    """A stored learner's vector [P] in the model's vocabulary: rows that it never looked up are the base's, decayed.
+    """Return a stored learner's parameters [P] in the model's vocabulary; unused rows are those of the base, decayed.
 
     Raises:
         AttritionError: the stage is missing, damaged, or of a newer format.
@@ -32,9 +32,9 @@ def restored(store: Store, model: Model, trains: Trains, key: str) -> Tensor:
 
 
 def left_by_hooks(store: Store, model: Model, trains: Trains, key: str) -> dict[str, Tensor]:
-    """Return what the hooks of a stored stage left, as "<hook>.<name>".
+    """Return the tensors that the hooks of a stored stage saved, as "<hook>.<name>".
 
-    Vectors [P] of the whole encoder are brought into the model's vocabulary, with zeros in rows that the stage did not have.
+    Vectors [P] of the whole encoder are mapped to the model's vocabulary; rows that the stage did not have are zero.
 
     Raises:
         AttritionError: the stage is missing, damaged, or of a newer format.
@@ -59,7 +59,7 @@ def left_by_hooks(store: Store, model: Model, trains: Trains, key: str) -> dict[
 
 
 def made_model(store: Store, model: Model, made: Made) -> tuple[Trains, Tensor]:
-    """What a step's model trains, and its vector [P]: a stored learner, or a merge of stored ones.
+    """Return the trained part and the parameters [P] of a step: a stored learner or a merge of stored learners.
 
     Raises:
         AttritionError: a stage is missing, damaged, or of a newer format.
@@ -72,9 +72,9 @@ def made_model(store: Store, model: Model, made: Made) -> tuple[Trains, Tensor]:
 
 
 HOOK = "hook."
-"""Beside the weights: what the hooks of a stage leave for the next one, as "hook.<hook>.<name>"."""
+"""Prefix of tensors that hooks save for the next stage: "hook.<hook>.<name>"."""
 
 
 def is_beside(name: str) -> bool:
-    """Return whether a stored tensor is no weight."""
+    """Return whether a stored tensor is something other than a weight."""
     return name == KEPT or name.startswith(HOOK)

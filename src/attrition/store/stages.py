@@ -1,12 +1,12 @@
-"""Finished stages on disk: weights, history and counts, each in a folder that is whole or not there.
+"""Stores stages, evaluations and checkpoints on disk, each as a folder that is written atomically.
 
-    stages/<key>/             what a training left: weights.safetensors, history.json
-    evaluations/<key>/        what a model scored: counts.safetensors
+    stages/<key>/             weights.safetensors, history.json
+    evaluations/<key>/        counts.safetensors
     checkpoints/<key>/        learners between two steps; see `attrition.store.checkpoints`
 
-A folder is written under a temporary name; its `manifest.json`, written last, lists every file with its SHA-256 and ends with
-its own (the seal); then the folder takes its name in one step. What has no manifest, or does not match it, does not count.
-Format 1 had no seal, and is read.
+A folder is written under a temporary name and then renamed. Its `manifest.json` is written last. It lists the SHA-256 of
+every file and ends with its own hash (the seal). A folder without a matching manifest is ignored. Format 1, which has no
+seal, can be read.
 """
 
 from __future__ import annotations
@@ -46,11 +46,10 @@ KINDS: tuple[Kind, ...] = get_args(Kind)
 
 @dataclass(frozen=True, eq=False)
 class StoredHistory:
-    """How a stage was trained: its epochs, the one kept, seconds by purpose.
+    """The training history of a stage: its epochs, the epoch kept, seconds by purpose.
 
-    `decay` is what decoupled weight decay has left of a word embedding that was never looked up, since before the first stage.
-    `diverged` says what became infinite or no number in training, and when; `shortage` what was made smaller when memory ran
-    out. Both are empty where nothing did.
+    `decay` is the factor by which weight decay has scaled unused word embeddings since the first stage. `diverged` says what
+    became infinite or NaN, and when. `shortage` says what was reduced when memory ran out. Both are usually empty.
     """
 
     history: tuple[Epoch, ...]
@@ -68,7 +67,7 @@ Tensors = Mapping[str, NDArray[Any]]
 class StoredEvaluation:
     """Counts by language, and the seconds that scoring took.
 
-    `drawn_from` is how many test utterances there are, of languages of which a random sample was scored.
+    `drawn_from` is the number of all test utterances, for languages scored on a random sample.
     """
 
     counts: Mapping[str, Counts]
@@ -78,16 +77,15 @@ class StoredEvaluation:
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """Learners in training: their tensors by name, and all else as JSON has it."""
+    """Learners in training: their tensors by name, and the rest as JSON values."""
 
     tensors: Tensors
     details: Mapping[str, Any]
 
     @property
     def seconds(self) -> Mapping[str, float]:
-        """Spent by purpose, and not yet counted for any stored stage."""
-        seconds: Mapping[str, float] = self.details["seconds"]
-        return seconds
+        """Return the seconds by purpose that no stored stage includes yet."""
+        return dict(self.details["seconds"])
 
 
 @dataclass(frozen=True)
@@ -97,11 +95,11 @@ class Store:
     folder: Path
 
     def has(self, kind: Kind, key: str) -> bool:
-        """Whether the folder is there; whether it is whole, `problem` says."""
+        """Return whether the folder exists; `problem` says whether it is intact."""
         return (self.folder / kind / key).is_dir()
 
     def problem(self, kind: Kind, key: str) -> str | None:
-        """What is wrong with a stored folder, in words, or None when it is whole.
+        """Return what is wrong with a stored folder, in words, or None if it is intact.
 
         Raises:
             AttritionError: it was written by a newer version.
@@ -113,17 +111,16 @@ class Store:
         return None
 
     def about(self, kind: Kind, key: str) -> Mapping[str, Any]:
-        """What a folder says of itself; see `load_tensors` for errors."""
-        about: Mapping[str, Any] = self._manifest(kind, key)["about"]
-        return about
+        """Return the metadata of a folder; see `load_tensors` for errors."""
+        return dict(self._manifest(kind, key)["about"])
 
     def keys(self, kind: Kind) -> tuple[str, ...]:
-        """All that is stored."""
+        """Return the keys of all stored folders of this kind."""
         folder = self.folder / kind
         return tuple(sorted(path.parent.name for path in folder.glob(f"[!.]*/{MANIFEST}")))
 
     def clean(self) -> None:
-        """Remove what an interrupted writing left. What another process may be writing now is left alone."""
+        """Remove temporary files of interrupted writes, except those of processes that may still run."""
         for path in (path for kind in KINDS for path in (self.folder / kind).glob(".*.tmp") if is_left_behind(path)):
             shutil.rmtree(path, ignore_errors=True)
         own = (".study.toml.*", ".environment.json.*", ".covariates.json.*", ".plan.json.*", "..holder.json.*")
@@ -137,7 +134,7 @@ class Store:
         self._save("stages", key, about, {"weights.safetensors": tensors}, {"history.json": details})
 
     def load_tensors(self, key: str) -> Tensors:
-        """The weights of a finished stage by name; every file is checked.
+        """Return the weights of a finished stage by name; every file is checked.
 
         Raises:
             AttritionError: it is missing, damaged (`DamagedError`), or of a newer format.
@@ -145,7 +142,7 @@ class Store:
         return read_arrays(self._checked("stages", key) / "weights.safetensors")
 
     def load_history(self, key: str) -> StoredHistory:
-        """How a stage was trained; its weights are neither read nor checked. See `load_tensors` for errors."""
+        """Return the history of a stage without reading its weights; see `load_tensors` for errors."""
         path = self._checked("stages", key, "history.json") / "history.json"
         return history_of(path.read_bytes(), path)
 
@@ -161,33 +158,33 @@ class Store:
         self._save("evaluations", key, about, {"counts.safetensors": arrays}, {"details.json": details})
 
     def load_evaluation(self, key: str) -> StoredEvaluation:
-        """Read the counts of one model; see `load_tensors` for errors."""
+        """Return the counts of one model; see `load_tensors` for errors."""
         folder = self._checked("evaluations", key)
         arrays = read_arrays(folder / "counts.safetensors")
         return evaluation_of(arrays, (folder / "details.json").read_bytes(), folder)
 
     def save_checkpoint(self, key: str, about: Mapping[str, Any], tensors: Tensors, details: Mapping[str, Any]) -> None:
-        """Write learners in training."""
+        """Write a checkpoint."""
         self._save("checkpoints", key, about, {"state.safetensors": tensors}, {"state.json": details})
 
     def load_checkpoint(self, key: str) -> Checkpoint:
-        """Read learners in training; see `load_tensors` for errors."""
+        """Return a checkpoint; see `load_tensors` for errors."""
         tensors = read_arrays(self._checked("checkpoints", key) / "state.safetensors")
         return Checkpoint(tensors, self.checkpoint_details(key))
 
     def checkpoint_details(self, key: str) -> Mapping[str, Any]:
-        """All of a checkpoint but its tensors, which are neither read nor checked. See `load_tensors` for errors."""
+        """Return a checkpoint without reading its tensors; see `load_tensors` for errors."""
         folder = self._checked("checkpoints", key, "state.json")
         details: Mapping[str, Any] = json.loads((folder / "state.json").read_text(encoding="utf-8"))
         return details
 
     def checkpoints(self) -> tuple[str, ...]:
-        """The names of all checkpoints, whole or not, sorted."""
+        """Return the names of all checkpoints, intact or not, sorted."""
         folder = self.folder / "checkpoints"
         return tuple(sorted(path.name for path in folder.glob("[!.]*"))) if folder.is_dir() else ()
 
     def discard(self, kind: Kind, key: str) -> None:
-        """Remove a folder, in one step: it is not left half there."""
+        """Remove a folder atomically."""
         target = self.folder / kind / key
         if target.exists():
             aside = target.with_name(f".{key}.{writer()}.old.tmp")
@@ -224,7 +221,7 @@ class Store:
         try:
             manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
             newer, whole = manifest["format"] > FORMAT, manifest["key"] == key and isinstance(manifest["about"], dict)
-            if newer:  # or one of ours, the digit changed by a fault of the disk
+            if newer:  # a matching seal means that a disk fault changed the digit
                 newer = manifest.get("seal") != seal({**manifest, "format": FORMAT})
                 whole = whole and newer
             elif manifest["format"] > 1 or "seal" in manifest:
@@ -234,7 +231,7 @@ class Store:
         if newer:
             raise AttritionError(
                 f"{folder} was written by a newer version of attrition (format {manifest['format']}; this one "
-                f"reads up to {FORMAT}). Install the newer one, or choose another folder for results."
+                f"reads up to {FORMAT}). Install the newer version, or choose another folder for results."
             )
         if not whole:
             raise DamagedError(f"{folder / MANIFEST} is damaged, or does not belong to this folder.")
@@ -253,14 +250,14 @@ class Store:
 
 
 class DamagedError(AttritionError):
-    """A stored file that is not what its manifest says."""
+    """Raised for a stored file that does not match its manifest."""
 
 
 def history_of(content: bytes, path: Path) -> StoredHistory:
-    """Return the history that the bytes of a history.json hold; `path` is named in errors.
+    """Return the history in the bytes of a history.json; errors name `path`.
 
     Raises:
-        DamagedError: it holds none.
+        DamagedError: the content is not a history.
     """
     with _fitting(path):
         details = json.loads(content.decode())
@@ -270,10 +267,10 @@ def history_of(content: bytes, path: Path) -> StoredHistory:
 
 
 def evaluation_of(arrays: Tensors, content: bytes, path: Path) -> StoredEvaluation:
-    """Return the evaluation of stored arrays and the bytes of a details.json; `path` is named in errors.
+    """Return the evaluation in stored arrays and the bytes of a details.json; errors name `path`.
 
     Raises:
-        DamagedError: they hold none.
+        DamagedError: the content is not an evaluation.
     """
     counts = {}
     with _fitting(path):
@@ -290,14 +287,14 @@ def evaluation_of(arrays: Tensors, content: bytes, path: Path) -> StoredEvaluati
 
 
 def epochs_of(stored: Sequence[Mapping[str, Any]]) -> tuple[Epoch, ...]:
-    """A history from JSON, which has but words for what is no number."""
+    """Return a history read from JSON, where NaN and infinity are strings."""
     return tuple(
         Epoch(each["epoch"], float(each["train_loss"]), float(each["dev_f1"]), float(each["seconds"])) for each in stored
     )
 
 
 def numpy_tensors(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
-    """Tensors as arrays, for storing."""
+    """Return tensors as numpy arrays."""
     return {name: tensor.detach().cpu().numpy() for name, tensor in tensors.items()}
 
 
@@ -308,16 +305,16 @@ def _write(
     arrays: Mapping[str, Mapping[str, NDArray[Any]]],
     details: Mapping[str, Mapping[str, Any]],
 ) -> None:
-    """Write a new folder with its manifest, and have all of it reach the disk.
+    """Write a new folder with its manifest and flush it to disk.
 
     Raises:
-        OSError: the disk does not take it.
+        OSError: the disk refuses it.
     """
     folder.mkdir(parents=True)
     for name, tensors in arrays.items():
         try:
             save_file({each: np.ascontiguousarray(array) for each, array in tensors.items()}, folder / name)
-        except SafetensorError as error:  # tells only in words what the system said
+        except SafetensorError as error:  # holds the error number only in its text
             said = re.search(r"os error (\d+)", str(error))
             number = int(said[1]) if said else 0
             raise OSError(number, os.strerror(number) if said else str(error), str(folder / name)) from error
@@ -338,7 +335,7 @@ def _write_json(path: Path, table: Mapping[str, Any]) -> None:
 
 
 def seal(manifest: Mapping[str, Any]) -> str:
-    """Return the SHA-256 of what a manifest says, whatever the sequence of its keys."""
+    """Return the SHA-256 of a manifest without its seal; key order does not matter."""
     said = {name: value for name, value in manifest.items() if name != "seal"}
     return hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()
 
@@ -347,32 +344,32 @@ def read_arrays(path: Path) -> dict[str, NDArray[Any]]:
     """Return the arrays of a safetensors file by name.
 
     Raises:
-        DamagedError: it is none.
+        DamagedError: the file is not a safetensors file.
     """
     with _fitting(path), safe_open(path, framework="numpy") as file:
         return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
 
 
 def _whole_numbers(counts: NDArray[Any], columns: int = 3) -> NDArray[Any]:
-    """The same array, if it can be counts [number, columns]: by default true and false positives and false negatives."""
+    """Return `counts` if it is a valid array [number, columns] of counts, by default TP, FP and FN, else raise."""
     if counts.ndim != 2 or counts.shape[1] != columns or counts.dtype.kind not in "iu" or counts.min(initial=0) < 0:
-        raise ValueError(f"{counts.dtype} {list(counts.shape)} are no counts")
+        raise ValueError(f"{counts.dtype} {list(counts.shape)} are not counts")
     return counts
 
 
 @contextmanager
 def _fitting(path: Path) -> Iterator[None]:
-    """Name what does not fit although its checksum does: results are anybody's, and a checksum is quickly made.
+    """Turn parsing errors into `DamagedError`: a file with a valid checksum may come from a stranger and still be malformed.
 
     Raises:
-        DamagedError: what is done inside fails.
+        DamagedError: the code inside fails.
     """
     try:
         yield
     except AttritionError:
         raise
     except (ArithmeticError, AttributeError, LookupError, RecursionError, SafetensorError, TypeError, ValueError) as error:
-        raise DamagedError(f"{path} is not what it should be ({error}).") from error
+        raise DamagedError(f"{path} does not have the expected content ({error}).") from error
 
 
 def _is_as(path: Path, expected: Any) -> bool:
@@ -383,7 +380,7 @@ def _is_as(path: Path, expected: Any) -> bool:
 
 
 def _plain(value: Any) -> Any:
-    """Values that JSON can hold; what is not a finite number becomes its name."""
+    """Return values that JSON can hold; NaN and infinity become strings."""
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -392,9 +389,9 @@ def _plain(value: Any) -> Any:
 
 
 def flush(path: Path) -> None:
-    """Have a file's bytes, or a folder's names, reach the disk."""
+    """Flush a file's bytes, or a folder's entries, to disk."""
     if path.is_dir() and os.name == "nt":
-        return  # Windows flushes no folders
+        return  # Windows cannot flush a folder
     descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
     try:
         with naming(path):

@@ -1,4 +1,4 @@
-"""Stages and runs are named by what decides their numbers."""
+"""Names stages, evaluations and runs by a hash of everything that determines their numbers."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 FORMAT = 3
-"""Raised when the program trains to other numbers by the same settings, such as by masks drawn in another sequence."""
+"""Increase it when the same settings give different numbers, for example after a change of the dropout masks."""
 
 LENGTH = 16
 
 
 def key_of(decides: Mapping[str, Any]) -> str:
-    """A short hash of everything that decides a result; equal tables give equal keys.
+    """Return a short hash of a table; equal tables give equal keys.
 
     >>> key_of({"a": 1, "b": [2]}) == key_of({"b": [2], "a": 1})
     True
@@ -29,9 +29,9 @@ def key_of(decides: Mapping[str, Any]) -> str:
 
 
 def settings_key(settings: Any) -> dict[str, Any]:
-    """Return those fields of a frozen dataclass that differ from their default.
+    """Return the fields of a frozen dataclass that differ from their default.
 
-    A setting at its default is not part of a key: a new setting whose default changes no number leaves every key as it was.
+    Defaults are not part of a key, so a new setting with a neutral default changes no existing key.
 
     >>> from attrition.training.settings import TrainingSettings
     >>> settings_key(TrainingSettings(epochs=3, warmup=0.1))
@@ -43,7 +43,7 @@ def settings_key(settings: Any) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class StepInputs:
-    """All that the numbers of one training depend on.
+    """Everything that determines the numbers of one training.
 
     Attributes:
         model: the encoder's fingerprint.
@@ -54,7 +54,7 @@ class StepInputs:
         seed: of the run.
         chain: the languages of this learner's trainings so far, this one last.
         parent: the key of the step that it starts from.
-        hooks: those at work in it.
+        hooks: those that act in it.
         precision: of matrix products.
         problem: what is learned, as `attrition.problem.problems.identity` names it; empty for slots.
     """
@@ -73,10 +73,10 @@ class StepInputs:
 
 
 def step_key(inputs: StepInputs) -> str:
-    """Return the name of a training. What is at its default is not part of it, so that a new setting changes no name."""
+    """Return the key of a training."""
     trains = {"kind": inputs.trains.kind, **settings_key(inputs.trains)}
     if inputs.trains.adapter is not None and inputs.trains.adapter.scale == 1:
-        trains.pop("alpha", None)  # an alpha that is the rank is the default, however it was written
+        trains.pop("alpha", None)  # alpha = rank is the default
     decides: dict[str, Any] = {
         "model": inputs.model,
         "labels": inputs.labels,
@@ -97,20 +97,20 @@ def step_key(inputs: StepInputs) -> str:
 
 
 def merge_key(inputs: Sequence[str], how: Any) -> str:
-    """Return the name of a merge of the steps with these keys."""
+    """Return the key of a merge of the steps with these keys."""
     return key_of({"merge": list(inputs), "how": _named(how)})
 
 
 def _named(value: Any) -> list[Any]:
-    """A hook or a way to merge: its name, its settings, and the code of one that is not ours."""
+    """Return the name and settings of a hook or a way to merge, and a hash of its code if it is the user's."""
     code = code_of(type(value))
     return [value.name, value.model_dump(mode="json", exclude_defaults=True), *([] if code is None else [code])]
 
 
 def code_of(kind: type) -> str | None:
-    """Return a hash of the file that a class is defined in; None for one of this program, whose `FORMAT` counts.
+    """Return a hash of the file that defines a class; None for classes of attrition, which `FORMAT` covers.
 
-    What that file imports is not part of it.
+    Files that it imports are not included.
 
     >>> from attrition.methods.replay import Replay
     >>> code_of(Replay) is None
@@ -126,18 +126,18 @@ def code_of(kind: type) -> str | None:
 
 
 def evaluation_key(stage: str, tests: Mapping[str, str], *, before: bool = False) -> str:
-    """The name of what a stage's model scores on test sets, or the model `before` that stage.
+    """Return the key of the scores of a stage's model on test sets.
 
     Args:
-        stage: its key.
+        stage: key of the stage.
         tests: `attrition.corpus.dataset.content_key` of each language's test utterances.
-        before: whether it is the untrained model that this stage began with.
+        before: whether the scores are those of the untrained model from which this stage starts.
     """
     return key_of({"of": stage, "before": before, "tests": tests})
 
 
 def run_key(method: str, order_name: str, order: Sequence[str], seed: int, stages: Sequence[str]) -> str:
-    """The name of a run: for people, and with the beginning of a hash of its stages, languages and method.
+    """Return the name of a run's folder: readable, and ending in a short hash of its stages, languages and method.
 
     >>> run_key("SHARED LoRA", "as-listed", ["en-US"], 0, ["0123456789abcdef"])
     'shared-lora--as-listed--s0--9853ce14'
@@ -147,7 +147,7 @@ def run_key(method: str, order_name: str, order: Sequence[str], seed: int, stage
 
 
 def slug(text: str) -> str:
-    """A name that any file system takes.
+    """Return a name that is valid on any file system.
 
     >>> slug("SHARED LoRA r=32")
     'shared-lora-r-32'

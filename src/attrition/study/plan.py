@@ -1,4 +1,4 @@
-"""A study as runs, and runs as steps that are each made once."""
+"""Expands a study into runs and steps; steps that runs share are made once."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from attrition.study.spec_methods import MethodChoice
 
 @dataclass(frozen=True)
 class Job:
-    """A training with its name: everything its numbers depend on is in `key`.
+    """One training. `key` is a hash of everything its numbers depend on.
 
     `parent` is the key of the step it starts from; `seed` names its random streams.
     """
@@ -39,20 +39,20 @@ class Job:
 
     @property
     def label(self) -> str:
-        """For people."""
+        """Return a name for people."""
         if len(self.languages) > 3:
             return f"{self.choice.method.name}: {len(languages_of_portions(self.languages))} languages"
         return f"{self.choice.method.name}: {', '.join(self.languages)}"
 
     @property
     def hooks(self) -> tuple[Hook, ...]:
-        """The hooks that do something in this stage."""
+        """Return the hooks that act in this stage."""
         return tuple(hook for hook in self.choice.method.hooks if hook.first_stage or len(self.chain) > 1)
 
 
 @dataclass(frozen=True)
 class MergeJob:
-    """A merge with its name. Its model is made whenever it is needed: it is not stored, and takes no training.
+    """One merge of trained models. The merged model is not stored: it is computed when needed.
 
     `inputs` are keys of trainings, and `languages` what each of them learned last.
     """
@@ -67,19 +67,19 @@ class MergeJob:
 
     @property
     def label(self) -> str:
-        """For people."""
+        """Return a name for people."""
         return f"{self.name}: {len(self.inputs)} merged"
 
 
 Made = Job | MergeJob
-"""What makes a model that can be scored."""
+"""A step whose model can be scored."""
 
 
 @dataclass(frozen=True)
 class RunPlan:
-    """One method, order and seed: its steps, and in the same sequence how each is made.
+    """A run: one method, order and seed, with its steps and, in the same sequence, their jobs.
 
-    `order` says what each stage trains, as the rows of R are called: "en-US", or "de-DE+en-US" for several languages.
+    `order` names what each stage trains, as the rows of R: "en-US", or "de-DE+en-US" for several languages.
     """
 
     key: str
@@ -92,12 +92,12 @@ class RunPlan:
 
     @property
     def jobs(self) -> tuple[Job, ...]:
-        """The trainings, in their order."""
+        """Return the trainings in their order."""
         return tuple(each for each in self.made if isinstance(each, Job))
 
     @property
     def method(self) -> Method:
-        """The run's method."""
+        """Return the run's method."""
         return self.choice.method
 
     @property
@@ -115,12 +115,12 @@ class StudyPlan:
 
     @property
     def num_stages(self) -> int:
-        """Stages of all runs, before shared ones are counted once."""
+        """Return the number of stages of all runs; a shared stage counts in each."""
         return sum(len(run.jobs) for run in self.runs)
 
 
 class _Common(NamedTuple):
-    """What the trainings of a study have in common."""
+    """The inputs that all trainings of a study share."""
 
     model: str
     labels: tuple[str, ...]
@@ -136,17 +136,17 @@ def plan_study(
     encoded: Mapping[tuple[str, Split], Encoded],
     precision: Precision = "float32",
 ) -> StudyPlan:
-    """Expand a study; steps that several runs have in common get one key.
+    """Return the plan of a study; a step that several runs share gets one key.
 
     Args:
         study: as read.
         pretrained: its encoder.
         labels: the classes.
         encoded: its utterances, by language and split.
-        precision: of matrix products, which shows in the numbers.
+        precision: of matrix products; part of every key.
     """
     data = {place: content_key(each) for place, each in encoded.items() if place[1] in ("train", "dev")}
-    # How utterances were encoded shows in `data`, and only as far as it matters.
+    # `data` holds keys of the encoded utterances, so the encoding settings need no key.
     common = _Common(pretrained.fingerprint, tuple(labels), precision, identity(study.problem), study.model.learned)
     runs: list[RunPlan] = []
     jobs: dict[str, Job] = {}
@@ -156,7 +156,7 @@ def plan_study(
             steps, sequence = choice.method.steps(stages, study.own).watching(study.watch), tuple(map(JOINED_BY.join, stages))
             if steps.joint:
                 if (learned := frozenset(steps.rows[0].trained)) in at_once:
-                    continue  # what is learned at once has no order: one run stands for all of them
+                    continue  # joint training has no order: one run stands for all
                 at_once.append(learned)
             for seed in study.seeds:
                 made = _made(steps, choice, seed, common, data)

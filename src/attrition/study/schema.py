@@ -102,7 +102,7 @@ def study_schema() -> dict[str, Any]:
 
 
 def _method(training: dict[str, Any]) -> dict[str, Any]:
-    """An entry of `methods`: a name, or a table that starts from one and changes it."""
+    """Return the schema of an entry of `methods`: a name, or a table that changes a method."""
     lora = _table(LoRA)["properties"]
     merging = [
         {**_table(kind), "properties": {"name": {"const": name}, **_table(kind)["properties"]}, "required": ["name"]}
@@ -129,7 +129,7 @@ def _method(training: dict[str, Any]) -> dict[str, Any]:
 
 
 def _table(kind: type[Any]) -> dict[str, Any]:
-    """A table of settings; references are resolved, so that each part can be read by itself."""
+    """Return the schema of a table of settings, with all references resolved."""
     schema = TypeAdapter(kind).json_schema()
     definitions = schema.pop("$defs", {})
 

@@ -1,4 +1,4 @@
-"""Some runs of a study, chosen by name."""
+"""Selects runs of a study by name."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from attrition.study.plan import RunPlan, StudyPlan
 
 
 def select_runs(plan: StudyPlan, patterns: Sequence[str], where: str = "--only") -> StudyPlan:
-    """Return the plan of the runs that match at least one pattern, in the sequence of the plan; no pattern selects all runs.
+    """Return the plan of the runs that match at least one pattern, in plan order; no pattern selects all runs.
 
-    A pattern is compared with a run's label ("METHOD/ORDER/sSEED"), the name of its method, and its key. Upper and lower case
-    are the same; `*` and `?` stand for any characters.
+    A pattern matches a run's label ("METHOD/ORDER/sSEED"), the name of its method, or its key. Case is ignored; `*` and `?`
+    are wildcards.
 
     Raises:
-        AttritionError: a pattern matches no run; `where` it was given is named.
+        AttritionError: a pattern matches no run; the message names `where`.
     """
     if not patterns:
         return plan
@@ -38,11 +38,11 @@ def runs_of_study(plan: StudyPlan, patterns: Sequence[str]) -> StudyPlan:
 
 
 def _plan_of(runs: Sequence[RunPlan], plan: StudyPlan) -> StudyPlan:
-    """The plan of some runs of a larger plan. A run lists its stages parents first, and so does the plan."""
+    """Return the plan of some runs of a larger plan, parents before children."""
     return StudyPlan(tuple(runs), {job.key: plan.jobs[job.key] for run in runs for job in run.jobs})
 
 
 def _matches(run: RunPlan, pattern: str) -> bool:
-    # A method may be called "mine [red]": brackets are no set of letters here.
+    # A method may be called "mine [red]": escape brackets, which fnmatch reads as a set of letters.
     wanted = pattern.strip().casefold().replace("[", "[[]")
     return any(fnmatchcase(name.casefold(), wanted) for name in (run.label, run.method.name, run.key))

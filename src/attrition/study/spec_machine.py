@@ -1,4 +1,4 @@
-"""The settings of a study that say where and how the work is done."""
+"""The settings of a study for device, memory, executor and cluster."""
 
 from __future__ import annotations
 
@@ -10,16 +10,17 @@ from attrition.names import AttritionError
 
 MOST_THREADS = 1024
 SHORTEST_WALLTIME = 5
-"""Minutes: of fewer, hardly any would be left for training."""
+"""In minutes. A job needs several minutes to start."""
 
 ExecutorName = Literal["local", "processes", "auto", "ray", "slurm"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RaySettings:
-    """How Ray trains: `address` is the cluster ("auto" for the one that this machine belongs to; by default one is started
-    here for the time of the study). A stage takes so many `cpus` and `gpus`; it goes to another node at most `retries` times
-    when a node is lost, and -1 is for ever.
+    """Settings of the executor "ray".
+
+    `address` is the cluster; "auto" is the one this machine belongs to. By default a local cluster runs for the time of the
+    study. `cpus` and `gpus` are for one stage. `retries` is how often a stage restarts when its node is lost; -1 has no limit.
     """
 
     address: str | None = None
@@ -29,13 +30,15 @@ class RaySettings:
 
     def __post_init__(self) -> None:
         if self.cpus < 0 or self.gpus < 0 or self.retries < -1:
-            raise AttritionError("machine.ray: cpus and gpus are numbers of at least 0, retries a whole number of at least -1.")
+            raise AttritionError("machine.ray: give cpus and gpus of at least 0, and a whole number of retries of at least -1.")
 
 
 @dataclass(frozen=True, kw_only=True)
 class SlurmSettings:
-    """What SLURM jobs ask for: `walltime` in minutes; `partition` and `account` by name, or the cluster's own defaults; `gpus`,
-    `cpus` and `memory_gb` of a job. `options` are further options of `sbatch` without the dashes, as {constraint = "a100"}.
+    """Settings of the executor "slurm".
+
+    `walltime` is in minutes; `partition` and `account` are names, by default those of the cluster; `gpus`, `cpus` and
+    `memory_gb` are for one job. `options` are further options of `sbatch` without dashes, such as {constraint = "a100"}.
     """
 
     walltime: int = 240
@@ -57,23 +60,21 @@ class SlurmSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class MachineSettings:
-    """How the work is done; nothing here decides a number beyond rounding.
+    """Settings of the machine. They change results by rounding at most.
 
-    `device` is "auto", "cpu" or "cuda"; `threads` is that of CPU work (all cores by default); `population` is how many
-    learners at most train side by side; "auto" is one at a time on a CPU, and on a GPU as many as its free memory holds. With
-    `deterministic` torch takes only algorithms that give the same bits every time, and stops where it has none: slower on a
-    GPU, where sums are otherwise added up in whatever sequence threads finish; on a CPU the bits are the same without it.
-    `compile` has torch compile the encoder's layers for training, which takes a C++ compiler and a minute or more at the first
-    step, and rounds otherwise in the last digits. It is meant for GPUs: on a CPU training becomes slower.
-    `checkpoint_seconds` is how much work an interruption may cost at most: so often the training under way is written to disk
-    (but never for more than a fiftieth of the time); "none" for not at all.
-
-    `executor` is where stages are trained: "local", in this process; "processes", in several on this machine; "auto", in
-    several where the plan can use them, else in this one; "ray" or "slurm", on a cluster. `workers` is how many stages are
-    trained at a time: "auto" is as many as this machine's cores and memory allow, or as the cluster takes. Each of several
-    processes has `threads` threads, or its share of the cores.
-
-    `tracker` is an experiment tracker that is told of finished stages and runs: "wandb" or "trackio".
+    Attributes:
+        device: "auto", "cpu" or "cuda".
+        threads: CPU threads of a process; by default all cores, or the process's share of them.
+        population: learners that train side by side at most. "auto" is 1 on a CPU, and what fits in memory on a GPU.
+        deterministic: whether torch uses only algorithms that give the same bits every time, and stops where it has none.
+            Slower on a GPU; a CPU gives the same bits without it.
+        compile: whether torch compiles the encoder's layers. It needs a C++ compiler, takes a minute or more at the first
+            step, and changes the last digits. Use it on GPUs only: CPU training becomes slower.
+        checkpoint_seconds: seconds between checkpoints; writing them takes at most 2% of the time. "none" writes none.
+        executor: where stages are trained: "local" is this process, "processes" several on this machine, "auto" one of these
+            two, "ray" or "slurm" a cluster.
+        workers: stages trained at a time. "auto" is what cores and memory allow, or what the cluster takes.
+        tracker: experiment tracker that receives finished stages and runs: "wandb" or "trackio".
     """
 
     device: str = "auto"

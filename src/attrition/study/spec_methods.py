@@ -1,4 +1,4 @@
-"""The methods of a study file: entries that start from a method of the table, or of a user's file, and change it."""
+"""Reads the `methods` of a study file: each entry names a method, ours or a user's, and changes some of its settings."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OVERLAYS = ("full", "lora")
 
 @dataclass(frozen=True, kw_only=True)
 class MethodChoice:
-    """A method of the study with the settings it is trained with."""
+    """A method of the study and its training settings."""
 
     method: Method
     training: TrainingSettings
@@ -42,7 +42,7 @@ def read_methods(
     folder: Path,
     own: OwnLanguages,
 ) -> tuple[MethodChoice, ...]:
-    """The methods of a study with the settings that each is trained with.
+    """Return the methods of a study, each with its training settings.
 
     Raises:
         AttritionError: a key, name or value is not allowed; `where` is named.
@@ -51,7 +51,7 @@ def read_methods(
     shared = {key: item for key, item in common.items() if key not in _OVERLAYS}
     known_keys(common, (*names_of(TrainingSettings), *_OVERLAYS), f"{where}: training")
     as_dataclass(shared, TrainingSettings, f"{where}: training")
-    for kind in _OVERLAYS:  # also what no method of this study reads: a slip of the pen is one everywhere
+    for kind in _OVERLAYS:  # checked even if no method of this study reads it
         as_dataclass(common.get(kind, {}), TrainingSettings, f"{where}: training.{kind}")
     choices = []
     for number, each in enumerate(raw):
@@ -72,7 +72,7 @@ def read_methods(
 def _refuse_without_effect(
     value: Method, given: Mapping[str, Any], languages: Sequence[str], orders: Sequence[Stages], own: OwnLanguages, where: str
 ) -> None:
-    """Refuse hooks that wait for a learner's second stage where there is none, and weights of other languages."""
+    """Refuse hooks when no learner trains a second stage, and merge weights for languages outside the study."""
     if isinstance(value.expand, Merged) and isinstance(value.expand.how, Mean):
         for language in value.expand.how.weights:
             look_up(language, dict.fromkeys(languages), kind="language", where=f"{where}.merge.weights")
@@ -86,7 +86,7 @@ def _refuse_without_effect(
 
 
 def _method(given: Mapping[str, Any], where: str, folder: Path) -> Method:
-    """One entry of `methods`: a table that starts from a published method and changes it."""
+    """Return the method of one entry of `methods`."""
     if "method" not in given:
         known_keys(given, METHOD_KEYS, where)
         raise AttritionError(f'{where}: say which method this starts from, such as method = "SHARED LoRA".')
@@ -123,14 +123,14 @@ def _method(given: Mapping[str, Any], where: str, folder: Path) -> Method:
 
 
 def _added(base: Method, value: Method) -> list[str]:
-    """The names of what a method has that the one it starts from does not have: hooks, and a way to merge."""
+    """Return the names of the hooks and the way to merge that `value` adds to `base`."""
     there = {hook.name for hook in base.hooks}
     ours, theirs = (each.expand.how.name if isinstance(each.expand, Merged) else "" for each in (value, base))
     return [*([ours] if ours != theirs else []), *(hook.name for hook in value.hooks if hook.name not in there)]
 
 
 def _hooks(base: Method, given: Mapping[str, Any], where: str) -> tuple[Hook, ...]:
-    """The hooks of a method, with the settings that are given; those that it does not have are added."""
+    """Return the hooks of `base` with the given settings; hooks that it lacks are added."""
     there = {hook.name: hook for hook in base.hooks}
     for name, kind in {**HOOKS, **{name: type(hook) for name, hook in there.items()}}.items():
         if name in given:
@@ -146,7 +146,7 @@ def _merging(raw: Any, where: str) -> Merging:
 
 
 def _told_apart(choices: Sequence[MethodChoice], named: Sequence[bool], where: str) -> tuple[MethodChoice, ...]:
-    """Methods of one name that differ in rank get their rank in the name, unless the study file names them itself."""
+    """Add the rank to the name of methods that share a name, unless the study file names them; refuse names that stay equal."""
     names = [choice.method.name for choice in choices]
     renamed = [
         choice
@@ -158,31 +158,31 @@ def _told_apart(choices: Sequence[MethodChoice], named: Sequence[bool], where: s
     for number, name in enumerate(names):
         if name in names[:number]:
             raise AttritionError(
-                f"{where}: methods[{number}]: a method called {name!r} is there already. Give one of them a name of its own."
+                f"{where}: methods[{number}]: the name {name!r} is used twice. Set `name` for one of the two methods."
             )
     return tuple(renamed)
 
 
 def entry_of(choice: MethodChoice) -> dict[str, Any]:
-    """The entry of a study file that gives this method, every default filled in."""
+    """Return the entry of a study file that gives this method, with every default filled in."""
     value = choice.method
     entry: dict[str, Any] = {"method": _origin(value), "name": value.name, "shared_by": value.shared_by}
     if isinstance(value.expand, Merged) and type(value.expand.how) in MERGING.values():
         entry["merge"] = {"name": value.expand.how.name, **value.expand.how.model_dump()}
     elif value.expand in (joint, sequential):
         entry["joint"] = value.expand is joint
-    # Only what differs from a user's own file would need to be said; all is, but None, which TOML does not have.
+    # All settings are written, except None: TOML has no null.
     entry |= {hook.name: hook.model_dump(mode="json", exclude_none=True) for hook in value.hooks}
     return {**entry, **plain(value.trains), "training": plain(choice.training)}
 
 
 def _origin(value: Method) -> str:
-    """The method of the table, or the user's file, that `value` is a change of."""
+    """Return the published method, or the user's file, that `value` starts from."""
     alike = [known for known in METHODS.values() if known.trains.kind == value.trains.kind]
     return value.source or value.of or next((known.name for known in alike if known.about == value.about), alike[0].name)
 
 
 def located(path: str, folder: Path) -> str:
-    """Return an absolute path: a relative one starts in the working folder, or else in `folder` if it is found there only."""
+    """Return `path` as an absolute path, relative to the working folder, or to `folder` if only that one has it."""
     given = Path(path).expanduser()
     return str((folder / given if not is_there(given) and is_there(folder / given) else given).absolute())

@@ -1,4 +1,4 @@
-"""A study's settings as files that stand alone, and what of them may be changed when it is run from a pack."""
+"""Writes a study as self-contained files, and reads a packed study with changed settings."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from attrition.study.tables import fields_of
 
 STUDY_FILE = "study.toml"
 GROUPS = "groups-"
-"""How the names of copied files of groups begin."""
+"""Prefix of copied files of groups."""
 LANGUAGES = "languages-"
-"""How the name of a copied file of languages begins."""
+"""Prefix of the copied file of languages."""
 OWN_METHODS = "method-"
-"""How the names of copied files of a user's methods begin."""
+"""Prefix of copied files of a user's methods."""
 COPIED = (GROUPS, LANGUAGES, OWN_METHODS)
 
 _FIXED = ("problem", "languages", "watch", "corpus", "encoding", "model")
 
 
 def study_files(study: Study) -> dict[str, bytes]:
-    """Return the study file and the files of groups, languages and methods that it names, by their names in one folder.
+    """Return the study file and the files of groups, languages and methods that it names, by file name.
 
-    The study file holds everything else itself, orders written out. It reads back as the same study wherever the folder lies.
+    The study file holds all other settings, with orders written out. It reads back as the same study in any folder.
     """
     table = resolved(study)
     files: dict[str, bytes] = {}
@@ -40,24 +40,24 @@ def study_files(study: Study) -> dict[str, bytes]:
     for entry, key, prefix in named:
         path = Path(entry[key])
         content = path.read_bytes()
-        # Named by its content: a file of the same name in the working folder cannot be another.
+        # The name holds a hash: a different file in the working folder cannot take its place.
         entry[key] = f"{prefix}{hashlib.sha256(content).hexdigest()[:12]}{path.suffix}"
         files[entry[key]] = content
     return {**files, STUDY_FILE: tomli_w.dumps(table).encode()}
 
 
 def read_packed_study(folder: Path, changes: Sequence[str] = ()) -> Study:
-    """The study of a pack, with `key=value` changes applied.
+    """Return the study of a pack, with `key=value` changes applied.
 
     Raises:
-        AttritionError: a change is not allowed, or is of something that was fixed when the pack was made.
+        AttritionError: a change is not allowed, or the pack fixes this setting.
     """
     study, packed = (read_study(folder / STUDY_FILE, each) for each in (changes, ()))
     for part in _FIXED:
         if (name := _first_difference(getattr(packed, part), getattr(study, part), part)) is not None:
             raise AttritionError(
-                f"{name} was fixed when {folder} was packed: `attrition prepare STUDY.toml OUT --set {name}=...` packs it "
-                "otherwise. Methods, training, orders, seeds, evaluate, evaluate_on and machine may be changed here."
+                f"{name} was fixed when {folder} was packed. To change it, pack again: `attrition prepare STUDY.toml OUT "
+                f"--set {name}=...`. Here you may change methods, training, orders, seeds, evaluate, evaluate_on and machine."
             )
     for name, portion in study.portions.items():
         if packed.portions.get(name) != portion:
@@ -66,7 +66,7 @@ def read_packed_study(folder: Path, changes: Sequence[str] = ()) -> Study:
 
 
 def _first_difference(packed: Any, given: Any, name: str) -> str | None:
-    """The dotted name of the first setting that differs."""
+    """Return the dotted name of the first setting that differs, or None."""
     if packed == given:
         return None
     if not hasattr(packed, "__dataclass_fields__"):

@@ -1,4 +1,4 @@
-"""Being asked to stop: ctrl-C, SIGTERM and a time limit end a study between two steps, where everything is whole."""
+"""Stops a study between two steps on Ctrl-C, SIGTERM or a time limit."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stopped(KeyboardInterrupt):
-    """A study was asked to stop, and did.
+    """Raised when a study stops on request.
 
     Attributes:
         number: of the signal.
-        kept: what is kept and how to go on, in sentences.
+        kept: what is saved and how to resume, in sentences.
     """
 
     def __init__(self, number: int, kept: str = "") -> None:
@@ -27,27 +27,27 @@ class Stopped(KeyboardInterrupt):
 
     @property
     def exit_code(self) -> int:
-        """As shells have it: 130 for ctrl-C, 143 for SIGTERM."""
+        """Return the exit code that shells use: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + self.number
 
 
 class TimeUp(Stopped):
-    """The time limit of a study came before its end. The exit code is 0: the command did what it was asked to do."""
+    """Raised when a study stops at its time limit. The exit code is 0, because the command did what was asked."""
 
     def __init__(self, kept: str = "") -> None:
         super().__init__(0, kept)
 
     @property
     def exit_code(self) -> int:
-        """0."""
+        """Return 0."""
         return 0
 
 
 class StopRequests:
-    """Inside, the first SIGINT or SIGTERM is remembered for the next `check`, and a second one raises at once.
+    """Context manager: the first SIGINT or SIGTERM waits for the next `check`, the second one raises at once.
 
-    With a time limit, `check` stops the study too when the time is up. Former handlers come back at the end. A signal that the
-    process ignores stays ignored, and outside the main thread, which alone may receive signals, nothing is changed.
+    `check` also raises when the time limit is reached. The previous handlers return at the end. An ignored signal stays
+    ignored. Outside the main thread nothing changes, because only the main thread may handle signals.
 
     >>> with StopRequests() as requests:
     ...     signal.raise_signal(signal.SIGTERM)
@@ -56,7 +56,7 @@ class StopRequests:
     """
 
     def __init__(self, seconds: float | None = None, now: Callable[[], float] = time.monotonic) -> None:
-        """Requests to stop, from now on.
+        """Start the time limit.
 
         Args:
             seconds: the time limit; None for none.
@@ -83,28 +83,28 @@ class StopRequests:
 
     @property
     def limited(self) -> bool:
-        """Whether there is a time limit."""
+        """Return whether there is a time limit."""
         return self._end is not None
 
     @property
     def asked(self) -> bool:
-        """Whether a stop was asked for, or the time is up."""
+        """Return whether a signal came or the time is up."""
         return self._asked is not None or self._is_late(0.0)
 
     def check_time_for(self, seconds: float | None) -> None:
-        """Stop here, if something that takes so many seconds would end after the time limit; None stands for not known.
+        """Raise if work of `seconds` would end after the time limit; None means unknown.
 
         Raises:
-            TimeUp: it would.
+            TimeUp: the work would end too late.
         """
         if self._is_late(seconds or 0.0):
             raise TimeUp
 
     def check(self) -> None:
-        """Stop here, if that was asked for.
+        """Raise if a signal came or the time is up.
 
         Raises:
-            Stopped: it was.
+            Stopped: a stop was requested.
         """
         if self._asked is not None:
             raise Stopped(self._asked)
@@ -112,7 +112,7 @@ class StopRequests:
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
-        """What happens inside may be given up anywhere: even the first signal raises at once."""
+        """Context manager for work that may be interrupted anywhere: even the first signal raises at once."""
         self.check()
         self._at_once = True
         try:

@@ -1,4 +1,4 @@
-"""Tables of a TOML file as frozen dataclasses: an unknown key, then a wrong type, then a value out of range is refused."""
+"""Turns tables of a TOML file into frozen dataclasses; refuses unknown keys, wrong types and values out of range."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from attrition.names import AttritionError, look_up, unknown
 
 M = TypeVar("M", bound=BaseModel)
 
-# Nothing is guessed: "5" is no number, true is no 1, and TOML's nan and inf set nothing.
+# No conversion: "5" is not a number, true is not 1, and nan and inf are refused.
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 
 
 def as_dataclass(raw: Any, kind: type[Any], where: str) -> Any:
-    """A dataclass from a table; tables in it become dataclasses too.
+    """Return a dataclass made from a table; nested tables become dataclasses too.
 
     >>> from attrition.corpus.dataset import Sizes
     >>> as_dataclass({"train": 10}, Sizes, "study.toml: corpus.sizes").train
@@ -40,7 +40,7 @@ def as_dataclass(raw: Any, kind: type[Any], where: str) -> Any:
 
 
 def as_value(value: Any, hint: Any, where: str) -> Any:
-    """A value of the hinted type.
+    """Return `value` as the hinted type.
 
     >>> as_value([1, 2], tuple[int, ...], "study.toml: seeds")
     (1, 2)
@@ -62,7 +62,7 @@ def as_value(value: Any, hint: Any, where: str) -> Any:
 
 
 def as_model(raw: Mapping[str, Any], kind: type[M], where: str) -> M:
-    """A pydantic model from a table, with the same errors."""
+    """Return a pydantic model made from a table; errors read as those of `as_dataclass`."""
     known_keys(raw, list(kind.model_fields), where)
     try:
         return kind.model_validate(_tuples(dict(raw)), strict=True)
@@ -83,31 +83,31 @@ def known_keys(table: Mapping[str, Any], known: Sequence[str], where: str) -> No
 
 
 def as_table(raw: Any, where: str) -> Mapping[str, Any]:
-    """`raw`, if it is a table."""
+    """Return `raw` if it is a table, else raise."""
     if not isinstance(raw, Mapping):
         raise AttritionError(f"{where}: a table is expected, not {_toml(raw)}.")
     return raw
 
 
 def as_list(raw: Any, where: str) -> list[Any]:
-    """`raw`, if it is a list."""
+    """Return `raw` if it is a list, else raise."""
     if not isinstance(raw, list):
         raise AttritionError(f"{where}: a list is expected, not {_toml(raw)}. Put it in brackets.")
     return raw
 
 
 def names_of(kind: type[Any]) -> list[str]:
-    """The fields of a dataclass."""
+    """Return the names of the fields of a dataclass."""
     return [each.name for each in dataclasses.fields(kind)]
 
 
 def fields_of(value: Any) -> dict[str, Any]:
-    """A dataclass's fields and their values; nothing in them is copied."""
+    """Return the fields of a dataclass and their values, uncopied."""
     return {name: getattr(value, name) for name in names_of(type(value))}
 
 
 def plain(value: Any) -> Any:
-    """The opposite of `as_dataclass`: tables, lists and values that TOML can hold; what is None is left out."""
+    """Return tables, lists and values that TOML can hold (the inverse of `as_dataclass`); None is left out."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {key: plain(item) for key, item in fields_of(value).items() if item is not None}
     if isinstance(value, Mapping):
@@ -120,6 +120,6 @@ def _tuples(value: Any) -> Any:
 
 
 def _toml(value: Any) -> str:
-    """A value as a study file writes it, cut short."""
+    """Return a value as a study file writes it, shortened to 80 characters."""
     text = str(value).lower() if isinstance(value, bool) else repr(list(value) if isinstance(value, tuple) else value)
     return text if len(text) <= 80 else f"{text[:77]}..."

@@ -7,46 +7,46 @@ from attrition.training.train import Epoch, Task
 
 
 class Watcher:
-    """Every method may be overridden; none needs to be."""
+    """Receives the progress of a study. Override the methods you need; each does nothing by default."""
 
     def reading(self, what: str, done: int, total: int) -> None:
-        """A corpus is being unpacked or read."""
+        """Called while a corpus is unpacked or read."""
 
     def encoding(self, num_languages: int) -> None:
-        """So many languages are about to be encoded."""
+        """Called before `num_languages` languages are encoded."""
 
     def encoded(self, language: str) -> None:
-        """A language has been encoded."""
+        """Called when a language is encoded."""
 
     def packing(self, what: str, done: int, total: int) -> None:
-        """A pack is being written."""
+        """Called while a pack is written."""
 
     def planned(self, plan: StudyPlan, work: int, done: int) -> None:
-        """Training begins: `work` utterance-passes in all at most, of which `done` lie in the store already."""
+        """Called when training starts. `work`: utterances to process in total. `done`: processed in earlier runs."""
 
     def started(self, job: Job) -> None:
-        """A stage begins."""
+        """Called when a stage starts."""
 
     def resumed(self, job: Job, step: int) -> None:
-        """A stage goes on from its checkpoint, `step` steps after its beginning."""
+        """Called when a stage resumes from its checkpoint after `step` steps."""
 
     def trained(self, num_utterances: int) -> None:
-        """One step was made."""
+        """Called after each training step."""
 
     def epoch_ended(self, task: Task, epoch: Epoch) -> None:
-        """One learner ended an epoch."""
+        """Called when a learner ends an epoch."""
 
     def finished(self, job: Job, unused: int) -> None:
-        """A stage is stored; `unused` utterance-passes were not needed, since it stopped early."""
+        """Called when a stage is stored. `unused`: utterances that early stopping left unprocessed."""
 
     def scoring(self, label: str) -> None:
-        """A model is about to be scored on the test sets."""
+        """Called before a model is scored on the test sets."""
 
     def run_finished(self, run: RunPlan) -> None:
-        """All stages of a run are there, and its results are written."""
+        """Called when a run is complete and its results are written."""
 
     def noted(self, message: str) -> None:
-        """Something that a person may like to know."""
+        """Called with information for the user."""
 
     def warned(self, message: str) -> None:
-        """Something that a person must know."""
+        """Called with a warning for the user."""

@@ -1,8 +1,8 @@
-"""Which utterances go together in a step.
+"""Forms batches of utterances.
 
-Utterances of like length are batched together: random batches of 32 MASSIVE utterances are more than half padding. As in the
-Hugging Face Trainer's `group_by_length`, an epoch is shuffled, cut into pools of 50 batches, each pool sorted by length; here
-the batches are then shuffled too.
+A batch holds utterances of similar length, because random batches of 32 MASSIVE utterances are more than half padding. As in
+the Hugging Face Trainer's `group_by_length`, an epoch is shuffled and cut into pools of 50 batches, and each pool is sorted by
+length. Then the batches are shuffled too.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ POOL = 50
 
 
 def epoch_batches(lengths: NDArray[np.int64], batch_size: int, stream: np.random.Generator) -> list[NDArray[np.int64]]:
-    """Rows of each batch of an epoch: every row once, batches of `batch_size` but one, in random order.
+    """Return the rows of each batch of an epoch, in random order: every row once, one batch may be shorter.
 
     >>> rows = epoch_batches(np.array([9, 1, 9, 1]), 2, np.random.default_rng(0))
     >>> sorted(sorted(batch.tolist()) for batch in rows)
@@ -35,15 +35,15 @@ def epoch_batches(lengths: NDArray[np.int64], batch_size: int, stream: np.random
 
 
 def next_batch(left: Sequence[NDArray[np.int64]], num_tokens: int) -> dict[int, int]:
-    """How many utterances of which learners are evaluated next: as many as fit into `num_tokens` sub-tokens with padding.
+    """Return how many utterances of each learner to evaluate next.
 
     Args:
-        left: the lengths of what each learner has still to read, longest first.
-        num_tokens: of all learners together. One utterance is taken even if it is longer.
+        left: lengths of each learner's remaining utterances, longest first.
+        num_tokens: limit of sub-tokens, including padding, over all learners. One utterance is taken even if it is longer.
 
     Returns:
-        By the learner's number, equally many of each that has as many; where not even one of each fits, none of those whose
-        utterances are shorter. Empty where nothing is left.
+        The number by learner, equal for all learners that have enough utterances. If one utterance of each does not fit, the
+        learners with the longest utterances come first. Empty if nothing remains.
 
     >>> next_batch([np.array([3, 3, 1])], 6)
     {0: 2}
@@ -62,12 +62,12 @@ def next_batch(left: Sequence[NDArray[np.int64]], num_tokens: int) -> dict[int, 
 
 
 def part(encoded: Encoded, rows: NDArray[np.integer]) -> Part:
-    """The encoder's input for some utterances, whose ids are of the encoder's (compact) vocabulary."""
+    """Return the encoder's input for some utterances, with ids of its (compact) vocabulary."""
     tokens, _ = gather_ranges(encoded.offsets, rows)
     return Part(encoded.ids[tokens].astype(np.int64), encoded.lengths[rows], encoded.labels[tokens].astype(np.int64))
 
 
 def part_of(sets: Sequence[tuple[Encoded, NDArray[np.integer]]]) -> Part:
-    """The encoder's input for some utterances of each of several sets, one set after another."""
+    """Return the encoder's input for some utterances of several sets, one set after another."""
     parts = [part(encoded, rows) for encoded, rows in sets]
     return parts[0] if len(parts) == 1 else Part(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))

@@ -1,4 +1,4 @@
-"""Where the time of a run goes."""
+"""Measures the time of a run by purpose."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Purpose = Literal["data", "training", "evaluation"]
 
 @dataclass(eq=False)
 class Clock:
-    """Adds up seconds by purpose; what is not measured is the rest.
+    """Sums seconds by purpose; unmeasured time is "other".
 
     >>> ticks = iter([0.0, 1.0, 3.0, 4.0])
     >>> clock = Clock(now=lambda: next(ticks))
@@ -32,7 +32,7 @@ class Clock:
 
     @contextmanager
     def measure(self, purpose: Purpose) -> Iterator[None]:
-        """Count the time inside for `purpose`."""
+        """Context manager: add the time inside to `purpose`."""
         start = self.now()
         try:
             yield
@@ -40,14 +40,14 @@ class Clock:
             self._spent[purpose] += self.now() - start
 
     def seconds(self) -> dict[str, float]:
-        """Seconds by purpose, and "other" for all the rest since this clock was made."""
+        """Return seconds by purpose, and "other" for the remaining time since this clock was made."""
         total = self.now() - self._began
         spent: dict[str, float] = dict(self._spent.items())
         return {**spent, "other": max(0.0, total - sum(spent.values()))}
 
 
 class Shares:
-    """Seconds by purpose, dealt out: each share is what was spent since the one before it.
+    """Splits the seconds of a clock into shares: each share is the time since the previous one.
 
     >>> ticks = iter([0.0, 3.0, 5.0])
     >>> shares = Shares(Clock(now=lambda: next(ticks)), {"training": 1.0})
@@ -58,16 +58,16 @@ class Shares:
     """
 
     def __init__(self, clock: Clock, earlier: Mapping[str, float]) -> None:
-        """Shares of a clock; `earlier` was spent before it was made, and belongs to the first one."""
+        """`earlier`: seconds before the clock started; they are part of the first share."""
         self._clock = clock
         self._dealt = {purpose: -seconds for purpose, seconds in earlier.items()}
 
     def so_far(self) -> dict[str, float]:
-        """What the next share is by now."""
+        """Return the next share up to now."""
         return self._since(self._clock.seconds())
 
     def take(self) -> dict[str, float]:
-        """The next share."""
+        """Return the next share, and start a new one."""
         spent = self._clock.seconds()
         share, self._dealt = self._since(spent), spent
         return share

@@ -1,9 +1,9 @@
-"""Full fine-tuning of the word embeddings that a stage reads, and of no others.
+"""Full fine-tuning of only the word embeddings that a stage uses.
 
-A row of the word embeddings that no utterance of the stage looks up has gradient 0 at every step. AdamW leaves its moments at 0
-and multiplies it by 1 - lr_t * weight_decay (Loshchilov and Hutter 2019, Algorithm 2). The product of these factors is known
-beforehand. So such rows stay out of the optimiser, the gradient and checkpoints, and are multiplied once at the end: the same
-numbers but for the rounding of that product. In a study of 52 languages they are nine rows of ten.
+An unused row of the word embeddings has gradient 0 at every step. AdamW keeps its moments at 0 and multiplies the row by
+1 - lr_t * weight_decay (Loshchilov and Hutter 2019, Algorithm 2). So unused rows stay out of optimiser, gradient and
+checkpoints and are multiplied once at the end by the product of these factors. The result is the same except for rounding. In
+a study of 52 languages nine of ten rows are unused.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from attrition.training.model import Model
 
 @dataclass(frozen=True, eq=False)
 class RowsInUse:
-    """A task that trains the whole encoder, over the rows of word embeddings that its utterances look up.
+    """A task of full fine-tuning, restricted to the word embeddings that its utterances use.
 
     Attributes:
-        given: the task, whose vectors hold the rows of all sub-tokens of `model`.
+        given: the task, with the rows of all sub-tokens of `model`.
         model: of the study.
         rows_R: the rows in use, ascending.
     """
@@ -41,14 +41,14 @@ class RowsInUse:
 
     @property
     def task(self) -> Task:
-        """Return the same task in the ids of `narrow`."""
+        """Return the same task with the ids of `narrow`."""
         return dataclasses.replace(
             self.given, start=self._start, train=self._renumbered(self.given.train), dev=self._renumbered(self.given.dev)
         )
 
     @cached_property
     def narrow(self) -> Model:
-        """Return the model with the rows in use alone."""
+        """Return the model with only the rows in use."""
         base, vocabulary = self.model.base, self.model.vocabulary
         return dataclasses.replace(
             self.model,
@@ -57,7 +57,7 @@ class RowsInUse:
         )
 
     def widened(self, finished: Finished) -> Finished:
-        """Return what training left, with the rows that were not in use: as they began, times the decay."""
+        """Return the trained learner with all rows; unused rows are the initial ones times the decay."""
         trains = self.given.trains
         tensors = self.narrow.layout(trains).unpack(finished.flat)
         layout = self.model.layout(trains)
@@ -78,10 +78,10 @@ class RowsInUse:
 
 
 def rows_in_use(tasks: Sequence[Task], model: Model) -> RowsInUse | None:
-    """Return the one task over the rows that it reads; None if it reads all, or must train all.
+    """Return the task restricted to the rows that it uses; None if that is not possible or saves nothing.
 
-    Adapters train no rows. Hooks may look at all parameters and change them. An architecture that runs as its own module has
-    a table of embeddings of fixed size.
+    It is not possible for adapters, which train no rows; with hooks, which may read and change all parameters; and for modules
+    of `transformers`, whose embedding table has a fixed size.
     """
     task = tasks[0]
     if len(tasks) > 1 or task.trains.adapter is not None or task.hooks or not model.backbone.populations:

@@ -1,4 +1,4 @@
-"""The gradient of one learner at given parameters, apart from its training: what hooks estimate from."""
+"""Computes the gradient of one learner at given parameters, for hooks."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from attrition.training.model import Model
 
 
 def gradient_at(model: Model, trains: Trains) -> Gradient:
-    """Return the function of `attrition.methods.hook.Stage.gradient` for learners of a model that train alike."""
+    """Return the function of `attrition.methods.hook.Stage.gradient` for learners that train the same parameters."""
     layout = model.layout(trains)
 
     def gradient(flat_P: Tensor, rows: Rows, generator: Generator | None) -> Tensor:

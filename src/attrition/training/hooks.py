@@ -1,4 +1,4 @@
-"""What hooks do to a step of a population: each learner's are given tensors of that learner's own shapes.
+"""Applies hooks to a step of a population; each hook gets tensors in its learner's shapes.
 
 Shape letters: M learners, P parameters.
 """
@@ -15,11 +15,11 @@ from attrition.training.learner import Learner
 
 
 def added_loss(learners: Sequence[Learner], leaves: Mapping[str, Tensor]) -> Tensor | None:
-    """Return the sum of what hooks add to the losses of all learners; None where they add nothing.
+    """Return the sum of the loss terms of all hooks; None if there are none.
 
     Args:
         learners: of the population.
-        leaves: its tensors by name: [M, *shape], or [*shape] where only one learner can be there.
+        leaves: its tensors by name: [M, *shape], or [*shape] if it can have only one learner.
     """
     terms: list[Tensor] = []
     for row, learner in enumerate(learners):
@@ -31,11 +31,11 @@ def added_loss(learners: Sequence[Learner], leaves: Mapping[str, Tensor]) -> Ten
 
 
 def change_gradients(learners: Sequence[Learner], layout: Layout, flat_MP: Tensor, grads_MP: Tensor) -> None:
-    """Have hooks change the gradients in place.
+    """Let hooks change the gradients in place.
 
     Args:
         learners: of the population.
-        layout: of its rows, in which learners of a smaller rank are filled up with zeros.
+        layout: of its rows; learners of smaller rank are padded with zeros.
         flat_MP: the parameters.
         grads_MP: the gradients.
     """
@@ -50,5 +50,5 @@ def change_gradients(learners: Sequence[Learner], layout: Layout, flat_MP: Tenso
 
 
 def _own(leaf: Tensor, row: int, shape: tuple[int, ...]) -> Tensor:
-    """One learner's part of a population's tensor."""
+    """Return one learner's part of a population's tensor."""
     return leaf if leaf.dim() == len(shape) else leaf[row][tuple(slice(size) for size in shape)]

@@ -1,8 +1,8 @@
-"""A learner's trainable parameters as one row of numbers, and a population's as one matrix.
+"""Stores a learner's trainable parameters as one row, and those of a population as one matrix.
 
-All tensors of a learner lie one behind another in a vector of P floats, sorted into groups that differ in learning rate or
-weight decay. A population is `[M, P]`: clipping is a norm over rows, a learner leaves by dropping its row, a checkpoint is
-one tensor. Learners of different LoRA rank lie in rows of the largest one's layout, the others' factors filled up with zeros.
+All tensors of a learner form a vector of P floats, sorted into groups with equal learning rate and weight decay. A population
+is `[M, P]`: clipping is a norm over rows, removing a learner drops its row, a checkpoint is one tensor. Learners of different
+LoRA rank use the layout of the largest rank, padded with zeros.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ class Group(NamedTuple):
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each tensor lies: names, shapes and first columns, sorted by group."""
+    """The position of each tensor: names, shapes and first columns, sorted by group."""
 
     shapes: tuple[tuple[str, tuple[int, ...]], ...]
 
     @staticmethod
     def of(shapes: Mapping[str, tuple[int, ...]]) -> Layout:
-        """The layout of tensors by name.
+        """Return the layout of tensors with these shapes.
 
         >>> layout = Layout.of({"classifier.bias": (2,), "q.lora_A": (1, 3), "x.LayerNorm.weight": (3,)})
         >>> [(name, start) for name, start in layout.starts.items()]
@@ -45,7 +45,7 @@ class Layout:
 
     @cached_property
     def starts(self) -> dict[str, int]:
-        """First column of each tensor."""
+        """Return the first column of each tensor."""
         starts, at = {}, 0
         for name, shape in self.shapes:
             starts[name] = at
@@ -54,12 +54,12 @@ class Layout:
 
     @cached_property
     def size(self) -> int:
-        """P, the parameters of one learner."""
+        """Return P, the number of parameters of one learner."""
         return sum(_count(shape) for _, shape in self.shapes)
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
-        """The groups in the order of their columns."""
+        """Return the groups in column order."""
         groups: list[Group] = []
         for name, shape in self.shapes:
             start = self.starts[name]
@@ -71,14 +71,14 @@ class Layout:
         return tuple(groups)
 
     def views(self, flat_MP: Tensor) -> dict[str, Tensor]:
-        """Each tensor of the population, [M, *shape], as a view."""
+        """Return each tensor of the population, [M, *shape], as a view."""
         return {
             name: flat_MP[:, self.starts[name] : self.starts[name] + _count(shape)].view(len(flat_MP), *shape)
             for name, shape in self.shapes
         }
 
     def pack(self, tensors: Mapping[str, Tensor]) -> Tensor:
-        """One learner's tensors as a vector, [P]; the tensors are copied."""
+        """Return one learner's tensors as a vector [P]; the tensors are copied."""
         flat = torch.empty(self.size)
         for name, shape in self.shapes:
             start = self.starts[name]
@@ -86,10 +86,10 @@ class Layout:
         return flat
 
     def resized(self, flat_P: Tensor, to: Layout) -> Tensor:
-        """A vector of this layout as one of `to`, which has tensors of the same names: each is cut, or zeros are put behind.
+        """Return a vector of this layout in the layout `to`, which has the same names: tensors are cut or padded with zeros.
 
-        LoRA factors of rank r are those of a larger rank whose further rows of A and columns of B are zero. They stay zero in
-        training: their gradients are products with each other, AdamW divides 0 by epsilon, and there is nothing to decay.
+        LoRA factors of rank r equal those of a larger rank whose extra rows of A and columns of B are zero. These stay zero in
+        training: their gradients are products with each other, and AdamW and weight decay keep 0 at 0.
 
         >>> two, three = Layout.of({"q.lora_B": (2, 2)}), Layout.of({"q.lora_B": (2, 3)})
         >>> two.resized(torch.tensor([1.0, 2.0, 3.0, 4.0]), three)
@@ -98,7 +98,7 @@ class Layout:
         return flat_P if self == to else self.taken(flat_P.unsqueeze(0), [0], to)[0]
 
     def taken(self, flat_MP: Tensor, rows: Sequence[int], to: Layout) -> Tensor:
-        """A population's `rows` alone, as rows of `to`; see `resized`. They are copied."""
+        """Return a copy of a population's `rows` in the layout `to`; see `resized`."""
         if self == to:
             return flat_MP[list(rows)]
         found_MP = flat_MP.new_zeros(len(rows), to.size)
@@ -110,7 +110,7 @@ class Layout:
         return found_MP
 
     def unpack(self, flat_P: Tensor) -> dict[str, Tensor]:
-        """One learner's tensors by name, as views of its vector."""
+        """Return one learner's tensors by name, as views of its vector."""
         return {name: view[0] for name, view in self.views(flat_P.unsqueeze(0)).items()}
 
 

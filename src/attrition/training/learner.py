@@ -1,4 +1,4 @@
-"""One learner: what it is to do, where it stands between two steps, and what it has become."""
+"""One learner: its task, its state between two steps, and its result."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ from attrition.training.settings import TrainingSettings
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """One learner's training: what it trains, where it starts, what it reads, how; `seed` names its random streams.
+    """The training of one learner: parameters, start, data and settings; `seed` names its random streams.
 
-    `start` makes the vector [P] to start from, which is then trained in place: a whole encoder need not be in memory twice.
-    It is called when training begins, and again only if not even the first epoch left numbers.
+    `start` returns the initial parameters [P], which are trained in place to save memory. It is called when training starts,
+    and again if the first epoch diverges.
     """
 
     name: str
@@ -46,17 +46,17 @@ class Task:
 
     @property
     def steps_an_epoch(self) -> int:
-        """Batches in an epoch."""
+        """Return the number of batches in an epoch."""
         return -(-len(self.train) // self.settings.batch_size)
 
     def utterances_after(self, step: int) -> int:
-        """Utterances read in the first `step` steps; of all batches of an epoch, the last is counted as the short one."""
+        """Return the utterances read in the first `step` steps; the last batch of an epoch counts as the short one."""
         epochs, steps = divmod(step, self.steps_an_epoch)
         return epochs * len(self.train) + min(steps * self.settings.batch_size, len(self.train))
 
 
 def in_common(trains: Trains, settings: TrainingSettings) -> Hashable:
-    """What learners that train side by side have in common; their ranks, rates and batch sizes may differ.
+    """Return what learners must share to train side by side; ranks, rates and batch sizes may differ.
 
     >>> from attrition.methods import LoRA
     >>> plain = TrainingSettings()
@@ -71,7 +71,7 @@ def in_common(trains: Trains, settings: TrainingSettings) -> Hashable:
 
 
 class Epoch(NamedTuple):
-    """What happened in one epoch of one learner; `dev_f1` is NaN when nothing was evaluated."""
+    """The result of one epoch of one learner; `dev_f1` is NaN without evaluation."""
 
     epoch: int
     train_loss: float
@@ -81,11 +81,11 @@ class Epoch(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Finished:
-    """A trained learner: its vector [P], its history, the epoch whose weights were kept (counted from 1; 0: the start).
+    """A trained learner: its parameters [P], its history, and the epoch whose weights were kept (from 1; 0: the start).
 
-    `memory` is what its hooks leave for the next stage, as "<hook>.<name>". `untouched` is the factor that weight decay, and
-    whatever hooks do, have made of an embedding that was never looked up. `diverged` says what became infinite or no number,
-    and when; `shortage` what was made smaller when memory ran out. Both are empty where nothing did.
+    `memory` is what its hooks save for the next stage, as "<hook>.<name>". `untouched` is the factor by which weight decay has
+    scaled unused embeddings. `diverged` says what became infinite or NaN, and when. `shortage` says what was reduced when
+    memory ran out. Both are usually empty.
     """
 
     task: Task
@@ -100,24 +100,24 @@ class Finished:
 
 @dataclass(frozen=True, eq=False)
 class LearnerState:
-    """A learner between two steps: all that is needed to go on as if it had never stopped.
+    """The complete state of a learner between two steps.
 
-    Its batches follow from its seed and epoch. On a CPU the tensors are those being trained, not copies: use them at once.
+    Its batches follow from seed and epoch. On a CPU the tensors are those in training, not copies: use them at once.
 
     Attributes:
         name: of its task.
-        step: steps made, since the beginning; also AdamW's count.
-        epoch: epochs ended.
-        history, best_f1, best_epoch, diverged: what they have been so far.
-        seconds: spent in the epoch under way.
-        losses_N: float32, the loss of each step of the epoch under way.
-        masks: where its stream of dropout masks stands; empty where none is at work.
+        step: number of steps made; also AdamW's count.
+        epoch: number of completed epochs.
+        history, best_f1, best_epoch, diverged: up to now.
+        seconds: spent in the current epoch.
+        losses_N: float32, the loss of each step of the current epoch.
+        masks: state of its stream of dropout masks; empty without dropout.
         flat_P: the parameters.
-        best_P: the parameters of the best epoch; None before there is one.
-        moments: AdamW's two; None before the first step.
-        turn: 0 for those that train side by side now, 1 for those that will when these have finished, and so on.
-        pieces, shortage: what became of its batches, and of the population, when memory ran out.
-        hooks: what has changed in its hooks, as "<hook>.<name>".
+        best_P: the parameters of the best epoch; None before the first epoch ends.
+        moments: AdamW's two moments; None before the first step.
+        turn: 0 for learners in training, 1 for those that train next, and so on.
+        pieces, shortage: how batches and population were reduced when memory ran out.
+        hooks: the state of its hooks, as "<hook>.<name>".
     """
 
     name: str
@@ -139,7 +139,7 @@ class LearnerState:
     hooks: Mapping[str, Tensor] = field(default_factory=dict)
 
     def set_aside(self) -> LearnerState:
-        """A copy in the memory of the processor, to go on from later."""
+        """Return a copy in CPU memory, to resume from later."""
 
         def own(tensor: Tensor) -> Tensor:
             return tensor.to("cpu", copy=True)
@@ -150,14 +150,14 @@ class LearnerState:
 
 
 def in_pieces(task: Task, step: int, pieces: int) -> str:
-    """What is said of a learner whose batches are cut after `step` steps."""
-    masks = "" if task.settings.dropout == 0 else ", for which other dropout masks are drawn"
-    return f"from step {step + 1} on, batches were trained in {pieces} pieces{masks}"
+    """Return a note on a learner whose batches are split after `step` steps."""
+    masks = "" if task.settings.dropout == 0 else ", which changes the dropout masks"
+    return f"from step {step + 1} on, each batch was split into {pieces} pieces{masks}"
 
 
 @dataclass(eq=False)
 class Learner:
-    """A learner at work; `layout` is that of its own parameters, whatever they lie in."""
+    """A learner in training; `layout` is that of its own parameters."""
 
     task: Task
     layout: Layout
@@ -178,11 +178,11 @@ class Learner:
 
     @property
     def total_steps(self) -> int:
-        """Steps if it does not stop early."""
+        """Return the number of steps without early stopping."""
         return self.task.steps_an_epoch * self.task.settings.epochs
 
     def begin_hooks(self, gradient: Gradient) -> None:
-        """Have its hooks begin their work in this stage."""
+        """Start its hooks for this stage."""
         task = self.task
         left = task.memory() if task.hooks else {}
         for hook in task.hooks:
@@ -201,14 +201,14 @@ class Learner:
             self.works = {**self.works, hook.name: hook.begin(stage)}
 
     def rate(self, step: int) -> float:
-        """What its learning rates are multiplied by at a step."""
+        """Return the factor of its learning rates at a step."""
         found = self.task.settings.rate(step, self.total_steps)
         for work in self.works.values():
             found *= work.rate(step)
         return found
 
     def utterances(self) -> list[Rows]:
-        """What the next step reads: its batch, and what hooks add."""
+        """Return the utterances of the next step: its batch, and those that hooks add."""
         extra = [work.extra(self.step) for work in self.works.values()]
         return [Rows(self.task.train, self.batches[-1]), *(each for each in extra if each is not None)]
 
@@ -222,12 +222,12 @@ class Learner:
         self.epoch_began = seconds
 
     def go_on(self, state: LearnerState, device: torch.device, seconds: float) -> None:
-        """Be where `state` was; the parameters and moments are the population's to take over."""
+        """Resume from `state`; the population takes over parameters and moments."""
         assert state.name == self.task.name, "another learner's state"
         self.step, self.epoch, self.history = state.step, state.epoch, list(state.history)
         self.best_f1, self.best_epoch, self.best_flat = state.best_f1, state.best_epoch, state.best_P
         self.diverged, self.pieces, self.shortage = state.diverged, state.pieces, state.shortage
-        for name, work in self.works.items():  # also of one that has finished: its hooks have the last word
+        for name, work in self.works.items():  # even if it has finished: its hooks act once more at the end
             if own := _of_hook(state.hooks, name):
                 work.go_on({key: tensor.to(device) for key, tensor in own.items()})
         if self.is_finished():
@@ -240,7 +240,7 @@ class Learner:
         self.masks.set_state(state.masks)
 
     def state(self, flat_P: Tensor, moments: Moments | None, seconds: float) -> LearnerState:
-        """Where it stands, with its parameters and moments from the population; `seconds` is the time now."""
+        """Return its state, with parameters and moments from the population; `seconds` is the time now."""
         return LearnerState(
             name=self.task.name,
             step=self.step,
@@ -261,11 +261,11 @@ class Learner:
         )
 
     def take_pieces(self, pieces: int) -> None:
-        """Cut its batches from here on, for want of memory."""
+        """Split its batches from now on, to save memory."""
         self.pieces, self.shortage = pieces, in_pieces(self.task, self.step, pieces)
 
     def end_epoch(self, epoch: Epoch, best_flat: Tensor, best_epoch: int, diverged: str) -> None:
-        """Note an epoch, and the best weights from here on; what belonged to the epoch alone is gone."""
+        """Record an epoch and the best weights, and clear the state of the epoch."""
         self.epoch = epoch.epoch
         self.history.append(epoch)
         if best_epoch == epoch.epoch:
@@ -274,15 +274,15 @@ class Learner:
         self.losses, self.masks = [], None
 
     def is_better(self, dev_f1: float) -> bool:
-        """Whether these weights are to be kept: the best so far, or simply the latest (also where nothing is evaluated)."""
+        """Return whether to keep these weights: the best so far, or the latest if so set or without evaluation."""
         return self.task.settings.keep == "last" or math.isnan(dev_f1) or dev_f1 > self.best_f1
 
     def has_read_all(self) -> bool:
-        """Whether all steps of the epoch under way are made."""
+        """Return whether all steps of the current epoch are made."""
         return self.step == (self.epoch + 1) * self.task.steps_an_epoch
 
     def is_finished(self) -> bool:
-        """Whether it has learned enough, or cannot learn any more."""
+        """Return whether it has finished, stopped early or diverged."""
         settings = self.task.settings
         if self.diverged or self.epoch >= settings.epochs:
             return True
@@ -292,7 +292,7 @@ class Learner:
         return self.epoch - (scores.index(max(scores)) + 1) >= settings.patience
 
     def finished(self) -> Finished:
-        """What it has become, once its hooks have had the last word."""
+        """Return the trained learner, after the final action of its hooks."""
         assert self.best_flat is not None
         flat = self.best_flat
         for work in self.works.values():
@@ -302,9 +302,9 @@ class Learner:
         return Finished(self.task, flat, tuple(self.history), self.best_epoch, *about)
 
     def _untouched(self) -> float:
-        """By what it has multiplied a decayed parameter of the encoder that has no gradient.
+        """Return the factor by which weight decay has scaled an encoder parameter without gradient.
 
-        The product of 1 - lr_t * decay over the steps that were kept: Loshchilov and Hutter 2019, Algorithm 2.
+        The product of 1 - lr_t * decay over the steps up to the kept epoch (Loshchilov and Hutter 2019, Algorithm 2).
         """
         settings, factor = self.task.settings, 1.0
         for step in range(self.task.steps_an_epoch * self.best_epoch if settings.weight_decay else 0):
@@ -315,5 +315,5 @@ class Learner:
 
 
 def _of_hook(tensors: Mapping[str, Tensor], name: str) -> dict[str, Tensor]:
-    """What belongs to one hook, of tensors called "<hook>.<name>"."""
+    """Return the tensors of one hook, from tensors named "<hook>.<name>"."""
     return {key.removeprefix(f"{name}."): tensor for key, tensor in tensors.items() if key.startswith(f"{name}.")}

@@ -1,7 +1,7 @@
-"""What happens when memory runs out: smaller pieces of the same work, and a sentence about it.
+"""Reduces memory use when memory runs out, and warns about it.
 
-Fewer learners train side by side; one alone takes its batches in pieces, whose gradients add up to that of the whole batch;
-evaluation takes fewer sub-tokens at a time. What was found too large is not tried again.
+Fewer learners train side by side. A single learner splits its batches into pieces and adds their gradients. Evaluation takes
+fewer sub-tokens at a time. A size that did not fit is not tried again.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TypeVar
 import torch
 
 TOKENS_A_BATCH = 2048
-"""Sub-tokens with padding that are predicted at a time."""
+"""Sub-tokens, including padding, that are predicted at a time."""
 
 _SAID = (
     "DefaultCPUAllocator",
@@ -25,7 +25,7 @@ _SAID = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_ALLOC_FAILED",
 )
-"""torch has no class of its own for memory that a CPU or a library of a GPU was refused."""
+"""Texts of torch's plain RuntimeErrors for lack of memory on a CPU or in a GPU library."""
 
 Result = TypeVar("Result")
 
@@ -36,13 +36,13 @@ def _nobody(_message: str) -> None:
 
 @dataclass(eq=False)
 class Room:
-    """What may be in memory at once, as far as is known: less after each time that something did not fit.
+    """The known limits of memory; each lack of memory lowers one of them.
 
     Attributes:
-        warned: told in a sentence of every change.
-        learners: side by side at most.
-        pieces: a batch of a learner that trains alone is cut into so many.
-        tokens: predicted at a time at most, padding included.
+        warned: called with a sentence for every change.
+        learners: largest number side by side.
+        pieces: number of pieces of a batch, for a learner that trains alone.
+        tokens: sub-tokens predicted at a time, including padding.
     """
 
     warned: Callable[[str], None] = field(default=_nobody)
@@ -51,31 +51,30 @@ class Room:
     tokens: int = TOKENS_A_BATCH
 
     def halve_learners(self, given: int) -> None:
-        """`given` learners side by side are too many.
+        """Halve the number of learners after `given` did not fit.
 
         >>> room = Room(print)
         >>> room.halve_learners(5)
-        Memory ran out with 5 learners side by side. From here on there are 3 at most.
+        Memory ran out with 5 learners side by side. The limit is now 3.
         """
         self.learners = (given + 1) // 2
-        self.warned(
-            f"Memory ran out with {given} learners side by side. From here on there "
-            f"{'is 1' if self.learners == 1 else f'are {self.learners}'} at most."
-        )
+        self.warned(f"Memory ran out with {given} learners side by side. The limit is now {self.learners}.")
 
     def halve_batches(self, given: int) -> None:
-        """A batch cut into `given` pieces is still too large."""
+        """Double the pieces of a batch after `given` pieces did not fit."""
         self.pieces = 2 * given
-        self.warned(f"Memory ran out. From here on batches are trained in {self.pieces} pieces; their gradients are added up.")
+        self.warned(f"Memory ran out. Each batch is now split into {self.pieces} pieces and their gradients are added.")
 
     def halve_tokens(self, given: int) -> None:
-        """`given` sub-tokens predicted at a time are too many."""
+        """Halve the sub-tokens predicted at a time after `given` did not fit."""
         self.tokens = given // 2
-        self.warned(f"Memory ran out in evaluation. From here on it takes {self.tokens:,} sub-tokens at a time, not {given:,}.")
+        self.warned(
+            f"Memory ran out in evaluation. The limit is now {self.tokens:,} sub-tokens at a time instead of {given:,}."
+        )
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory was refused, and nothing else.
+    """Return whether an error means lack of memory.
 
     >>> is_out_of_memory(MemoryError()), is_out_of_memory(torch.OutOfMemoryError()), is_out_of_memory(RuntimeError("shapes"))
     (True, True, False)
@@ -86,13 +85,13 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def if_it_fits(work: Callable[[], Result]) -> Result | None:
-    """What `work` gives, or None if memory does not suffice for it; what it held is then free again."""
+    """Return the result of `work`, or None if memory ran out; its memory is then free again."""
     try:
         return work()
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
-    # Only here is the error gone, and with it the frames that held the tensors.
+    # Outside the except block, because the error's frames hold the tensors.
     gc.collect()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()

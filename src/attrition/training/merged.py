@@ -1,4 +1,4 @@
-"""A whole model merged from several learners of one encoder, one tensor after another, to save memory."""
+"""Merges several learners of one encoder into one model, tensor by tensor to save memory."""
 
 from __future__ import annotations
 
@@ -15,16 +15,15 @@ from attrition.training.model import Model
 
 
 def merge(model: Model, trains: Trains, flats: Sequence[Tensor], languages: Sequence[str], how: Merging) -> Tensor:
-    """Return the vector of a whole model, in the layout of `Full`, from learners that train alike.
+    """Return the parameters of the merged model, in the layout of `Full`; all learners train the same parameters.
 
-    The encoder is the base with the merged differences added; the classifier is the mean of the classifiers, with the shares
-    of `how`.
+    The encoder is the base plus the merged differences. The classifier is the mean of the classifiers, weighted by `how`.
 
     Args:
         model: of the study.
         trains: what the learners train.
         flats: their parameters, [P] each.
-        languages: what each learned.
+        languages: that each learned last.
         how: the way to merge.
     """
     learners = [model.layout(trains).unpack(flat.cpu()) for flat in flats]
@@ -78,7 +77,7 @@ def _head(learners: Sequence[Mapping[str, Tensor]], languages: Sequence[str], ho
 
 
 def _difference(learner: Mapping[str, Tensor], name: str, weight: Tensor, trains: Trains) -> Tensor | None:
-    """What a learner has changed of one tensor of the base; None where it trains nothing of it."""
+    """Return a learner's change of one tensor of the base; None if it does not train that tensor."""
     if trains.adapter is None:
         return learner[name] - weight
     layer = name.removesuffix(".weight")

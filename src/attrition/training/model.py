@@ -1,4 +1,4 @@
-"""The encoder of a study with its classifier: how a learner's vector of numbers becomes a model."""
+"""The encoder of a study with its classifier, and how a learner's parameters become a model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ HEAD_STANDARD_DEVIATION = 0.02
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """A whole model for evaluation: the encoder's weights by name, ready for its products, the classifier's [C, H], [C]."""
+    """A model for evaluation: the encoder's weights by name, in the precision of products; the classifier's [C, H] and [C]."""
 
     encoder: Mapping[str, Tensor]
     head_weight: Tensor
@@ -41,10 +41,10 @@ class Weights:
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """What all learners of a study have in common; immutable.
+    """The model that all learners of a study share; immutable.
 
-    `base` holds the pretrained weights with the word embeddings cut to `vocabulary`. `counter` counts predictions of `labels`.
-    `dropout` is that of hidden states and `attention_dropout` that of attention, as the model's configuration gives them.
+    `base` holds the pretrained weights, with word embeddings for `vocabulary` only. `counter` counts predictions of `labels`.
+    `dropout` (hidden states) and `attention_dropout` come from the model's configuration.
     """
 
     pretrained: Pretrained
@@ -59,25 +59,25 @@ class Model:
 
     @cached_property
     def frozen(self) -> Mapping[str, Tensor]:
-        """`base` as LoRA reads it: linear layers in the precision of products."""
+        """Return `base` with linear layers in the precision of products, for LoRA."""
         return self.backbone.rounded(self.base)
 
     def shapes(self, trains: Trains) -> dict[str, tuple[int, ...]]:
-        """Name and shape of every parameter that a learner trains."""
+        """Return name and shape of every parameter that a learner trains."""
         head = {HEAD_WEIGHT: (len(self.labels), self.backbone.hidden_size), HEAD_BIAS: (len(self.labels),)}
         if trains.adapter is None:
             return {name: tuple(tensor.shape) for name, tensor in self.base.items()} | head
         return lora.shapes(self.backbone.linears, trains.adapter.targets, trains.adapter.rank) | head
 
     def layout(self, trains: Trains) -> Layout:
-        """Where a learner's parameters lie."""
+        """Return the layout of a learner's parameters."""
         return Layout.of(self.shapes(trains))
 
     def start(self, trains: Trains, *seed: Part) -> Tensor:
-        """Return a new learner's vector, [P]: the base or fresh LoRA factors, and a classifier.
+        """Return the parameters [P] of a new learner: the base or new LoRA factors, and a classifier.
 
-        The rows of the classifier are drawn from N(0, 0.02), biases are 0; classes that the checkpoint's own classifier has
-        start from its rows instead.
+        The classifier starts with weights from N(0, 0.02) and biases of 0. Classes of the checkpoint's classifier start with
+        its weights.
         """
         layout = self.layout(trains)
         head = {
@@ -95,7 +95,7 @@ class Model:
         return layout.pack({**lora.initial(factors, torch_stream("lora", *seed)), **head})
 
     def weights(self, trains: Trains, flat_P: Tensor) -> Weights:
-        """The model of one learner, LoRA factors multiplied into the frozen weights."""
+        """Return the model of one learner, with LoRA factors merged into the frozen weights."""
         tensors = self.layout(trains).unpack(flat_P)
         head_weight, head_bias = tensors.pop(HEAD_WEIGHT), tensors.pop(HEAD_BIAS)
         if trains.adapter is not None:
@@ -112,13 +112,13 @@ def build_model(
     compiled: bool = False,
     problem: Problem = SLOTS,
 ) -> Model:
-    """The model of a study; `precision` is that of its matrix products, `compiled` has torch compile its layers for training,
-    `problem` says how predictions are counted.
+    """Return the model of a study.
 
-    Architectures of the BERT family run as our own function of their weights, all others as their `transformers` module.
+    `precision` is for matrix products, `compiled` compiles the layers for training, `problem` says how predictions are counted.
+    The BERT family runs in our own implementation, other architectures as modules of `transformers`.
 
     Raises:
-        AttritionError: `compiled` for an architecture that runs as its module, or without a compiler.
+        AttritionError: `compiled` is not supported by the architecture, or there is no compiler.
     """
     base = {name: tensor.float().to(device) for name, tensor in pretrained.weights.items()}
     base[WORD_EMBEDDINGS] = pretrained.rows(vocabulary.kept).float().to(device)
@@ -149,7 +149,7 @@ def build_model(
 
 
 def _module(config: Any, vocabulary: Vocabulary) -> nn.Module:
-    # Relatives of RoBERTa count positions from the padding id: it must stay what it was, or be none where it is not kept.
+    # RoBERTa and its relatives count positions from the padding id, so keep that id, or use None if it was dropped.
     pad = config.pad_token_id
     stays = pad is not None and pad < len(vocabulary) and vocabulary.kept[pad] == pad
     small = type(config).from_dict({**config.to_dict(), "vocab_size": len(vocabulary), "pad_token_id": pad if stays else None})

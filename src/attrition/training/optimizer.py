@@ -1,4 +1,4 @@
-"""AdamW for a population: torch's own fused step, with a learning rate, a step count and clipping for each learner."""
+"""AdamW for a population: torch's fused step, with learning rate, step count and clipping for each learner."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from attrition.training.settings import TrainingSettings
 
 
 class Moments(NamedTuple):
-    """AdamW's running means for one learner's parameters, [P] each: of the gradient, and of its square."""
+    """AdamW's running means of one learner, [P] each: of the gradient and of its square."""
 
     first_P: Tensor
     second_P: Tensor
 
 
 class _Options(NamedTuple):
-    """What a call of `adamw` has in common for all its parameters."""
+    """The options of one call of `adamw`, for all its parameters."""
 
     lr: float
     beta1: float
@@ -32,10 +32,11 @@ class _Options(NamedTuple):
 
 
 class PopulationAdamW:
-    """Decoupled weight decay (Loshchilov and Hutter 2019) over the rows of `[M, P]`.
+    """AdamW with decoupled weight decay (Loshchilov and Hutter 2019) over the rows of `[M, P]`.
 
-    Each learner's columns of one group are one parameter of torch's function, whose arithmetic is that of `torch.optim.AdamW`;
-    the class itself takes 1.5 seconds to import a compiler that nothing here needs. All memory is taken when this is made.
+    Each learner's columns of one group are one parameter of torch's functional AdamW, which computes the same as
+    `torch.optim.AdamW`. That class is not used because it imports a compiler, which takes 1.5 seconds. All memory is allocated
+    at creation.
 
     Args:
         layout: of a row.
@@ -47,14 +48,14 @@ class PopulationAdamW:
         self._layout, self._settings = layout, list(settings)
         self._first_MP = torch.zeros(len(settings), layout.size, device=device)
         self._second_MP = torch.zeros_like(self._first_MP)
-        # torch counts the steps of each parameter by itself, where the parameter is.
+        # torch counts steps for each parameter, on the parameter's device.
         self._steps_MG = torch.zeros(len(settings), len(layout.groups), device=device)
 
     @torch.no_grad()
     def step(self, flat_MP: Tensor, grads_MP: Tensor, rates_M: Sequence[float]) -> None:
-        """One update of every learner's parameters in place, its learning rates multiplied by `rates_M`.
+        """Update every learner's parameters in place, with its learning rates multiplied by `rates_M`.
 
-        What has the same rate, decay and so on in this step, of whichever learner and group, is one call: on a GPU one kernel.
+        Parameters with equal options share one call, which is one kernel on a GPU.
         """
         calls: dict[_Options, list[tuple[int, int]]] = defaultdict(list)
         for row, (settings, rate) in enumerate(zip(self._settings, rates_M, strict=True)):
@@ -80,20 +81,20 @@ class PopulationAdamW:
             )
 
     def keep(self, rows: Sequence[int], layout: Layout) -> None:
-        """Drop the learners that are not at `rows`, with their moments; the others' rows are of `layout` from here on."""
+        """Keep only the learners at `rows`, with their moments, now in rows of `layout`."""
         self._settings = [self._settings[row] for row in rows]
         self._steps_MG = self._steps_MG[list(rows)]
-        # One after the other, so that only one of the two is there twice for a moment.
+        # One after the other, to save memory: only one of them exists twice at a time.
         self._first_MP = self._layout.taken(self._first_MP, rows, layout)
         self._second_MP = self._layout.taken(self._second_MP, rows, layout)
         self._layout = layout
 
     def moments(self, row: int, layout: Layout) -> Moments:
-        """The moments of the learner at `row` as they are in its own `layout`: views where that is the population's."""
+        """Return the moments of the learner at `row` in its own `layout`; views if that is the population's."""
         return Moments(*(self._layout.resized(each_MP[row], layout) for each_MP in (self._first_MP, self._second_MP)))
 
     def restore(self, row: int, moments: Moments, layout: Layout, num_steps: int) -> None:
-        """Give the learner at `row` the moments of `layout` that it had after `num_steps` steps; they are copied."""
+        """Set the moments of the learner at `row` to a copy of `moments` in `layout`, after `num_steps` steps."""
         for own_P, given_P in zip((self._first_MP[row], self._second_MP[row]), moments, strict=True):
             own_P.copy_(layout.resized(given_P, self._layout))
         self._steps_MG[row] = num_steps
@@ -110,9 +111,9 @@ def _options(settings: TrainingSettings, group: Group, rate: float) -> _Options:
 
 
 def clip(grads_MP: Tensor, limits_M: Sequence[float]) -> None:
-    """Scale each learner's gradient down to its limit, in place, as `torch.nn.utils.clip_grad_norm_`; 0 means no limit."""
+    """Clip each learner's gradient to its largest norm, in place, as `torch.nn.utils.clip_grad_norm_`; 0: no limit."""
     norms_M = torch.linalg.vector_norm(grads_MP, dim=1)
-    if grads_MP.is_cuda:  # looking at the norms would have the processor wait for the GPU at every step
+    if grads_MP.is_cuda:  # reading the norms would make the CPU wait for the GPU at every step
         limits = torch.tensor([limit if limit > 0 else torch.inf for limit in limits_M]).to(grads_MP.device, non_blocking=True)
         grads_MP.mul_((limits / (norms_M + 1e-6)).clamp_(max=1).unsqueeze(1))
         return

@@ -1,7 +1,7 @@
-"""The classes that models give to every scored sub-token.
+"""Predicts the class of every scored sub-token.
 
-One model is a whole encoder with a classifier. Learners that share a frozen encoder are predicted together: their LoRA factors
-stay beside the weights, as in training, and one pass serves all.
+One model is a whole encoder with a classifier. Learners that share a frozen encoder predict together in one pass; their LoRA
+factors are not merged into the weights.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from attrition.training.model import Model, Weights
 
 
 @dataclass(frozen=True, eq=False)
-class Members:
-    """The models of M learners: an encoder that they share, factors beside it (None: M = 1), classifiers [M, C, H] and [M, C].
+class StackedWeights:
+    """The weights of M learners: a shared encoder, LoRA factors (None: M = 1), classifiers [M, C, H] and [M, C].
 
-    It is made outside of inference mode, where the encoder's weights may still be rounded: training reads them too.
+    Create it outside inference mode: training reads the same encoder weights.
     """
 
     encoder: Mapping[str, Tensor]
@@ -38,47 +38,47 @@ class Members:
     head_bias_MC: Tensor
 
     @staticmethod
-    def of_one(weights: Weights) -> Members:
-        """A single model."""
-        return Members(weights.encoder, None, weights.head_weight.unsqueeze(0), weights.head_bias.unsqueeze(0))
+    def of_one(weights: Weights) -> StackedWeights:
+        """Return the stack of a single model."""
+        return StackedWeights(weights.encoder, None, weights.head_weight.unsqueeze(0), weights.head_bias.unsqueeze(0))
 
-    def at(self, rows: Sequence[int]) -> Members:
-        """Some of them, copied; or all as they are."""
+    def at(self, rows: Sequence[int]) -> StackedWeights:
+        """Return a copy of some learners, or itself for all."""
         if list(rows) == list(range(len(self.head_bias_MC))):
             return self
         assert self.adapter is not None, "a single model has no others"
         index = torch.tensor(rows, device=self.head_bias_MC.device)
         factors = {name: (a[index], b[index]) for name, (a, b) in self.adapter.factors.items()}
         adapter = Adapter(factors, self.adapter.scale_M[index])
-        return Members(self.encoder, adapter, self.head_weight_MCH[index], self.head_bias_MC[index])
+        return StackedWeights(self.encoder, adapter, self.head_weight_MCH[index], self.head_bias_MC[index])
 
 
 def predict(
     model: Model, weights: Weights, encoded: Encoded, room: Room | None = None, *, tokens_a_batch: int = TOKENS_A_BATCH
 ) -> NDArray[np.int16]:
-    """The likeliest class of each sub-token that is scored, int16 [N]; 0 ("O") at all others. See `predict_members`."""
-    return predict_members(model, Members.of_one(weights), [encoded], room, tokens_a_batch=tokens_a_batch)[0]
+    """Return the most likely class of each scored sub-token, int16 [N]; 0 ("O") at all others. See `predict_stacked`."""
+    return predict_stacked(model, StackedWeights.of_one(weights), [encoded], room, tokens_a_batch=tokens_a_batch)[0]
 
 
 @torch.inference_mode()
-def predict_members(
+def predict_stacked(
     model: Model,
-    members: Members,
+    stack: StackedWeights,
     sets: Sequence[Encoded],
     room: Room | None = None,
     *,
     tokens_a_batch: int = TOKENS_A_BATCH,
 ) -> list[NDArray[np.int16]]:
-    """What each member predicts for its own set of utterances: the likeliest classes as in `predict`.
+    """Return the predictions of each learner for its own set of utterances, as in `predict`.
 
-    Where memory runs out, batches become smaller from there on, and `room` remembers it.
+    If memory runs out, batches become smaller, and `room` records it.
 
     Args:
         model: of the study.
-        members: M of them.
-        sets: as many; they may differ in size, and be empty.
+        stack: weights of M learners.
+        sets: M sets; they may differ in size and be empty.
         room: what is known to fit into memory.
-        tokens_a_batch: sub-tokens with padding that are predicted at a time, of all members together.
+        tokens_a_batch: sub-tokens, including padding, that are predicted at a time, over all learners.
 
     Raises:
         MemoryError: not even one utterance fits.
@@ -89,31 +89,31 @@ def predict_members(
     left = [np.argsort(-encoded.lengths, kind="stable") for encoded in sets]
     lengths = [encoded.lengths[rows] for encoded, rows in zip(sets, left, strict=True)]
     while counts := next_batch(lengths, tokens_a_batch):
-        batch = {member: left[member][:count] for member, count in counts.items()}
-        classes = if_it_fits(partial(_classes, model, members, sets, batch))
+        batch = {number: left[number][:count] for number, count in counts.items()}
+        classes = if_it_fits(partial(_classes, model, stack, sets, batch))
         if classes is None:
-            longest = max(int(lengths[member][0]) for member in batch)
+            longest = max(int(lengths[number][0]) for number in batch)
             if sum(counts.values()) == 1:
                 raise MemoryError(f"an utterance of {longest} sub-tokens does not fit")
             room.halve_tokens(len(counts) * max(counts.values()) * longest)
             tokens_a_batch = room.tokens
             continue
-        for (member, rows), found in zip(batch.items(), classes, strict=True):
-            tokens, _ = gather_ranges(sets[member].offsets, rows)
-            predicted[member][tokens[sets[member].labels[tokens] >= 0]] = found
-            left[member], lengths[member] = left[member][len(rows) :], lengths[member][len(rows) :]
+        for (number, rows), found in zip(batch.items(), classes, strict=True):
+            tokens, _ = gather_ranges(sets[number].offsets, rows)
+            predicted[number][tokens[sets[number].labels[tokens] >= 0]] = found
+            left[number], lengths[number] = left[number][len(rows) :], lengths[number][len(rows) :]
     return predicted
 
 
 def _classes(
-    model: Model, members: Members, sets: Sequence[Encoded], batch: Mapping[int, NDArray[np.int64]]
+    model: Model, stack: StackedWeights, sets: Sequence[Encoded], batch: Mapping[int, NDArray[np.int64]]
 ) -> list[NDArray[np.int64]]:
-    """The likeliest class of each sub-token of a batch that is scored; `batch` has some utterances of some members."""
-    parts = [part(sets[member], rows) for member, rows in batch.items()]
+    """Return the most likely class of each scored sub-token of a batch; `batch`: rows of utterances by learner."""
+    parts = [part(sets[number], rows) for number, rows in batch.items()]
     counts = [int((each.labels >= 0).sum()) for each in parts]
     if not any(counts):
         return [np.zeros(0, np.int64) for _ in parts]
-    readers = members.at(list(batch))
+    readers = stack.at(list(batch))
     hidden_MWH = model.backbone.encode(assemble(parts, model.device, model.backbone.multiple), readers.encoder, readers.adapter)
     logits_MWC = torch.baddbmm(readers.head_bias_MC.unsqueeze(1), hidden_MWH, readers.head_weight_MCH.transpose(1, 2))
     classes_MW = logits_MWC.argmax(-1).cpu().numpy()
@@ -121,21 +121,21 @@ def _classes(
 
 
 def evaluate(model: Model, weights: Weights, encoded: Encoded, room: Room | None = None) -> Counts:
-    """Predict a set of utterances and count what is right."""
-    return evaluate_members(model, Members.of_one(weights), [encoded], room)[0]
+    """Predict a set of utterances and return the counts of correct and wrong spans."""
+    return evaluate_stacked(model, StackedWeights.of_one(weights), [encoded], room)[0]
 
 
-def evaluate_members(model: Model, members: Members, sets: Sequence[Encoded], room: Room | None = None) -> list[Counts]:
-    """Predict a set of utterances by each member and count what is right; see `predict_members`."""
+def evaluate_stacked(model: Model, stack: StackedWeights, sets: Sequence[Encoded], room: Room | None = None) -> list[Counts]:
+    """Predict a set of utterances with each learner and return the counts; see `predict_stacked`."""
     counts = []
-    for encoded, predicted_N in zip(sets, predict_members(model, members, sets, room), strict=True):
+    for encoded, predicted_N in zip(sets, predict_stacked(model, stack, sets, room), strict=True):
         predicted_W = word_predictions(encoded, predicted_N, model.counter.inside)
         counts.append(model.counter.count(encoded.gold, predicted_W, encoded.word_offsets))
     return counts
 
 
 def evaluate_each(model: Model, weights: Weights, sets: Mapping[str, Encoded], room: Room | None = None) -> dict[str, Counts]:
-    """Count what is right in several sets of utterances, predicted together so that batches are full."""
+    """Return the counts of several sets of utterances, predicted together so that batches are full."""
     together = join(list(sets.values()))
     predicted_W = word_predictions(together, predict(model, weights, together, room), model.counter.inside)
     counts, word = {}, 0

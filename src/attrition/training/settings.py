@@ -1,4 +1,4 @@
-"""Everything that decides how a learner is trained, and nothing else."""
+"""The hyper-parameters of training."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ class TrainingSettings:
     """Hyper-parameters of one stage.
 
     Attributes:
-        epochs: passes over the training utterances at most.
+        epochs: largest number of passes over the training utterances.
         batch_size: utterances in a step.
-        learning_rate: of the encoder or of the adapter, at its highest.
-        head_learning_rate: of the classifier. It wants a larger one: the token vectors of E5 are nearly parallel, and with one
-            rate for all the classifier does not leave "everything is O".
-        schedule: "linear" falls to 0 at the end of the last epoch, "constant" stays.
+        learning_rate: peak rate of the encoder or adapter.
+        head_learning_rate: peak rate of the classifier. It must be larger: token vectors of E5 are nearly parallel, and with
+            the encoder's rate the classifier keeps predicting only "O".
+        schedule: "linear" (falls to 0 at the end of the last epoch) or "constant".
         warmup: share of all steps in which the rate rises from 0.
         weight_decay: decoupled (AdamW); not applied to biases and layer norms, as in the Hugging Face Trainer.
-        max_grad_norm: gradients of a learner are scaled down to this norm; 0 switches it off.
-        patience: epochs without a better dev F1 after which a learner stops; None never stops early.
-        keep: "best" returns to the epoch of the best dev F1, "last" keeps the last epoch's weights.
-        dropout: of hidden states and attention; None takes the model's own. LoRA's dropout is part of the method.
+        max_grad_norm: gradients of a learner are clipped to this norm; 0 switches clipping off.
+        patience: a learner stops after this number of epochs without a better dev F1; None: no early stopping.
+        keep: weights to keep: those of the epoch with the "best" dev F1, or of the "last" epoch.
+        dropout: of hidden states and attention; None uses the model's configuration. LoRA dropout belongs to the method.
         beta1, beta2, epsilon: of AdamW.
     """
 
@@ -65,7 +65,7 @@ class TrainingSettings:
                 raise AttritionError(f"training.{name} = {value} is not allowed: give a number from {low:g} to {high:g}.")
 
     def rate(self, step: int, total_steps: int) -> float:
-        """What the learning rates are multiplied by at `step` (from 0): as `get_linear_schedule_with_warmup`.
+        """Return the factor of the learning rates at `step` (from 0), as in `get_linear_schedule_with_warmup`.
 
         >>> settings = TrainingSettings(warmup=0.2)
         >>> [round(settings.rate(step, 10), 3) for step in (0, 1, 2, 6, 9)]
@@ -80,5 +80,5 @@ class TrainingSettings:
 
 
 def round_up(value: float) -> int:
-    """The smallest whole number not below `value`, as the Hugging Face Trainer rounds its warm-up steps."""
+    """Return the smallest integer not below `value`, as the Hugging Face Trainer rounds its warm-up steps."""
     return int(-(-value // 1))

@@ -1,9 +1,9 @@
-"""The only training loop: a population of learners, one step at a time.
+"""The training loop: a population of learners that train side by side.
 
-The learners share a frozen base (or the population is one learner that trains everything). Each has its own utterances,
-batches, masks, rank, learning rate, step count, clipping and early stopping; what it learns does not depend on who trains
-beside it. A learner that has finished leaves, and the population shrinks. When memory runs out, half of the learners wait
-until the others have finished; one alone takes its batches in pieces.
+The learners share a frozen base, or the population is one learner with full fine-tuning. Each learner has its own utterances,
+batches, dropout masks, rank, learning rate, step count, clipping and early stopping. It learns the same as alone, except for
+rounding. A finished learner leaves the population. When memory runs out, half of the learners wait for the others, and a single
+learner splits its batches.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from attrition.methods.hook import Rows
 from attrition.names import AttritionError
 from attrition.training.batches import part_of
 from attrition.training.clock import Clock
-from attrition.training.crews import Crew, beginning, crews_of, halved, stacked, states_of, widest
 from attrition.training.embedding_rows import rows_in_use
 from attrition.training.gradient import gradient_at
+from attrition.training.groups import LearnerGroup, beginning, groups_of, halved, stacked, states_of, widest
 from attrition.training.hooks import added_loss, change_gradients
 from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT
 from attrition.training.learner import Epoch as Epoch
@@ -39,24 +39,24 @@ from attrition.training.learner import Task as Task
 from attrition.training.memory import Room, if_it_fits
 from attrition.training.model import Model
 from attrition.training.optimizer import Moments, PopulationAdamW, clip
-from attrition.training.predict import Members, evaluate, evaluate_members
+from attrition.training.predict import StackedWeights, evaluate, evaluate_stacked
 
 
 class Watcher(Protocol):
-    """Is told what happens, for progress bars."""
+    """Receives the progress of training."""
 
     def trained(self, num_utterances: int) -> None: ...
     def epoch_ended(self, task: Task, epoch: Epoch) -> None: ...
 
 
 class Keeper(Protocol):
-    """Is asked between any two steps whether it wants to keep the state of the population; may end the training by raising."""
+    """Saves the state of a population between two steps when it wants to; may raise to end the training."""
 
     def wants_state(self, *, leaving: bool) -> bool:
-        """Whether to be given the state now; `leaving` when a learner is about to leave others behind."""
+        """Return whether to save the state now; `leaving`: a learner is about to leave while others continue."""
 
     def keep(self, learners: Sequence[LearnerState]) -> None:
-        """The state of all learners; the tensors may be those in training and must be used before this returns."""
+        """Save the state of all learners; do not use its tensors after the call, they may be in training."""
 
 
 def train_population(
@@ -71,19 +71,19 @@ def train_population(
     """Train learners side by side and yield each as it finishes.
 
     Args:
-        tasks: at least one; more than one only for LoRA over an encoder that takes populations. Ranks may differ, targets and
+        tasks: at least one; several only for LoRA on an encoder that supports populations. Ranks may differ, targets and
             dropout may not.
         model: the encoder and the classes.
-        clock: told how long data, training and evaluation took.
-        watcher: told of every step and epoch.
-        keeper: given the state of all learners when it wants to have it.
-        states: of each task, as a keeper was given them, to go on from there; the numbers are those of a training that was
-            never interrupted, bit for bit, if the population is the same. A learner that had finished is yielded again.
-        room: what is known to fit into memory; it shrinks where something does not. A step that did not fit is made again.
+        clock: measures data, training and evaluation.
+        watcher: receives every step and epoch.
+        keeper: saves the state of all learners.
+        states: saved states of each task, to resume from. With the same population the result is the same as without the
+            interruption, bit for bit. A finished learner is yielded again.
+        room: the known limits of memory; lowered when memory runs out. The step is then repeated.
 
     Raises:
-        AttritionError: `training.dropout` is given for an architecture whose dropout is part of its own module; or not even
-            one utterance fits into memory.
+        AttritionError: `training.dropout` is set for an architecture with its own dropout; or memory does not suffice for one
+            utterance.
     """
     assert tasks, "an empty population"
     if (used := rows_in_use(tasks, model)) is None:
@@ -106,34 +106,34 @@ def _train(
     assert len(tasks) == 1 or together, "these learners cannot share a base"
     assert len({in_common(task.trains, task.settings) for task in tasks}) == 1, "these learners cannot share a pass"
     _refuse_dropout_without_effect(tasks[0], model)
-    crews = crews_of(tasks, states, room)
-    while crews:
-        crew = crews.pop(0)
-        population = if_it_fits(partial(_Population, crew, model, clock, room))
+    groups = groups_of(tasks, states, room)
+    while groups:
+        group = groups.pop(0)
+        population = if_it_fits(partial(_Population, group, model, clock, room))
         if population is None:
-            if len(crew) == 1:
-                raise AttritionError(f"There is not enough memory for the parameters of one learner. {_ADVICE}")
-            begun = [(task, state or beginning(task, model, clock.now())) for task, state in crew]
-            crews = halved(begun, crews, room)
+            if len(group) == 1:
+                raise AttritionError(f"Not enough memory for the parameters of one learner. {_ADVICE}")
+            begun = [(task, state or beginning(task, model, clock.now())) for task, state in group]
+            groups = halved(begun, groups, room)
             continue
         while population.learners:
-            # Between any two of these moves the population is whole, and may be kept.
+            # At the start of each pass of this loop the state is consistent and can be saved.
             learners = population.learners
             read = [row for row, learner in enumerate(learners) if not learner.batches]
             ended = [row for row in read if learners[row].has_read_all()]
             leaving = bool(read) and not ended
-            leaves_others = leaving and (len(read) < len(learners) or bool(crews))
+            leaves_others = leaving and (len(read) < len(learners) or bool(groups))
             if keeper and keeper.wants_state(leaving=leaves_others):
-                keeper.keep([*population.states(), *states_of(crews, room, model, clock.now())])
+                keeper.keep([*population.states(), *states_of(groups, room, model, clock.now())])
             if leaving:
                 with clock.measure("training"):
                     finished = [learners[row].finished() for row in read]
-                population.leave(read)  # before they are stored and scored, which takes memory too
+                population.leave(read)  # leave first: storing and scoring need memory too
                 yield from finished
             elif ended:
                 epochs = if_it_fits(partial(population.end_epochs, ended))
                 if epochs is None:
-                    crews = population.make_room(crews)
+                    groups = population.make_room(groups)
                     continue
                 for row, epoch in zip(ended, epochs, strict=True):
                     if watcher:
@@ -143,7 +143,7 @@ def _train(
             else:
                 num_utterances = if_it_fits(population.step)
                 if num_utterances is None:
-                    crews = population.make_room(crews)
+                    groups = population.make_room(groups)
                 elif watcher:
                     watcher.trained(num_utterances)
 
@@ -162,20 +162,20 @@ def _refuse_dropout_without_effect(task: Task, model: Model) -> None:
 
 
 class _Population:
-    """The stacked parameters of the learners still training, in rows of the layout of the one with the largest rank."""
+    """The stacked parameters of the learners in training, in the layout of the largest rank."""
 
-    def __init__(self, crew: Crew, model: Model, clock: Clock, room: Room) -> None:
-        self.learners = [Learner(task, model.layout(task.trains)) for task, _ in crew]
+    def __init__(self, group: LearnerGroup, model: Model, clock: Clock, room: Room) -> None:
+        self.learners = [Learner(task, model.layout(task.trains)) for task, _ in group]
         self._model, self._clock, self._room = model, clock, room
-        self._adapts = crew[0][0].trains.adapter is not None
+        self._adapts = group[0][0].trains.adapter is not None
         self._layout = widest(self.learners)
-        self._flat = stacked(self.learners, [state for _, state in crew], self._layout, model.device)
+        self._flat = stacked(self.learners, [state for _, state in group], self._layout, model.device)
         self._grads = torch.zeros_like(self._flat)
         settings = [learner.task.settings for learner in self.learners]
         self._optimizer = PopulationAdamW(self._layout, settings, model.device)
         self._look()
         now = clock.now()
-        for row, (learner, (_, state)) in enumerate(zip(self.learners, crew, strict=True)):
+        for row, (learner, (_, state)) in enumerate(zip(self.learners, group, strict=True)):
             learner.begin_hooks(gradient_at(model, learner.task.trains))
             if state is None:
                 learner.begin_epoch(model.device, now)
@@ -190,12 +190,12 @@ class _Population:
             room.pieces = learner.pieces
 
     def states(self) -> tuple[LearnerState, ...]:
-        """Where every learner stands."""
+        """Return the state of every learner."""
         now = self._clock.now()
         return tuple(learner.state(self._own(row), self._moments(row), now) for row, learner in enumerate(self.learners))
 
     def _own(self, row: int) -> Tensor:
-        """A learner's parameters; a view where its rank is the largest."""
+        """Return a learner's parameters; a view if its rank is the largest."""
         return self._layout.resized(self._flat[row].detach(), self.learners[row].layout)
 
     def _moments(self, row: int) -> Moments | None:
@@ -203,7 +203,7 @@ class _Population:
         return self._optimizer.moments(row, learner.layout) if learner.step else None
 
     def _look(self) -> None:
-        """Make the tensors that autograd sees: views of the matrix, their gradients views of the other."""
+        """Create the leaf tensors of autograd: views of the parameters, with views of the gradients as their gradients."""
         self._leaves: dict[str, Tensor] = {}
         trains = [learner.task.trains for learner in self.learners]
         self._scales = torch.tensor([each.adapter.scale for each in trains if each.adapter], device=self._model.device)
@@ -215,7 +215,7 @@ class _Population:
             self._leaves[name] = leaf
 
     def step(self) -> int:
-        """One step of every learner; returns the number of utterances. Where memory runs out, none was made."""
+        """Make one step of every learner and return the number of utterances. If memory runs out, no learner changes."""
         utterances = [learner.utterances() for learner in self.learners]
         streams = self._streams()
         before = [stream.state() for stream in streams]
@@ -237,9 +237,9 @@ class _Population:
         return sum(len(own.rows) for own, *_ in utterances)
 
     def _add_gradients(self, utterances: Sequence[Sequence[Rows]]) -> Tensor:
-        """Set the gradients to those of each learner's mean loss over its batch; returns these losses, [M].
+        """Set the gradients to those of each learner's mean loss over its batch; return the losses, [M].
 
-        A batch in pieces gives the same gradients: each piece's sum is divided by the number of the whole batch.
+        Pieces of a batch give the same gradients: the sum of each piece is divided by the count of the whole batch.
         """
         pieces = self.learners[0].pieces
         with self._clock.measure("training"):
@@ -256,18 +256,18 @@ class _Population:
             with self._clock.measure("training"):
                 losses_M = self._losses(batch, [int((each.labels >= 0).sum()) for each in parts], totals_M)
                 with warnings.catch_warnings():
-                    # A population's tensors are views of one matrix; autograd remarks on their strides and adds rightly.
+                    # The tensors are views of one matrix. Autograd warns about their strides, but the result is right.
                     warnings.filterwarnings("ignore", "grad and param do not obey the gradient layout contract")
                     term = added_loss(self.learners, self._leaves) if piece == 0 else None
                     (losses_M.sum() if term is None else losses_M.sum() + term).backward()
                 losses.append(losses_M.detach())
-                del losses_M  # and with it what the pass has kept, before the next one
+                del losses_M  # frees the activations before the next piece
         return losses[0] if len(losses) == 1 else torch.stack(losses).sum(0)
 
     def _losses(self, batch: Batch, counts: Sequence[int], totals_M: Tensor | None) -> Tensor:
-        """Cross-entropy of each learner over its scored sub-tokens, of which there are `counts`, [M].
+        """Return the cross-entropy of each learner over its scored sub-tokens, [M]; `counts` is their number.
 
-        The sum is divided by `totals_M`; None stands for the counts.
+        The sum is divided by `totals_M`, by default the counts.
         """
         dropout = self._dropout(batch)
         head_weight, head_bias = self._leaves[HEAD_WEIGHT], self._leaves[HEAD_BIAS]
@@ -298,10 +298,10 @@ class _Population:
         return [learner.masks for learner in self.learners if learner.masks is not None]
 
     def end_epochs(self, rows: Sequence[int]) -> list[Epoch]:
-        """Score the learners at `rows` on their dev utterances and remember the weights of each that are to be kept.
+        """Score the learners at `rows` on their dev utterances and save their best weights.
 
-        What is no number is looked for here and not at each step, for which a GPU would have to wait. Where memory runs out,
-        no epoch has ended.
+        NaN is checked here and not at each step, where the check would make the CPU wait for the GPU. If memory runs out, no
+        learner changes.
         """
         losses = [float(torch.stack(self.learners[row].losses).mean()) for row in rows]
         diverged = [self._divergence(row, loss) for row, loss in zip(rows, losses, strict=True)]
@@ -310,7 +310,7 @@ class _Population:
             f1 = dict(zip(scored, self._dev_f1(scored), strict=True))
         dev_f1 = [f1.get(row, float("nan")) for row in rows]
         best = [self._best(row, score, said) for row, score, said in zip(rows, dev_f1, diverged, strict=True)]
-        # All memory is taken: from here on nothing is refused.
+        # All memory is allocated by now, so the rest cannot fail.
         epochs, now = [], self._clock.now()
         for row, loss, score, said, (flat, number) in zip(rows, losses, dev_f1, diverged, best, strict=True):
             learner = self.learners[row]
@@ -319,22 +319,22 @@ class _Population:
         return epochs
 
     def _divergence(self, row: int, train_loss: float) -> str:
-        """What of a learner is no number at the end of an epoch; empty if all is well."""
+        """Return what is NaN or infinite in a learner at the end of an epoch; empty if nothing."""
         number = self.learners[row].epoch + 1
         if not math.isfinite(train_loss):
-            return f"the loss was no number in epoch {number}"
+            return f"the loss was not finite in epoch {number}"
         if not all(math.isfinite(float(end)) for end in torch.aminmax(self._flat[row])):  # isfinite would make copies
-            return f"a weight was no number after epoch {number}"
+            return f"a weight was not finite after epoch {number}"
         return ""
 
     def _dev_f1(self, rows: Sequence[int]) -> list[float]:
-        """F1 of each learner on its dev utterances: several share the frozen encoder, one alone has its factors merged."""
+        """Return F1 of each learner on its dev utterances. Several share the frozen encoder; a single one is merged."""
         tasks = [self.learners[row].task for row in rows]
         if len(rows) > 1:
             tensors = self._layout.views(self._flat)
             head_weight_MCH, head_bias_MC = tensors.pop(HEAD_WEIGHT), tensors.pop(HEAD_BIAS)
-            members = Members(self._model.frozen, lora.stacked(tensors, self._scales), head_weight_MCH, head_bias_MC)
-            counts = evaluate_members(self._model, members.at(rows), [task.dev for task in tasks], self._room)
+            stack = StackedWeights(self._model.frozen, lora.stacked(tensors, self._scales), head_weight_MCH, head_bias_MC)
+            counts = evaluate_stacked(self._model, stack.at(rows), [task.dev for task in tasks], self._room)
             return [each.f1 for each in counts]
         return [
             evaluate(self._model, self._model.weights(task.trains, self._own(row)), task.dev, self._room).f1
@@ -342,10 +342,10 @@ class _Population:
         ]
 
     def _best(self, row: int, dev_f1: float, diverged: str) -> tuple[Tensor, int]:
-        """The weights to keep of a learner that ends an epoch, and of which epoch they are."""
+        """Return the weights to keep for a learner at the end of an epoch, and their epoch."""
         learner = self.learners[row]
         if not diverged and (learner.is_better(dev_f1) or learner.best_flat is None):
-            # The last weights of a learner alone are handed over as they are: nobody changes them any more.
+            # The final weights of a single learner need no copy: nothing changes them later.
             is_last = len(self.learners) == 1 and learner.epoch + 1 == learner.task.settings.epochs
             flat = self._own(row)
             return flat.cpu() if is_last else flat.to("cpu", copy=True), learner.epoch + 1
@@ -354,7 +354,7 @@ class _Population:
         return learner.best_flat, learner.best_epoch
 
     def leave(self, rows: Sequence[int]) -> None:
-        """Drop the learners at `rows`; the others go on with their moments and step counts."""
+        """Remove the learners at `rows`; the others keep their moments and step counts."""
         keep = [row for row in range(len(self.learners)) if row not in rows]
         self.learners = [self.learners[row] for row in keep]
         del self._grads, self._leaves
@@ -364,29 +364,29 @@ class _Population:
         before, self._layout = self._layout, widest(self.learners)
         self._flat = before.taken(self._flat, keep, self._layout)
         self._optimizer.keep(keep, self._layout)
-        self._grads = torch.zeros_like(self._flat)  # last, in the place of the former ones
+        self._grads = torch.zeros_like(self._flat)  # last, to reuse the memory of the old gradients
         self._look()
 
-    def make_room(self, crews: Sequence[Crew]) -> list[Crew]:
-        """After memory ran out: split the population, or cut the batches of the one learner; returns the crews to come.
+    def make_room(self, groups: Sequence[LearnerGroup]) -> list[LearnerGroup]:
+        """Split the population, or the batches of a single learner, after memory ran out; return the groups to train next.
 
         Raises:
-            AttritionError: there is nothing left to make smaller.
+            AttritionError: nothing can be reduced further.
         """
         if len(self.learners) > 1:
             aside = [(learner.task, state.set_aside()) for learner, state in zip(self.learners, self.states(), strict=True)]
             self.leave(range(len(self.learners)))
-            return halved(aside, crews, self._room)
+            return halved(aside, groups, self._room)
         (learner,) = self.learners
         if not learner.batches:
-            raise AttritionError(f"There is not enough memory to score the dev utterances of one learner. {_ADVICE}")
+            raise AttritionError(f"Not enough memory to score the dev utterances of one learner. {_ADVICE}")
         sets = learner.utterances()
         if learner.pieces >= max(len(each.rows) for each in sets):
             longest = max(int(each.encoded.lengths[each.rows].max()) for each in sets)
-            raise AttritionError(f"There is not enough memory to train on one utterance of {longest} sub-tokens. {_ADVICE}")
+            raise AttritionError(f"Not enough memory to train on one utterance of {longest} sub-tokens. {_ADVICE}")
         self._room.halve_batches(learner.pieces)
         learner.take_pieces(self._room.pieces)
-        return list(crews)
+        return list(groups)
 
 
 def _piece(rows: NDArray[np.int64], piece: int, pieces: int) -> NDArray[np.int64]:

@@ -1,1 +1,1 @@
-"""Checks a results folder: checksums, numbers against counts, stages scored again."""
+"""Checks a results folder: checksums, numbers against stored counts, stages scored again."""

@@ -1,4 +1,4 @@
-"""The numbers of a finished run computed again from the stored counts, and compared with its files to the last digit."""
+"""Computes the numbers of a run again from stored counts and compares them with its files, to the last digit."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from attrition.store.stages import Kind, Store
 from attrition.study.keys import run_key
 
 _UNREADABLE = (OSError, ValueError, KeyError, TypeError, NotImplementedError, ArrowException)
-"""What reading a damaged table may raise."""
+"""Exceptions from reading a damaged table."""
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A file of a run that does not say what the counts say."""
+    """A file of a run that differs from the counts."""
 
     file: Path
     what: str
@@ -35,7 +35,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class Recount:
-    """How a run's files compare: what differs, and the metrics that `metrics.json` is too old to have."""
+    """The differences in a run's files, and metrics that its older `metrics.json` lacks."""
 
     differences: tuple[Difference, ...] = ()
     new_metrics: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ def has_counts(store: Store) -> bool:
 
 
 def recount_from_matrix(folder: Path) -> Recount:
-    """Return what in a run's `metrics.json` differs from its `matrix.csv`: all that can be compared without counts."""
+    """Return the differences between a run's `metrics.json` and `matrix.csv`; without counts nothing else can be compared."""
     try:
         R = RMatrix.from_csv(folder / "matrix.csv")
     except AttritionError as error:
@@ -64,11 +64,11 @@ def recount_from_matrix(folder: Path) -> Recount:
 
 
 def recount(store: Store, folder: Path) -> Recount:
-    """Return what in a run's folder differs from the stored counts and histories; nothing when all is well.
+    """Return the differences between a run's files and the stored counts and histories.
 
     Args:
         store: of the results folder.
-        folder: of the run; only read.
+        folder: of the run.
 
     Raises:
         DamagedError: a stage or an evaluation that the run needs is missing or damaged.
@@ -88,7 +88,7 @@ def recount(store: Store, folder: Path) -> Recount:
     if decides != folder.name:
         return Recount((Difference(folder / "spec.json", f"describes the run {decides}, not that of its folder"),))
     trained = [key for key, step in zip(keys, steps.steps, strict=True) if isinstance(step, Train)]
-    # A problem's names stand in the run, since its code may be a user's file: a check runs none.
+    # The run stores the class names, because a check must not run a user's code.
     slots = TagTable.of(store.about("stages", trained[0])["labels"]).slot_names if counted is None else counted
     tables = RunTables.of(
         steps,
@@ -150,14 +150,14 @@ def _nulls(metrics: Mapping[str, float]) -> dict[str, float | None]:
 
 
 def _in_metrics(expected: Mapping[str, float | None], path: Path, source: str = "the counts give") -> str | None:
-    """What differs in the metrics that a file has; a run of an earlier version lacks those that were added since."""
+    """Return the first difference in the metrics that a file has; older runs lack newer metrics."""
     new = _new_metrics(expected, path)
     known = expected if len(new) == len(expected) else {name: each for name, each in expected.items() if name not in new}
     return _in_numbers(known, path, source)
 
 
 def _new_metrics(expected: Mapping[str, float | None], path: Path) -> tuple[str, ...]:
-    """The metrics that a file lacks; none where it cannot be read."""
+    """Return the metrics that a file lacks; none if it cannot be read."""
     try:
         there = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError):
@@ -173,7 +173,7 @@ def _in_numbers(expected: Mapping[str, float | None], path: Path, source: str = 
     except (OSError, ValueError):
         return "is damaged"
     if not isinstance(there, dict) or set(there) != set(expected):
-        return "names other numbers than there are"
+        return "has other metrics than the counts give"
     for name, value in expected.items():
         if there[name] != value or isinstance(there[name], bool):
             return f"says {name} = {there[name]!r}, {source} {value!r}"
@@ -189,7 +189,7 @@ def _in_frame(expected: pd.DataFrame, path: Path) -> str | None:
     expected.to_parquet(buffer, index=False)
     if there == buffer.getvalue():
         return None
-    try:  # another version of the library writes other bytes
+    try:  # other versions of pyarrow write other bytes
         found = pd.read_parquet(io.BytesIO(there))
     except _UNREADABLE:
         return "is damaged"

@@ -1,4 +1,4 @@
-"""Some stages of a results folder scored again from their weights on the study's own test utterances."""
+"""Scores stages of a results folder again from their weights, on the study's test utterances."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from attrition.training.predict import evaluate_each
 
 @dataclass(frozen=True)
 class Rescored:
-    """A stage that was scored again; `differences` name the languages whose counts came out otherwise."""
+    """A stage that was scored again; `differences` describes the languages whose counts differ."""
 
     job: Job
     evaluation: str
@@ -39,7 +39,7 @@ class Rescored:
 
 
 class CannotRescoreError(AttritionError):
-    """Why no stage can be scored again here."""
+    """Raised when no stage can be scored again here; the message says why."""
 
 
 def rescore(
@@ -50,18 +50,18 @@ def rescore(
     pack: Path | None = None,
     when_prepared: Callable[[Prepared], None] | None = None,
 ) -> Iterator[tuple[Rescored, str | None]]:
-    """Score up to `sample` stages again, drawn by `seed`; each comes with a note where it was made by other software.
+    """Score up to `sample` random stages again; yield each with a note if other software made it.
 
     Args:
-        store: of the results folder; only read.
-        sample: how many stages at most.
+        store: of the results folder.
+        sample: largest number of stages.
         seed: of the draw.
-        watcher: told how far reading and encoding are.
-        pack: where the study was packed, if corpus and encoder are to come from there.
-        when_prepared: called with the study once it is made ready, before any stage is scored.
+        watcher: receives progress.
+        pack: a pack of the study, if corpus and encoder should come from it.
+        when_prepared: called with the prepared study, before any stage is scored.
 
     Raises:
-        CannotRescoreError: the corpus, the encoder or the device that the results were made with are not at hand.
+        CannotRescoreError: the corpus, the encoder or the device of the results is not available.
     """
     recorded = _recorded(store.folder)
     prepared = _prepared(store.folder, str(recorded.get("device", "cpu")), watcher, pack)
@@ -88,7 +88,7 @@ def rescore(
 
 
 def _recorded(folder: Path) -> Mapping[str, Any]:
-    """What the folder says of the machine that its numbers come from."""
+    """Return the recorded environment of a results folder."""
     try:
         recorded = json.loads((folder / "environment.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -97,20 +97,20 @@ def _recorded(folder: Path) -> Mapping[str, Any]:
 
 
 def _prepared(folder: Path, device: str, watcher: Watcher, pack: Path | None) -> Prepared:
-    """The study of a results folder made ready again, on the kind of device that its counts come from."""
+    """Return the prepared study of a results folder, on the kind of device that made its counts."""
     there = torch.cuda.get_device_name() if torch.cuda.is_available() else None
     if device not in ("cpu", there):
-        raise CannotRescoreError(f"the counts were made on {device}, which is not here, and another device rounds otherwise")
+        raise CannotRescoreError(f"the counts were made on {device}, which is not here; another device gives other rounding")
     try:
         study = read_results_study(folder)
         machine = dataclasses.replace(study.machine, device="cpu" if device == "cpu" else "cuda")
         return prepare(dataclasses.replace(study, machine=machine), watcher, cache_folder(), pack)
     except (AttritionError, OSError) as error:
-        raise CannotRescoreError(f"the study cannot be made ready here: {error}") from error
+        raise CannotRescoreError(f"the study cannot be prepared here: {error}") from error
 
 
 def _candidates(store: Store, prepared: Prepared) -> list[tuple[Job, str]]:
-    """The stages of this study whose weights and counts are there and whole."""
+    """Return the stages of this study with intact weights and counts."""
     found = []
     for key, job in sorted(prepared.plan.jobs.items()):
         evaluation = evaluation_key(job.key, prepared.scored_on.of(job))
@@ -126,12 +126,12 @@ def _candidates(store: Store, prepared: Prepared) -> list[tuple[Job, str]]:
 def _why_none(store: Store, prepared: Prepared) -> str:
     keys = [key for key in store.keys("stages") if not store.problem("stages", key)]
     if not keys:
-        return "there is no stage whose weights are whole"
+        return "no stage has intact weights"
     if all(store.about("stages", key)["model"]["fingerprint"] != prepared.pretrained.fingerprint for key in keys):
-        return f"the encoder {prepared.pretrained.name!r} that is here is not the one that these stages were trained from"
+        return f"the encoder {prepared.pretrained.name!r} here is not the one that these stages were trained from"
     if not any(store.has("stages", key) for key in prepared.plan.jobs):
-        return "the utterances or settings that are here are not those that these stages were trained with"
-    return "no stage of this study has counts on the test utterances that are here"
+        return "the utterances or settings here are not those that these stages were trained with"
+    return "no stage of this study has counts on the test utterances here"
 
 
 def _difference(language: str, stored: Counts, again: Counts) -> str | None:
@@ -147,7 +147,7 @@ def _difference(language: str, stored: Counts, again: Counts) -> str | None:
 
 
 def _other_software(made_with: Mapping[str, Any], here: Mapping[str, Any]) -> str | None:
-    """What differs between there and here that may change rounding, or None."""
+    """Return the differences in software or machine that may change rounding, or None."""
     there, now = ({**each.get("versions", {}), **each, "versions": None} for each in (made_with, here))
     differing = [f"{name} {there[name]} (here {now[name]})" for name in now if name in there and there[name] != now[name]]
     return f"made with {', '.join(differing)}" if differing else None
@@ -155,7 +155,7 @@ def _other_software(made_with: Mapping[str, Any], here: Mapping[str, Any]) -> st
 
 @contextmanager
 def _threads(number: object) -> Iterator[None]:
-    """So many threads for CPU work as when the counts were made: with others, sums may be rounded otherwise."""
+    """Context manager: use the number of CPU threads that made the counts, because it affects rounding."""
     before = torch.get_num_threads()
     torch.set_num_threads(number if isinstance(number, int) and number > 0 else before)
     try:

@@ -1,6 +1,6 @@
-"""Whether a results folder is what it was: checksums, numbers computed again from counts, stages scored again from weights.
+"""Checks a results folder: checksums, numbers computed again from counts, stages scored again from weights.
 
-Nothing is ever written into the folder.
+Nothing is written into the folder.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from attrition.verify.recount import has_counts, recount, recount_from_matrix
 from attrition.verify.rescore import CannotRescoreError, rescore
 
 _REMEDY: Mapping[Kind, str] = {
-    "stages": "The same `attrition run` trains this stage anew, and no other.",
-    "evaluations": "The same `attrition run` scores this stage anew, and trains nothing.",
-    "checkpoints": "It counts for nothing: the same `attrition run` begins its stage anew. It may be removed.",
+    "stages": "The same `attrition run` trains this stage again, and no other.",
+    "evaluations": "The same `attrition run` scores this stage again, and trains nothing.",
+    "checkpoints": "No result depends on it. The same `attrition run` starts its stage again. You may delete it.",
 }
-_REWRITES = "The same `attrition run` writes this file anew from what is stored."
-_ASIDE = "The study that it was a run of writes it anew."
-_NO_COUNTS = "Copy the folder again from where it was published: without counts it cannot be told which of the two is wrong."
-_RESCORES = "Remove this folder: the same `attrition run` scores the stage anew."
+_REWRITES = "The same `attrition run` writes this file again from stored data."
+_ASIDE = "Run the earlier form of the study to write it again."
+_NO_COUNTS = "Copy the folder again from its source: without counts nobody can tell which of the two files is wrong."
+_RESCORES = "Remove this folder: the same `attrition run` scores the stage again."
 _AGAIN = "Make the archive again from its results folder, or copy it again."
-_ELSEWHERE = "Verify with the software and on the kind of machine that the note names: others round otherwise."
+_ELSEWHERE = "Verify with the software and the kind of machine that the note names: others give other rounding."
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something that is not as it was written: which file, what of it, what to do."""
+    """A problem in a results folder: which file, what is wrong, what to do."""
 
     file: Path
     what: str
@@ -49,7 +49,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Check:
-    """One kind of check: how many were made, what was wrong, and why one was not made."""
+    """One kind of check: how many were made, the problems, and why it was skipped."""
 
     name: str
     num_checked: int = 0
@@ -68,13 +68,13 @@ class Verdict:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """What is wrong, in the sequence of the checks."""
+        """Return the problems, in the sequence of the checks."""
         return tuple(problem for check in self.checks for problem in check.problems)
 
 
 @dataclass
 class _Count:
-    """A check as it goes on."""
+    """A check in progress."""
 
     name: str
     checked: int = 0
@@ -91,14 +91,14 @@ class _Count:
 def verify(
     folder: Path, *, sample: int = 1, seed: int = 0, pack: Path | None = None, watcher: Watcher | None = None
 ) -> Verdict:
-    """Check a results folder; nothing in it is changed.
+    """Check a results folder and return the verdict; the folder is not changed.
 
     Args:
-        folder: that `run_study` wrote, or an archive, in which there are no weights to check.
-        sample: how many stages are scored again from their weights; 0 for none.
-        seed: of the draw of these stages.
-        pack: where the study was packed, if corpus and encoder are to come from there.
-        watcher: told how far the checks are.
+        folder: a results folder, or an archive (without weights to check).
+        sample: number of stages to score again from their weights; 0 for none.
+        seed: for the draw of these stages.
+        pack: a pack of the study, if corpus and encoder should come from it.
+        watcher: receives progress.
 
     Raises:
         AttritionError: it is not a results folder.
@@ -114,10 +114,10 @@ def verify(
 
 
 def _of_archive(store: ArchivedStore, watcher: Watcher) -> Verdict:
-    """All checks of an archive: the same but for weights, which it does not have."""
+    """Return all checks of an archive, which has no weights."""
     count = _Count("Files of the archive", len(store.index["files"]))
     for name in store.damaged_files():
-        count.wrong(store.folder / name, "is missing or not what archive.json says", _AGAIN)
+        count.wrong(store.folder / name, "is missing or does not match archive.json", _AGAIN)
     if count.problems:
         return Verdict(store.folder, (count.done(), _Count("Everything else").done("the archive is damaged")))
     checks = [count.done(), _settings(store.folder)]
@@ -130,16 +130,16 @@ def _of_archive(store: ArchivedStore, watcher: Watcher) -> Verdict:
             if problem is None and kind == "evaluations" and (language := _contradicts(store.load_evaluation(key))):
                 problem = f"its counts of {language} by utterance and by slot differ"
             if problem:
-                count.wrong(store.folder / STAGES, f"holds {kind}/{key}, which is not whole ({problem})", _AGAIN)
+                count.wrong(store.folder / STAGES, f"holds {kind}/{key}, which is damaged ({problem})", _AGAIN)
         if kind == "stages":
-            count.notes.append("weights are not in an archive, so that their checksums were not compared")
+            count.notes.append("an archive has no weights, so their checksums were not compared")
         checks.append(count.done())
     no_weights = _Count("Stages scored again").done("an archive has no weights")
     return Verdict(store.folder, (*checks, _runs(store, watcher), no_weights))
 
 
 def _settings(folder: Path) -> Check:
-    """The files that say what was run, and with what; covariates only where there are any."""
+    """Check study.toml, environment.json and, if present, covariates.json."""
     count = _Count("Study and environment", 2)
     try:
         if code := code_of(folder):
@@ -160,7 +160,7 @@ def _settings(folder: Path) -> Check:
 
 
 def _stored(store: Store, kind: Kind, watcher: Watcher) -> Check:
-    """Checksums of one kind of folder; of evaluations also whether their sums agree."""
+    """Check the checksums of one kind of folder; for evaluations also whether their sums agree."""
     count = _Count(f"Checksums of {kind}")
     parent = store.folder / kind
     folders = sorted(path for path in parent.iterdir() if not path.name.startswith(".")) if parent.is_dir() else []
@@ -179,14 +179,12 @@ def _stored(store: Store, kind: Kind, watcher: Watcher) -> Check:
             name, _, what = problem.removeprefix(str(path)).partition(" is ")
             count.wrong(Path(f"{path}{name}"), f"is {what.rstrip('.')}", _REMEDY[kind])
     if left := list(parent.glob(".*.tmp")):
-        count.notes.append(
-            f"{counted(len(left), 'folder')} that an interrupted run left half-written; the next run removes them"
-        )
+        count.notes.append(f"{counted(len(left), 'incomplete folder')} of an interrupted run; the next run removes them")
     return count.done()
 
 
 def _contradicts(evaluation: StoredEvaluation) -> str | None:
-    """The first language whose counts by utterance, by slot and by type of error do not have the same sums, or None."""
+    """Return the first language whose counts by utterance, slot and type of error have different sums, or None."""
     for language, counts in evaluation.counts.items():
         by_utterance = [int(each.sum(dtype=np.int64)) for each in (counts.tp, counts.fp, counts.fn)]
         if by_utterance != counts.by_slot.sum(axis=0).tolist():
@@ -197,7 +195,7 @@ def _contradicts(evaluation: StoredEvaluation) -> str | None:
 
 
 def _runs(store: Store, watcher: Watcher) -> Check:
-    """Every finished run's numbers against those that its counts give."""
+    """Compare the numbers of every finished run with its counts."""
     count, with_counts = _Count("Numbers of runs"), has_counts(store)
     new_metrics: dict[str, int] = {}
     folders = [path for part in ("runs", EARLIER) for path in sorted((store.folder / part).glob("[!.]*")) if path.is_dir()]
@@ -220,11 +218,11 @@ def _runs(store: Store, watcher: Watcher) -> Check:
         for name in found.new_metrics:
             new_metrics[name] = new_metrics.get(name, 0) + 1
     for name, runs in new_metrics.items():
-        count.notes.append(f"metrics.json has no {name}, which is newer than it, in {runs} of {count.checked} runs")
+        count.notes.append(f"metrics.json lacks the newer metric {name} in {runs} of {count.checked} runs")
     if count.checked and not with_counts:
         count.notes.append(
-            "this folder holds no counts, so metrics.json was compared with matrix.csv, and nothing else could be checked: "
-            "not matrix.csv itself, nor scores, history or times"
+            "this folder has no counts: metrics.json was compared with matrix.csv, but matrix.csv, scores, history and times "
+            "could not be checked"
         )
     return count.done()
 
@@ -236,7 +234,7 @@ def _remedy(run: Path, with_counts: bool) -> str:
 
 
 def _scored_again(store: Store, sample: int, seed: int, watcher: Watcher, pack: Path | None) -> Check:
-    """Weights against counts, for some stages."""
+    """Score some stages again and compare the counts."""
     count = _Count("Stages scored again")
     if sample < 1:
         return count.done("not asked for (--sample 0)")
@@ -246,7 +244,7 @@ def _scored_again(store: Store, sample: int, seed: int, watcher: Watcher, pack: 
     def compared(prepared: Prepared) -> None:
         path = store.folder / COVARIATES
         if path.is_file() and path.read_bytes() != prepared.covariates.encode():
-            count.wrong(path, "is not what the training utterances give that are here", _REWRITES)
+            count.wrong(path, "differs from the covariates of the training utterances here", _REWRITES)
 
     try:
         for result, note in rescore(store, sample, seed, watcher, pack, compared):

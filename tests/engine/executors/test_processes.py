@@ -95,7 +95,7 @@ def test_interrupted_it_ends_with_the_bits_of_one_process(
     monkeypatch.setattr("attrition.engine.run.StopRequests", partial(StopRequests, now=lambda: clock[0]))
     study = make_study("machine.executor=processes", *CHANGES, **PARTS)
     first = Doing(tmp_path, lambda _: signal.raise_signal(signal.SIGINT))
-    with pytest.raises(Stopped, match=r"Kept: \d of 12 stages.*The same command goes on from there"):
+    with pytest.raises(Stopped, match=r"Kept: \d of 12 stages.*Run the same command to resume"):
         run_study(study, tmp_path, first)
     assert first.done
     assert not list(tmp_path.glob("working/*")), "nobody is at work"

@@ -1,4 +1,4 @@
-"""Who trains with whom, and who waits: where memory ran out, not all of a population are in training at once."""
+"""Splits a population into groups that train one after another, when memory does not suffice for all at once."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from attrition.training.learner import Learner, LearnerState, Task, in_pieces
 from attrition.training.memory import Room
 from attrition.training.model import Model
 
-Crew = Sequence[tuple[Task, LearnerState | None]]
-"""Tasks that are trained side by side, and where each goes on from; None stands for its beginning."""
+LearnerGroup = Sequence[tuple[Task, LearnerState | None]]
+"""Tasks that train side by side, each with the state to resume from; None starts from the beginning."""
 
 
-def crews_of(tasks: Sequence[Task], states: Sequence[LearnerState], room: Room) -> list[Crew]:
-    """The crews in their turns: as they were when the states were kept, or as many together as there is room for."""
+def groups_of(tasks: Sequence[Task], states: Sequence[LearnerState], room: Room) -> list[LearnerGroup]:
+    """Return the groups in their turns: those of the saved states, or as large as memory allows."""
     if not states:
         return _cut([(task, None) for task in tasks], room)
     pairs = list(zip(tasks, states, strict=True))
@@ -26,24 +26,24 @@ def crews_of(tasks: Sequence[Task], states: Sequence[LearnerState], room: Room) 
     return [[(task, state) for task, state in pairs if state.turn == turn] for turn in turns]
 
 
-def halved(crew: Crew, crews: Sequence[Crew], room: Room) -> list[Crew]:
-    """The crews to come after `crew` was too large: its parts, then the others, none of them larger than these."""
-    room.halve_learners(len(crew))
-    found: list[Crew] = []
-    for each in (crew, *crews):
+def halved(group: LearnerGroup, groups: Sequence[LearnerGroup], room: Room) -> list[LearnerGroup]:
+    """Split a group of learners that did not fit in memory, and limit the later groups to the same size."""
+    room.halve_learners(len(group))
+    found: list[LearnerGroup] = []
+    for each in (group, *groups):
         if len(each) > room.learners:
             each = [(task, state and dataclasses.replace(state, shortage=_fewer(state, room))) for task, state in each]
         found += _cut(each, room)
     return found
 
 
-def states_of(crews: Sequence[Crew], room: Room, model: Model, now: float) -> list[LearnerState]:
-    """The states of those that wait: with their turn, and in as many pieces as there will be room for."""
+def states_of(groups: Sequence[LearnerGroup], room: Room, model: Model, now: float) -> list[LearnerState]:
+    """Return the states of waiting learners, with their turn and the number of pieces of a batch."""
     found = []
-    for turn, crew in enumerate(crews, 1):
-        for task, before in crew:
+    for turn, group in enumerate(groups, 1):
+        for task, before in group:
             state = before or beginning(task, model, now)
-            if len(crew) == 1 and state.pieces < room.pieces:
+            if len(group) == 1 and state.pieces < room.pieces:
                 said = in_pieces(task, state.step, room.pieces)
                 state = dataclasses.replace(state, pieces=room.pieces, shortage=said)
             found.append(dataclasses.replace(state, turn=turn))
@@ -51,15 +51,15 @@ def states_of(crews: Sequence[Crew], room: Room, model: Model, now: float) -> li
 
 
 def beginning(task: Task, model: Model, now: float) -> LearnerState:
-    """The state of a learner that has not begun."""
+    """Return the state of a learner before its first step."""
     learner = Learner(task, model.layout(task.trains))
     learner.begin_epoch(model.device, now)
     return learner.state(task.start(), None, now)
 
 
-def _cut(crew: Crew, room: Room) -> list[Crew]:
-    size = min(room.learners, len(crew))
-    return [crew[at : at + size] for at in range(0, len(crew), size)]
+def _cut(group: LearnerGroup, room: Room) -> list[LearnerGroup]:
+    size = min(room.learners, len(group))
+    return [group[at : at + size] for at in range(0, len(group), size)]
 
 
 def _fewer(state: LearnerState, room: Room) -> str:
@@ -68,12 +68,12 @@ def _fewer(state: LearnerState, room: Room) -> str:
 
 
 def widest(learners: Sequence[Learner]) -> Layout:
-    """The layout of the learner with the most parameters."""
+    """Return the layout of the learner with the most parameters."""
     return max((learner.layout for learner in learners), key=lambda layout: layout.size)
 
 
 def stacked(learners: Sequence[Learner], states: Sequence[LearnerState | None], layout: Layout, device: torch.device) -> Tensor:
-    """The vectors that the learners start or go on from, [M, P]."""
+    """Return the parameters from which the learners start or resume, [M, P]."""
     if len(learners) == 1 and states[0] is None:
         return learners[0].task.start().to(device).unsqueeze(0)
     flat_MP = torch.empty(len(learners), layout.size, device=device)
