@@ -1,4 +1,4 @@
-"""What changed between two systems: by label, by type of error (see `attrition.problem.spans`), and the utterances that broke."""
+"""What changed between two systems: labels, types of errors (see `attrition.problem.spans`), and the utterances that broke."""
 
 from __future__ import annotations
 

@@ -123,7 +123,7 @@ def _table(tags_W: NDArray[np.int64], classes: Sequence[str], offsets: NDArray[n
     begins_W[offsets] = True
     found = find_spans(tags_W, begins_W, TagTable.of(classes))
     utterance_N = np.searchsorted(offsets, found.starts, side="right") - 1
-    return SpanTable(utterance_N, found.starts.astype(np.int64), found.ends.astype(np.int64), found.slots.astype(np.int64))
+    return SpanTable(utterance_N, found.starts.astype(np.int64), found.ends.astype(np.int64), found.labels.astype(np.int64))
 
 
 def _check_tags(
