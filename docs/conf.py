@@ -24,6 +24,7 @@ extensions = [
     "_ext.pictures",
     "_ext.mathml",
     "_ext.notebook",
+    "_ext.access",
 ]
 exclude_patterns = ["_build", "_generated", "results/*/**", "**/.ipynb_checkpoints", "_ext"]
 

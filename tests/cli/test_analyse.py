@@ -34,7 +34,7 @@ def test_a_table_of_languages_and_claims(files: list[Path], say: Say) -> None:
     assert "supported" in said.out
     assert "Over hops, the same n cells at each" in said.out
     assert "points when twice as many languages were learned before (over orders)" in said.out
-    assert "could not be asked" in said.out
+    assert "could not be tested" in said.out
 
 
 def test_json_is_one_object(files: list[Path], say: Say) -> None:

@@ -279,6 +279,6 @@ def _show_claims(claims: tuple[Judged, ...]) -> None:
         needs: dict[str, int] = {}
         for judged in lacking:
             needs[judged.needs] = needs.get(judged.needs, 0) + 1
-        out.print(f"{_plural(len(lacking), 'claim')} could not be asked:")
+        out.print(f"{_plural(len(lacking), 'claim')} could not be tested:")
         for what, number in sorted(needs.items(), key=lambda each: -each[1]):
-            out.print(f"  {number} for want of {escape(what)}", soft_wrap=True)
+            out.print(f"  {number}: needs {escape(what)}", soft_wrap=True)

@@ -18,7 +18,7 @@ from attrition.results.read import Results
 class Chapter:
     """A part of the page: claims, then its leading figures, then tables, then figures with a choice of series.
 
-    `verdicts` are judged claims by heading; `needs` are the claims that could not be asked, by what they need.
+    `verdicts` are judged claims by heading; `needs` are the claims that could not be tested, by what they need.
     `folded` are tables that the page shows on request; `files` are written but not shown.
     """
 

@@ -24,7 +24,7 @@ TEXT = (
 
 
 def claims_chapter(judged: Sequence[Judged], *, anchor: str, title: str, text: str = "") -> Chapter:
-    """Return the chapter: claims by verdict, then those that could not be asked, by what they need.
+    """Return the chapter: claims by verdict, then those that could not be tested, by what they need.
 
     Args:
         judged: the claims with their verdicts.
