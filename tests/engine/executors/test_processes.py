@@ -166,7 +166,8 @@ def test_a_disk_that_refuses_and_one_that_is_slow(
 def test_a_worker_is_asked_to_stop_before_it_has_begun(
     make_study: Make, prepared_of: Ready, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was started a moment ago, and would otherwise train its whole unit first."""
+    """It is still reading the study, and would otherwise train its whole unit first."""
+    os.mkfifo(tmp_path / "study.toml")
     monkeypatch.setattr("attrition.engine.executors.processes.LOOK_SECONDS", 0.05)
     processes = Processes(prepared_of(make_study(**PARTS)), Setup(str(tmp_path), "processes", "cpu", 1), 2)
     try:

@@ -156,8 +156,14 @@ class Processes:
         for worker in self._busy:
             worker.send(signal.SIGTERM)
         ended: list[Outcome] = []
+        errors: list[Exception] = []
         while self._busy:
-            ended += self._ended(LOOK_SECONDS)
+            try:
+                ended += self._ended(LOOK_SECONDS)
+            except Exception as error:  # noqa: BLE001 - raised when the others have ended, too
+                errors.append(error)
+        if errors:
+            raise errors[0]
         return ended
 
     def close(self) -> None:
