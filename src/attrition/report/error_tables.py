@@ -57,7 +57,7 @@ def _types_table(found: Mapping[str, Sequence[pd.DataFrame]]) -> Table:
     rows: list[tuple[Cell, ...]] = []
     for label, orders in found.items():
         totals = [order.groupby("moment").sum() for order in orders]
-        own, end = ([_shares(each.loc[moment]) for each in totals] for moment in MOMENTS)
+        own, end = ([_shares(each.T[moment]) for each in totals] for moment in MOMENTS)
         rows += [(label, words, *_means(each)) for words, each in zip(MOMENTS.values(), (own, end), strict=True)]
         rows.append((label, "change", *_means([after - before for before, after in zip(own, end, strict=True)])))
     return Table(
@@ -109,7 +109,8 @@ def _slots_table(found: Mapping[str, Sequence[pd.DataFrame]], fewest: int, name:
 
 def _shares(counts: pd.Series) -> pd.Series:
     """Each count as a share of gold spans."""
-    return counts[list(_SHARES)] / (counts["tp"] + counts["fn"])
+    wanted: pd.Series = counts[list(_SHARES)]
+    return wanted / float(counts["tp"] + counts["fn"])
 
 
 def _means(values: Sequence[pd.Series]) -> tuple[Number, ...]:

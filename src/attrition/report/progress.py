@@ -92,10 +92,11 @@ def _ends(lines: pd.DataFrame) -> pd.DataFrame:
 def _key(lines: pd.DataFrame) -> dict[str, list[KeyLine]]:
     """The key of the chart by panel; the line that ends highest comes first."""
     key: dict[str, list[KeyLine]] = {}
-    for row in _ends(lines).sort_values("f1", ascending=False).itertuples() if len(lines) else ():
-        dashes = JOINT_DASH if row.joint else DASHES[int(row.dash)]
-        line = KeyLine(name=row.series, hue=row.hue, dashes=dashes, value=f"{without_dust(row.f1):.1f}")
-        key.setdefault(row.panel, []).append(line)
+    ends = _ends(lines).sort_values("f1", ascending=False) if len(lines) else lines
+    for row in ends.to_dict("records"):
+        dashes = JOINT_DASH if row["joint"] else DASHES[int(row["dash"])]
+        line = KeyLine(name=row["series"], hue=row["hue"], dashes=dashes, value=f"{without_dust(row['f1']):.1f}")
+        key.setdefault(row["panel"], []).append(line)
     return {panel: key[panel] for panel in dict.fromkeys(lines["panel"])}
 
 
