@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 import runpy
 import shlex
 import sys
+import tarfile
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
-from transformers import PreTrainedTokenizerFast, XLMRobertaModel
 
-from attrition.encoder.pretrained import WORD_EMBEDDINGS
-from attrition.encoder.sources import load_pretrained
 from attrition.study.spec import build_study
 
 PAGE = (Path(__file__).parents[2] / "docs" / "guides" / "add-a-language.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"(?:^`([^`\n]+)`:\n\n)?^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 SMALLER = {
-    '["de-DE", "en-US", "es-ES", "fi-FI", "fr-FR", "ja-JP", "sw-KE", "tr-TR", "th-TH"]': '["de-DE", "en-US", "th-TH"]',
-    '{"train": 100, "dev": 60, "test": 300}': '{"train": 32, "dev": 12, "test": 24}',
-    '"massive", Request()': '"phrasebook", Request()',
+    "data.py massive - data 100 60 300 100": "data.py phrasebook - data 32 12 24 100",
+    "data.py massive - crf 400 1 1000 100": "data.py phrasebook - crf 100 1 60 100",
+    "masakhaner2.tar.xz ner 80 30 150 15": "masakhaner2.tar.xz ner 24 8 12 15",
     "de-DE en-US es-ES fi-FI fr-FR ja-JP sw-KE tr-TR": "de-DE en-US",
+    '"embedded:e5-small"': '"tiny:xlm-roberta"',
+    "swa hau ibo": "swa hau",
 }
 FAST = (
     "--set",
@@ -47,36 +47,30 @@ def smaller(text: str) -> str:
     return text
 
 
-def write_encoder(folder: Path) -> None:
-    """A tiny encoder as transformers saves it, in place of the page's."""
-    tiny = load_pretrained("tiny:xlm-roberta")
-    module = XLMRobertaModel(tiny.config, add_pooling_layer=False)
-    module.load_state_dict({**tiny.weights, WORD_EMBEDDINGS: tiny.rows(np.arange(tiny.vocabulary_size))})
-    module.save_pretrained(folder)
-    special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>"}
-    PreTrainedTokenizerFast(tokenizer_object=tiny.tokenizer, model_max_length=126, **special).save_pretrained(folder)
-
-
-def write_conll() -> None:
-    """The files of the page's last command: a stranger's system that loses every second value in German."""
-    for system in ("gold", "old", "new"):
-        Path(system).mkdir()
-        for language in ("de-DE", "en-US"):
-            rows = [json.loads(line) for line in (Path("data") / language / "test.jsonl").read_text().splitlines()]
-            lost = system == "new" and language == "de-DE"
-            tags = [["O"] * len(row["tags"]) if lost and at % 2 else row["tags"] for at, row in enumerate(rows)]
-            blocks = (
-                "\n".join(map("\t".join, zip(row["words"], each, strict=True))) for row, each in zip(rows, tags, strict=True)
-            )
-            (Path(system) / f"{language}.conll").write_text("\n\n".join(blocks) + "\n", encoding="utf-8")
+def write_entities(path: Path) -> None:
+    """An archive in the form of MasakhaNER 2.0 (invented sentences): columns parted by a blank, a folder for each language."""
+    names = ("Wanjiru", "Amina", "Chidi", "Yetunde")
+    with tarfile.open(path, "w:xz") as archive:
+        for language in ("swa", "hau", "yor"):
+            for split in ("train", "dev", "test"):
+                sentences = [
+                    f"{language}{at % 7} O\n{names[at % 4]} B-PER\n{names[at % 3]} I-PER\nin O\nKano{at % 5} B-LOC\n"
+                    + "long O\n" * (20 * (at % 4 == 0))
+                    for at in range(40)
+                ]
+                data = "\n".join(sentences).encode()
+                member = tarfile.TarInfo(f"data/{language}/{split}.txt")
+                member.size = len(data)
+                archive.addfile(member, io.BytesIO(data))
 
 
 @pytest.mark.filterwarnings("ignore")  # of other people's programs, which the page runs
 def test_every_command_of_the_page_runs(say: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("peft")
     pytest.importorskip("accelerate")
+    pytest.importorskip("sklearn_crfsuite")
     monkeypatch.chdir(tmp_path)
-    write_encoder(Path("e5-small"))
+    write_entities(Path("masakhaner2.tar.xz"))
     codes: dict[str, int] = {}
     for name, kind, content in BLOCKS:
         if name:
@@ -90,13 +84,14 @@ def test_every_command_of_the_page_runs(say: Callable[..., Any], tmp_path: Path,
                     patch.setattr(sys, "argv", arguments)
                     runpy.run_path(arguments[0], run_name="__main__")
                 continue
-            if "gold" in arguments:
-                write_conll()
             said = say(*arguments, *(FAST if arguments[0] == "add" else ()))
             assert said.code in (0, 1, 3), said.err
             codes[line.removeprefix("$ attrition ")] = said.code
-    assert len(codes) == 5
-    assert codes["gate old new --test gold --margin 5"] == 1
+    assert len(codes) == 6
+    assert {path.name for path in Path("crf-new").iterdir()} == {"de-DE.conll", "en-US.conll", "tr-TR.conll"}
+    rows = [json.loads(line) for path in Path("ner").glob("*/*.jsonl") for line in path.read_text().splitlines()]
+    assert max(len(row["words"]) for row in rows) <= 15
+    assert {each["name"] for each in json.loads(Path("ner-update/gate.json").read_text())["checks"]} == {"swa", "hau", "yor"}
     routed = json.loads(Path("thai/gate.json").read_text())["checks"]
     assert {each["name"]: each["differing"] for each in routed if each["name"] != "th-TH"} == {"de-DE": 0, "en-US": 0}
     assert {path.suffix for path in Path("update").glob("trade.*")} >= {".svg", ".csv", ".png"}
