@@ -129,7 +129,7 @@ def render(
         figures={figure.name: figure for figure in figures},
         inline={figure.name: _inline(figure, svgs) for figure in on_page if figure.name not in INTERACTIVE},
         narrow={
-            figure.name: for_page(svg, stem=f"{figure.name}-narrow", says=figure.title)
+            figure.name: for_page(svg, stem=f"{figure.name}-narrow", says=_says(figure, next(iter(figure.variants))))
             for figure, svg in ((each, narrow[each.name]) for each in on_page if each.name in narrow)
         },
         labels={"": "", **{run.key: run.label for run in results.runs}, **dict(s for each in chapters for s in each.series)},
@@ -148,12 +148,17 @@ def render(
     )
 
 
+def _says(figure: Figure, variant: str) -> str:
+    """The text alternative of a figure."""
+    return f"{figure.title}. {figure.findings.get(variant, '')}".strip()
+
+
 def _inline(figure: Figure, svgs: Mapping[str, str]) -> dict[str, Markup]:
     """The variants of a figure that the page holds: the first one, and others while there is room."""
     found: dict[str, Markup] = {}
     for variant in figure.variants:
         stem = figure.stem(variant)
-        svg = for_page(svgs[stem], stem=stem, says=f"{figure.title}. {figure.findings.get(variant, '')}".strip())
+        svg = for_page(svgs[stem], stem=stem, says=_says(figure, variant))
         if found and sum(map(len, found.values())) + len(svg) > MOST_INLINE:
             break
         found[variant] = svg
