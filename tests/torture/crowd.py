@@ -40,7 +40,7 @@ def drive(folder: Path, machine: dict[str, object], calls: int | None) -> None:
     try:
         engine.run_study(build_study(raw, where="torture"), folder, Diary(folder.with_suffix(".diary")))
     except AttritionError as error:
-        if "they got no further" not in str(error):
+        if "without progress" not in str(error):
             raise
         os.kill(os.getpid(), signal.SIGKILL)  # chance hit one stage five times: another driver goes on
 

@@ -116,17 +116,18 @@ class Store:
 
     def keys(self, kind: Kind) -> tuple[str, ...]:
         """Return the keys of all stored folders of this kind."""
-        folder = self.folder / kind
-        return tuple(sorted(path.parent.name for path in folder.glob(f"[!.]*/{MANIFEST}")))
+        return tuple(sorted(path.parent.name for path in (self.folder / kind).glob(f"[!.]*/{MANIFEST}")))
 
     def clean(self) -> None:
         """Remove temporary files of interrupted writes, except those of processes that may still run."""
         for path in (path for kind in KINDS for path in (self.folder / kind).glob(".*.tmp") if is_left_behind(path)):
             shutil.rmtree(path, ignore_errors=True)
+        with suppress(OSError):  # there are checkpoints
+            (self.folder / "checkpoints").rmdir()
         own = (".study.toml.*", ".environment.json.*", ".covariates.json.*", ".plan.json.*", "..holder.json.*")
-        for path in (*(self.folder / "runs").glob("[!.]*/.*"), *(path for name in own for path in self.folder.glob(name))):
-            if path.is_file():
-                path.unlink()
+        paths = (*(self.folder / "runs").glob("[!.]*/.*"), *(path for name in own for path in self.folder.glob(name)))
+        for path in filter(Path.is_file, paths):
+            path.unlink()
 
     def save_stage(self, key: str, about: Mapping[str, Any], tensors: Tensors, history: StoredHistory) -> None:
         """Write a finished stage."""
