@@ -244,9 +244,8 @@ class Store:
         if not isinstance(files, dict) or not files:
             raise DamagedError(f"{folder / MANIFEST} is missing or damaged.")
         for name, expected in files.items():
-            path = folder / name
-            if only in (None, name) and not _is_as(path, expected):
-                raise DamagedError(f"{path} is missing or damaged.")
+            if only in (None, name) and not _is_as(folder / name, expected):
+                raise DamagedError(f"{folder / name} is missing or damaged.")
         return folder
 
 
