@@ -87,7 +87,7 @@ def test_a_manifest_of_another_shape_is_damage(content: str, store: Store) -> No
 def test_a_newer_format_is_left_alone(store: Store) -> None:
     path = store.folder / "stages" / KEY / "manifest.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format": 99, "seal": "as that version makes it"}))
-    with pytest.raises(AttritionError, match=r"newer version of attrition \(format 99.*Install the newer one") as caught:
+    with pytest.raises(AttritionError, match=r"newer version of attrition \(format 99.*Install the newer version") as caught:
         store.problem("stages", KEY)
     assert not isinstance(caught.value, DamagedError)
 
