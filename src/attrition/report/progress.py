@@ -14,7 +14,7 @@ import pandas as pd
 
 from attrition.metrics import learned_mean
 from attrition.names import capitalised
-from attrition.report.figures import Figure, KeyLine, stage_label
+from attrition.report.figures import Figure, KeyLine, records, stage_label
 from attrition.report.tables import without_dust
 from attrition.report.theme import NUM_HUES
 from attrition.results.read import Results, Run, Series
@@ -91,13 +91,13 @@ def _ends(lines: pd.DataFrame) -> pd.DataFrame:
 
 def _key(lines: pd.DataFrame) -> dict[str, list[KeyLine]]:
     """The key of the chart by panel; the line that ends highest comes first."""
-    key: dict[str, list[KeyLine]] = {}
-    ends = _ends(lines).sort_values("f1", ascending=False) if len(lines) else lines
-    for row in ends.to_dict("records"):
+    key: dict[str, list[KeyLine]] = {panel: [] for panel in dict.fromkeys(lines["panel"])}
+    last = _ends(lines).sort_values("f1", ascending=False) if len(lines) else lines
+    for row in records(last):
         dashes = JOINT_DASH if row["joint"] else DASHES[int(row["dash"])]
-        line = KeyLine(name=row["series"], hue=row["hue"], dashes=dashes, value=f"{without_dust(row['f1']):.1f}")
-        key.setdefault(row["panel"], []).append(line)
-    return {panel: key[panel] for panel in dict.fromkeys(lines["panel"])}
+        value = f"{without_dust(row['f1']):.1f}"
+        key[row["panel"]].append(KeyLine(name=row["series"], hue=row["hue"], dashes=dashes, value=value))
+    return key
 
 
 def progress_lines(results: Results, places: Mapping[Series, Place]) -> pd.DataFrame:
