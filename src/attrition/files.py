@@ -70,7 +70,7 @@ def refuse_full(folder: Path, what: str) -> None:
         AttritionError: it is a file, or not empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise AttritionError(f"{folder} is there already. Choose another folder for the {what}.")
+        raise AttritionError(f"{folder} exists already. Choose another folder for the {what}.")
 
 
 def writer() -> str:

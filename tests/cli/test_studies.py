@@ -143,7 +143,7 @@ def test_out_is_a_file(write_study: Write, say: Say) -> None:
 def test_out_is_where_the_study_file_lies(write_study: Write, say: Say) -> None:
     path = write_study()
     before = path.read_bytes()
-    assert "would be written over" in say("run", path, "--out", ".").err
+    assert "would be overwritten" in say("run", path, "--out", ".").err
     assert path.read_bytes() == before
 
 
@@ -232,7 +232,7 @@ def test_results_are_named_by_the_packed_study(write_study: Write, say: Say, tmp
     [
         (["run", "pack", "--set", "corpus.sizes.train=9"], "corpus.sizes.train was fixed when pack was packed"),
         (["run", "pack", "--set", "training.epoch=9"], "Did you mean 'epochs'?"),
-        (["run", "pack", "--out", "pack"], "would be written over"),
+        (["run", "pack", "--out", "pack"], "would be overwritten"),
         (["run", "."], "is not a pack: it has no manifest.json"),
         (["prepare", "study.toml", "pack"], "pack exists already"),
         (["prepare", "study.toml", "new", "--set", "corpus.sizes.dev=0"], "keeps the best weights"),

@@ -128,5 +128,5 @@ def test_what_does_not_fit_is_refused(make_study: Make, prepared_of: Ready, monk
     prepared = prepared_of(make_study())
     refuse_too_large(prepared)
     monkeypatch.setattr(estimating, "memory_bytes", lambda _: 1000)
-    with pytest.raises(AttritionError, match="there are 0 GB of memory"):
+    with pytest.raises(AttritionError, match="this machine has 0 GB of memory"):
         refuse_too_large(dataclasses.replace(prepared, device=torch.device("cpu")))

@@ -156,7 +156,9 @@ def test_scores_are_the_cells_and_their_counts(whole: tuple[Path, Any]) -> None:
 def test_counts_of_slots_add_up(whole: tuple[Path, Any]) -> None:
     folder = run_folder(whole[0], "NON-SHARED LoRA")
     slots, scores = (pd.read_parquet(folder / name) for name in ("slots.parquet", "scores.parquet"))
-    assert list(slots.columns) == ["stage", "trained", "language", "slot", "tp", "fp", "fn"]
+    assert list(slots.columns) == ["stage", "trained", "language", "slot", "tp", "fp", "fn", *ERROR_COLUMNS]
+    of_gold = ["type", "boundary", "boundary_and_type", "missed"]
+    assert slots[of_gold].sum(axis=1).tolist() == slots["fn"].tolist()
     assert slots["slot"].is_monotonic_increasing is False
     assert "date" in set(slots["slot"])
     place = ["stage", "trained", "language"]
@@ -396,7 +398,7 @@ def test_the_folder_of_another_study(make_study: Make, whole: tuple[Path, Any]) 
 
 def test_a_study_file_of_the_users_own_is_not_written_over(make_study: Make, tmp_path: Path) -> None:
     (tmp_path / "study.toml").write_text("# mine\n")
-    with pytest.raises(AttritionError, match="would be written over"):
+    with pytest.raises(AttritionError, match="would be overwritten"):
         run_study(make_study(), tmp_path)
     assert (tmp_path / "study.toml").read_text() == "# mine\n"
 

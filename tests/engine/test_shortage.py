@@ -147,5 +147,5 @@ def test_test_sets_in_smaller_batches(
     said = [each for each in notes.warnings if "Memory ran out in evaluation" in each]
     assert 0 < len(said) < 6, "found out once, not at every stage"
     monkeypatch.setattr(prediction, "_classes", lambda *_: np.empty(2**57))
-    with pytest.raises(AttritionError, match="not even for one learner and one utterance at a time"):
+    with pytest.raises(AttritionError, match="even with one learner and one utterance at a time"):
         run_study(study, tmp_path / "none")

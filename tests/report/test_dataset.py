@@ -116,5 +116,5 @@ def test_tables_that_were_not_stored_are_left_out(tmp_path: Path) -> None:
     names = export_dataset(PUBLISHED / "eight-languages", tmp_path / "out")
     assert "counts" not in names
     assert {path.stem for path in (tmp_path / "out").glob("*.parquet")} == set(names) >= {"scores", "runs", "metrics"}
-    with pytest.raises(AttritionError, match=r"is there already\. Choose another folder for the data set"):
+    with pytest.raises(AttritionError, match=r"exists already\. Choose another folder for the data set"):
         export_dataset(PUBLISHED / "eight-languages", tmp_path / "out")

@@ -142,5 +142,5 @@ def test_what_is_missing_is_said(deployed: Path, tmp_path: Path) -> None:
         with pytest.raises(AttritionError, match=words):
             study_of(wrong)
     (tmp_path / "out" / "model").mkdir(parents=True)
-    with pytest.raises(AttritionError, match="is there already"):
+    with pytest.raises(AttritionError, match="exists already"):
         add(of("yor"), tmp_path / "out")

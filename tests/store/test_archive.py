@@ -159,7 +159,7 @@ def test_what_is_refused(whole: Path, archived: Path, study: Study, make_study: 
         write_archive([whole], archived)
     with pytest.raises(AttritionError, match="is not a results folder"):
         write_archive([tmp_path], tmp_path / "out")
-    with pytest.raises(AttritionError, match="is an archive: it has no weights"):
+    with pytest.raises(AttritionError, match="is an archive without weights"):
         run_study(study, archived)
     other = run_study(make_study(name="other"), tmp_path / "other")
     with pytest.raises(AttritionError, match="holds the study 'other'"):

@@ -249,8 +249,8 @@ def test_behind_a_damaged_checkpoint_an_older_one_is_used(
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"languages": [EN, DE, ZH, "th-TH"]}, "languages or device have changed"),
-        ({"languages": [DE, ZH]}, "its stages are not all of this study"),
+        ({"languages": [EN, DE, ZH, "th-TH"]}, "the languages or the device have changed"),
+        ({"languages": [DE, ZH]}, "the study no longer has all of its stages"),
     ],
 )
 def test_a_checkpoint_that_does_not_fit_is_named(
@@ -290,7 +290,7 @@ def test_fewer_side_by_side_than_before(make_study: Make, run_notes: Run, tmp_pa
     parts = {"methods": ["NON-SHARED LoRA"]}
     stop(make_study("machine.population=3", **parts), tmp_path, 4)
     notes = run_notes(make_study("machine.population=2", **parts), tmp_path)
-    assert any("3 learners side by side, and machine.population is less now" in each for each in notes.warnings)
+    assert any("3 learners side by side, more than machine.population" in each for each in notes.warnings)
     assert len(notes.trained_stages) == 3
 
 

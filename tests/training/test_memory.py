@@ -341,7 +341,7 @@ def test_evaluation_in_smaller_batches(make_model: Any, make_encoded: Any, monke
         first = len(warnings)
         assert np.array_equal(predict(model, weights, encoded, room), expected)
     assert len(warnings) == first > 1, "what was found is remembered"
-    assert "in evaluation. From here on it takes" in warnings[0]
+    assert "in evaluation. The limit is now" in warnings[0]
     with scoring(monkeypatch, 0), pytest.raises(MemoryError, match=r"an utterance of \d+ sub-tokens"):
         predict(model, weights, encoded, room)
 

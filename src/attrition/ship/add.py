@@ -89,7 +89,7 @@ def add(addition: Addition, out: Path, watcher: Watcher | None = None) -> Added:
         AttritionError: something does not fit or is not there, or no training was finished in time.
     """
     if (out / MODEL).exists():
-        raise AttritionError(f"{out / MODEL} is there already. Choose another --out, or take it away.")
+        raise AttritionError(f"{out / MODEL} exists already. Choose another --out, or remove it.")
     study, watcher = study_of(addition), watcher or Watcher()
     note = ""
     try:
