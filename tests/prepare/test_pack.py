@@ -224,7 +224,7 @@ def test_what_may_be_changed_in_a_pack(whole: Path, study: Study) -> None:
 def test_what_was_fixed_in_a_pack(change: str, name: str, whole: Path) -> None:
     with pytest.raises(AttritionError, match=rf"^{name} was fixed when .* --set {name}=") as caught:
         open_pack(whole, [change])
-    assert "may be changed here" in str(caught.value)
+    assert "Here you may change" in str(caught.value)
 
 
 def test_the_users_own_orders_and_groups_travel(tiny: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -322,7 +322,7 @@ def test_a_full_disk_leaves_nothing(study: Study, tmp_path: Path, monkeypatch: p
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(pack, "flush", full)
-    with pytest.raises(AttritionError, match=r"No space left on device.*Is there room"):
+    with pytest.raises(AttritionError, match=r"No space left on device.*Check the free space"):
         packed(study, tmp_path / "pack")
     assert not list(tmp_path.iterdir())
 

@@ -86,12 +86,12 @@ def test_counts_that_the_arrays_do_not_bear_out(huge: int, copy: Path) -> None:
     for column in range(3):
         counts[0, column] = huge
         forge(copy, "utterances.safetensors.xz", changed(copy, counts=counts))
-        refused(copy, "The utterances of the pack are not as many as it says")
+        refused(copy, "The pack does not hold the number of utterances that it states")
 
 
 def test_places_beyond_the_arrays(copy: Path) -> None:
     forge(copy, "utterances.safetensors.xz", changed(copy, unscored=np.array([10**9])))
-    refused(copy, "the parts of the pack do not fit together")
+    refused(copy, "the parts of the pack do not match")
 
 
 def test_a_vocabulary_of_another_size(copy: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_configuration_that_wants_code_to_be_run(copy: Path) -> None:
     (copy / "evil.py").write_text("raise SystemExit('code of the pack was run')\nclass Config: pass\n")
     config = {"model_type": "evil", "auto_map": {"AutoConfig": "evil.Config"}}
     forge(copy, "config.json", json.dumps(config).encode())
-    refused(copy, "do not fit together|not read|trust_remote_code")
+    refused(copy, "do not match|not read|trust_remote_code")
 
 
 def test_facts_of_other_types(copy: Path) -> None:
@@ -113,4 +113,4 @@ def test_facts_of_other_types(copy: Path) -> None:
     forge(copy, "facts.json", json.dumps(facts).encode())
     refused(copy, r"facts\.json: corpus\.slots: 5 is not allowed")
     forge(copy, "facts.json", b'{"corpus": {}, "encoding": {}}')
-    refused(copy, "do not fit together")
+    refused(copy, "do not match")
