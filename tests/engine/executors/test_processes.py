@@ -101,7 +101,7 @@ def test_interrupted_it_ends_with_the_bits_of_one_process(
     assert not list(tmp_path.glob("working/*")), "nobody is at work"
     assert 0 < len(Store(tmp_path).keys("stages")) < 12
     second = Doing(tmp_path, lambda _: clock.append(clock.pop() + 300))
-    with pytest.raises(TimeUp, match=r"Finished: \d of 4 runs.*Kept: \d of 12 stages.*The same command goes on") as up:
+    with pytest.raises(TimeUp, match=r"Finished: \d of 4 runs.*Kept: \d of 12 stages.*Run the same command to resume") as up:
         run_study(study, tmp_path, second, seconds=300)
     assert (up.value.exit_code, list(tmp_path.glob("working/*"))) == (0, [])
     third = Doing(tmp_path, lambda pid: os.kill(pid, signal.SIGKILL))
