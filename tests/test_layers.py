@@ -28,14 +28,14 @@ for layer in ("study", "prepare", "engine", "verify"):
 # Counts, covariates and progress are written by a run and read without one: their form is known in one place.
 for layer in ("store", "prepare", "engine", "verify"):
     MAY_IMPORT[layer] |= {"results.packed_counts", "results.covariates", "results.at_work"}
-MAY_IMPORT["results"] |= {"corpus.bounded", "problem.spans"}
+MAY_IMPORT["results"] |= {"corpus.bounded"}
 # The gate reads anyone's predictions with the readers of corpora, and finds their spans as the scorer does.
 MAY_IMPORT["gate"] |= {
     f"corpus.{name}" for name in ("annotation", "base", "formats", "formats.records", "formats.row", "rows", "schemes", "words")
 } | {"problem.slots", "problem.spans"}
 # The parameter accounts are arithmetic on shipped configurations, and a table of the report.
 MAY_IMPORT["paper"] |= {"encoder.params"}
-MAY_IMPORT["report"] |= {"encoder.params", "problem.spans"}
+MAY_IMPORT["report"] |= {"encoder.params"}
 # An update is trained and then judged: here the chains meet.
 MAY_IMPORT["ship"] = COMMON | set(TRAINING) | set(REPORTING) | {"ship"}
 

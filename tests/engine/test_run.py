@@ -25,7 +25,7 @@ from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError
 from attrition.paper.report import make_report
 from attrition.prepare.prepare import Prepared
-from attrition.problem.spans import ERROR_COLUMNS
+from attrition.results.packed_counts import ERROR_COLUMNS
 from attrition.store.stages import Store, StoredHistory
 from attrition.study.spec import Study, read_study, resolved
 from attrition.training import train as training

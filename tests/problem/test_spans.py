@@ -9,6 +9,7 @@ import pytest
 
 from attrition.problem.slots import SLOTS
 from attrition.problem.spans import ERROR_TYPES, Spans, error_counts, error_types
+from attrition.results.packed_counts import ERROR_COLUMNS
 
 LABELS = ("O", "B-a", "I-a", "B-b", "I-b")
 
@@ -76,6 +77,10 @@ def test_types_are_those_of_a_count_pair_by_pair(seed: int) -> None:
     for kind, label in one_by_one(*(list(zip(*(each.tolist() for each in side), strict=True)) for side in (gold, predicted))):
         expected[label, [str(each) for each in ERROR_TYPES].index(kind)] += 1
     assert error_counts(gold, predicted, 3).tolist() == expected.tolist()
+
+
+def test_columns_of_results_are_in_the_same_order() -> None:
+    assert tuple(each.replace(" ", "_") for each in ERROR_TYPES) == ERROR_COLUMNS
 
 
 def test_no_spans_have_no_errors() -> None:

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from attrition.problem.spans import ERROR_COLUMNS
 from attrition.report.error_tables import errors_chapter
 from attrition.results.errors import COUNTED, errors_of
+from attrition.results.packed_counts import ERROR_COLUMNS
 from attrition.results.read import Results, Run, read_results
 
 SLOTS = ("date", "person")

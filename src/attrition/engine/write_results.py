@@ -28,7 +28,7 @@ from attrition.names import AttritionError
 from attrition.prepare.prepare import Prepared
 from attrition.problem.counts import macro_f1
 from attrition.problem.slots import SLOTS
-from attrition.problem.spans import ERROR_COLUMNS
+from attrition.results.packed_counts import ERROR_COLUMNS
 from attrition.store.evaluations import ScoredOn
 from attrition.store.stages import StoredEvaluation, StoredHistory
 from attrition.study.keys import evaluation_key

@@ -24,9 +24,6 @@ from numpy.typing import NDArray
 ErrorType = Literal["type", "boundary", "boundary and type", "missed", "spurious"]
 ERROR_TYPES: tuple[ErrorType, ...] = ("type", "boundary", "boundary and type", "missed", "spurious")
 
-ERROR_COLUMNS = tuple(each.replace(" ", "_") for each in ERROR_TYPES)
-"""Columns of slots.parquet."""
-
 
 class Spans(NamedTuple):
     """Spans that do not overlap, in order: first word, last word and label of each."""

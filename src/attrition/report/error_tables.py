@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 import pandas as pd
 
 from attrition.analysis.intervals import mean_of_replicates
-from attrition.problem.spans import ERROR_COLUMNS
 from attrition.report.chapters import Chapter
 from attrition.report.tables import Cell, Column, Number, Table, number_of
 from attrition.results.errors import COUNTED, errors_of
+from attrition.results.packed_counts import ERROR_COLUMNS
 from attrition.results.read import Results, Run
 
 MOMENTS = {"own": "own stage", "end": "end"}

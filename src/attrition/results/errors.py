@@ -8,7 +8,7 @@ import pandas as pd
 
 from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError
-from attrition.problem.spans import ERROR_COLUMNS
+from attrition.results.packed_counts import ERROR_COLUMNS
 from attrition.results.read import Run
 
 COUNTED = ("tp", "fn", *ERROR_COLUMNS)

@@ -28,6 +28,9 @@ Arrays = Mapping[str, NDArray[Any]]
 
 BOUNDS = Bounds(ratio=10_000)
 
+ERROR_COLUMNS = ("type", "boundary", "boundary_and_type", "missed", "spurious")
+"""What slots.parquet calls the types of errors, in the order of `attrition.problem.spans.ERROR_TYPES`."""
+
 COUNTED = 3
 """Columns of counts: true positives, false positives, false negatives."""
 

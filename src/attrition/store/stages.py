@@ -262,7 +262,7 @@ def history_of(content: bytes, path: Path) -> StoredHistory:
     with _fitting(path):
         details = json.loads(content.decode())
         epochs, seconds = epochs_of(details["history"]), {name: float(each) for name, each in details["seconds"].items()}
-        said = {name: str(details[name]) for name in ("diverged", "shortage")}
+        said = {name: str(details.get(name, "")) for name in ("diverged", "shortage")}
         return StoredHistory(epochs, int(details["kept_epoch"]), seconds, float(details["decay"]), **said)
 
 
