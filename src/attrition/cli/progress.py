@@ -112,11 +112,16 @@ class TerminalWatcher(Watcher):
     def trained(self, num_utterances: int) -> None:
         self._bars.advance(self._training, num_utterances)
         self._done += num_utterances
+        self._line()
 
     def epoch_ended(self, task: Task, epoch: Epoch) -> None:
         known = not math.isnan(epoch.dev_f1)
         self._last_score = f"; epoch {epoch.epoch}" + (f", dev {self._score} {100 * epoch.dev_f1:.1f}" if known else "")
         self._show()
+        self._line()
+
+    def _line(self) -> None:
+        """Print how far training is, every few seconds, where there is no terminal for the bar."""
         now = time.monotonic()
         if err.is_terminal or now - self._last_line < LINE_EVERY_SECONDS:
             return
