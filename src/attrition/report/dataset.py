@@ -16,18 +16,19 @@ import tomli_w
 from huggingface_hub import DatasetCard, DatasetCardData
 
 from attrition.files import refuse_full, write_whole
-from attrition.names import AttritionError, counted
+from attrition.names import counted
 from attrition.reading import parse_toml
 from attrition.results.counts import StoredCounts, run_counts
 from attrition.results.covariates import read_covariates
 from attrition.results.read import Results, Run, read_results
+from attrition.results.tables import table_of
 
 TABLES: Mapping[str, str] = {
     "scores": "R in long form: one row for each run, stage and language. Stage 0 is before training. `score` is 0 to 1.",
     "runs": "One row for each run: method, order of the languages, seed, model, and all settings as JSON.",
     "metrics": "One row for each run and metric, in the units of R.",
     "counts": "True positives, false positives and false negatives of each test utterance (lists, in one sequence), by stage.",
-    "labels": "The same counts by label, summed over utterances.",
+    "labels": "The same counts by label, summed over utterances; for spans also errors by type.",
     "history": "One row for each epoch: training loss, score on dev, seconds.",
     "times": "Seconds of each part of a run.",
     "covariates": "Covariates of languages.",
@@ -188,13 +189,8 @@ def _counts(run: Run, stored: dict[Path, StoredCounts]) -> pd.DataFrame:
 
 def _stored(run: Run, name: str) -> pd.DataFrame:
     """A table that the run wrote, or none."""
-    path = run.folder / name
-    if not path.is_file():
-        return pd.DataFrame()
-    try:
-        return _of_run(run, pd.read_parquet(path))
-    except (OSError, ValueError) as error:
-        raise AttritionError(f"{path} cannot be read ({error}). The same `attrition run` writes it again.") from error
+    table = table_of(run, name)
+    return pd.DataFrame() if table is None else _of_run(run, table)
 
 
 def _of_run(run: Run, table: pd.DataFrame) -> pd.DataFrame:

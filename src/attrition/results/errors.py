@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 
 from attrition.metrics.matrix import RMatrix
-from attrition.names import AttritionError
 from attrition.results.packed_counts import ERROR_COLUMNS
 from attrition.results.read import Run
+from attrition.results.tables import table_of
 
 COUNTED = ("tp", "fn", *ERROR_COLUMNS)
 
@@ -23,10 +21,8 @@ def errors_of(run: Run) -> pd.DataFrame | None:
     Raises:
         AttritionError: slots.parquet cannot be read.
     """
-    path = run.folder / "slots.parquet"
-    if not path.is_file() or run.matrix.num_stages < 2:
-        return None
-    return at_own_and_end(_read(path), run.matrix)
+    slots = table_of(run, "slots.parquet") if run.matrix.num_stages > 1 else None
+    return None if slots is None else at_own_and_end(slots, run.matrix)
 
 
 def at_own_and_end(slots: pd.DataFrame, R: RMatrix) -> pd.DataFrame | None:
@@ -46,10 +42,3 @@ def at_own_and_end(slots: pd.DataFrame, R: RMatrix) -> pd.DataFrame | None:
     moments = {"own": slots["stage"] == mine, "end": (slots["stage"] == last) & mine.notna()}
     parts = [slots[wanted].assign(moment=moment) for moment, wanted in moments.items()]
     return pd.concat(parts)[["moment", "language", "slot", *COUNTED]].reset_index(drop=True)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError) as error:
-        raise AttritionError(f"{path} cannot be read: {error}. `attrition verify` says what is damaged.") from error
