@@ -32,6 +32,12 @@ def test_the_largest_gain_within_the_margin_else_the_smallest_loss(margin: float
     assert choose([PLAIN, HALF, REPLAY], margin) is expected
 
 
+def test_a_choice_that_gains_nothing_is_said() -> None:
+    nothing = candidate("nothing", 20, 80, 60)
+    assert "gains nothing" in trade_table([PLAIN, nothing], nothing).caption
+    assert "gains nothing" not in trade_table([PLAIN, nothing], PLAIN).caption
+
+
 def test_the_table_and_the_figure_show_every_candidate() -> None:
     table = trade_table([PLAIN, HALF, REPLAY], HALF)
     assert [(row[0], row[1], row[3], row[4]) for row in table.rows] == [

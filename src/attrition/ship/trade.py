@@ -27,7 +27,10 @@ def trade_table(found: Sequence[Candidate], chosen: Candidate) -> Table:
         (each.name, Number(value=each.gain), Number(value=each.worst[1]), each.worst[0], "yes" if each is chosen else "")
         for each in found
     )
-    caption = f"Points of F1 on dev utterances. New language: {language_name(chosen.language)}."
+    language = language_name(chosen.language)
+    caption = f"Points of F1 on dev utterances. New language: {language}."
+    if chosen.gain <= 0:
+        caption += f" The chosen model gains nothing on {language}: train longer, or raise --margin."
     return Table(name="trade", title="Gain and loss", columns=columns, rows=rows, caption=caption)
 
 
