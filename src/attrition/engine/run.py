@@ -143,8 +143,8 @@ class _Driver:
             raise Stopped(stopped.number, self._kept()) from None
 
     def _run(self) -> None:
-        if self._prepared.warning:
-            self._watcher.warned(self._prepared.warning)
+        for warning in self._prepared.warnings:
+            self._watcher.warned(warning)
         wait_for_orphans(self._store.folder, self._watcher)
         self._store.clean()
         self._discard_damaged()
@@ -390,7 +390,7 @@ class _Driver:
         before = self._worker.evaluation(run.jobs[0], before=True) if shows_before else None
         made_with = [self._store.about("stages", job.key).get("made_with", {}) for job in run.jobs]
         for warning in write_run(self._store.folder, run, self._prepared, histories, evaluations, before, made_with):
-            if warning != self._prepared.warning:  # it concerns all runs and was shown at the start
+            if warning not in self._prepared.warnings:  # these concern all runs and were shown at the start
                 self._watcher.warned(f"{run.method.name} ({run.order_name}, seed {run.seed}): {warning}")
         self._written.add(run.key)
         self._watcher.run_finished(run)

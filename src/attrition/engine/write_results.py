@@ -346,7 +346,7 @@ def write_run(
     target = folder / "runs" / run.key
     names, macro = prepared.problem.counter(prepared.labels).names, prepared.problem.macro
     tables = RunTables.of(run.steps, prepared.study.scored, names, stages, evaluations, before, macro=macro)
-    warnings = [*filter(None, [prepared.warning]), *warnings_of(run.steps, tables.matrix, stages, prepared.problem)]
+    warnings = [*prepared.warnings, *warnings_of(run.steps, tables.matrix, stages, prepared.problem)]
     _json(target / "spec.json", spec_json(run, prepared, tables.scores, warnings, made_with))
     _parquet(target / "scores.parquet", tables.scores)
     _parquet(target / "slots.parquet", tables.slots)

@@ -23,6 +23,7 @@ from attrition.prepare.covariates import covariates_text
 from attrition.prepare.labels import said_of_untrained, untrained_labels, untrained_slots
 from attrition.prepare.materials import CorpusFacts, gather, refuse_missing_dev, vocabulary_of
 from attrition.prepare.pack import read_pack
+from attrition.prepare.repeated import said_of_repeated
 from attrition.problem.base import Problem
 from attrition.problem.problems import problem
 from attrition.store.evaluations import ScoredOn
@@ -60,13 +61,17 @@ class Prepared:
         return self.study.model.precision
 
     @cached_property
-    def warning(self) -> str:
-        """Return a warning about slots or classes without training data; empty if there are none."""
+    def warnings(self) -> tuple[str, ...]:
+        """Return warnings about the data: slots or classes without training data, utterances that are scored and trained on."""
         trained = (*self.study.languages, *self.study.portions, *self.study.model.learned)
         encoded = {place: each for place, each in self.encoded.items() if place[1] != "train" or place[0] in trained}
         if self.problem.tags:
-            return said_of_untrained(untrained_slots(encoded, self.labels))
-        return said_of_untrained(untrained_labels(encoded, self.labels), kind="label")
+            said = said_of_untrained(untrained_slots(encoded, self.labels))
+        else:
+            said = said_of_untrained(untrained_labels(encoded, self.labels), kind="label")
+        learns = (*self.study.languages, *self.study.portions)
+        splits = dict.fromkeys(("test", self.study.evaluate_on))
+        return (*filter(None, [said]), *said_of_repeated(self.encoded, learns, self.study.portions, splits))
 
     @property
     def covariates(self) -> str:
