@@ -6,6 +6,7 @@ The end is that of one process, to the bit. Only `make torture` runs these; Ray 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import shutil
@@ -68,6 +69,9 @@ def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
     return found
 
 
+needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the extra ray")
+
+
 class Told(Watcher):
     """Remembers which stages were stored; acts once, when so many are."""
 
@@ -81,13 +85,41 @@ class Told(Watcher):
             self.act()
 
 
-def check(out: Path, alone: dict[str, bytes], told: Told, notes: Any, lost: int) -> None:
+def check(out: Path, alone: dict[str, bytes], finished: list[str], notes: Any, lost: int) -> None:
     """The bits are those of one process; every stage was stored once, and every step made, `lost` of them twice at most."""
-    assert sorted(told.finished_stages) == sorted(Store(out).keys("stages"))
+    assert sorted(finished) == sorted(Store(out).keys("stages"))
     assert weights(out) == alone
     assert len(notes.steps) == STEPS
     assert not notes.after_stored
     assert notes.repeated <= lost
+
+
+DRIVER = """
+import json, sys
+from pathlib import Path
+from attrition.engine.run import run_study
+from attrition.study.spec import build_study
+if sys.argv[3:]:
+    import attrition.engine.executors.slurm as slurm
+    slurm.QUEUE_SECONDS, slurm.LOOK_SECONDS = 2.0, 1.0
+run_study(build_study(json.loads(sys.argv[1]), where="torture"), Path(sys.argv[2]))
+"""
+
+
+def kill_a_driver(out: Path, stages: int = 8, **machine: Any) -> list[str]:
+    """Run the study in another process, kill it by SIGKILL when so many stages are stored, and return their keys."""
+    raw = json.dumps({**STUDY, "machine": {**STUDY["machine"], **machine}})
+    slurm = ["slurm"] if machine["executor"] == "slurm" else []
+    # A session of its own: what the driver started must end, or go on, by itself.
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, raw, str(out), *slurm], start_new_session=True)
+    end = time.monotonic() + 600
+    while len(Store(out).keys("stages")) < stages:
+        assert driver.poll() is None, "the driver ended by itself"
+        assert time.monotonic() < end, "no stage was stored"
+        time.sleep(0.2)
+    driver.kill()
+    driver.wait()
+    return Store(out).keys("stages")
 
 
 def test_processes(
@@ -95,21 +127,14 @@ def test_processes(
 ) -> None:
     told = Told()
     run_study(study(executor="processes", workers=3), tmp_path / "out", told)
-    check(tmp_path / "out", alone, told, noted(notes), lost=0)
+    check(tmp_path / "out", alone, told.finished_stages, noted(notes), lost=0)
     kill_table("`processes`, 12 languages, 3 workers", "0", [noted(notes)])
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="needs the extra ray")
-@pytest.mark.filterwarnings("ignore")
-def test_a_ray_cluster_loses_a_node(
-    tmp_path: Path,
-    alone: dict[str, bytes],
-    notes: Path,
-    noted: Callable[[Path], Any],
-    kill_table: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """Three nodes, two of which train; one of them is lost in the middle of a stage, and another one comes."""
+@pytest.fixture
+def cluster(monkeypatch: pytest.MonkeyPatch, notes: Path) -> Iterator[Any]:
+    """Three nodes of Ray on this machine, two of which train. Their workers write notes."""
+    assert notes.exists()
     # Beside other work a worker of niceness 15 hardly runs, and a node that is only slow counts as lost.
     for name, value in {
         "worker_niceness": 0,
@@ -123,15 +148,53 @@ def test_a_ray_cluster_loses_a_node(
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    nodes = [cluster.add_node(num_cpus=1) for _ in range(2)]
     try:
-        told = Told(lambda: (cluster.remove_node(nodes[0], allow_graceful=False), cluster.add_node(num_cpus=1)))
-        run_study(study(executor="ray", workers=4, ray={"address": cluster.address}), tmp_path / "out", told)
+        for _ in range(2):
+            cluster.add_node(num_cpus=1)
+        yield cluster
     finally:
         ray.shutdown()
         cluster.shutdown()
-    check(tmp_path / "out", alone, told, noted(notes), lost=3)
+
+
+@needs_ray
+@pytest.mark.filterwarnings("ignore")
+def test_a_ray_cluster_loses_a_node(
+    tmp_path: Path,
+    alone: dict[str, bytes],
+    cluster: Any,
+    notes: Path,
+    noted: Callable[[Path], Any],
+    kill_table: Callable[..., None],
+) -> None:
+    """One of two nodes that train is lost in the middle of a stage, and another one comes."""
+    node = next(iter(cluster.worker_nodes))
+    told = Told(lambda: (cluster.remove_node(node, allow_graceful=False), cluster.add_node(num_cpus=1)))
+    run_study(study(executor="ray", workers=4, ray={"address": cluster.address}), tmp_path / "out", told)
+    check(tmp_path / "out", alone, told.finished_stages, noted(notes), lost=3)
     kill_table("`ray`, 12 languages, 2 nodes of 1 CPU", "1 of a node", [noted(notes)])
+
+
+@needs_ray
+@pytest.mark.filterwarnings("ignore")
+def test_a_killed_driver_of_a_ray_cluster(
+    tmp_path: Path,
+    alone: dict[str, bytes],
+    cluster: Any,
+    notes: Path,
+    noted: Callable[[Path], Any],
+    kill_table: Callable[..., None],
+) -> None:
+    """Ray ends the tasks of a driver that died. The next driver goes on from what was stored."""
+    out, machine = tmp_path / "out", {"executor": "ray", "workers": 4, "ray": {"address": cluster.address}}
+    kill_a_driver(out, **machine)
+    told, before = Told(), Store(out).keys("stages")
+    run_study(study(**machine), out, told)
+    # A worker may store a stage between the death of its driver and its own.
+    late = set(Store(out).keys("stages")) - {*before, *told.finished_stages}
+    assert len(late) <= 4
+    check(out, alone, [*before, *late, *told.finished_stages], noted(notes), lost=2 * 3)
+    kill_table("`ray`, 12 languages, 2 nodes of 1 CPU", "1 of a driver", [noted(notes)])
 
 
 CONF = """
@@ -226,10 +289,33 @@ def test_slurm_jobs_go_on_after_their_walltime(
     told = Told(cancel)
     run_study(study(executor="slurm", workers=4, slurm={"walltime": WALLTIME, "partition": "debug"}), out, told)
     found = noted(notes)
-    check(out, alone, told, found, lost=3)
+    check(out, alone, told.finished_stages, found, lost=3)
     arrays = {path.name.partition("_")[0] for path in out.glob("slurm/*_*")}
     assert any((out / "slurm" / f"{number}_3").is_dir() for number in arrays), "an array of four"
     assert any(len(each) > 1 for each in found.processes.values()), "no stage went on in another job"
     kill_table(
         f"`slurm`, 12 languages, array of 4, {len(arrays)} arrays in all", "1 job cancelled, others at walltime", [found]
     )
+
+
+@pytest.mark.usefixtures("one_node")
+def test_a_killed_driver_of_slurm_jobs(
+    tmp_path: Path,
+    alone: dict[str, bytes],
+    notes: Path,
+    noted: Callable[[Path], Any],
+    kill_table: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The jobs of a killed driver go on. The next driver waits for them and trains no stage a second time."""
+    monkeypatch.setattr("attrition.engine.executors.slurm.QUEUE_SECONDS", 2.0)
+    monkeypatch.setattr("attrition.engine.executors.slurm.LOOK_SECONDS", 1.0)
+    monkeypatch.setenv("ATTRITION_SLOW", "0.3")
+    out, machine = tmp_path / "out", {"executor": "slurm", "workers": 4, "slurm": {"walltime": WALLTIME, "partition": "debug"}}
+    kill_a_driver(out, **machine)
+    assert say("squeue", "--noheader"), "no job outlived its driver"
+    told, before = Told(), Store(out).keys("stages")
+    run_study(study(**machine), out, told)
+    late = set(Store(out).keys("stages")) - {*before, *told.finished_stages}
+    check(out, alone, [*before, *late, *told.finished_stages], noted(notes), lost=0)
+    kill_table("`slurm`, 12 languages, array of 4 on 1 node", "1 of a driver", [noted(notes)])
