@@ -1,4 +1,7 @@
-"""Repairs what the theme leaves inaccessible: menu headings without a level, scrolling blocks without keyboard focus."""
+"""Repairs what Sphinx and the theme leave inaccessible.
+
+Menu headings have no level. Scrolling blocks have no keyboard focus. Parameters of a function are a definition list without terms.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,15 @@ from typing import Any
 
 
 def repaired(html: str) -> str:
-    """Return HTML whose headings by role have a level, and whose code blocks and tables can be scrolled by keyboard.
+    """Return a page's HTML, repaired.
 
     >>> repaired('<p role="heading"></p><pre>')
     '<p role="heading" aria-level="2"></p><pre tabindex="0">'
+    >>> repaired('<dl>\\n<dd><em class="sig-param">a</em></dd></dl>')
+    '<dl role="presentation">\\n<dd role="presentation"><em class="sig-param">a</em></dd></dl>'
     """
+    html = html.replace('<dl>\n<dd><em class="sig-param">', '<dl role="presentation">\n<dd><em class="sig-param">')
+    html = html.replace('<dd><em class="sig-param">', '<dd role="presentation"><em class="sig-param">')
     html = html.replace('role="heading">', 'role="heading" aria-level="2">').replace("<pre>", '<pre tabindex="0">')
     return html.replace('<div class="table-wrapper', '<div tabindex="0" class="table-wrapper')
 
