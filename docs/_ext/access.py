@@ -1,6 +1,7 @@
 """Repairs what Sphinx and the theme leave inaccessible.
 
-Menu headings have no level. Scrolling blocks have no keyboard focus. Parameters of a function are a definition list without terms.
+Menu headings have no level. Scrolling blocks have no keyboard focus. The parameters of a function are
+a definition list without terms.
 """
 
 from __future__ import annotations
