@@ -9,7 +9,7 @@ Shape letters: O replicates, L languages.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -261,8 +261,3 @@ def paired(one: Replicates, other: Replicates) -> Replicates:
         weights_OL=np.ones_like(second_OL),
         keys=other.keys,
     )
-
-
-def with_runs(evidence: Evidence, keep: Callable[[RunEvidence], bool]) -> Evidence:
-    """Return the evidence with only the runs that `keep` accepts."""
-    return replace(evidence, runs=tuple(run for run in evidence.runs if keep(run)))

@@ -14,12 +14,16 @@ from attrition.study.spec_orders import Portion
 MOST = 0.2
 """The share of test utterances above which a corpus's own train utterances get a warning.
 
-Short utterances repeat in any corpus. In MASSIVE 1.1, 0.7% (en-US) to 14.4% (km-KH) of the test utterances are also train utterances.
+Short utterances repeat in any corpus. In MASSIVE 1.1, 0.7% (en-US) to 14.4% (km-KH) of the test utterances are also train
+utterances.
 """
 
 
 def said_of_repeated(
-    encoded: Mapping[tuple[str, Split], Encoded], trained: Collection[str], portions: Mapping[str, Portion], splits: Collection[Split]
+    encoded: Mapping[tuple[str, Split], Encoded],
+    trained: Collection[str],
+    portions: Mapping[str, Portion],
+    splits: Collection[Split],
 ) -> tuple[str, ...]:
     """Return warnings about utterances that are scored and also trained on.
 

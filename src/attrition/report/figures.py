@@ -56,10 +56,6 @@ class Figure:
         """The name of a variant's files, without the ending."""
         return f"{self.name}-{variant}" if variant else self.name
 
-    def stems(self) -> list[str]:
-        """The names of all files, in the order of the variants."""
-        return [self.stem(variant) for variant in self.variants]
-
     def definition(self) -> dict[str, Any]:
         """Return the chart in Vega-Lite, without data."""
         definition: dict[str, Any] = self.chart.to_dict(validate=True)
