@@ -34,7 +34,7 @@ class UnwrittenError(AttritionError):
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal; the file is streamed, never held in memory."""
+    """Return the SHA-256 of a file's bytes, in hexadecimal; the file is streamed, never held in memory."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

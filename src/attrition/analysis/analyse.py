@@ -148,7 +148,7 @@ def analyse(
 
 
 def _of_utterances(evidence: Evidence, runs: Sequence[RunEvidence], name: str) -> Floats | None:
-    """The variance, in points, that the choice of test utterances adds to each language; None without counts."""
+    """Return the variance, in points, that the choice of test utterances adds to each language; None without counts."""
     if evidence.utterances is None:
         return None
     variance_L = evidence.utterances.main_variance_L(runs, QUANTITIES[name].function)
@@ -179,7 +179,7 @@ def _design(runs: Sequence[RunEvidence]) -> Design:
 
 
 def _drivers(evidence: Evidence, runs: Sequence[RunEvidence], scope: Which, extra: Covariates) -> Drivers | str:
-    """The mixed model of the changes, or why there is none: fewer changes than the model has effects, say."""
+    """Return the mixed model of the changes, or why there is none: fewer changes than the model has effects, say."""
     try:
         of = changes([run.matrix for run in runs], scope=scope)
         known_N = known_variance_N(of, factors(of), runs, evidence.utterances)
@@ -292,7 +292,7 @@ def _null(found: Analysis) -> dict[str, Any]:
 
 
 def _effects(drivers: Drivers | None) -> dict[str, Any]:
-    """Each covariate's effect with all others in the model, by itself, and what it explains."""
+    """Return each covariate's effect with all others in the model, by itself, and what it explains."""
     if drivers is None:
         return {}
     told: dict[str, Any] = {} if drivers.position is None else {"log_num_learned": vars(drivers.position)}
@@ -313,7 +313,7 @@ def _driver(driver: Driver) -> dict[str, Any]:
 
 
 def _model(drivers: Drivers) -> dict[str, Any]:
-    """The mixed model: variances, languages beyond their covariates, covariates."""
+    """Return the mixed model: variances, languages beyond their covariates, covariates."""
     return {
         "rows": drivers.fit.num_rows,
         "converged": drivers.fit.converged,

@@ -74,7 +74,7 @@ class CellCounts:
         return int(self.tp_CU.shape[1])
 
     def take(self, cells: Sequence[int]) -> CellCounts:
-        """The counts of some cells, in the order given."""
+        """Return the counts of some cells, in the order given."""
         places = list(cells)
         return CellCounts(self.tp_CU[places], self.fp_CU[places], self.fn_CU[places])
 
@@ -92,7 +92,7 @@ def f1_from_counts(tp: ArrayLike, wrong: ArrayLike) -> NDArray[np.float64]:
 
 
 def draws_BU(num_utterances: int, num_resamples: int, seed: int) -> NDArray[np.float32]:
-    """How often each resample drew each utterance; every row sums to `num_utterances`.
+    """Return how often each resample drew each utterance; every row sums to `num_utterances`.
 
     >>> draws_BU(5, num_resamples=3, seed=0).sum(axis=1).tolist()
     [5.0, 5.0, 5.0]
@@ -122,7 +122,7 @@ def resampled_f1(counts: CellCounts, *, num_resamples: int = 1000, seed: int = 0
 
 
 def _drawn(counts_CU: NDArray[np.integer], draws_UB: NDArray[np.float32]) -> NDArray[np.floating]:
-    """The sum of the counts over each resample (C, B), exact."""
+    """Return the sum of the counts over each resample (C, B), exact."""
     largest_sum = int(counts_CU.max(initial=0)) * counts_CU.shape[1]
     if largest_sum <= _EXACT_IN_FLOAT32:
         return counts_CU.astype(np.float32) @ draws_UB
@@ -130,7 +130,7 @@ def _drawn(counts_CU: NDArray[np.integer], draws_UB: NDArray[np.float32]) -> NDA
 
 
 def percentile_interval(estimate: float, samples: ArrayLike, *, level: float = 0.95) -> Interval:
-    """The interval that holds the middle `level` of the samples; NaN samples are left out, and with none it is undefined.
+    """Return the interval that holds the middle `level` of the samples; NaN samples are left out, and with none it is undefined.
 
     >>> interval = percentile_interval(0.5, [0.0, 0.25, 0.5, 0.75, 1.0], level=0.5)
     >>> interval.low, interval.high
@@ -163,7 +163,7 @@ def statistic_interval(
     level: float = 0.95,
     seed: int = 0,
 ) -> Interval:
-    """The interval of anything computed from the cells' F1: `statistic` maps (..., C) to (...), such as a mean of cells.
+    """Return the interval of anything computed from the cells' F1: `statistic` maps (..., C) to (...), such as a mean of cells.
 
     >>> counts = CellCounts(np.array([[1, 1, 1]]), np.array([[0, 0, 0]]), np.array([[0, 0, 0]]))
     >>> statistic_interval(counts, lambda f1: f1.mean(axis=-1)).low
@@ -175,7 +175,7 @@ def statistic_interval(
 
 
 def cell_interval(counts: CellCounts, cell: int, *, num_resamples: int = 1000, level: float = 0.95, seed: int = 0) -> Interval:
-    """The F1 of one cell, with its interval."""
+    """Return the F1 of one cell, with its interval."""
     return statistic_interval(counts.take([cell]), lambda f1: f1[..., 0], num_resamples=num_resamples, level=level, seed=seed)
 
 

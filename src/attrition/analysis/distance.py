@@ -49,7 +49,7 @@ def distances(languages: Sequence[str]) -> dict[str, dict[tuple[str, str], float
 
 
 def _code(label: str) -> str | None:
-    """The ISO 639-3 code by which URIEL+ knows a language; None for what is no language."""
+    """Return the ISO 639-3 code by which URIEL+ knows a language; None for what is no language."""
     code = language_of(label).iso639_3 if is_tag(label) else None
     return None if code is None else HAS_FEATURES.get(code, code)
 

@@ -161,7 +161,7 @@ class Replicates:
         return len(self.keys)
 
     def column(self, language: str) -> tuple[Floats, Floats]:
-        """The values and weights of one language, each (O,)."""
+        """Return the values and weights of one language, each (O,)."""
         place = self.languages.index(language)
         return self.values_OL[:, place], self.weights_OL[:, place]
 
@@ -180,7 +180,7 @@ def distinct(runs: Sequence[RunEvidence]) -> tuple[RunEvidence, ...]:
 
 
 def _fingerprint(R: RMatrix) -> Hashable:
-    """What a run measured, without the order where it has a learner for each language."""
+    """Return what a run measured, without the order where it has a learner for each language."""
     apart = not R.joint and np.isnan(R.scores_SL[~R.learned_SL]).all() and not R.learned_SL.all()
     own_SL = np.broadcast_to(R.own_L, R.scores_SL.shape)
     unchanged = np.array_equal(np.where(R.learned_SL, R.scores_SL, R.own_L), own_SL, equal_nan=True)

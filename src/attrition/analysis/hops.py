@@ -108,7 +108,7 @@ def hop_curves(runs: Sequence[RunEvidence], metric: HopMetric, utterances: Utter
 
 
 def _overall(table: Replicates, hop: int, way: int) -> Estimate:
-    """The mean over languages, its interval from the spread of the orders."""
+    """Return the mean over languages, its interval from the spread of the orders."""
     values_OL = table.values_OL[:, :, hop, way]
     number = len(table.languages)
     return two_way(values_OL, np.full(number, 1 / number), sample_of_languages=False)

@@ -84,12 +84,12 @@ def own_share(deviation_BN: Floats, factors: Mapping[str, NDArray[np.int64]]) ->
 
 
 def _within(deviation_BN: Floats, codes_N: NDArray[np.int64]) -> float:
-    """The sum over resamples and levels of the squared sum of a level's rows."""
+    """Return the sum over resamples and levels of the squared sum of a level's rows."""
     size = int(codes_N.max()) + 1
     return float(sum((np.bincount(codes_N, row_N, minlength=size) ** 2).sum() for row_N in deviation_BN))
 
 
 def _alike(one_N: NDArray[np.int64], other_N: NDArray[np.int64]) -> float:
-    """How many ordered pairs of rows, each with itself included, have the same level of both factors."""
+    """Return how many ordered pairs of rows, each with itself included, have the same level of both factors."""
     _, counts = np.unique(one_N * (int(other_N.max()) + 1) + other_N, return_counts=True)
     return float((counts.astype(np.float64) ** 2).sum())

@@ -224,7 +224,7 @@ def _checked(
 
 
 def _independent(X_NP: Floats, names_P: Sequence[str]) -> tuple[list[int], list[str]]:
-    """The columns that do not depend on earlier ones."""
+    """Return the columns that do not depend on earlier ones."""
     kept: list[int] = []
     notes = []
     X_PP: Floats = np.linalg.qr(X_NP, mode="r")  # type: ignore[assignment]  # has the lengths and angles of X, in P rows

@@ -75,7 +75,7 @@ def _cost(of: Layout) -> float:
 
 
 def _layout_by(block: int, codes_KN: Sequence[Codes], sizes: Sequence[int]) -> Layout:
-    """The layout whose blocks are the levels of one factor."""
+    """Return the layout whose blocks are the levels of one factor."""
     filled_B = np.zeros(sizes[block], dtype=np.int64)
     places: list[tuple[Codes, Codes] | None] = []
     for codes, size in zip(codes_KN, sizes, strict=True):
@@ -113,7 +113,7 @@ class Products:
     X_RR: Floats
 
     def times(self, weight: float) -> Products:
-        """The products with all weights multiplied by one number."""
+        """Return the products with all weights multiplied by one number."""
         blocks = (self.blocks_BMM, self.between_BMD, self.others_DD, self.Z_QR, self.X_RR)
         return Products(*(block * weight for block in blocks))
 
@@ -248,7 +248,7 @@ class State:
         )
 
     def _split(self, values_Q: Floats) -> tuple[Floats, Floats]:
-        """The cells of the blocks (B, M, ...) and the others (D, ...)."""
+        """Return the cells of the blocks (B, M, ...) and the others (D, ...)."""
         where = self.problem.layout
         border = where.num_blocks * where.block_size
         return values_Q[:border].reshape(where.num_blocks, where.block_size, *values_Q.shape[1:]), values_Q[border:]
@@ -317,13 +317,13 @@ class State:
 
 
 def _log_det(matrices: Floats) -> float:
-    """The sum of the log-determinants of positive definite matrices (..., n, n)."""
+    """Return the sum of the log-determinants of positive definite matrices (..., n, n)."""
     factors = np.linalg.cholesky(matrices)
     return 2 * float(np.log(factors.diagonal(axis1=-2, axis2=-1)).sum())
 
 
 def _over_blocks(left_BMX: Floats, right_BMY: Floats) -> Floats:
-    """The sum over blocks of left' right, (X, Y)."""
+    """Return the sum over blocks of left' right, (X, Y)."""
     num_blocks, _, width = left_BMX.shape
     if num_blocks * width * right_BMY.shape[2] <= _MOST_AT_ONCE:
         product: Floats = (left_BMX.transpose(0, 2, 1) @ right_BMY).sum(axis=0)

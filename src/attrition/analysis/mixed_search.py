@@ -16,7 +16,7 @@ _TOLERANCE = 1e-9
 
 
 def minimise(model: Problem, start_C: Floats, floor_C: Floats) -> tuple[State, Slope, int, bool]:
-    """The state of the lowest criterion with every variance at its floor or above."""
+    """Return the state of the lowest criterion with every variance at its floor or above."""
     state = State(model, start_C)
     for steps in range(_MOST_STEPS):
         slope = state.slope()

@@ -60,7 +60,7 @@ def per_language(table: Replicates, extra_variance_L: Floats | None = None) -> d
 
 
 def _variance_factor(values_O: Floats, weights_O: Floats) -> float:
-    """The variance of the mean, for a variance of 1/w of each replicate."""
+    """Return the variance of the mean, for a variance of 1/w of each replicate."""
     used = ~np.isnan(values_O) & (weights_O > 0)
     return float(1 / weights_O[used].sum()) if used.any() else math.nan
 

@@ -222,7 +222,7 @@ def _expected_null_LH(own_L: ArrayLike, num_hops: int, position_L: ArrayLike | N
     above_L = num / (num - 1) * (own - mean_measured(own))
 
     def share(position: NDArray[np.float64]) -> Floats:
-        """What one unit above the mean moves the metric, per position and hop; NaN where a bound lies outside 1 to T."""
+        """Return what one unit above the mean moves the metric, per position and hop; NaN where a bound lies outside 1 to T."""
         first, last = lower(position[:, None], hop_H), upper(position[:, None], hop_H)
         return np.where((first >= 1) & (last <= num), 1 / np.maximum(last, 1), np.nan)
 

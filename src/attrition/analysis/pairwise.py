@@ -51,7 +51,7 @@ class DonorsAndReceivers:
 
 
 def ranked(values: PerLanguage) -> tuple[Ranked, ...]:
-    """The languages that have a value, highest first; equal values share a rank and keep the order of the columns.
+    """Return the languages that have a value, highest first; equal values share a rank and keep the order of the columns.
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> [(entry.rank, entry.language) for entry in ranked(donor(R))]  # b -.0625, c -.125, a not known

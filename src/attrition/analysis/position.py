@@ -263,7 +263,7 @@ def _pooled(fit: _Fit, level: float) -> Slope:
 
 
 def _over_orders(data: ShiftsAndPositions, fit: _Fit, level: float) -> Slope:
-    """The pooled slope with its jackknife error over orders."""
+    """Return the pooled slope with its jackknife error over orders."""
     used = [order for order, shifts_L in enumerate(data.shift_OL) if not np.isnan(shifts_L).all()]
     num, observed = len(used), fit.num_observations
     if np.isnan(fit.slope):

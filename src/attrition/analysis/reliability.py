@@ -80,7 +80,7 @@ def reliability(values_OL: Floats) -> Reliability:
 
 
 def _filled(values_OL: Floats) -> tuple[Floats, int]:
-    """The table with its gaps filled by the additive fit, and how many there were."""
+    """Return the table with its gaps filled by the additive fit, and how many there were."""
     gaps_OL = np.isnan(values_OL)
     filled_OL = np.where(gaps_OL, mean_measured(values_OL, axis=0), values_OL)
     for _ in range(50):
@@ -90,7 +90,7 @@ def _filled(values_OL: Floats) -> tuple[Floats, int]:
 
 
 def _rank_agreement(values_OL: Floats) -> float:
-    """The mean Spearman correlation over pairs of replicates, on the languages that both have."""
+    """Return the mean Spearman correlation over pairs of replicates, on the languages that both have."""
     found = []
     for one in range(len(values_OL)):
         for other in range(one):

@@ -188,7 +188,7 @@ def _scores(counts: RunCounts, num_resamples: int, seed: int) -> Floats:
 
 
 def _main(values_BO: Floats, weights_O: NDArray[np.float64]) -> float:
-    """The main variance of one language."""
+    """Return the main variance of one language."""
     used = ~np.isnan(values_BO).any(axis=0) & (weights_O > 0)
     if not used.any():
         return float("nan")

@@ -40,7 +40,7 @@ def changes_since_learned(R: RMatrix) -> dict[str, float]:
 
 
 def largest_drop(R: RMatrix) -> Step | None:
-    """The largest drop that a single stage made on a language learned before it, or None if there was none.
+    """Return the largest drop that a single stage made on a language learned before it, or None if there was none.
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> largest_drop(R)
@@ -104,7 +104,7 @@ def not_learned(own_mean: float, score: str = "F1") -> str:
 
 
 def points(fraction: float) -> str:
-    """A change as points without its sign.
+    """Return a change as points without its sign.
 
     >>> points(-0.1234)
     '12.3 points'

@@ -219,7 +219,7 @@ def _reliability(found: Analysis) -> Table:
 
 
 def _hops(found: Analysis) -> Table:
-    """The mean over languages by hop, over the same cells for all hops and as printed, and the cells behind each."""
+    """Return the mean over languages by hop, over the same cells for all hops and as printed, and the cells behind each."""
     table = Table(box=None, pad_edge=False, header_style="bold", title="Over hops, the same n cells at each")
     table.title_justify = "left"
     table.add_column("Hop", justify="right")

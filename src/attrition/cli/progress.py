@@ -152,7 +152,7 @@ class TerminalWatcher(Watcher):
             tell(f"[bold yellow]Warning:[/] {escape(message)}")
 
     def _first(self, message: str) -> bool:
-        """Whether a message is said for the first time."""
+        """Return True if a message is said for the first time."""
         new = message not in self._said
         self._said.add(message)
         return new

@@ -28,7 +28,7 @@ _SLOT = re.compile(r"\[([^\s\[\]]+) : ([^\[\]]*)\]")
 
 
 def word_ranges(text: str) -> Ranges:
-    """The blank-separated words of `text` as character ranges.
+    """Return the blank-separated words of `text` as character ranges.
 
     >>> word_ranges("wake  me")
     ((0, 4), (6, 8))
@@ -37,7 +37,7 @@ def word_ranges(text: str) -> Ranges:
 
 
 def annotate(text: str, annotation: str, *, blanks_may_differ: bool = False) -> tuple[Ranges, tuple[Slot, ...]]:
-    """The words of an annotation and its slots, both as character ranges of `text`.
+    """Return the words of an annotation and its slots, both as character ranges of `text`.
 
     Words are cut at the blanks of the annotation. Without its brackets the annotation must be `text`; with
     `blanks_may_differ`, up to blanks, as in scripts that write none: the two are then aligned by skipping blanks, and words
@@ -101,13 +101,13 @@ def refuse_hidden_in_name(name: str) -> None:
 
 
 def _points(text: str) -> str:
-    """The code points of a text, each once."""
+    """Return the code points of a text, each once."""
     found = list(dict.fromkeys(f"U+{ord(character):04X}" for character in text))
     return ", ".join(found[:4]) + (", ..." if len(found) > 4 else "")
 
 
 def _without_brackets(annotation: str) -> tuple[str, tuple[Slot, ...]]:
-    """The annotation's plain text, and its slots as ranges of that text."""
+    """Return the annotation's plain text, and its slots as ranges of that text."""
     pieces: list[str] = []
     slots: list[Slot] = []
     length = seen = 0

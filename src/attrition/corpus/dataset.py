@@ -50,7 +50,7 @@ class Sizes:
             raise AttritionError(f"corpus.sizes.dev = {self.dev} is not allowed: give 0 for none, or leave it out for all.")
 
     def of(self, split: Split) -> int | None:
-        """The number for one split."""
+        """Return the number for one split."""
         size: int | None = getattr(self, split)
         return size
 
@@ -93,11 +93,11 @@ class Dataset:
                 raise unknown(language, self.languages, kind="language of this study", where="corpus.cuts")
 
     def cut(self, language: str) -> Cut:
-        """How a language is cut into words."""
+        """Return how a language is cut into words."""
         return self.cuts.get(language) or self.corpus.default_cut(language)
 
     def encode(self, progress: Callable[[str], None] | None = None) -> dict[tuple[str, Split], Encoded]:
-        """Every language and split, sampled, with ids of the model's whole vocabulary.
+        """Return every language and split, sampled, with ids of the model's whole vocabulary.
 
         Args:
             progress: called with each language when it is done.
@@ -115,7 +115,7 @@ class Dataset:
         return encoded
 
     def _rows(self, language: str, split: Split, whole: Encoded) -> NDArray[np.int64]:
-        """Which utterances are used, in the corpus's order."""
+        """Return which utterances are used, in the corpus's order."""
         size = self.sizes.of(split) if len(whole) or language not in self.may_lack else None
         disjoint = self.sizes.disjoint and split == "train"
         available = len(whole)
@@ -140,7 +140,7 @@ class Dataset:
         return np.sort(chosen)
 
     def _language(self, language: str) -> dict[Split, Encoded]:
-        """A language's three splits, from the cache if they are there whole."""
+        """Return a language's three splits, from the cache if they are there whole."""
         path = self._cache_file(language)
         if path is not None and path.is_file():
             cached = _load(path)
@@ -177,7 +177,7 @@ class Dataset:
 
 
 def content_key(encoded: Encoded) -> str:
-    """A hash of everything in the arrays, by which a stage names the utterances that it was trained on."""
+    """Return a hash of everything in the arrays, by which a stage names the utterances that it was trained on."""
     digest = hashlib.sha256()
     for name, array in sorted(encoded.arrays().items()):
         digest.update(f"{name}{array.shape}{array.dtype}".encode())
@@ -195,7 +195,7 @@ def text_to_codes(text: NDArray[np.str_]) -> NDArray[np.uint32]:
 
 
 def text_of_codes(codes: NDArray[np.generic]) -> NDArray[np.str_]:
-    """The opposite of `text_to_codes`.
+    """Return the opposite of `text_to_codes`.
 
     >>> text_of_codes(text_to_codes(np.array(["a", "é1"]))).tolist()
     ['a', 'é1']
@@ -205,12 +205,12 @@ def text_of_codes(codes: NDArray[np.generic]) -> NDArray[np.str_]:
 
 
 def ranks(ids: NDArray[np.str_], salt: int) -> NDArray[np.uint64]:
-    """A random number for each id, the same whatever else is drawn: the ids of lowest rank are a random sample."""
+    """Return a random number for each id, the same whatever else is drawn: the ids of lowest rank are a random sample."""
     return np.array([_hash(f"{salt}:{name}") for name in ids], dtype=np.uint64)
 
 
 def _turn(ids: NDArray[np.str_], seed: int, num_languages: int) -> NDArray[np.int64]:
-    """Which language's turn each id is."""
+    """Return which language's turn each id is."""
     salt = int(numpy_stream("disjoint", seed).integers(2**63))
     return np.array([_hash(f"{salt}:{name}") % num_languages for name in ids], dtype=np.int64)
 
@@ -244,7 +244,7 @@ def _save(path: Path, encoded: Mapping[Split, Encoded]) -> None:
 
 
 def _load(path: Path) -> dict[Split, Encoded] | None:
-    """The encoded language, or None when the file is damaged (it is then made again)."""
+    """Return the encoded language, or None when the file is damaged (it is then made again)."""
     try:
         with safe_open(path, framework="numpy") as file:
             hashes = file.metadata() or {}

@@ -128,7 +128,7 @@ def _about(spec: Mapping[str, Any] | None, step: int) -> str:
 
 
 def _path(steps: Sequence[Mapping[str, Any]], at: int | None) -> list[str]:
-    """What a stage's learner learned, from its first stage to this one."""
+    """Return what a stage's learner learned, from its first stage to this one."""
     path: list[str] = []
     while at is not None:
         path, at = ["+".join(steps[at]["languages"]), *path], steps[at]["start"]
@@ -147,5 +147,5 @@ def _scores(spec: Mapping[str, Any] | None, evaluation: StoredEvaluation | None)
 
 
 def _iso(languages: list[str]) -> list[str]:
-    """The languages without their regions, each once."""
+    """Return the languages without their regions, each once."""
     return list(dict.fromkeys(language.split("-")[0] for language in languages))

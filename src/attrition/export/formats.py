@@ -116,7 +116,7 @@ def base_on_hub(pretrained: Pretrained) -> str:
 
 
 def whole_table(model: Model, kept_VH: Tensor, decay: float = 1.0) -> Tensor:
-    """The word embeddings of the whole vocabulary: trained rows where kept, `decay` times the pretrained elsewhere."""
+    """Return the word embeddings of the whole vocabulary: trained rows where kept, `decay` times the pretrained elsewhere."""
     table = model.pretrained.rows(np.arange(model.pretrained.vocabulary_size)).float() * decay
     table[torch.from_numpy(model.vocabulary.kept)] = kept_VH
     return table
@@ -125,7 +125,7 @@ def whole_table(model: Model, kept_VH: Tensor, decay: float = 1.0) -> Tensor:
 def _parts(
     model: Model, trains: Trains, flat_P: Tensor, first: Sequence[str]
 ) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor], tuple[str, ...]]:
-    """What was trained of the encoder, the classifier's weight and bias, and the classes in their order."""
+    """Return what was trained of the encoder, the classifier's weight and bias, and the classes in their order."""
     tensors = model.layout(trains).unpack(flat_P.detach().cpu())
     labels = (*first, *(label for label in model.labels if label not in first))
     rows = [model.labels.index(label) for label in labels]
@@ -149,7 +149,7 @@ def _base_folder(folder: Path, model: Model) -> str:
 
 
 def _named(config: Any, encoder: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The encoder's tensors by the names of the token classification model."""
+    """Return the encoder's tensors by the names of the token classification model."""
     prefix = encoder_attribute(config)
     return {f"{prefix}.{name}": tensor for name, tensor in to_theirs(encoder, config).items()}
 

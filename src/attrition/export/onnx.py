@@ -133,7 +133,7 @@ def write_onnx(path: Path, module: Any, ids: Sequence[int]) -> OnnxFile:
 
 
 def _difference(ours: Callable[..., Tensor], theirs: Callable[..., Any], input_ids: Tensor, attention_mask: Tensor) -> float:
-    """The largest difference of a logit at a token that is not padding."""
+    """Return the largest difference of a logit at a token that is not padding."""
     apart = np.abs(ours(input_ids, attention_mask).numpy() - theirs(input_ids, attention_mask))
     return float(apart[attention_mask.bool().numpy()].max())
 

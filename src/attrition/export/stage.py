@@ -108,7 +108,7 @@ def export_stage(results: Path, stage: str, folder: Path, *, name: str = "", onn
 
 
 def _model_of(store: Store, chosen: _Chosen, model: Model, trains: Trains) -> tuple[Trains, Tensor, float]:
-    """What a model trains as it is exported, its parameters [P], and the decay of word embeddings that are not in it."""
+    """Return what a model trains as it is exported, its parameters [P], and the decay of word embeddings that are not in it."""
     flats = [restored(store, model, trains, key) for key in chosen.keys]
     decays = [store.load_history(key).decay for key in chosen.keys]
     if chosen.how is None:
@@ -134,7 +134,7 @@ def labels_first(pretrained: Pretrained, labels: Sequence[str]) -> tuple[str, ..
 
 
 def _find(store: Store, stage: str) -> _Chosen:
-    """The model that is named in either way."""
+    """Return the model that is named in either way."""
     keys = store.keys("stages")
     if not keys:
         raise AttritionError(f"{store.folder} has no stages. Give the folder that `attrition run` wrote.")

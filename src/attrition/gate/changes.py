@@ -80,7 +80,7 @@ def _errors(compared: Compared) -> dict[str, tuple[int, int]]:
 
 
 def _count_errors(compared: Compared, side: str) -> list[int]:
-    """Number of errors of each type."""
+    """Return number of errors of each type."""
     # `start_N` and `end_N` count words over all utterances, so spans of two utterances never overlap.
     gold, predicted = (Spans(each.start_N, each.end_N, each.label_N) for each in (compared.spans["gold"], compared.spans[side]))
     counts: list[int] = error_counts(gold, predicted, len(compared.labels)).sum(axis=0).tolist()

@@ -125,7 +125,7 @@ def _each(compared: Compared, settings: Settings) -> Iterator[tuple[Check, Outco
 
 
 def _places(values: Iterable[str]) -> dict[str, np.ndarray]:
-    """The utterances of each value, values in alphabetical order."""
+    """Return the utterances of each value, values in alphabetical order."""
     found: dict[str, list[int]] = {}
     for number, value in enumerate(values):
         found.setdefault(value, []).append(number)

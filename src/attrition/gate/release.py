@@ -153,7 +153,7 @@ def _scores(
 
 
 def _notes(test: Sequence[Row], old: Predictions, new: Predictions) -> list[str]:
-    """What is there but was not checked."""
+    """Return what is there but was not checked."""
     checked = {row.language for row in test}
     notes = []
     for side in (old, new):

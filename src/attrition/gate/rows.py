@@ -143,7 +143,7 @@ def _jsonl_rows(lines: Iterable[tuple[int, str]], layout: Layout, file: str, lan
 
 
 def _named(row: Mapping[str, Any], layout: Layout) -> Named:
-    """Which fields of a row hold what.
+    """Return which fields of a row hold what.
 
     Raises:
         AttritionError: the row lacks a field that was asked for.
@@ -161,7 +161,7 @@ def _named(row: Mapping[str, Any], layout: Layout) -> Named:
 
 
 def _values(line: str, row: Mapping[str, Any], named: Named, layout: Layout) -> tuple[Any, ...]:
-    """The values of a row as `Alike.read` gives them; but an id and a language that are null are a text."""
+    """Return the values of a row as `Alike.read` gives them; but an id and a language that are null are a text."""
     words, gold, predicted = (None if name is None else _texts(row, name) for name in named[:3])
     if predicted is None and gold is None and ("slots" in row or "annot_utt" in row):
         words, found = _annotated(line)
@@ -180,14 +180,14 @@ def _check(tags: Sequence[str] | None, words: Sequence[str] | None, line: str, n
 
 
 def _annotated(line: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The words and tags of a row that marks slots in a text."""
+    """Return the words and tags of a row that marks slots in a text."""
     utterance = utterance_of(row_of_record(1, json_object(line), USUAL, {}), "row", "test", "bio")
     words = tuple(utterance.text[start:end] for start, end in utterance.words)
     return words, tuple(tags_of(utterance, utterance.words, "bio"))
 
 
 def _first(row: Mapping[str, Any], names: Iterable[str]) -> str | None:
-    """The first of these fields that the row has."""
+    """Return the first of these fields that the row has."""
     return next((name for name in names if name in row), None)
 
 
@@ -205,7 +205,7 @@ def _texts(row: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 
 def _blocks(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]:
-    """The lines of each utterance, comments before it included, with the number of the line of its first word."""
+    """Yield the lines of each utterance, comments before it included, with the number of the line of its first word."""
     block: list[str] = []
     first = 0
     for number, line in lines:
@@ -220,7 +220,7 @@ def _blocks(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]
 
 
 def _is_comment(line: str) -> bool:
-    """Whether the line has no word; "#" with tags beside it is one."""
+    """Return True if the line has no word; "#" with tags beside it is one."""
     return line == "#" or line.startswith(("-DOCSTART-", "# "))
 
 

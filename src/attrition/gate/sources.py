@@ -112,7 +112,7 @@ def read_source(path: Path, layout: Layout) -> tuple[Row, ...]:
 
 
 def _files(folder: Path) -> list[tuple[Path, str]]:
-    """The files of a folder, each with the language of its name."""
+    """Return the files of a folder, each with the language of its name."""
     found: dict[str, Path] = {}
     for path in sorted((*folder.glob("[!.]*.*"), *folder.glob("[!.]*/[!.]*.*"))):
         if path.suffix not in ENDINGS or not path.is_file():

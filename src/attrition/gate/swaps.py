@@ -57,7 +57,7 @@ def p_of_loss(found: Outcomes, rng: np.random.Generator, draws: int = 9_999) -> 
 
 
 def _mirrored(found: Outcomes) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The sums of utterances without a difference [4]; the kinds of the others [P, 4]; how many each and its mirror are [P]."""
+    """Return the sums of utterances without a difference [4]; the kinds of the others [P, 4]; how many each and its mirror are [P]."""
     differs = (found.kinds[:, :2] != found.kinds[:, 2:]).any(axis=1)
     base = found.number[~differs] @ found.kinds[~differs]
     numbers: dict[tuple[int, ...], int] = {}
@@ -71,7 +71,7 @@ def _mirrored(found: Outcomes) -> tuple[NDArray[np.int64], NDArray[np.int64], ND
 def _losses(
     as_is: NDArray[np.int64], base: NDArray[np.int64], kinds: NDArray[np.int64], number: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """The loss where `as_is` [R, P] utterances of each kind stay and the others are swapped."""
+    """Return the loss where `as_is` [R, P] utterances of each kind stay and the others are swapped."""
     mirror = kinds[:, [2, 3, 0, 1]]
     old, new = ratios(base + as_is @ kinds + (number - as_is) @ mirror)
     return old - new

@@ -116,7 +116,7 @@ def _kinds(old: NDArray[np.int64], new: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _mixture(base: NDArray[np.int64], lost: NDArray[np.int64], share: float) -> Population:
-    """A share of utterances from `lost`, the others from `base`."""
+    """Return a share of utterances from `lost`, the others from `base`."""
     both = np.concatenate([base, lost])
     weight = np.concatenate([np.full(len(base), (1 - share) / len(base)), np.full(len(lost), share / len(lost))])
     base_of_key = int(both.max()) + 1

@@ -46,7 +46,7 @@ class Chapter:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to show."""
+        """True if there is nothing to show."""
         return not (self.tables or self.folded or self.every_figure or self.verdicts or self.needs)
 
 

@@ -12,7 +12,7 @@ from attrition.results.read import PARTS, Results, Run
 
 
 def training_curves(results: Results) -> tuple[Figure, ...]:
-    """The score on the development set and the training loss by epoch; nothing where no run recorded them."""
+    """Return the score on the development set and the training loss by epoch; nothing where no run recorded them."""
     variants = {run.key: {"epochs": _epochs(run)} for run in results.runs if len(run.history)}
     if not variants:
         return ()
@@ -75,7 +75,7 @@ def _epoch_chart(value: str, title: str) -> Any:
 
 
 def time_spent(results: Results) -> Figure:
-    """Where each run's time went: data, training, evaluation, the rest."""
+    """Return where each run's time went: data, training, evaluation, the rest."""
     spent = [
         {"run": run.label, "part": part, "minutes": round(run.times[part] / 60, 3), "place": place, "part_place": number}
         for place, run in enumerate(results.runs)

@@ -188,7 +188,7 @@ def _counts(run: Run, stored: dict[Path, StoredCounts]) -> pd.DataFrame:
 
 
 def _stored(run: Run, name: str) -> pd.DataFrame:
-    """A table that the run wrote, or none."""
+    """Return a table that the run wrote, or none."""
     table = table_of(run, name)
     return pd.DataFrame() if table is None else _of_run(run, table)
 
@@ -207,7 +207,7 @@ def _joined(tables: Iterator[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _public(value: Any) -> Any:
-    """A setting without the folders of this machine: of an absolute path, the last part.
+    """Return a setting without the folders of this machine: of an absolute path, the last part.
 
     >>> _public({"model": "hub:/home/me/tagger", "rank": 8})
     {'model': 'hub:tagger', 'rank': 8}

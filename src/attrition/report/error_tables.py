@@ -108,7 +108,7 @@ def _slots_table(found: Mapping[str, Sequence[pd.DataFrame]], fewest: int, name:
 
 
 def _shares(counts: pd.Series) -> pd.Series:
-    """Each count as a share of gold spans."""
+    """Return each count as a share of gold spans."""
     wanted: pd.Series = counts[list(_SHARES)]
     return wanted / float(counts["tp"] + counts["fn"])
 

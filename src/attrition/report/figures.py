@@ -53,11 +53,11 @@ class Figure:
     key: Mapping[str, Sequence[KeyLine]] = field(default_factory=dict)
 
     def stem(self, variant: str) -> str:
-        """The name of a variant's files, without the ending."""
+        """Return the name of a variant's files, without the ending."""
         return f"{self.name}-{variant}" if variant else self.name
 
     def stems(self) -> list[str]:
-        """The names of all files, in the order of the variants."""
+        """Return the names of all files, in the order of the variants."""
         return [self.stem(variant) for variant in self.variants]
 
     def definition(self) -> dict[str, Any]:
@@ -82,7 +82,7 @@ class Figure:
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table as JSON values, NaN as null.
+    """Return the rows of a table as JSON values, NaN as null.
 
     >>> records(pd.DataFrame({"language": ["en-US"], "score": [float("nan")]}))
     [{'language': 'en-US', 'score': None}]
@@ -92,12 +92,12 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def plain(value: object) -> object:
-    """A cell as a JSON value: NaN is null."""
+    """Return a cell as a JSON value: NaN is null."""
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def language_name(locale: str, own: OwnLanguages = NONE_OF_ONES_OWN) -> str:
-    """The language's English name and its locale; of a label that is no locale, the label.
+    """Return the language's English name and its locale; of a label that is no locale, the label.
 
     >>> language_name("th-TH"), language_name("yor"), language_name("Klingon")
     ('Thai (th-TH)', 'Yoruba (yor)', 'Klingon')
@@ -107,7 +107,7 @@ def language_name(locale: str, own: OwnLanguages = NONE_OF_ONES_OWN) -> str:
 
 
 def stage_label(trained: Sequence[str]) -> str:
-    """What a stage trained, short enough for an axis.
+    """Return what a stage trained, short enough for an axis.
 
     >>> stage_label(["en-US"]), stage_label(["en-US", "de-DE"]), stage_label(["en-US", "de-DE", "sw-KE"])
     ('en-US', 'en-US + de-DE', 'en-US + 2')

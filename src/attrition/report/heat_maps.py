@@ -111,7 +111,7 @@ def change_end(matrices: Sequence[RMatrix]) -> int:
 
 
 def _round_span(values: pd.Series[float]) -> tuple[int, int]:
-    """The span of the values in whole fives, never empty; all of it where nothing was measured.
+    """Return the span of the values in whole fives, never empty; all of it where nothing was measured.
 
     >>> _round_span(pd.Series([41.0, 58.5])), _round_span(pd.Series([40.0])), _round_span(pd.Series([float("nan")]))
     ((40, 60), (40, 45), (0, 100))
@@ -123,7 +123,7 @@ def _round_span(values: pd.Series[float]) -> tuple[int, int]:
 
 
 def transfer_maps(results: Results) -> tuple[Figure, ...]:
-    """What each language's own learner scores on every language; nothing where no run has learners of single languages."""
+    """Return what each language's own learner scores on every language; nothing where no run has learners of single languages."""
     tables = {run.key: {"cells": _transfer_cells(run.transfer)} for run in results.runs if run.transfer is not None}
     if not tables:
         return ()
@@ -143,7 +143,7 @@ def transfer_maps(results: Results) -> tuple[Figure, ...]:
 
 
 def _transfer_cells(transfer: RMatrix) -> pd.DataFrame:
-    """A transfer matrix as cells: its rows stand beside, not after each other, so nothing is unseen and nothing changes."""
+    """Return a transfer matrix as cells: its rows stand beside, not after each other, so nothing is unseen and nothing changes."""
     frame = cells(RMatrix(transfer.scores_SL, transfer.languages, transfer.trained))
     frame["state"] = frame["state"].where(frame["state"] == "new", "other")
     frame["change"] = np.nan
@@ -151,7 +151,7 @@ def _transfer_cells(transfer: RMatrix) -> pd.DataFrame:
 
 
 def _heat_map(value: str, title: str, scale: alt.Scale, ink_turns_at: float, num_languages: int) -> Any:
-    """A heat map of `value`; `ink_turns_at` is where a number printed on a cell changes from dark to light."""
+    """Return a heat map of `value`; `ink_turns_at` is where a number printed on a cell changes from dark to light."""
     size = cell_size(num_languages)
     x = alt.X(
         "language:N",

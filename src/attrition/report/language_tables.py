@@ -121,7 +121,7 @@ def language_changes(results: Results) -> tuple[Table, ...]:
 
 
 def _sequential(results: Results) -> tuple[Run, ...]:
-    """The runs that verdicts on languages rest on."""
+    """Return the runs that verdicts on languages rest on."""
     chosen = {id(each.matrix) for each in from_results(results).sequential()}
     return tuple(run for run in results.runs if id(run.matrix) in chosen)
 
@@ -149,7 +149,7 @@ def _grouping_table(results: Results, by: str, number: int) -> Table:
 
 
 def _languages_table(matrices: Sequence[RMatrix], found: DonorsAndReceivers, which: str, own: OwnLanguages) -> Table:
-    """Each language as donor and receiver, with its rank, and what its stage changed; best donors first."""
+    """Return each language as donor and receiver, with its rank, and what its stage changed; best donors first."""
     receivers = receiver(matrices)
     growing, fixed, composed = shift_growing(matrices), shift_fixed(matrices), composition(matrices)
     adjusted = position_effect(matrices)
@@ -205,7 +205,7 @@ def _points(title: str, group: str, short: str, text: str, *, better: bool = Tru
 
 
 def _slope(slope: Slope) -> tuple[Number, ...]:
-    """The slope and the ends of its interval, per doubling of the number of languages learned before."""
+    """Return the slope and the ends of its interval, per doubling of the number of languages learned before."""
     return tuple(Number(value=value * math.log(2)) for value in (slope.value, slope.low, slope.high))
 
 
@@ -226,7 +226,7 @@ def _groups_table(
     which: str,
     own: OwnLanguages,
 ) -> Table:
-    """Each group and measure: the mean and its intervals over languages and over orders."""
+    """Return each group and measure: the mean and its intervals over languages and over orders."""
     rows: list[tuple[Cell, ...]] = []
     for by, before in groupings.items():
         estimates = by_group(matrices, grouping(by, languages_of(matrices), own=own), quantities=measures)
@@ -236,7 +236,7 @@ def _groups_table(
 
 
 def _group_caption(rows: Sequence[tuple[Cell, ...]], column: int) -> str:
-    """What the intervals are, and what the group of unknown languages is where there is one."""
+    """Return what the intervals are, and what the group of unknown languages is where there is one."""
     unknown = f"Languages of which nothing is known here are the group '{UNKNOWN_GROUP}': see `corpus.languages`."
     return f"{_GROUP_CAPTION} {unknown}" if any(str(row[column]).endswith(UNKNOWN_GROUP) for row in rows) else _GROUP_CAPTION
 

@@ -72,7 +72,7 @@ def latex_text(text: str) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """The table in LaTeX, the best values bold; its first line names the packages that it needs.
+    """Return the table in LaTeX, the best values bold; its first line names the packages that it needs.
 
     Columns of one group share a head. Where the columns are wider than a page, the table is broken into blocks of whole
     groups under one caption, each with the first column. Letters are as large as they can be without more blocks or pages.
@@ -110,7 +110,7 @@ def _caption(table: Table) -> str:
 
 
 def _layout(table: Table) -> tuple[_Size, list[list[int]]]:
-    """The size of letters, and the columns of each block."""
+    """Return the size of letters, and the columns of each block."""
     found = []
     for size in _SIZES:
         blocks = _blocks(table, size)
@@ -186,7 +186,7 @@ def _block(table: Table, block: Sequence[int], widths: dict[int, float]) -> tupl
 
 
 def _group_heads(columns: Sequence[Column]) -> list[str]:
-    """The row above the heads, if columns stand in groups."""
+    """Return the row above the heads, if columns stand in groups."""
     if not any(column.group for column in columns):
         return []
     cells, rules, place = [], [], 1

@@ -149,12 +149,12 @@ def render(
 
 
 def _says(figure: Figure, variant: str) -> str:
-    """The text alternative of a figure."""
+    """Return the text alternative of a figure."""
     return f"{figure.title}. {figure.findings.get(variant, '')}".strip()
 
 
 def _inline(figure: Figure, svgs: Mapping[str, str]) -> dict[str, Markup]:
-    """The variants of a figure that the page holds: the first one, and others while there is room."""
+    """Return the variants of a figure that the page holds: the first one, and others while there is room."""
     found: dict[str, Markup] = {}
     for variant in figure.variants:
         stem = figure.stem(variant)
@@ -189,7 +189,7 @@ def _resource(name: str) -> str:
 
 
 def _scored(runs: Sequence[Run]) -> list[str]:
-    """What was scored and how far the scores are to be trusted, once for all runs of which the same is to be said."""
+    """Return what was scored and how far the scores are to be trusted, once for all runs of which the same is to be said."""
     errors: dict[tuple[str, str, str], list[float]] = {}
     for run in runs:
         about = run.spec.scored
@@ -221,7 +221,7 @@ def _facts(results: Results) -> list[str]:
 
 
 def _warnings(results: Results) -> list[str]:
-    """Every warning once, with the runs that gave it, and what is unfinished."""
+    """Return every warning once, with the runs that gave it, and what is unfinished."""
     given: dict[str, list[str]] = {}
     for run in results.runs:
         for warning in run.spec.warnings:

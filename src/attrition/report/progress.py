@@ -85,12 +85,12 @@ def _finding(lines: pd.DataFrame, score: str) -> str:
 
 
 def _ends(lines: pd.DataFrame) -> pd.DataFrame:
-    """The last row of each line."""
+    """Return the last row of each line."""
     return lines.loc[lines.groupby(["panel", "series"], sort=False)["step"].idxmax()]
 
 
 def _key(lines: pd.DataFrame) -> dict[str, list[KeyLine]]:
-    """The key of the chart by panel; the line that ends highest comes first."""
+    """Return the key of the chart by panel; the line that ends highest comes first."""
     key: dict[str, list[KeyLine]] = {panel: [] for panel in dict.fromkeys(lines["panel"])}
     last = _ends(lines).sort_values("f1", ascending=False) if len(lines) else lines
     for row in records(last):
@@ -139,7 +139,7 @@ def progress_lines(results: Results, places: Mapping[Series, Place]) -> pd.DataF
 
 
 def _longest(results: Results) -> int:
-    """The most languages that a run learned, further data of one counted as one more."""
+    """Return the most languages that a run learned, further data of one counted as one more."""
     return max(len(results.languages), *(sum(map(len, run.matrix.trained)) for run in results.runs))
 
 
@@ -183,7 +183,7 @@ class Place:
 
 
 def _kind(series: Series, runs: Sequence[Run]) -> str:
-    """The kind of a method: what more than six methods of one model are divided by."""
+    """Return the kind of a method: what more than six methods of one model are divided by."""
     if all(not run.spec.method.order_matters for run in runs):
         return "references"
     if not series.kind:
@@ -192,7 +192,7 @@ def _kind(series: Series, runs: Sequence[Run]) -> str:
 
 
 def _by_panel(results: Results) -> dict[Series, str]:
-    """Every series with the title of its panel, the series of a panel together."""
+    """Return every series with the title of its panel, the series of a panel together."""
     found: dict[Series, str] = {}
     for model, shown in results.models.items():
         own = {series: runs for series, runs in results.series.items() if series.model == model}
@@ -203,7 +203,7 @@ def _by_panel(results: Results) -> dict[Series, str]:
 
 
 def _packed(own: Mapping[Series, Sequence[Run]]) -> list[tuple[str, list[Series]]]:
-    """The series of one model by panel: all in one, or kind by kind, kinds sharing a panel where they fit into it."""
+    """Return the series of one model by panel: all in one, or kind by kind, kinds sharing a panel where they fit into it."""
     if len(own) <= MOST_LINES:
         return [("", list(own))]
     kinds: dict[str, list[Series]] = {}
@@ -224,7 +224,7 @@ def _packed(own: Mapping[Series, Sequence[Run]]) -> list[tuple[str, list[Series]
 
 
 def _places(results: Results) -> dict[Series, Place]:
-    """Where each series is drawn. A method of one rank has the same hue and dash in every panel."""
+    """Return where each series is drawn. A method of one rank has the same hue and dash in every panel."""
     panels = _by_panel(results)
     looks = list(dict.fromkeys((series.method, series.rank) for series in panels))
     labels = {series: _label(series) for series in panels}
@@ -242,7 +242,7 @@ def _places(results: Results) -> dict[Series, Place]:
 
 
 def _label(series: Series) -> str:
-    """The method, and its rank where the method's name does not say it.
+    """Return the method, and its rank where the method's name does not say it.
 
     >>> _label(Series("SHARED LoRA", 32, "m", "c", "", ""))
     'SHARED LoRA · r = 32'
@@ -251,7 +251,7 @@ def _label(series: Series) -> str:
 
 
 def _with_labels(lines: pd.DataFrame, span: float) -> pd.DataFrame:
-    """The lines with the heights of their labels, so that no two labels of a panel touch."""
+    """Return the lines with the heights of their labels, so that no two labels of a panel touch."""
     lines = lines.copy()
     num_panels = lines["panel"].nunique()
     for _, own in lines.groupby("panel", sort=False):
@@ -286,7 +286,7 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
 
 
 def _chart(panels: Sequence[str], num_steps: int, span: tuple[int, int], score: str, width: int) -> Any:
-    """The chart; its lines are labelled only where `width` is that of a large screen."""
+    """Return the chart; its lines are labelled only where `width` is that of a large screen."""
     ticks = {"values": list(range(1, num_steps + 1))} if num_steps <= 12 else {}
     axis = alt.Axis(format="d", grid=False, tickMinStep=1, **ticks)
     x = alt.X("step:Q", title="languages learned", axis=axis, scale=alt.Scale(domain=[1, max(num_steps, 2)], nice=False))

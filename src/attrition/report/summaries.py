@@ -22,12 +22,12 @@ _IN_POINTS = (
 
 
 def metric_columns(results: Results) -> list[Column]:
-    """The columns of the metrics table, each with its formula and source as its help."""
+    """Return the columns of the metrics table, each with its formula and source as its help."""
     return [metric_column(name, _also_known_as(name, results.runs), results.score) for name in _shown(results.runs)]
 
 
 def metric_column(name: str, second_name: str = "", score: str = "F1") -> Column:
-    """The column of one metric, in points, with its formula and source as its help; `score` is what the score is called."""
+    """Return the column of one metric, in points, with its formula and source as its help; `score` is what the score is called."""
     info = METRICS[name]
     better: dict[bool | None, Literal["high", "low"] | None] = {True: "high", False: "low", None: None}
     return Column(
@@ -40,7 +40,7 @@ def metric_column(name: str, second_name: str = "", score: str = "F1") -> Column
 
 
 def metrics_by_series(results: Results) -> Table:
-    """The metrics, averaged over orders and seeds where a series has several."""
+    """Return the metrics, averaged over orders and seeds where a series has several."""
     names = _shown(results.runs)
     several = len(results.series) < len(results.runs)
     rows: list[tuple[Cell, ...]] = []
@@ -59,7 +59,7 @@ def metrics_by_series(results: Results) -> Table:
 
 
 def metrics_by_run(results: Results) -> Table:
-    """The metrics of each run by itself."""
+    """Return the metrics of each run by itself."""
     names = _shown(results.runs)
     rows: list[tuple[Cell, ...]] = [
         (run.label, *(Number(value=run.metrics.get(name, math.nan)) for name in names)) for run in results.runs
@@ -104,12 +104,12 @@ def times_table(results: Results) -> Table:
 
 
 def run_words(run: Run) -> list[str]:
-    """What the run gained and lost, in sentences, languages by name."""
+    """Return what the run gained and lost, in sentences, languages by name."""
     return list(words(run.matrix, run.score))
 
 
 def _shown(runs: Sequence[Run]) -> list[str]:
-    """The metrics that some run has, in the registry's order, second names left out."""
+    """Return the metrics that some run has, in the registry's order, second names left out."""
     recorded = set(chain.from_iterable(run.metrics for run in runs))
     return [name for name in NUMBERS if name in recorded and not (name in ALIASES and _equal(name, ALIASES[name], runs))]
 

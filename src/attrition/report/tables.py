@@ -109,7 +109,7 @@ class Column:
         return f"{shown:{'+' if self.signed and shown else ''},.{self.digits}f}"
 
     def rounded(self, cell: Cell) -> float:
-        """A cell as it is printed, as a number; NaN for texts and what is undefined."""
+        """Return a cell as it is printed, as a number; NaN for texts and what is undefined."""
         if isinstance(cell, str):
             return math.nan
         return round(without_dust(self.times * cell.value), self.digits) + 0.0  # never -0.0
@@ -129,7 +129,7 @@ class Table:
         assert all(len(row) == len(self.columns) for row in self.rows), f"{self.name}: ragged rows"
 
     def is_best(self) -> tuple[tuple[bool, ...], ...]:
-        """Which cells are the best of their column: all that print as the best value does, where at least two values compete.
+        """Return which cells are the best of their column: all that print as the best value does, where at least two values compete.
 
         The search starts from the values themselves, not from 0, so that negative metrics have a best value too.
 
@@ -152,21 +152,21 @@ class Table:
         return max(values) if column.better == "high" else min(values)
 
     def groups(self) -> list[tuple[str, int]]:
-        """The heads that columns share, each with the number of its columns; [] where no column stands in a group."""
+        """Return the heads that columns share, each with the number of its columns; [] where no column stands in a group."""
         if not any(column.group for column in self.columns):
             return []
         return [(group, len(list(members))) for group, members in groupby(self.columns, key=lambda column: column.group)]
 
     def texts(self) -> list[list[str]]:
-        """All cells as they are read."""
+        """Return all cells as they are read."""
         return [[column.text(cell) for column, cell in zip(self.columns, row, strict=True)] for row in self.rows]
 
     def is_numeric(self) -> list[bool]:
-        """Which columns hold numbers, and are set flush right."""
+        """Return which columns hold numbers, and are set flush right."""
         return [any(isinstance(row[number], Number) for row in self.rows) for number in range(len(self.columns))]
 
     def to_markdown(self) -> str:
-        """The table in Markdown, its title first, the best values bold."""
+        """Return the table in Markdown, its title first, the best values bold."""
         marked = self._marked(_markdown_text, lambda text: f"**{text}**")
         heads = [_markdown_text(column.head) for column in self.columns]
         rules = ["---:" if numeric else "---" for numeric in self.is_numeric()]
@@ -205,7 +205,7 @@ class Table:
         return text.getvalue()
 
     def _parts(self, number: int) -> list[str]:
-        """The parts of numbers that some cell of a column has, as attributes of `Number`."""
+        """Return the parts of numbers that some cell of a column has, as attributes of `Number`."""
         numbers = [cell for row in self.rows if isinstance(cell := row[number], Number)]
         return [
             "value",
@@ -245,7 +245,7 @@ def _markdown_text(text: str) -> str:
 
 
 def mean_and_spread(values: Sequence[float]) -> Number:
-    """The mean of what is defined and its sample standard deviation, which one value does not have.
+    """Return the mean of what is defined and its sample standard deviation, which one value does not have.
 
     >>> mean_and_spread([0.25, 0.75, float("nan")])
     Number(value=0.5, spread=0.3535533905932738, low=nan, high=nan)

@@ -141,12 +141,12 @@ def read_status(folder: Path, now: float | None = None) -> Status:
 
 
 def _has_died(said: Mapping[str, Any]) -> bool:
-    """Whether a driver or a worker of this machine was killed; of another machine, that cannot be told from here."""
+    """Return True if a driver or a worker of this machine was killed; of another machine, that cannot be told from here."""
     return said["host"] == socket.gethostname() and isinstance(said["pid"], int) and not is_running(said["pid"])
 
 
 def _kept(folder: Path) -> list[str]:
-    """The stages that the checkpoints of a folder are of."""
+    """Return the stages that the checkpoints of a folder are of."""
     found: list[str] = []
     for path in sorted((folder / "checkpoints").glob("[!.]*/manifest.json")):
         about = _json(path).get("about")
@@ -156,7 +156,7 @@ def _kept(folder: Path) -> list[str]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """A JSON table; an empty one where there is none, or it is being written."""
+    """Return a JSON table; an empty one where there is none, or it is being written."""
     with suppress(OSError, ValueError, RecursionError):
         said = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(said, dict):

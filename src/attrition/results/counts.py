@@ -152,7 +152,7 @@ class _Steps(BaseModel):
 
 
 def _stacked(rows: list[list[NDArray[Any] | None]], where: Path) -> RunCounts | None:
-    """The counts of a table of cells, None for one that was not measured; None if numbers of utterances differ."""
+    """Return the counts of a table of cells, None for one that was not measured; None if numbers of utterances differ."""
     cells = [cell for row in rows for cell in row if cell is not None]
     for cell in cells:
         if cell.ndim != 2 or cell.shape[1] != 3 or cell.dtype.kind not in "iu" or cell.min(initial=0) < 0:

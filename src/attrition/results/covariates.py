@@ -207,7 +207,7 @@ def parse_covariates_csv(text: str, where: str, languages: Collection[str] = ())
 
 
 def _rows(text: str, where: str) -> list[tuple[int, list[str]]]:
-    """The rows that are not empty, each with the line it ends in."""
+    """Return the rows that are not empty, each with the line it ends in."""
     reader = csv.reader(io.StringIO(text), strict=True)
     try:
         return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]

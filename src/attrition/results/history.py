@@ -20,7 +20,7 @@ _MOST_DIGITS = 9
 
 
 def read_history(path: Path) -> pd.DataFrame:
-    """The epochs of a run in the order of training, columns as HISTORY_COLUMNS; without a file, no rows.
+    """Return the epochs of a run in the order of training, columns as HISTORY_COLUMNS; without a file, no rows.
 
     A number that was not measured, and a loss that had grown beyond all numbers, is NaN.
 

@@ -19,7 +19,7 @@ def short_models(models: Iterable[str]) -> dict[str, str]:
 
 
 def telling_labels(parts: Sequence[tuple[str, ...]]) -> list[str]:
-    """The first part of each, and of the others those that differ somewhere among things of the same first part.
+    """Return the first part of each, and of the others those that differ somewhere among things of the same first part.
 
     A study's order or seed is left out where it tells nothing apart, so that labels stay short.
 

@@ -40,7 +40,7 @@ def numbers_in(path: Path, *, allow_null: bool) -> dict[str, float | None]:
 
 
 def _finite(value: float, where: str) -> float:
-    """The number, unless it is beyond what a float holds."""
+    """Return the number, unless it is beyond what a float holds."""
     if abs(value) > sys.float_info.max:
         raise AttritionError(f"{where} is {str(value)[:40]}, but should be a finite number.")
     return float(value)

@@ -308,7 +308,7 @@ def _short(value: object) -> str:
 
 
 def _run_folders(folder: Path) -> tuple[list[Path], list[str]]:
-    """The folders of finished runs, and the names of the others."""
+    """Return the folders of finished runs, and the names of the others."""
     if not (folder / "runs").is_dir():
         raise AttritionError(
             f"{folder} is no results folder: it has no folder 'runs'. Give the folder that `attrition run` wrote for a study."
@@ -374,7 +374,7 @@ def _series_parts(series: Series, models: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _labelled(runs: Sequence[Run]) -> tuple[Run, ...]:
-    """The runs sorted for reading (joint ones first, then by method, rank, model, order and seed), each with its label."""
+    """Return the runs sorted for reading (joint ones first, then by method, rank, model, order and seed), each with its label."""
     names = list(dict.fromkeys(run.spec.method.name for run in sorted(runs, key=_reading_order)))
     ordered = sorted(runs, key=lambda run: (names.index(run.spec.method.name), *_reading_order(run)))
     models = short_models(run.spec.model.name for run in runs)

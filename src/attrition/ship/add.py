@@ -147,7 +147,7 @@ def study_of(addition: Addition) -> Study:
 
 
 def _located(checkpoint: str) -> str:
-    """A folder by its absolute path, which an adapter names as its base; a name on the Hub as it is."""
+    """Return a folder by its absolute path, which an adapter names as its base; a name on the Hub as it is."""
     name = checkpoint.removeprefix("hub:")
     return str(Path(name).expanduser().absolute()) if Path(name).expanduser().is_dir() else name
 

@@ -93,7 +93,7 @@ class Tagger:
 
     @torch.inference_mode()
     def _classes(self, encoded: Encoded, rows: np.ndarray) -> np.ndarray:
-        """The likeliest class of every sub-token of some utterances, one after another."""
+        """Return the likeliest class of every sub-token of some utterances, one after another."""
         lengths = torch.from_numpy(encoded.lengths[rows])
         mask = torch.arange(int(lengths.max())) < lengths[:, None]
         tokens, _ = gather_ranges(encoded.offsets, rows)
@@ -107,7 +107,7 @@ class Tagger:
 
 
 def _utterance(words: Sequence[str]) -> Utterance:
-    """The words as an utterance without slots; its ranges hold them whole, blanks in them included."""
+    """Return the words as an utterance without slots; its ranges hold them whole, blanks in them included."""
     ends = np.cumsum([len(word) for word in words]).tolist()
     ranges = tuple(zip([0, *ends[:-1]], ends, strict=True)) if words else ()
     return Utterance("", "", "".join(words), ranges, ())
@@ -166,7 +166,7 @@ def _base_of(adapter: Path) -> str:
 
 
 def _labels_of(adapter: Path, config: Any) -> tuple[str, ...]:
-    """The classes of an adapter: `labels.json` beside it, or the base's own names where they are as many."""
+    """Return the classes of an adapter: `labels.json` beside it, or the base's own names where they are as many."""
     number = _num_classes(adapter) or int(config.num_labels)
     if (adapter / "labels.json").is_file():
         given = _json(adapter / "labels.json")
@@ -182,7 +182,7 @@ def _labels_of(adapter: Path, config: Any) -> tuple[str, ...]:
 
 
 def _num_classes(adapter: Path) -> int | None:
-    """The rows of the classifier that an adapter brings with it; None if it has none."""
+    """Return the rows of the classifier that an adapter brings with it; None if it has none."""
     try:
         with safe_open(adapter / "adapter_model.safetensors", framework="pt") as tensors:
             for key in tensors.keys():  # noqa: SIM118 - not a dict

@@ -138,7 +138,7 @@ _TOP_KEYS = (
 
 
 def read_study(path: str | Path, changes: Sequence[str] = ()) -> Study:
-    """The study in a file, with `key=value` changes applied (dotted keys, TOML values).
+    """Return the study in a file, with `key=value` changes applied (dotted keys, TOML values).
 
     Raises:
         AttritionError: the file is missing or not TOML, or a key, name or value is not allowed.
@@ -182,7 +182,7 @@ def apply_change(raw: dict[str, Any], change: str) -> None:
 
 
 def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) -> Study:
-    """A study from the contents of its file; `where` is named in errors, `folder` is where relative paths start.
+    """Return a study from the contents of its file; `where` is named in errors, `folder` is where relative paths start.
 
     Raises:
         AttritionError: a key, name or value is not allowed.
@@ -265,7 +265,7 @@ def resolve_orders(study: Study) -> dict[str, tuple[tuple[str, ...], ...]]:
 
 
 def _located(corpus: CorpusSettings, folder: Path, where: str) -> CorpusSettings:
-    """The settings with absolute paths, once the corpus is known."""
+    """Return the settings with absolute paths, once the corpus is known."""
     named = {"path": corpus.path, "languages": corpus.languages}
     if is_file_of_a_user(corpus.name):
         named["name"] = corpus.name

@@ -131,7 +131,7 @@ class _Reader:
             raise AttritionError(f"{place}: {error}") from error
 
     def _name(self, raw: Any, place: str) -> str:
-        """The name of a portion: a language, or a table with the file of further data."""
+        """Return the name of a portion: a language, or a table with the file of further data."""
         if not isinstance(raw, Mapping):
             return str(as_value(raw, str, place))
         known_keys(raw, ("language", "data"), place)

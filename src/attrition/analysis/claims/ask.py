@@ -124,7 +124,7 @@ def _too_few(wanted: Runs, runs: Sequence[RunEvidence]) -> Needs | None:
 def _estimate(
     claim: Claim, runs: Sequence[RunEvidence], other: Sequence[RunEvidence] | None, table: Table = replicates
 ) -> Found:
-    """The contrast in fractions of F1; `table` makes the tables of replicates that its scores come from."""
+    """Return the contrast in fractions of F1; `table` makes the tables of replicates that its scores come from."""
     if claim.quantity in CURVES:
         function = _curve_values(CURVES[claim.quantity])
         found = _side_by_side(function, runs, other, table)
@@ -143,14 +143,14 @@ def _estimate(
 def _side_by_side(
     function: Callable[[RMatrix], Values], runs: Sequence[RunEvidence], other: Sequence[RunEvidence] | None, table: Table
 ) -> Replicates:
-    """A quantity of some runs, or what they have of it beyond others."""
+    """Return a quantity of some runs, or what they have of it beyond others."""
     return table(runs, function) if other is None else paired(table(runs, function), table(other, function))
 
 
 def _utterance_variance(
     claim: Claim, found: Estimate, runs: Sequence[RunEvidence], other: Sequence[RunEvidence] | None, evidence: Evidence
 ) -> float:
-    """The variance of the contrast that the choice of test utterances adds; NaN where their counts are not stored."""
+    """Return the variance of the contrast that the choice of test utterances adds; NaN where their counts are not stored."""
     if evidence.utterances is None:
         return math.nan
 
@@ -162,7 +162,7 @@ def _utterance_variance(
 
 
 def _contrast(table: Replicates, of: Languages | None, against: Languages | str | None) -> Found:
-    """The mean over languages, or one set of them minus another."""
+    """Return the mean over languages, or one set of them minus another."""
     places = {language: place for place, language in enumerate(table.languages)}
     weights_L = np.zeros(len(places))
     if of is None:
@@ -217,7 +217,7 @@ CURVES: dict[str, Callable[[RMatrix], float]] = {
 
 @cache
 def _curve_values(curve: Callable[[RMatrix], float]) -> Callable[[RMatrix], Values]:
-    """The curve's number for every language. Kept, as tables of resampled utterances are found by their function."""
+    """Return the curve's number for every language. Kept, as tables of resampled utterances are found by their function."""
     return lambda R: (np.full(len(R.languages), curve(R)), np.ones(len(R.languages)))
 
 
@@ -231,7 +231,7 @@ def _groups(locale: str) -> tuple[str, str, str]:
 
 
 def _pair_masks(kind: str, R: RMatrix) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The pairs of a kind, and those that they are held against, each (L, L)."""
+    """Return the pairs of a kind, and those that they are held against, each (L, L)."""
     branches, scripts, families = np.array([_groups(language) for language in R.languages]).T
     different = ~np.eye(len(R.languages), dtype=bool)
     branch = (branches[:, None] == branches[None, :]) & different
@@ -301,7 +301,7 @@ def _pair(pair: tuple[str, str], runs: Sequence[RunEvidence], make: Table, *, ag
 
 
 def _stages(claim: Claim, runs: Sequence[RunEvidence], make: Table) -> Found:
-    """A quantity at the stages where the condition holds minus where it does not, within languages."""
+    """Return a quantity at the stages where the condition holds minus where it does not, within languages."""
     condition = is_late if claim.stages == "late" else follows_family
     table = make(runs, QUANTITIES[claim.quantity].function)
     kinds = replicates(
@@ -317,7 +317,7 @@ def _stages(claim: Claim, runs: Sequence[RunEvidence], make: Table) -> Found:
 
 
 def _slope(x_OL: Floats, y_OL: Floats) -> float:
-    """The slope of y on x within languages; NaN without variation."""
+    """Return the slope of y on x within languages; NaN without variation."""
     dx_OL, dy_OL = x_OL - mean_measured(x_OL, axis=0), y_OL - mean_measured(y_OL, axis=0)
     spread = float(np.nansum(dx_OL**2))
     return float(np.nansum(dx_OL * dy_OL)) / spread if spread > 1e-12 else math.nan
@@ -345,7 +345,7 @@ def follows_family(R: RMatrix, language: str) -> float:
 
 
 def _position(claim: Claim, runs: Sequence[RunEvidence], make: Table) -> Found:
-    """What of a language's quantity goes away when its positions are adjusted for (log of the languages learned before)."""
+    """Return what of a language's quantity goes away when its positions are adjusted for (log of the languages learned before)."""
     table = make(runs, QUANTITIES[claim.quantity].function)
     places = replicates(runs, lambda R: (np.log(np.maximum(R.stage_L, 1).astype(float)), np.ones(len(R.languages))))
     assert claim.of is not None

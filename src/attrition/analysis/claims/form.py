@@ -67,7 +67,7 @@ class Languages(_Part):
 
     @property
     def named(self) -> bool:
-        """Whether these are languages by name, not a sample of a kind."""
+        """True if these are languages by name, not a sample of a kind."""
         return self.languages is not None
 
     def among(self, known: Iterable[str]) -> frozenset[str]:
@@ -177,7 +177,7 @@ class Claim(_Part):
 
     @property
     def equivalence(self) -> bool:
-        """Whether the claim says that a difference is small."""
+        """True if the claim says that a difference is small."""
         return self.expect == "within" and -math.inf < self.low < 0 < self.high < math.inf
 
 

@@ -91,7 +91,7 @@ def judge_all(claims: Sequence[Claim], evidence: Evidence) -> tuple[Judged, ...]
 
 
 def _tests(claim: Claim, found: Estimate) -> tuple[float, float]:
-    """The p-values of the tests that would show the value inside the claim's region, and outside it."""
+    """Return the p-values of the tests that would show the value inside the claim's region, and outside it."""
     low, high = claim.region
     inside = max(found.above(low), found.below(high))
     outside = min(1.0, min(found.below(low), found.above(high)) * (1 if math.isinf(low) or math.isinf(high) else 2))

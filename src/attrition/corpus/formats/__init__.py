@@ -119,7 +119,7 @@ def utterance_of(row: Row, name: str, split: Split, scheme: SchemeName) -> Utter
 
 
 def _locate(words: tuple[str, ...], text: str) -> Ranges:
-    """Where the words are in the text, which must hold them in order and nothing else but blanks."""
+    """Return where the words are in the text, which must hold them in order and nothing else but blanks."""
     ranges: list[tuple[int, int]] = []
     position = 0
     for word in words:

@@ -72,12 +72,12 @@ def _rows(load: Any, path: Path, file: str, layout: Layout) -> Iterator[Row]:
 
 
 def _only_counts(ids: Sequence[object]) -> bool:
-    """Whether ids are nothing but 0, 1, 2, ...: such ids would make utterances of two languages seem translations."""
+    """Return True if ids are nothing but 0, 1, 2, ...: such ids would make utterances of two languages seem translations."""
     return all(str(found) == str(number) for number, found in enumerate(ids))
 
 
 def _class_names(metadata: bytes, path: Path) -> dict[str, list[str]]:
-    """The names of the classes of each column, from the schema's metadata or the file beside."""
+    """Return the names of the classes of each column, from the schema's metadata or the file beside."""
     beside = path.with_name("dataset_info.json")
     info: Mapping[str, Any] = {}
     if metadata:
@@ -91,7 +91,7 @@ def _class_names(metadata: bytes, path: Path) -> dict[str, list[str]]:
 
 
 def _names_in(feature: Any) -> list[str]:
-    """The first list of names inside a feature, however deep: lists are written as [x], {"feature": x} or "Sequence"."""
+    """Return the first list of names inside a feature, however deep: lists are written as [x], {"feature": x} or "Sequence"."""
     if isinstance(feature, list):
         return next(filter(None, map(_names_in, feature)), [])
     if not isinstance(feature, dict):

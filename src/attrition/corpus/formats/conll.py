@@ -63,7 +63,7 @@ class _Block:
         self.lines: list[int] = []
 
     def take(self) -> Row:
-        """The utterance; the next one begins."""
+        """Return the utterance; the next one begins."""
         given = self.given
         row = Row(
             self.lines[0],
@@ -110,7 +110,7 @@ class _Block:
         self.lines.append(number)
 
     def _is_row(self, columns: list[str]) -> bool:
-        """Whether a line that looks like a comment is the word "#" with its tag."""
+        """Return True if a line that looks like a comment is the word "#" with its tag."""
         return len(columns) in (2, self.num_columns) and has_prefix(columns[-1])
 
     def _warn_of_no_word(self, number: int, tag: str) -> None:

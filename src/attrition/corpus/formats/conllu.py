@@ -49,7 +49,7 @@ def read_conllu(path: Path, file: str, layout: Layout, _warn: OnProblem) -> Iter
 
 
 def _tag_named(layout: Layout, lines: list[tuple[int, str]]) -> str:
-    """The column or key of MISC that holds tags."""
+    """Return the column or key of MISC that holds tags."""
     if isinstance(layout.tag, int) or layout.token is not None:
         raise AttritionError(
             "CoNLL-U has named columns, and its words are in FORM: set corpus.tag to the name of a column or of a key of MISC, "
@@ -126,7 +126,7 @@ def _row(sentence: list[tuple[int, dict[str, str]]], given: dict[str, str], tag:
 
 
 def _shared(tag: str, num_words: int) -> list[str]:
-    """A word's tag for the words that it is cut into, as one slot: S-x for two words is B-x and E-x."""
+    """Return a word's tag for the words that it is cut into, as one slot: S-x for two words is B-x and E-x."""
     if num_words == 1 or not has_prefix(tag) or tag == "O":
         return [tag] * num_words
     first = {"S": "B", "U": "B", "E": "I", "L": "I"}.get(tag[0], tag[0])

@@ -97,7 +97,7 @@ def _tags(record: Mapping[str, Any], name: str, labels: Sequence[str]) -> tuple[
 
 
 def _named(number: object, field: str, labels: Sequence[str]) -> str:
-    """The label that a number means."""
+    """Return the label that a number means."""
     if not isinstance(number, int) or isinstance(number, bool):
         raise AttritionError(f"field {field!r} holds {str(number)[:40]!r}, which is neither a text nor a whole number.")
     if not labels:

@@ -130,7 +130,7 @@ class Phrasebook:
         return digest.hexdigest()
 
     def read(self, language: str, split: Split) -> list[Utterance]:
-        """The utterances of one language and split.
+        """Return the utterances of one language and split.
 
         Raises:
             AttritionError: the language or split is not in this corpus, or there are fewer different utterances than asked for.
@@ -141,7 +141,7 @@ class Phrasebook:
         return list(generate_utterances(language, split, size, self.seed))
 
     def splits(self, language: str) -> tuple[Split, ...]:
-        """All three."""
+        """Return all three."""
         return SPLITS
 
     def default_cut(self, language: str) -> Cut:
@@ -149,11 +149,11 @@ class Phrasebook:
         return _CUTS.get(language, "blanks")
 
     def num_distinct(self, language: str, split: Split) -> int:
-        """The most utterances that `split` can have in `language`."""
+        """Return the most utterances that `split` can have in `language`."""
         return num_distinct(language, split)
 
     def rows(self, language: str, split: Split) -> Iterator[Row]:
-        """The utterances as lines of a MASSIVE file; their worker is "generated".
+        """Yield the utterances as lines of a MASSIVE file; their worker is "generated".
 
         >>> next(Phrasebook(languages=("en-US",)).rows("en-US", "test"))["worker_id"]
         'generated'

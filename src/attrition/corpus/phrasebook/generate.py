@@ -89,12 +89,12 @@ class PatternFile:
 
 
 def known_languages() -> tuple[str, ...]:
-    """The locales that have a pattern file, sorted."""
+    """Return the locales that have a pattern file, sorted."""
     return tuple(sorted(entry.name.removesuffix(".toml") for entry in _FOLDER.iterdir() if entry.name.endswith(".toml")))
 
 
 def pattern_source(language: str) -> str:
-    """The text of a language's pattern file.
+    """Return the text of a language's pattern file.
 
     Raises:
         UnknownNameError: there is none.
@@ -106,7 +106,7 @@ def pattern_source(language: str) -> str:
 
 @cache
 def read_patterns(language: str) -> PatternFile:
-    """The checked patterns of `language`.
+    """Return the checked patterns of `language`.
 
     Raises:
         AttritionError: the file is missing or breaks the rules of `patterns/README.md`; every mistake in it is named.
@@ -115,7 +115,7 @@ def read_patterns(language: str) -> PatternFile:
 
 
 def parse_patterns(source: str, *, where: str) -> PatternFile:
-    """The patterns in the text of a pattern file; `where` names the file in what is said about it.
+    """Return the patterns in the text of a pattern file; `where` names the file in what is said about it.
 
     Raises:
         AttritionError: `source` is no TOML, or breaks the rules of `patterns/README.md`; every mistake is named.
@@ -193,7 +193,7 @@ def _mistakes_between(patterns: Sequence[Pattern], where: str) -> Iterator[str]:
 
 
 def split_of(surface: str) -> Split:
-    """The split that may hold `surface` (a slot's value, or a whole sentence without slots): 70% train, 10% dev, 20% test.
+    """Return the split that may hold `surface` (a slot's value, or a whole sentence without slots): 70% train, 10% dev, 20% test.
 
     >>> split_of("berlin"), split_of("paris"), split_of("7:30")
     ('train', 'train', 'test')
@@ -203,7 +203,7 @@ def split_of(surface: str) -> Split:
 
 
 def join(tokens: Sequence[str], blanks: bool) -> str:
-    """The tokens as they are written: with blanks, or without (but where two numbers would run together).
+    """Return the tokens as they are written: with blanks, or without (but where two numbers would run together).
 
     >>> join(["3月14日", "7:30", "に"], blanks=False), join(["မတ် ၁၄", "၇:၃၀"], blanks=False)
     ('3月14日7:30に', 'မတ်၁၄ ၇:၃၀')
@@ -262,7 +262,7 @@ def _decks(language: str, split: Split) -> dict[str, list[_Deck]]:
 
 
 def num_distinct(language: str, split: Split) -> int:
-    """How many different utterances there are in `language` and `split`."""
+    """Return how many different utterances there are in `language` and `split`."""
     return sum(deck.size for decks in _decks(language, split).values() for deck in decks)
 
 
@@ -295,7 +295,7 @@ def generate_utterances(language: str, split: Split, size: int, seed: int) -> It
 
 
 def utterance_id(index: int, split: Split) -> str:
-    """The id of a split's utterance number `index`: the three splits take turns, so that ids do not depend on sizes.
+    """Return the id of a split's utterance number `index`: the three splits take turns, so that ids do not depend on sizes.
 
     >>> utterance_id(0, "train"), utterance_id(0, "dev"), utterance_id(0, "test"), utterance_id(1, "train")
     ('0', '1', '2', '3')
@@ -308,7 +308,7 @@ def _pick(choices: Sequence[T], stream: np.random.PCG64) -> T:
 
 
 def fill(pattern: Pattern, filling: Sequence[str], blanks: bool, *, id: str) -> Utterance:  # noqa: A002 - MASSIVE's name
-    """The utterance that `pattern` makes with one value for each of its placeholders, in their order.
+    """Return the utterance that `pattern` makes with one value for each of its placeholders, in their order.
 
     >>> fill(Pattern("alarm_set", "wake me at {time}"), ["7:30 am"], blanks=True, id="0")
     Utterance(id='0', intent='alarm_set', text='wake me at 7:30 am', words=((0, 4), (5, 7), (8, 10), (11, 15), (16, 18)),
@@ -334,7 +334,7 @@ def fill(pattern: Pattern, filling: Sequence[str], blanks: bool, *, id: str) -> 
 
 
 def annotate(utterance: Utterance) -> str:
-    """The utterance in MASSIVE's notation, with every slot in brackets and blanks between the words of the annotation.
+    """Return the utterance in MASSIVE's notation, with every slot in brackets and blanks between the words of the annotation.
 
     >>> annotate(fill(Pattern("alarm_set", "{time} に起こして"), ["7:30"], blanks=False, id="0"))
     '[time : 7:30] に起こして'

@@ -71,7 +71,7 @@ def _letters(language: str) -> regex.Pattern[str]:
 
 
 def in_script(text: str, language: str) -> bool:
-    """Whether every letter of `text` is of the script that `language` is written in; what is not a letter never matters.
+    """Return True if every letter of `text` is of the script that `language` is written in; what is not a letter never matters.
 
     >>> in_script("14 марта", "ru-RU"), in_script("7:30 AM", "hi-IN"), in_script("3月14日", "ja-JP")
     (True, False, True)
@@ -106,7 +106,7 @@ def clean(text: str, language: str) -> str:
 
 
 def _names(candidates: Iterable[str], language: str) -> Iterator[str]:
-    """Those `candidates` that are plain names: letters, hyphens and the like; no brackets, digits or commas."""
+    """Yield those `candidates` that are plain names: letters, hyphens and the like; no brackets, digits or commas."""
     for candidate in candidates:
         if "," not in candidate and "،" not in candidate:
             name = clean(candidate, language)
@@ -132,7 +132,7 @@ def _dates(locale: Locale) -> Iterator[str]:
 
 
 def _times(locale: Locale, language: str) -> Iterator[str]:
-    """Every five minutes of a day, with a period of the day where the locale's short format has one.
+    """Yield every five minutes of a day, with a period of the day where the locale's short format has one.
 
     Where CLDR's period is a Latin "AM" in another script (Hindi, Urdu, Korean, ...), the flexible ones are used: "सुबह 7:30".
     """
@@ -175,7 +175,7 @@ def _currencies(locale: Locale) -> Iterator[str]:
 
 
 def _defined(locale: Locale) -> Iterator[str]:
-    """Names of languages and, written out, of units of measure."""
+    """Yield names of languages and, written out, of units of measure."""
     for code, name in locale.languages.items():
         if len(code) <= 3 and code not in _NOT_LANGUAGES:
             yield name

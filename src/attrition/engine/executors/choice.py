@@ -114,7 +114,7 @@ def executor_of(prepared: Prepared, local: Local, folder: Path, pack: Path | Non
 
 
 def _cluster_device(study: Study) -> str:
-    """The device of a cluster's workers, which need not be that of the machine on which the driver runs."""
+    """Return the device of a cluster's workers, which need not be that of the machine on which the driver runs."""
     machine = study.machine
     gpus = machine.ray.gpus if machine.executor == "ray" else machine.slurm.gpus
     return "cuda" if gpus else "cpu"

@@ -63,7 +63,7 @@ def _same(
     now: Mapping[tuple[str, Split], Encoded],
     place: tuple[str, Split],
 ) -> Encoded:
-    """The mapped utterances in place of the same ones; a sample of them stays in memory."""
+    """Return the mapped utterances in place of the same ones; a sample of them stays in memory."""
     return now[place] if each is before[place] else each
 
 

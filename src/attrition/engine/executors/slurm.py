@@ -110,7 +110,7 @@ class Slurm:
         return outcome
 
     def _gone(self) -> set[Unit]:
-        """The units whose jobs were not in the queue at the last two looks: without a result, they were killed."""
+        """Return the units whose jobs were not in the queue at the last two looks: without a result, they were killed."""
         now = time.monotonic()
         if self._cluster != "slurm" or now - self._asked < QUEUE_SECONDS:
             return set()
@@ -144,7 +144,7 @@ class Slurm:
         write_whole(self._folder / _JOBS, json.dumps(listed, indent=1) + "\n")
 
     def _submitted_earlier(self) -> dict[Unit, Any]:
-        """The jobs of an earlier driver, by what they do; none where the list is missing or damaged."""
+        """Return the jobs of an earlier driver, by what they do; none where the list is missing or damaged."""
         found: dict[Unit, Any] = {}
         with suppress(OSError, ValueError, KeyError, TypeError):
             for each in json.loads((self._folder / _JOBS).read_text(encoding="utf-8")):
