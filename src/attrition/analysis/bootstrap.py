@@ -130,7 +130,7 @@ def _drawn(counts_CU: NDArray[np.integer], draws_UB: NDArray[np.float32]) -> NDA
 
 
 def percentile_interval(estimate: float, samples: ArrayLike, *, level: float = 0.95) -> Interval:
-    """Return the interval that holds the middle `level` of the samples; NaN samples are left out, and with none it is undefined.
+    """Return the interval with the middle `level` of the samples. NaN samples are left out; without samples it is undefined.
 
     >>> interval = percentile_interval(0.5, [0.0, 0.25, 0.5, 0.75, 1.0], level=0.5)
     >>> interval.low, interval.high

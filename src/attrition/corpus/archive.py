@@ -49,8 +49,8 @@ def unpack(
 ) -> dict[str, Unpacked]:
     """Write the chosen files of an archive into the folder `target`, without subfolders, and return them by name.
 
-        The archive (plain, gzip, bzip2 or xz) is read once from start to end, a megabyte at a time.
-        Skipped files are checked for unsafe paths too.
+    The archive (plain, gzip, bzip2 or xz) is read once from start to end, a megabyte at a time.
+    Skipped files are checked for unsafe paths too.
 
     Args:
         archive: the tar.

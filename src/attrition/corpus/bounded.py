@@ -85,9 +85,9 @@ _KINDS: tuple[tuple[bytes, Callable[[], _Decompressor]], ...] = (
 class BoundedReader:
     """Reads a file from start to end, decompressed if it is gzip, bzip2 or xz (one stream or several).
 
-        At most `bounds.of(size of the file)` bytes are decompressed. `allow` limits the bytes read until the next `allow`, so
-        a huge header is refused before it is in memory. `seek` only moves forward. `last_read` is the result of the last
-        `read`.
+    At most `bounds.of(size of the file)` bytes are decompressed. `allow` limits the bytes read until the next `allow`, so
+    a huge header is refused before it is in memory. `seek` only moves forward. `last_read` is the result of the last
+    `read`.
 
     Raises, from `read` and `seek`:
         AttritionError: a limit is exceeded, or the file is damaged.

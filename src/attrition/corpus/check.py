@@ -61,8 +61,8 @@ class CheckReport:
 def check(path: Path, *, cache: Path | None = None, progress: Progress | None = None) -> CheckReport:
     """Return all problems in the locales at `path`: malformed, misplaced and missing rows.
 
-        Beside the errors of `rows.massive_rows`, it reports counts that differ from the release, files of unknown locales, and
-        slots that begin or end inside a word cut at blanks. A missing locale is listed, but is not a problem.
+    Beside the errors of `rows.massive_rows`, it reports counts that differ from the release, files of unknown locales, and
+    slots that begin or end inside a word cut at blanks. A missing locale is listed, but is not a problem.
 
     Args:
         path: as for `Massive`.

@@ -26,8 +26,8 @@ _INTENTS = frozenset(release.INTENTS)
 class Massive:
     """MASSIVE 1.1 as a `Corpus`: 52 locales, 55 slots, 60 intents, 11,514 / 2,033 / 2,974 utterances a locale.
 
-        An archive is unpacked once into a cache folder named by its SHA-256; a folder is read in place. A locale's file is
-        parsed when one of its splits is first read. The last few locales stay in memory.
+    An archive is unpacked once into a cache folder named by its SHA-256; a folder is read in place. A locale's file is
+    parsed when one of its splits is first read. The last few locales stay in memory.
 
     Args:
         path: the release as a tar (any compression); or the unpacked folder at any level (the parent of `1.1`, `1.1`, or

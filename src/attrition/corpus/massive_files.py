@@ -126,8 +126,8 @@ def source_of(path: Path) -> Path:
 def unpack_release(archive: Path, cache: Path, *, limits: Limits | None = None, progress: Progress | None = None) -> Path:
     """Return the folder of the archive's locale files in `cache`; unpack the archive if needed.
 
-        The folder's name is the archive's SHA-256. The folder appears in one step, complete. If the size of a file has
-        changed, the archive is unpacked again. If several processes call this at once, one unpacks and the others wait.
+    The folder's name is the archive's SHA-256. The folder appears in one step, complete. If the size of a file has
+    changed, the archive is unpacked again. If several processes call this at once, one unpacks and the others wait.
 
     Raises:
         AttritionError: the archive is damaged, too large, or not MASSIVE; or the cache is not writable.

@@ -33,8 +33,8 @@ def unpack_once(
 ) -> Path:
     """Return the folder of an archive's files in `cache`; unpack the archive if needed.
 
-        The folder's name is the archive's SHA-256. The folder appears in one step, complete. If the size of a file has
-        changed, the archive is unpacked again. If several processes call this at once, one unpacks and the others wait.
+    The folder's name is the archive's SHA-256. The folder appears in one step, complete. If the size of a file has
+    changed, the archive is unpacked again. If several processes call this at once, one unpacks and the others wait.
 
     Args:
         archive: the tar.

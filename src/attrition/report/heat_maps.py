@@ -123,7 +123,7 @@ def _round_span(values: pd.Series[float]) -> tuple[int, int]:
 
 
 def transfer_maps(results: Results) -> tuple[Figure, ...]:
-    """Return what each language's own learner scores on every language; nothing where no run has learners of single languages."""
+    """Return scores of each language's own learner on every language; () if no run has learners of single languages."""
     tables = {run.key: {"cells": _transfer_cells(run.transfer)} for run in results.runs if run.transfer is not None}
     if not tables:
         return ()
@@ -143,7 +143,7 @@ def transfer_maps(results: Results) -> tuple[Figure, ...]:
 
 
 def _transfer_cells(transfer: RMatrix) -> pd.DataFrame:
-    """Return a transfer matrix as cells: its rows stand beside, not after each other, so nothing is unseen and nothing changes."""
+    """Return a transfer matrix as cells. Its rows are not a sequence: no cell is unseen, and there are no changes."""
     frame = cells(RMatrix(transfer.scores_SL, transfer.languages, transfer.trained))
     frame["state"] = frame["state"].where(frame["state"] == "new", "other")
     frame["change"] = np.nan

@@ -27,7 +27,7 @@ def metric_columns(results: Results) -> list[Column]:
 
 
 def metric_column(name: str, second_name: str = "", score: str = "F1") -> Column:
-    """Return the column of one metric, in points, with its formula and source as its help; `score` is what the score is called."""
+    """Return the column of one metric, in points, with formula and source as help; `score` is the name of the score."""
     info = METRICS[name]
     better: dict[bool | None, Literal["high", "low"] | None] = {True: "high", False: "low", None: None}
     return Column(

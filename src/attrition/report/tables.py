@@ -129,7 +129,7 @@ class Table:
         assert all(len(row) == len(self.columns) for row in self.rows), f"{self.name}: ragged rows"
 
     def is_best(self) -> tuple[tuple[bool, ...], ...]:
-        """Return which cells are the best of their column: all that print as the best value does, where at least two values compete.
+        """Return which cells are the best of their column: all that print like the best value, if at least two values compete.
 
         The search starts from the values themselves, not from 0, so that negative metrics have a best value too.
 

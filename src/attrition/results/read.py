@@ -374,7 +374,7 @@ def _series_parts(series: Series, models: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _labelled(runs: Sequence[Run]) -> tuple[Run, ...]:
-    """Return the runs sorted for reading (joint ones first, then by method, rank, model, order and seed), each with its label."""
+    """Return the runs sorted (joint ones first, then by method, rank, model, order and seed), each with its label."""
     names = list(dict.fromkeys(run.spec.method.name for run in sorted(runs, key=_reading_order)))
     ordered = sorted(runs, key=lambda run: (names.index(run.spec.method.name), *_reading_order(run)))
     models = short_models(run.spec.model.name for run in runs)

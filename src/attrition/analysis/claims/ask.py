@@ -345,7 +345,7 @@ def follows_family(R: RMatrix, language: str) -> float:
 
 
 def _position(claim: Claim, runs: Sequence[RunEvidence], make: Table) -> Found:
-    """Return what of a language's quantity goes away when its positions are adjusted for (log of the languages learned before)."""
+    """Return the part of a language's quantity that its positions explain (log of the languages learned before)."""
     table = make(runs, QUANTITIES[claim.quantity].function)
     places = replicates(runs, lambda R: (np.log(np.maximum(R.stage_L, 1).astype(float)), np.ones(len(R.languages))))
     assert claim.of is not None

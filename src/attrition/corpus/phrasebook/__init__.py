@@ -1,8 +1,7 @@
-"""The Phrasebook: a small corpus in MASSIVE's schema that is generated, not collected.
+"""The Phrasebook: a small generated corpus in MASSIVE's schema.
 
-It needs no download, speaks all 52 locales of MASSIVE at any size, and is made of sentence patterns written for it and of
-names, dates and times from CLDR. It is there to try things out and to test with: numbers measured on it say nothing about
-real speech.
+It needs no download, has all 52 locales of MASSIVE at any size, and combines sentence patterns with names, dates and times
+from CLDR. Use it for trials and tests: scores on it say nothing about real language.
 """
 
 from __future__ import annotations
@@ -58,12 +57,12 @@ class Row(TypedDict):
 class Phrasebook:
     """A generated corpus in MASSIVE's schema: `train`, `dev` and `test` utterances in each of `languages`.
 
-    The same settings make the same utterances everywhere, and a larger size continues a smaller one. No slot filling is in
-    two splits, and no utterance is there twice.
+    The same settings give the same utterances on every machine, and a larger size continues a smaller one. No slot value
+    is in two splits, and no utterance occurs twice.
 
     Raises:
-        AttritionError: a size below 1, a language given twice, or one without sentence patterns. Sizes that the patterns cannot
-            fill are refused on reading, with how many utterances there are.
+        AttritionError: a size below 1, a language given twice, or a language without sentence patterns. `read` refuses a
+            size beyond the number of different utterances.
 
     >>> book = Phrasebook(train=2, dev=1, test=1, languages=("en-US",))
     >>> [utterance.id for utterance in book.read("en-US", "train")], book.generated
@@ -122,7 +121,7 @@ class Phrasebook:
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over all that decides the utterances: generator, Babel's version, patterns, sizes and seed."""
+        """SHA-256 over everything that determines the utterances: generator, Babel's version, patterns, sizes and seed."""
         digest = hashlib.sha256(f"phrasebook {REVISION}, babel {babel.__version__}, {self._sizes()}, seed {self.seed}".encode())
         for language in sorted(self.languages):
             source = hashlib.sha256(pattern_source(language).encode()).hexdigest()
@@ -133,7 +132,7 @@ class Phrasebook:
         """Return the utterances of one language and split.
 
         Raises:
-            AttritionError: the language or split is not in this corpus, or there are fewer different utterances than asked for.
+            AttritionError: the language or split is not in this corpus, or there are fewer different utterances than requested.
         """
         if language not in self.languages:
             raise unknown(language, self.languages, kind="language", where="Phrasebook")
@@ -141,19 +140,19 @@ class Phrasebook:
         return list(generate_utterances(language, split, size, self.seed))
 
     def splits(self, language: str) -> tuple[Split, ...]:
-        """Return all three."""
+        """Return all three splits."""
         return SPLITS
 
     def default_cut(self, language: str) -> Cut:
-        """Blanks, but where scripts write none: characters in Japanese and Chinese, graphemes in Khmer, Burmese and Thai."""
+        """Return "characters" for Japanese and Chinese, "graphemes" for Khmer, Burmese and Thai, else "blanks"."""
         return _CUTS.get(language, "blanks")
 
     def num_distinct(self, language: str, split: Split) -> int:
-        """Return the most utterances that `split` can have in `language`."""
+        """Return the largest possible number of utterances of `split` in `language`."""
         return num_distinct(language, split)
 
     def rows(self, language: str, split: Split) -> Iterator[Row]:
-        """Yield the utterances as lines of a MASSIVE file; their worker is "generated".
+        """Yield the utterances as lines of a MASSIVE file; `worker_id` is "generated".
 
         >>> next(Phrasebook(languages=("en-US",)).rows("en-US", "test"))["worker_id"]
         'generated'
@@ -171,10 +170,10 @@ class Phrasebook:
             }
 
     def write(self, folder: Path) -> tuple[Path, ...]:
-        """Writes MASSIVE's layout, `1.1/data/<locale>.jsonl`, and a notice that all is generated; returns the files of data.
+        """Write MASSIVE's layout, `1.1/data/<locale>.jsonl`, and a notice that it is generated; return the data files.
 
-        As in MASSIVE, a file holds the three splits, by ascending id, and the blanks of a Japanese or Chinese annotation are
-        not in its utterance. Here the same holds of Khmer, Burmese and Thai, of which MASSIVE writes both with blanks.
+        As in MASSIVE, a file has the three splits by ascending id, and a Japanese or Chinese utterance lacks the blanks of its
+        annotation. Here this also applies to Khmer, Burmese and Thai; in MASSIVE their utterances have the blanks too.
         """
         data = folder / "1.1" / "data"
         data.mkdir(parents=True, exist_ok=True)
