@@ -219,7 +219,7 @@ def test_a_failed_or_wrong_download_is_a_sentence_and_leaves_no_archive(nowhere:
     assert nowhere.is_dir()
     with pytest.raises(AttritionError, match=r"could not be downloaded \(no route to host\).*one of three things.*https://"):
         fetch(downloader=no_network)
-    with pytest.raises(AttritionError, match="is not a tar. It was deleted"):
+    with pytest.raises(AttritionError, match=r"is not a tar\. It was deleted"):
         fetch(downloader=wrong)
     with pytest.raises(AttritionError, match="not found"):
         find_massive()

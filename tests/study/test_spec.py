@@ -51,7 +51,7 @@ BAD: list[tuple[str, tuple[str, ...]]] = [
     ("languages=[\"en-UK\", \"de-DE\"]", ("languages", "'en-UK' is not a locale", "Did you mean 'en-US'?")),
     # settings that would do nothing
     ("methods=[{method=\"VANILLA\", rank=8}]", ("methods[0]", "rank has no effect", "VANILLA")),
-    ("methods=[{rank=8}]", ("methods[0]", "which method")),
+    ("methods=[{rank=8}]", ("methods[0]", "name the method")),
     # types
     ("name=5", ("name", "5", "string")),
     ("name=\"  \"", ("name is empty",)),
