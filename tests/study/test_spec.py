@@ -104,7 +104,7 @@ BAD: list[tuple[str, tuple[str, ...]]] = [
     ("languages=[\"en-US\", \"de-DE\", \"en-US\"]", ("languages", "'en-US' is at positions 1 and 3")),
     ("methods=[\"VANILLA\", \"vanilla\"]", ("methods[1]", "'VANILLA' is used twice")),
     ("methods=[\"SHARED LoRA\", \"SHARED LoRA\"]", ("methods[1]", "'SHARED LoRA r=32' is used twice")),
-    ("orders=[\"random:1\", \"random:1\"]", ("orders[1]", "'random:1' is there already")),
+    ("orders=[\"random:1\", \"random:1\"]", ("orders[1]", "there are two orders 'random:1'")),
     # orders that do not fit the languages
     ("orders=[[\"en-US\", \"de-DE\"]]", ("orders[0]", "zh-CN missing")),
     ("orders=[[\"en-US\", \"de-DE\", \"zh-TW\"]]", ("orders[0]", "'zh-TW'", "Did you mean 'zh-CN'?")),

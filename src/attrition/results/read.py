@@ -171,7 +171,7 @@ class Run:
 
     @property
     def score(self) -> str:
-        """What the run's score is called: "F1" for slots."""
+        """The name of the run's score: "F1" for slots."""
         return "F1" if self.spec.problem.name == "slots" else self.spec.problem.score
 
     def to_frame(self) -> pd.DataFrame:

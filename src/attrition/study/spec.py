@@ -232,7 +232,9 @@ def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) ->
     if both := [language for language in study.watch if language in languages]:
         raise AttritionError(f"{where}: watch: {both[0]!r} is in languages, so it is trained. Remove it from one of them.")
     if both := [name for name in study.scored if name not in languages_of_portions(study.scored)]:
-        raise AttritionError(f"{where}: {both[0]!r} is the name of further data. Choose another name for this language.")
+        raise AttritionError(
+            f"{where}: {both[0]!r} cannot name a language: it is the name of further data. Rename the language."
+        )
     for language in study.model.learned:
         look_up(language, dict.fromkeys(study.watch), kind="language of watch", where=f"{where}: model.learned")
     if len(set(study.seeds)) < len(study.seeds):
