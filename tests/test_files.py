@@ -55,15 +55,15 @@ def test_a_file_that_the_system_named_keeps_its_name(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "advice"),
     [
-        (errno.ENOSPC, "Make room on that disk"),
-        (errno.EDQUOT, "Make room within your quota"),
-        (errno.EROFS, "Choose a folder that you may write to"),
-        (errno.EIO, "Check that disk"),
-        (errno.ENOTDIR, "See to it"),
+        (errno.ENOSPC, "Free space on this disk"),
+        (errno.EDQUOT, "Delete files to stay within your quota"),
+        (errno.EROFS, "Choose a writable folder"),
+        (errno.EIO, "Check this disk"),
+        (errno.ENOTDIR, "Correct this"),
     ],
 )
 def test_what_to_do(number: int, advice: str) -> None:
-    message = f"^/r cannot be written: {os.strerror(number)}. {advice}.*finished stages are kept"
+    message = f"^/r cannot be written: {os.strerror(number)}. {advice}.*Finished stages are kept"
     with pytest.raises(UnwrittenError, match=message), writing(Path("/r")):
         raise OSError(number, os.strerror(number))
 

@@ -1,4 +1,4 @@
-"""How a file is written so that nobody ever reads half of it, and how its content is named."""
+"""Writes files atomically, hashes them, and turns disk errors into advice."""
 
 from __future__ import annotations
 
@@ -15,41 +15,41 @@ from pathlib import Path
 from attrition.names import AttritionError
 
 _ADVICE = {
-    errno.ENOSPC: "Make room on that disk",
-    errno.EDQUOT: "Make room within your quota",
-    errno.EFBIG: "Write to a file system that takes larger files",
-    errno.EROFS: "Choose a folder that you may write to (--out)",
-    errno.EACCES: "Choose a folder that you may write to (--out)",
-    errno.EPERM: "Choose a folder that you may write to (--out)",
-    errno.EIO: "Check that disk",
+    errno.ENOSPC: "Free space on this disk",
+    errno.EDQUOT: "Delete files to stay within your quota",
+    errno.EFBIG: "Use a file system that allows larger files",
+    errno.EROFS: "Choose a writable folder (--out)",
+    errno.EACCES: "Choose a writable folder (--out)",
+    errno.EPERM: "Choose a writable folder (--out)",
+    errno.EIO: "Check this disk",
 }
 
 
 FORGOTTEN_SECONDS = 3600.0
-"""What another machine has not touched for so long is left behind: whether its process runs cannot be asked from here."""
+"""A file of another machine counts as left behind after this time: its process cannot be checked from here."""
 
 
 class UnwrittenError(AttritionError):
-    """A file that the disk did not take."""
+    """A file could not be written."""
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hexadecimal; the file is streamed, never held in memory."""
+    """Return the SHA-256 of a file's bytes, in hexadecimal; the file is streamed, not loaded into memory."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write bytes, or text as UTF-8, so that `path` holds either its old content or all of the new.
+    """Write bytes, or text as UTF-8, so that `path` always has either its old content or the complete new content.
 
-    Missing folders are made. The bytes go to a temporary neighbour, reach the disk, and then take the name.
+    Creates missing folders. The bytes are written to a temporary file in the same folder, which is synced and renamed.
 
     Raises:
-        OSError: the folder cannot be written to, or is full; the error names the file, whose old content is untouched.
+        OSError: the folder is not writable, or the disk is full; the error names the file, whose old content is unchanged.
     """
     with naming(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        # A temporary file of the system is for its owner's eyes only; results have the permissions of any new file.
+        # Not `tempfile`: only the owner may read its files. Results get the permissions of any new file.
         temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
             with temporary.open("xb") as file:
@@ -64,29 +64,29 @@ def write_whole(path: Path, content: str | bytes) -> None:
 
 
 def refuse_full(folder: Path, what: str) -> None:
-    """Refuse a folder that already holds something.
+    """Refuse a folder that is not empty.
 
     Raises:
-        AttritionError: it is a file, or not empty.
+        AttritionError: the path is a file, or a folder that is not empty.
     """
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise AttritionError(f"{folder} exists already. Choose another folder for the {what}.")
 
 
 def writer() -> str:
-    """Return the name of this process in names of temporary files; on a shared disk another machine may have its number."""
+    """Return a name of this process for temporary files: host and number, as other machines may share the disk."""
     return f"{socket.gethostname()}.{os.getpid()}"
 
 
 def is_left_behind(path: Path) -> bool:
-    """Return whether nobody is writing a temporary file or folder `.<name>.<writer>.tmp` any more.
+    """Return True if no process is writing a temporary file or folder `.<name>.<writer>.tmp` any more.
 
-    Its process has ended; or is on another machine, and has not written for an hour.
+    Its process has ended, or it is on another machine and has not written for an hour.
     """
     parts = path.name.removesuffix(".tmp").removesuffix(".old").split(".")
     host, pid = ".".join(parts[2:-1]), parts[-1]
     if not host or not pid.isdecimal():
-        return True  # as no process names it now
+        return True  # no process uses such names now
     if host == socket.gethostname():
         return not is_running(int(pid))
     with suppress(OSError):
@@ -95,25 +95,25 @@ def is_left_behind(path: Path) -> bool:
 
 
 def is_running(pid: int) -> bool:
-    """Return whether a process of this machine is running.
+    """Return True if a process of this machine is running.
 
     >>> is_running(os.getpid())
     True
     """
     if os.name == "nt":
-        return True  # signal 0 would not ask there, but end the process
+        return True  # on Windows signal 0 would end the process
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except OSError:  # somebody else's
+    except OSError:  # another user's process
         return True
     return True
 
 
 @contextmanager
 def naming(path: Path) -> Iterator[None]:
-    """Have a system's error say which file it is about, where the system itself only knows a descriptor.
+    """Add the file's name to an OSError that has none.
 
     Raises:
         OSError: with `filename`.
@@ -128,23 +128,23 @@ def naming(path: Path) -> Iterator[None]:
 
 @contextmanager
 def writing(folder: Path) -> Iterator[None]:
-    """Results are written inside: what the disk does not take becomes a sentence that says how to go on.
+    """Turn an OSError while results are written into a message with advice.
 
     Raises:
-        UnwrittenError: a file could not be written; what lay there before is as it was.
+        UnwrittenError: a file could not be written; its old content is unchanged.
 
     >>> with writing(Path("results")):
     ...     raise OSError(errno.ENOSPC, "No space left on device", "results/runs/a/matrix.csv")
     Traceback (most recent call last):
-    attrition.files.UnwrittenError: results/runs/a/matrix.csv cannot be written: No space left on device. Make room on that
-    disk, then give the same command again: finished stages are kept.
+    attrition.files.UnwrittenError: results/runs/a/matrix.csv cannot be written: No space left on device. Free space on this
+    disk, then run the same command again. Finished stages are kept.
     """
     try:
         yield
     except OSError as error:
         named = error.filename if error.filename is not None else folder
-        advice = _ADVICE.get(error.errno or 0, "See to it")
+        advice = _ADVICE.get(error.errno or 0, "Correct this")
         raise UnwrittenError(
-            f"{named} cannot be written: {error.strerror or error}. {advice}, then give the same command again: "
-            "finished stages are kept."
+            f"{named} cannot be written: {error.strerror or error}. {advice}, then run the same command again. "
+            "Finished stages are kept."
         ) from error

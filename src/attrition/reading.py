@@ -68,7 +68,7 @@ def decoded(data: bytes, where: str, *, advice: str = "Save it as UTF-8.") -> st
 
 
 def is_there(path: Path) -> bool:
-    """Whether a file or folder of that name exists; a name that no file can have is not there.
+    """Return True if a file or folder of this name exists; False for a name that no file can have.
 
     >>> is_there(Path("x" * 10_000)), is_there(Path("\\0"))
     (False, False)
@@ -141,7 +141,7 @@ def refuse_depth(value: Any, where: str) -> None:
 
 
 def is_text(text: str) -> bool:
-    """Whether a string can be written as UTF-8: JSON and file names can smuggle in half a surrogate pair.
+    """Return True if UTF-8 can encode a string: JSON and file names may contain half a surrogate pair.
 
     >>> is_text("fünf"), is_text("\\ud800")
     (True, False)

@@ -113,7 +113,7 @@ def test_debug_shows_the_trace_wherever_it_stands() -> None:
         done = subprocess.run([*command, *arguments], capture_output=True, text=True, check=False)
         assert done.returncode == 1
         assert "Traceback (most recent call last)" in done.stderr
-        assert "AttritionError: nothing is no results folder" in done.stderr
+        assert "AttritionError: nothing is not a results folder" in done.stderr
 
 
 def test_users_own_names_are_not_markup(say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

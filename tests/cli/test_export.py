@@ -172,7 +172,7 @@ def test_what_cannot_be_pushed_is_refused_before_anything_is_written(
 def test_the_hub_refuses(results: Path, runs: dict[str, str], say: Say, tmp_path: Path, hub: Hub) -> None:
     hub.problem = OSError("403 Forbidden\nmore")
     said = say("export", results, f"{runs['VANILLA']}:zh-CN", tmp_path / "model", "--push", "me/tagger")
-    assert (said.code, "did not take 'me/tagger' (403 Forbidden). The model is in" in said.words) == (2, True)
+    assert (said.code, "refused 'me/tagger' (403 Forbidden). The model is in" in said.words) == (2, True)
 
 
 def test_an_adapter_without_a_base_for_others(results: Path, runs: dict[str, str], say: Say, tmp_path: Path, hub: Hub) -> None:

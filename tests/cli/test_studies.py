@@ -99,7 +99,7 @@ def test_results_lie_under_the_studys_name(write_study: Write, say: Say, tmp_pat
         (["corpus.sizes.disjoint=true"], "corpus.sizes.disjoint has no effect"),
         (["corpus.name=columns"], "needs corpus.path"),
         (["corpus.name=columns", "corpus.path=study.toml"], "is not a folder"),
-        (["corpus.name=massive", "corpus.path=nothing"], "three ways"),
+        (["corpus.name=massive", "corpus.path=nothing"], "one of three things"),
         (["corpus.name=massive", "corpus.path=study.toml"], "is not a tar"),
         (["corpus.sizes.train=10000000"], "makes at most"),
         (["corpus.sizes.dev=0"], "keeps the best weights"),

@@ -93,9 +93,9 @@ def test_a_byte_order_mark_at_the_start_is_skipped(tmp_path: Path) -> None:
 
 
 def test_an_empty_split(tmp_path: Path) -> None:
-    with pytest.raises(AttritionError, match=r"de-DE\.jsonl: no row is of partition 'test'"):
+    with pytest.raises(AttritionError, match=r"de-DE\.jsonl: no row has partition 'test'"):
         massive(tmp_path, row()).read("de-DE", "test")
-    with pytest.raises(AttritionError, match=r"de-DE\.jsonl: no row is of partition 'train'"):
+    with pytest.raises(AttritionError, match=r"de-DE\.jsonl: no row has partition 'train'"):
         massive(tmp_path, b"").read("de-DE", "train")
     for content in ("", "\n\n", "# a remark\n"):
         with pytest.raises(AttritionError, match=r"de\.train\.conll holds no utterance"):

@@ -198,7 +198,7 @@ def test_a_split_of_which_nothing_is_used_is_not_read(make: Callable[..., Datase
 
 def test_a_cache_that_cannot_be_written_to(make: Callable[..., Dataset], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(AttritionError, match=r"cannot be kept there.*ATTRITION_CACHE"):
+    with pytest.raises(AttritionError, match=r"cannot be stored there.*ATTRITION_CACHE"):
         make(cache=tmp_path / "file").encode()
 
 

@@ -188,7 +188,7 @@ def test_an_error_in_an_archive_names_the_archive(folder: Path, cache: Path, tmp
 
 
 def test_a_split_without_rows_is_an_error_and_unknown_names_are_answered(folder: Path, cache: Path, tmp_path: Path) -> None:
-    with pytest.raises(AttritionError, match=r"no row is of partition 'test'.*2,974"):
+    with pytest.raises(AttritionError, match=r"no row has partition 'test'.*2,974"):
         one_file(tmp_path, lines("de-DE", GERMAN[:2])).read("de-DE", "test")
     corpus = Massive(folder, cache=cache)
     with pytest.raises(AttritionError, match=r"'ml-NL'\. Did you mean 'nl-NL'"):

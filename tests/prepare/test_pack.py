@@ -190,7 +190,7 @@ def test_a_model_is_exported_from_a_packed_run(whole: Path, tmp_path: Path, monk
         raise AttritionError(f"There is no {name}.")
 
     monkeypatch.setattr("attrition.export.stage.load_pretrained", gone)
-    with pytest.raises(AttritionError, match=r"takes the encoder .* whole\. There is no tiny:bert\."):
+    with pytest.raises(AttritionError, match=r"needs the complete encoder .* There is no tiny:bert\."):
         export_stage(results, f"{run}:en-US", tmp_path / "another")
 
 

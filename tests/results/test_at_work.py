@@ -68,8 +68,8 @@ def test_the_command(folder: Path) -> None:
     assert "1 of 4 stages stored, 1 of 2 runs finished: 38% of the training." in said
     assert "training VANILLA: b" in said
     assert "silent for" in said
-    assert "In a checkpoint, and not at work: VANILLA: c." in said
-    assert "Nobody schedules" in said
+    assert "Paused, with a checkpoint: VANILLA: c." in said
+    assert "No driver is running" in said
 
 
 def test_a_driver_elsewhere_and_one_that_died(folder: Path) -> None:

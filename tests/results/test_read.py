@@ -62,7 +62,7 @@ def test_a_run_without_a_matrix_is_unfinished(study: Path, tmp_path: Path) -> No
 
 
 def test_not_a_results_folder(tmp_path: Path) -> None:
-    with pytest.raises(AttritionError, match="is no results folder: it has no folder 'runs'"):
+    with pytest.raises(AttritionError, match="is not a results folder: it has no folder 'runs'"):
         read_results(tmp_path)
 
 

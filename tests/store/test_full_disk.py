@@ -164,7 +164,7 @@ def test_full_at_any_moment(for_ever: bool, quick: Study, expected: dict[str, by
         else:
             assert str(folder) in said, n
             assert "No space left on device" in said, n
-            assert "Make room" in said or "Choose another --out" in said, n
+            assert "Free space" in said or "Choose another --out" in said, n
         kinds |= set(disk.refused)
         # What counts is whole, and nothing but what counts takes up room: a full disk needs it.
         store = Store(folder)

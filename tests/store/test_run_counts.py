@@ -81,5 +81,5 @@ def test_a_matrix_of_other_counts_is_refused(whole: Path, tmp_path: Path) -> Non
     head, _, tail = table.read_text().rpartition(score)
     table.write_text(f"{head}0.987{tail}")
     (changed,) = (run for run in read_results(copy).runs if run.series.kind == "VANILLA")
-    with pytest.raises(AttritionError, match=r"matrix\.csv does not say"):
+    with pytest.raises(AttritionError, match=r"matrix\.csv does not match"):
         run_counts(changed)

@@ -51,7 +51,7 @@ BAD: list[tuple[str, tuple[str, ...]]] = [
     ("languages=[\"en-UK\", \"de-DE\"]", ("languages", "'en-UK' is not a locale", "Did you mean 'en-US'?")),
     # settings that would do nothing
     ("methods=[{method=\"VANILLA\", rank=8}]", ("methods[0]", "rank has no effect", "VANILLA")),
-    ("methods=[{rank=8}]", ("methods[0]", "which method")),
+    ("methods=[{rank=8}]", ("methods[0]", "name the method")),
     # types
     ("name=5", ("name", "5", "string")),
     ("name=\"  \"", ("name is empty",)),
@@ -104,7 +104,7 @@ BAD: list[tuple[str, tuple[str, ...]]] = [
     ("languages=[\"en-US\", \"de-DE\", \"en-US\"]", ("languages", "'en-US' is at positions 1 and 3")),
     ("methods=[\"VANILLA\", \"vanilla\"]", ("methods[1]", "'VANILLA' is used twice")),
     ("methods=[\"SHARED LoRA\", \"SHARED LoRA\"]", ("methods[1]", "'SHARED LoRA r=32' is used twice")),
-    ("orders=[\"random:1\", \"random:1\"]", ("orders[1]", "'random:1' is there already")),
+    ("orders=[\"random:1\", \"random:1\"]", ("orders[1]", "there are two orders 'random:1'")),
     # orders that do not fit the languages
     ("orders=[[\"en-US\", \"de-DE\"]]", ("orders[0]", "zh-CN missing")),
     ("orders=[[\"en-US\", \"de-DE\", \"zh-TW\"]]", ("orders[0]", "'zh-TW'", "Did you mean 'zh-CN'?")),

@@ -95,7 +95,7 @@ FILE = {"language": EN, "data": "x.jsonl"}
         ({"stages": [EN, [], DE, ZH]}, "at least one in each stage"),
         ({"stages": [FILE, EN, DE, ZH]}, r"'en-US \(2\)' comes before the stage of en-US is over. Put en-US into an earlier"),
         ({"stages": [[EN, FILE], DE, ZH]}, "comes before the stage of en-US is over"),
-        ({"stages": [EN, DE, ZH, FILE, FILE]}, r"x\.jsonl is there twice"),
+        ({"stages": [EN, DE, ZH, FILE, FILE]}, r"x\.jsonl is given twice"),
         ({"stages": [EN, DE, ZH, {"language": EN}]}, r"stages\[3\]: 'data' is missing. Write further data"),
         ({"stages": [EN, DE, ZH, {**FILE, "date": "x"}]}, "Did you mean 'data'"),
         ({"stages": [EN, DE, ZH, {**FILE, "language": "en-UK"}]}, r"stages\[3\]\.language: unknown language 'en-UK'"),

@@ -1,1 +1,1 @@
-"""What R means: donors and receivers, groups, intervals, positions, words."""
+"""Statistics of R: donors and receivers, groups, intervals, positions, sentences."""

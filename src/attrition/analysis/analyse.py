@@ -1,4 +1,4 @@
-"""Everything that can be concluded from a set of runs: languages, null counterparts, reliability, drivers, claims.
+"""Analyses a set of runs: languages, null counterparts, reliability, drivers, claims.
 
 All numbers are points of the score (F1 x 100, say), a gain positive.
 """
@@ -42,21 +42,21 @@ from attrition.names import AttritionError
 from attrition.results.covariates import Covariates
 
 SHOWN = ("donor", "donor_learned", "receiver_learned", "own_stage")
-"""The quantities that are told of every language."""
+"""The quantities reported for every language."""
 
 RELIED_ON = (*SHOWN, "kept", "mbt", "mft", "mbt_transfer", "mft_transfer")
-"""The quantities whose reliability is told."""
+"""The quantities whose reliability is reported."""
 
 SCOPES: tuple[Which, ...] = ("learned", "all")
-"""The changes that the mixed model is fitted to: on languages already learned, and on all."""
+"""The changes that the mixed model can be fitted to: on languages already learned, and on all."""
 
 MAIN = "donor_learned"
-"""What training a language does to those learned before: what the program is about."""
+"""The main quantity: the effect of training a language on languages learned before."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Design:
-    """What the runs are: distinct orders, seeds, languages, and whether every language has the same mean position."""
+    """The design of the runs: distinct orders, seeds, languages, and balance of the languages' mean positions."""
 
     method: str
     orders: int
@@ -88,7 +88,7 @@ class Analysis:
     score: str = "F1"
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything as JSON holds it; None for what is not known."""
+        """Return everything as JSON values; None for unknown numbers."""
         return analysis_json(self)
 
 
@@ -101,17 +101,16 @@ def analyse(
     scopes: Sequence[Which] = SCOPES,
     distance: bool = False,
 ) -> Analysis:
-    """Return what the runs show of languages, and the verdicts on claims.
+    """Return the analysis of the languages, and the verdicts on claims.
 
     Args:
-        evidence: all runs; languages are judged by the sequential ones of one method, claims by what they ask for.
-        claims: to be judged together.
-        extra_language: covariates of languages beyond those of the table and of the results folder: name, then language, then
-            value. A name that is there already is replaced.
+        evidence: all runs. Languages are analysed in the sequential runs of one method, claims in the runs that they name.
+        claims: judged together.
+        extra_language: further covariates of languages, beyond the table and the results folder: name, then language, then
+            value. An existing name is replaced.
         extra_pair: covariates of pairs (trained, changed): name, then pair, then value.
         scopes: the changes that the mixed model is fitted to ("learned", "all"); () for none. Each takes seconds.
-        distance: adds the typological distance of each pair (`attrition.analysis.distance`), for which `urielplus` must be
-            installed.
+        distance: True to add the typological distance of each pair (`attrition.analysis.distance`); it needs `urielplus`.
 
     Raises:
         AttritionError: no run trains one language after another; or `distance` without `urielplus`.
@@ -148,7 +147,7 @@ def analyse(
 
 
 def _of_utterances(evidence: Evidence, runs: Sequence[RunEvidence], name: str) -> Floats | None:
-    """The variance, in points, that the choice of test utterances adds to each language; None without counts."""
+    """Return the variance, in points, that the choice of test utterances adds to each language; None without counts."""
     if evidence.utterances is None:
         return None
     variance_L = evidence.utterances.main_variance_L(runs, QUANTITIES[name].function)
@@ -179,7 +178,7 @@ def _design(runs: Sequence[RunEvidence]) -> Design:
 
 
 def _drivers(evidence: Evidence, runs: Sequence[RunEvidence], scope: Which, extra: Covariates) -> Drivers | str:
-    """The mixed model of the changes, or why there is none: fewer changes than the model has effects, say."""
+    """Return the mixed model of the changes, or the reason why it cannot be fitted."""
     try:
         of = changes([run.matrix for run in runs], scope=scope)
         known_N = known_variance_N(of, factors(of), runs, evidence.utterances)
@@ -269,7 +268,7 @@ def _language(found: Analysis, language: str) -> dict[str, Any]:
 
 
 def _null(found: Analysis) -> dict[str, Any]:
-    """MBT, MFT and eq. 9 of the null matrix per language, and what the measured ones have beyond it.
+    """Return MBT, MFT and eq. 9 of the null matrix per language, and the difference of the measured values from them.
 
     `p_avg` has eq. 9's sign: a loss is positive.
     """
@@ -292,7 +291,7 @@ def _null(found: Analysis) -> dict[str, Any]:
 
 
 def _effects(drivers: Drivers | None) -> dict[str, Any]:
-    """Each covariate's effect with all others in the model, by itself, and what it explains."""
+    """Return each covariate's effect with all others in the model and alone, and its explained variance."""
     if drivers is None:
         return {}
     told: dict[str, Any] = {} if drivers.position is None else {"log_num_learned": vars(drivers.position)}
@@ -313,7 +312,7 @@ def _driver(driver: Driver) -> dict[str, Any]:
 
 
 def _model(drivers: Drivers) -> dict[str, Any]:
-    """The mixed model: variances, languages beyond their covariates, covariates."""
+    """Return the mixed model: variances, languages beyond their covariates, covariates."""
     return {
         "rows": drivers.fit.num_rows,
         "converged": drivers.fit.converged,

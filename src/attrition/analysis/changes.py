@@ -1,4 +1,4 @@
-"""The table behind the drivers of forgetting: what each stage changed on each language, and covariates of the two languages.
+"""The table behind the drivers of forgetting: each stage's change on each language, and covariates of both languages.
 
 Shape letters: N rows (a stage and a receiver), S stages, L languages.
 """
@@ -21,10 +21,10 @@ from attrition.names import AttritionError, look_up
 SCOPES: tuple[Which, ...] = ("learned", "unlearned", "all")
 
 LEAST_OWN = 1e-3
-"""A column is left out where less than this share of its norm is not that of the columns before it.
+"""A column is left out if the part of its norm that is independent of earlier columns is below this share.
 
-Values rounded to six digits are seldom exact copies of each other. At this share the variance of an effect is a million times
-that of the same column alone, so nothing could be said of it, and the equations of the model lose half their digits.
+Values rounded to six digits are rarely exact copies. At this share the variance of an effect is a million times larger than
+for the column alone, so the effect is unknown, and the model's equations lose half of their digits.
 """
 
 POSITION = "log_num_learned"
@@ -36,9 +36,9 @@ Codes = NDArray[np.int64]
 class Changes:
     """One row per stage and receiver.
 
-    `points_N` is D, the change of the receiver's score in points. `donor_N` and `receiver_N` are places in `languages`,
-    `order_N` and `seed_N` in their labels. `run_N` counts the matrices from 0, `stage_N` the stages from 1. `learned_N` says
-    whether the receiver was learned before the stage, `num_learned_N` how many languages were.
+    `points_N` is D, the change of the receiver's score in points. `donor_N` and `receiver_N` are indices into `languages`,
+    `order_N` and `seed_N` into their labels. `run_N` counts the matrices from 0, `stage_N` the stages from 1. `learned_N` is
+    True if the receiver was learned before the stage; `num_learned_N` is the number of languages learned before.
     """
 
     scope: Which
@@ -61,7 +61,7 @@ class Changes:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Covariate:
-    """A column of the model: 0 or 1 (`binary`), or with mean 0 and standard deviation 1; `mean` and `sd` are those before."""
+    """A column of the model: 0 or 1 (`binary`), or standardised; `mean` and `sd` are from before."""
 
     name: str
     values_N: Floats
@@ -72,7 +72,7 @@ class Covariate:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Covariates:
-    """`position` (log of the number of languages learned before) and the others; `notes` says what was left out, and why."""
+    """`position` (log of the number of languages learned before) and the others; `notes` lists omitted columns with reasons."""
 
     position: Covariate | None
     columns: tuple[Covariate, ...]
@@ -86,9 +86,9 @@ def changes(
     *,
     scope: Which = "learned",
 ) -> Changes:
-    """Return D = 100 (R[s, b] - R[s-1, b]) for every stage s from the second on and every language b but the one it trained.
+    """Return D = 100 (R[s, b] - R[s-1, b]) for every stage s from the second on and every language b that s did not train.
 
-    Stages that trained several languages have no rows, nor have cells that were not measured before or after the stage.
+    Stages that trained several languages have no rows. Cells not measured before or after the stage have none either.
 
     Args:
         matrices: one per run.
@@ -97,7 +97,7 @@ def changes(
         scope: "learned" keeps the b learned before s, "unlearned" the others, "all" both.
 
     Raises:
-        AttritionError: no matrix; the number of labels is not that of the matrices; an unknown scope; no row.
+        AttritionError: no matrix; the numbers of labels and matrices differ; an unknown scope; no row.
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> found = changes(R)
@@ -173,7 +173,7 @@ def _labels(
     return orders, seeds
 
 
-_LANGUAGE: Mapping[str, Callable[[Language], float]] = {  # NaN where it is not known
+_LANGUAGE: Mapping[str, Callable[[Language], float]] = {  # NaN if unknown
     "latin": lambda language: _number(language.latin),
     "log_tokens": lambda language: math.log(_number(language.cc100_tokens_m)),
     "joshi": lambda language: _number(language.joshi_class),
@@ -196,15 +196,15 @@ def covariates(
     Values and doubts about them: `attrition.languages`. A column with other values than 0 and 1 has mean 0 and standard
     deviation 1 over the rows, so that its effect is in points per standard deviation.
 
-    A column is left out, with a note, where a language or pair of the table has no value, where all values are equal, and where
-    it depends on the intercept, the position and the columns before it (`LEAST_OWN`).
+    A column is left out, with a note, if a language or pair of the table has no value, if all values are equal, or if it
+    depends on the intercept, the position and earlier columns (`LEAST_OWN`).
 
     Args:
         of: the table of changes.
         extra_language: name to values by locale, such as fertility; gives a column for donors and one for receivers.
         extra_pair: name to values by (donor, receiver), such as the overlap of sub-tokens. A name that is
             there already is replaced.
-        own: what the user's file of languages says.
+        own: content of the user's file of languages.
 
     >>> R = RMatrix.sequential(["en-US", "de-DE", "th-TH"], [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> found = covariates(changes(R, scope="all"))

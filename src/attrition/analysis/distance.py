@@ -1,4 +1,4 @@
-"""Typological distances of languages, from URIEL+: an optional package that holds its data itself and asks no network.
+"""Typological distances of languages, from URIEL+: an optional package that includes its data and needs no network.
 
 pip install "attrition[distance]"
 """
@@ -21,17 +21,17 @@ HAS_FEATURES = {"azj": "aze", "lvs": "lav"}
 """Languages without a syntactic feature in URIEL+, and the macrolanguage that has them: North Azerbaijani, Standard Latvian."""
 
 _ALWAYS = ("eng", "cmn", "tur")
-"""URIEL+ gives a table for three languages or more."""
+"""URIEL+ returns a table only for three languages or more."""
 
 
 def distances(languages: Sequence[str]) -> dict[str, dict[tuple[str, str], float]]:
     """Return the syntactic distance of every two languages, 0 to 1, as a covariate of pairs: name, then pair, then value.
 
-    Formula: the angle between two languages' vectors of syntactic features, as a share of a right angle: (2 / pi) arccos(cos).
-    Only the features that are known of both languages count. Source: `new_distance("syntactic", ...)` of URIEL+ (Khan et al.
-    2025), with the data of URIEL (Littell et al. 2017) that it begins with. Locales of one language have distance 0.
+    Formula: the angle between two languages' vectors of syntactic features, as a share of a right angle: (2 / pi) arccos(cos),
+    over features known for both languages. Source: `new_distance("syntactic", ...)` of URIEL+ (Khan et al. 2025), with its
+    initial data from URIEL (Littell et al. 2017). Locales of one language have distance 0.
 
-    NaN where no feature is known of both, and for a label that is no language tag.
+    NaN if no feature is known for both, and for a label that is not a language tag.
 
     Raises:
         AttritionError: `urielplus` is not installed, or cannot prepare its data.
@@ -44,12 +44,12 @@ def distances(languages: Sequence[str]) -> dict[str, dict[tuple[str, str], float
     for one in codes:
         for other in codes:
             value = 0.0 if codes[one] == codes[other] else float(table_CC[place[codes[one]], place[codes[other]]])
-            found[one, other] = value if value >= 0 else float("nan")  # URIEL+ says -1 for unknown
+            found[one, other] = value if value >= 0 else float("nan")  # -1 means unknown
     return {NAME: found}
 
 
 def _code(label: str) -> str | None:
-    """The ISO 639-3 code by which URIEL+ knows a language; None for what is no language."""
+    """Return the ISO 639-3 code of a language in URIEL+; None for a label that is not a language."""
     code = language_of(label).iso639_3 if is_tag(label) else None
     return None if code is None else HAS_FEATURES.get(code, code)
 
@@ -65,16 +65,16 @@ def _table(codes: Sequence[str]) -> Floats:
         try:
             return np.asarray(URIELPlus().new_distance("syntactic", list(codes)), dtype=np.float64)
         except OSError as error:
-            # At its first use it copies its data inside its own folder.
+            # At its first use urielplus copies data inside its own folder.
             raise AttritionError(
-                f"urielplus cannot prepare its data ({error}). Use it once as a user who may write to where it is installed, "
+                f"urielplus cannot prepare its data ({error}). Use it once as a user with write access to its folder, "
                 "or give distances with --covariates."
             ) from error
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Undo what urielplus does to logging when it is imported, and keep its reports of progress back."""
+    """Undo the changes of urielplus to logging, and hide its progress messages."""
     root = logging.getLogger()
     handlers, level, disabled = list(root.handlers), root.level, root.manager.disable
     logging.disable(logging.INFO)

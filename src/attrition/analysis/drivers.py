@@ -1,4 +1,4 @@
-"""What drives forgetting: donors, receivers and what is known of both, in one mixed model of all changes.
+"""The drivers of forgetting: donors, receivers and their covariates, in one mixed model of all changes.
 
 Model: D = intercept + position + covariates + donor + receiver + pair + order + run + stage + error. Donor, receiver, pair
 (donor x receiver), order, run (order x seed) and stage (run x donor: what all receivers of one stage have in common) are random
@@ -53,8 +53,8 @@ class Effect:
 class Strength:
     """A language as donor or as receiver: its predicted effect in points, with everything else in the model.
 
-    `shrinkage` is 1 where the data decide and 0 where the effect is held at the mean (see `mixed.Levels`). `low` and `high` are
-    NaN where the estimated variance of the factor is 0: an interval of no width would claim that all languages are alike.
+    `shrinkage` is 1 if the data decide and 0 if the effect is the mean (see `mixed.Levels`). `low` and `high` are NaN if the
+    factor's estimated variance is 0: an interval of width 0 would claim that all languages are equal.
     """
 
     language: str
@@ -67,7 +67,7 @@ class Strength:
 
 @dataclass(frozen=True, kw_only=True)
 class Driver:
-    """A covariate's effect: points from 0 to 1 where it is `binary`, else points per standard deviation.
+    """A covariate's effect: points from 0 to 1 if it is `binary`, else points per standard deviation.
 
     `together` has all covariates in the model, `alone` only this one and the position. `explained_alone` and `explained_on_top`
     are shares of the variance between languages (see `fit_drivers`).
@@ -83,7 +83,7 @@ class Driver:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Drivers:
-    """All that was estimated. `fit` is the model with all covariates; `explained` is the share that all of them explain."""
+    """All estimates. `fit` is the model with all covariates; `explained` is the share that all of them explain."""
 
     scope: str
     fit: MixedFit
@@ -96,7 +96,7 @@ class Drivers:
 
     @property
     def measurement_share(self) -> float:
-        """The share of the error variance that is measurement error; NaN where that is not known."""
+        """The share of the error variance that is measurement error; NaN if unknown."""
         known, residual = (self.fit.variance(name) for name in (KNOWN, RESIDUAL))
         return known / (known + residual) if any(each.name == KNOWN for each in self.fit.components) else float("nan")
 
@@ -115,10 +115,10 @@ def factors(of: Changes) -> dict[str, NDArray[np.int64]]:
 
 
 def fit_drivers(of: Changes, by: Covariates, known_variance: ArrayLike | None = None, *, level: float = 0.95) -> Drivers:
-    """Return what each covariate does to the changes, alone and with all others, and every donor's and receiver's own effect.
+    """Return each covariate's effect on the changes, alone and with all others, and each donor's and receiver's own effect.
 
-    A factor that cannot be told apart is left out with a note: order where there is one, run where every order has one seed,
-    pair where every pair has one row.
+    A factor that cannot be estimated is left out with a note: order if there is one, run if every order has one seed, pair if
+    every pair has one row.
 
     Explained variance: let T(model) = v_donor + v_receiver + v_pair, the variance between languages. `explained_alone` = 1 -
     T(position + c) / T(position). `explained_on_top` = 1 - T(all covariates) / T(all but c). `explained` = 1 - T(all
@@ -126,7 +126,7 @@ def fit_drivers(of: Changes, by: Covariates, known_variance: ArrayLike | None = 
     covariate is 0. Every model has its own REML variances; it starts from those of a similar fit, which saves time only.
 
     Intervals and p-values of covariates use Satterthwaite's degrees of freedom. Donors and receivers are predictions with the
-    covariates in the model: what a language does beyond what its covariates say.
+    covariates in the model: a language's effect beyond its covariates.
 
     Args:
         of: the table of changes.
@@ -173,7 +173,7 @@ def fit_drivers(of: Changes, by: Covariates, known_variance: ArrayLike | None = 
 
 
 def fit_together(of: Changes, by: Covariates, known_variance: ArrayLike | None = None, *, level: float = 0.95) -> MixedFit:
-    """Return the model with the position and all covariates alone: `Drivers.fit` in a fraction of the time.
+    """Return only the model with the position and all covariates: `Drivers.fit` in a fraction of the time.
 
     Raises:
         AttritionError: too few rows for the covariates; the rows show no variance.
@@ -212,7 +212,7 @@ def _explained(with_it: MixedFit, without: MixedFit) -> float:
 
 
 def _strengths(fit: MixedFit, factor: str, languages: Sequence[str]) -> tuple[Strength, ...]:
-    """Highest effect first; empty where the factor was left out."""
+    """Return the strengths, highest effect first; () if the factor was left out."""
     if factor not in fit.levels:
         return ()
     levels = fit.levels[factor]

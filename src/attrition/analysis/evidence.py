@@ -1,7 +1,7 @@
-"""The runs that a conclusion rests on, and how many independent replicates they are.
+"""The runs behind a conclusion, and their independent replicates.
 
-A replicate of a method whose result depends on the order of languages is one order, its seeds averaged; of any other
-method it is one seed. Runs that share everything (the learners of NON-SHARED LoRA in another order, say) count once.
+If a method depends on the order of languages, a replicate is one order, with its seeds averaged; otherwise it is one seed.
+Runs that share everything (such as NON-SHARED LoRA in another order) count once.
 
 Shape letters: O replicates, L languages.
 """
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from attrition.analysis.utterances import Utterances
 
 FEWEST_ORDERS = 5
-"""No verdict on anything that depends on the order of languages rests on fewer."""
+"""The smallest number of orders for a verdict on anything that depends on the order of languages."""
 
 SEQUENTIAL = ("VANILLA", "SHARED LoRA")
-"""The methods that claims about languages are put to: the first of them that was run."""
+"""The methods for claims about languages: the first of them with runs is used."""
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RunEvidence:
-    """One run, as conclusions need it: R, and what tells it apart from others.
+    """One run: R, and the settings that distinguish it.
 
-    `kind` is the paper's name of its method ("" for another), `stages` identifies what was trained where that is known.
+    `kind` is the paper's name of its method ("" for others); `stages` identifies its trained stages, if known.
     """
 
     matrix: RMatrix
@@ -50,16 +50,16 @@ class RunEvidence:
 
     @property
     def replicate(self) -> Hashable:
-        """What makes this run another replicate than others of its method."""
+        """The key of this run's replicate among the runs of its method."""
         return self.matrix.trained if self.order_matters else self.seed
 
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """All runs at hand; `generated` where the corpus is not of real language; `utterances` where counts may be stored.
+    """All runs. `generated`: the corpus is not real language; `utterances`: the stored counts, if any.
 
-    `covariates` are what the results folders say of languages and pairs, by set-up: sub-tokens differ from model to model.
-    `own` is what the user's file of languages says; `score` is what the score is called.
+    `covariates` of languages and pairs come from the results folders, by set-up, because sub-tokens depend on the model. `own`
+    is the content of the user's file of languages; `score` is the name of the score.
     """
 
     runs: tuple[RunEvidence, ...]
@@ -85,11 +85,11 @@ class Evidence:
         return tuple(run for run in alike if run.rank == chosen)
 
     def ranks(self, kind: str) -> list[int]:
-        """Return the ranks at which a method was run in the main set-up, in rising order."""
+        """Return the ranks of a method's runs in the main set-up, in ascending order."""
         return sorted({run.rank for run in self.runs if run.kind == kind and run.setup == self._main and run.rank is not None})
 
     def sequential(self, setup: tuple[str, str, str] | None = None) -> tuple[RunEvidence, ...]:
-        """Return the runs of one language after another: VANILLA, else SHARED LoRA, else those of no named method."""
+        """Return the sequential runs of VANILLA, else of SHARED LoRA, else of unnamed methods."""
         found = [self.of(kind, setup=setup) for kind in SEQUENTIAL]
         return next((runs for runs in found if runs), self.of("", setup=setup))
 
@@ -105,8 +105,8 @@ def from_matrices(matrices: Sequence[RMatrix]) -> Evidence:
 
 
 def from_results(results: Results) -> Evidence:
-    """Return the runs of a results folder as evidence, with the test utterances behind them; their counts are not yet read."""
-    from attrition.analysis.utterances import utterances_of  # here, because it makes its tables with this module
+    """Return the runs of a results folder as evidence, with their test utterances; counts are read on demand."""
+    from attrition.analysis.utterances import utterances_of  # avoids an import cycle
 
     runs = []
     by_folder = {folder: read_covariates(folder) for folder in dict.fromkeys(run.folder.parent.parent for run in results.runs)}
@@ -148,7 +148,7 @@ def by_series(results: Results) -> dict[Series, tuple[RunEvidence, ...]]:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Replicates:
-    """One number per replicate and language: `values_OL`, NaN where undefined, with `weights_OL`, the cells behind each."""
+    """One number per replicate and language: `values_OL`, NaN where undefined; `weights_OL`: the cells behind each."""
 
     languages: tuple[str, ...]
     values_OL: Floats
@@ -161,13 +161,13 @@ class Replicates:
         return len(self.keys)
 
     def column(self, language: str) -> tuple[Floats, Floats]:
-        """The values and weights of one language, each (O,)."""
+        """Return the values and weights of one language, each (O,)."""
         place = self.languages.index(language)
         return self.values_OL[:, place], self.weights_OL[:, place]
 
 
 def distinct(runs: Sequence[RunEvidence]) -> tuple[RunEvidence, ...]:
-    """Return the runs without those that are another's copy: the same stages, or learners of single languages once more."""
+    """Return the runs without copies: runs with the same stages, or the same learners of single languages."""
     kept: list[RunEvidence] = []
     seen: set[Hashable] = set()
     for run in runs:
@@ -180,7 +180,7 @@ def distinct(runs: Sequence[RunEvidence]) -> tuple[RunEvidence, ...]:
 
 
 def _fingerprint(R: RMatrix) -> Hashable:
-    """What a run measured, without the order where it has a learner for each language."""
+    """Return a key of a run's measurements, without the order if it has a learner for each language."""
     apart = not R.joint and np.isnan(R.scores_SL[~R.learned_SL]).all() and not R.learned_SL.all()
     own_SL = np.broadcast_to(R.own_L, R.scores_SL.shape)
     unchanged = np.array_equal(np.where(R.learned_SL, R.scores_SL, R.own_L), own_SL, equal_nan=True)
@@ -190,7 +190,7 @@ def _fingerprint(R: RMatrix) -> Hashable:
 
 
 def replicates(runs: Sequence[RunEvidence], function: Callable[[RMatrix], Values]) -> Replicates:
-    """Return a quantity per replicate and language: runs of one replicate averaged, copies left out.
+    """Return a quantity per replicate and language: runs of one replicate are averaged, copies left out.
 
     >>> R = RMatrix.sequential("ab", [[.5, .25], [.375, .75]])
     >>> runs = from_matrices([R, R]).runs  # one order twice, to the bit
@@ -201,7 +201,7 @@ def replicates(runs: Sequence[RunEvidence], function: Callable[[RMatrix], Values
 
 
 def tabulated(kept: Sequence[RunEvidence], function: Callable[[RMatrix], Values]) -> Replicates:
-    """Return a quantity per replicate and language from runs of which none is another's copy."""
+    """Return a quantity per replicate and language, from runs without copies."""
     languages = languages_of([run.matrix for run in kept])
     by_key: dict[Hashable, list[RunEvidence]] = {}
     for run in kept:
@@ -240,7 +240,7 @@ def seeds_averaged(runs: Sequence[RunEvidence]) -> tuple[RMatrix, ...]:
 
 
 def paired(one: Replicates, other: Replicates) -> Replicates:
-    """Return `one` minus `other`: on the same replicates where they have them in common, else against the mean of `other`."""
+    """Return `one` minus `other`: per common replicate, or minus the mean of `other` if there are no common replicates."""
     languages = tuple(language for language in one.languages if language in other.languages)
     first_OL = one.values_OL[:, [one.languages.index(language) for language in languages]]
     second_OL = other.values_OL[:, [other.languages.index(language) for language in languages]]

@@ -1,8 +1,8 @@
-"""Languages by group: what a script, a family, a level of resources, or any grouping of a user's has in common in R.
+"""Means of R's quantities over groups of languages: by script, family, resources, or a user's grouping.
 
-A group's number is the mean over its languages of each language's mean over orders. Two intervals say how far to trust it: over
-*languages* (would other languages of this kind do the same?) and over *orders* (would other orders?). Each is undefined
-with fewer than two: one language, or one order, says nothing about the spread.
+A group's number is the mean over its languages of each language's mean over orders. It has two intervals: over *languages*
+(are other languages of this kind the same?) and over *orders* (are other orders the same?). With one language, or one
+order, the interval is undefined.
 
 Shape letters: O orders, L languages.
 """
@@ -46,7 +46,7 @@ def by_group(
 
     Args:
         matrices: one per order; runs of one order are averaged, copies count once.
-        groups: language to group; every language trained needs one.
+        groups: language to group; every trained language needs a group.
         quantities: names out of `QUANTITIES`.
 
     Raises:
@@ -86,14 +86,14 @@ def _estimate(group: str, quantity: str, values_OL: NDArray[np.float64]) -> Grou
 
 
 def trained_of(matrices: Matrices) -> tuple[str, ...]:
-    """Return the languages that some order trained, in the sequence of the columns."""
+    """Return the languages trained in any order, in the order of the columns."""
     orders = as_orders(matrices)
     trained = {language for R in orders for stage in R.trained for language in stage}
     return tuple(language for language in languages_of(orders) if language in trained)
 
 
 def by_group_json(matrices: Matrices, groups: Mapping[str, str]) -> dict[str, Any]:
-    """Return `by_group` as JSON holds it: group, then quantity; None for what is undefined.
+    """Return `by_group` as JSON values: group, then quantity; None for undefined numbers.
 
     >>> from attrition.metrics.matrix import RMatrix
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])

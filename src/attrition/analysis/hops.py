@@ -1,6 +1,6 @@
-"""MBT and MFT over hops with intervals: the same languages and orders for all hops, beside the literal means.
+"""MBT and MFT over hops with intervals: with the same languages and orders for all hops, and the literal means.
 
-The numbers are those of `metrics.hops_balanced`, in points, seeds of one order averaged first.
+The numbers are from `metrics.hops_balanced`, in points, with the seeds of one order averaged first.
 
 Shape letters: O orders, L languages, H hops, M the two ways to choose cells (balanced, literal).
 """
@@ -28,7 +28,7 @@ METRICS: tuple[HopMetric, ...] = ("mbt", "mft")
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class HopCurve:
-    """One metric over hops, in points, with cells chosen in one way.
+    """One metric over hops, in points, with one choice of cells.
 
     `overall_H`: the mean over languages of their means over orders, with its interval. `num_languages_H`, `num_cells_H`: the
     languages, and the (language, order) cells, behind it. `values_LH` and `num_orders_LH`: each language's mean over orders.
@@ -57,7 +57,7 @@ class HopCurves:
 
 
 def most_hops(matrices: Sequence[RMatrix], metric: HopMetric) -> int:
-    """Return how many hops to show: as many, 10 at most, as leave half of the cells that hop 0 has; at least 1.
+    """Return the number of hops to show: at least 1, at most 10, while half of hop 0's cells remain.
 
     >>> R = RMatrix.sequential("abcdefgh", np.eye(8))
     >>> most_hops([R], "mbt")  # 7 cells have hop 0, 4 have hops 0 to 3
@@ -68,7 +68,7 @@ def most_hops(matrices: Sequence[RMatrix], metric: HopMetric) -> int:
 
 
 def hop_curves(runs: Sequence[RunEvidence], metric: HopMetric, utterances: Utterances | None = None) -> HopCurves:
-    """Return a metric over hops with 95% intervals over orders, and over test utterances where their counts are given.
+    """Return a metric over hops with 95% intervals over orders, and over test utterances if their counts are given.
 
     Args:
         runs: sequential runs of one method.
@@ -108,7 +108,7 @@ def hop_curves(runs: Sequence[RunEvidence], metric: HopMetric, utterances: Utter
 
 
 def _overall(table: Replicates, hop: int, way: int) -> Estimate:
-    """The mean over languages, its interval from the spread of the orders."""
+    """Return the mean over languages, its interval from the spread of the orders."""
     values_OL = table.values_OL[:, :, hop, way]
     number = len(table.languages)
     return two_way(values_OL, np.full(number, 1 / number), sample_of_languages=False)
@@ -118,7 +118,7 @@ def _overall(table: Replicates, hop: int, way: int) -> Estimate:
 
 
 def hops_json(curves: HopCurves) -> dict[str, Any]:
-    """Return both ways as JSON holds them: a row per hop, and each language's means."""
+    """Return both choices of cells as JSON values: a row per hop, and each language's means."""
     return {
         "hops": curves.num_hops,
         **{name: _curve(each) for name, each in (("balanced", curves.balanced), ("literal", curves.literal))},

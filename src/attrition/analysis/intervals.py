@@ -1,9 +1,8 @@
-"""Intervals and tests for numbers that were measured in several runs.
+"""Intervals and tests for numbers measured in several runs.
 
-A *replicate* is one order of the languages (its seeds averaged). One replicate gives one number, so the interval of a mean
-comes from the spread of the replicates, by Student's t. Where languages are a sample of a kind of language ("Latin script"),
-the spread of languages enters too, as in the pigeonhole bootstrap for crossed samples (Owen and Eckles 2012), here in closed
-form.
+A *replicate* is one order of the languages (its seeds averaged). One replicate gives one number. The interval of a mean uses
+the spread of the replicates, by Student's t. If languages are a sample of a kind ("Latin script"), it also uses the spread of
+languages, as the pigeonhole bootstrap for crossed samples does (Owen and Eckles 2012), here in closed form.
 
 Shape letters: O replicates, L languages.
 """
@@ -26,10 +25,10 @@ LEVEL = 0.95
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """An estimate with its standard error and degrees of freedom; everything but `value` is NaN where nothing tells the spread.
+    """An estimate with its standard error and degrees of freedom; without a spread all but `value` are NaN.
 
-    `num_replicates` and `num_languages` say what it was computed from. `lasting` is the part of `error` (both in the units of
-    `value`) that more replicates would not lessen, such as that of the test utterances.
+    `num_replicates` and `num_languages` are the numbers behind it. `lasting` is the part of `error` (both in the units of
+    `value`) that more replicates would not reduce, such as the error from test utterances.
     """
 
     value: float
@@ -41,7 +40,7 @@ class Estimate:
 
     @property
     def known(self) -> bool:
-        """Whether there is an interval."""
+        """True if there is an interval."""
         return not math.isnan(self.error)
 
     @property
@@ -59,10 +58,10 @@ class Estimate:
         return float(special.stdtrit(self.freedom, (1 + LEVEL) / 2)) * self.error if self.known else math.nan
 
     def widened(self, variance: float) -> Estimate:
-        """Return the estimate with a variance added that more replicates would not lessen.
+        """Return the estimate with an added variance that more replicates would not reduce.
 
-        Degrees of freedom by Satterthwaite, those of the added variance infinite: d (V + added)^2 / V^2. An estimate without
-        an error has none afterwards; NaN adds nothing.
+        Degrees of freedom by Satterthwaite, with infinitely many for the added variance: d (V + added)^2 / V^2. An estimate
+        without an error stays without; NaN adds nothing.
 
         >>> found = Estimate(value=2.0, error=1.0, freedom=4).widened(1.0)
         >>> round(found.error, 4), found.freedom, found.lasting
@@ -75,7 +74,7 @@ class Estimate:
         return replace(self, error=math.sqrt(own + variance), freedom=freedom, lasting=math.sqrt(self.lasting**2 + variance))
 
     def above(self, bound: float) -> float:
-        """Return the one-sided p-value for "the true value is at most `bound`": small where it lies above.
+        """Return the one-sided p-value for "the true value is at most `bound`".
 
         >>> round(Estimate(value=2.0, error=1.0, freedom=4).above(0.0), 4)
         0.0581
@@ -102,9 +101,8 @@ def mean_of_replicates(values_O: ArrayLike, weights_O: ArrayLike | None = None, 
     """Return the weighted mean of one number per replicate, with a standard error and degrees of freedom.
 
     Formula: with shares h = w / sum(w) and residuals e = y - sum(h y), the variance is sum(h^2 e^2 / (1 - h)), which is
-    unbiased where a replicate's variance goes with 1/w and consistent where it does not; the degrees of freedom are those of
-    Bell and McCaffrey (2002) under that model. With equal weights both are the usual t interval. NaN error for fewer than
-    two.
+    unbiased if a replicate's variance is proportional to 1/w and consistent otherwise; the degrees of freedom are from Bell
+    and McCaffrey (2002) under this model. With equal weights this is the usual t interval. NaN error for fewer than two.
 
     >>> found = mean_of_replicates([1.0, 2.0, 4.0])
     >>> round(found.error, 4), round(found.freedom, 6)  # sd / sqrt(3), n - 1
@@ -131,19 +129,18 @@ def mean_of_replicates(values_O: ArrayLike, weights_O: ArrayLike | None = None, 
 
 
 def two_way(values_OL: Floats, weights_L: Floats, *, sample_of_languages: bool) -> Estimate:
-    """Return a weighted sum over languages of their means over replicates, with an error that counts both samples.
+    """Return a weighted sum over languages of their means over replicates, with the error of both samples.
 
     Args:
         values_OL: one number per replicate and language, NaN where not measured.
-        weights_L: such as 1/n over one group and -1/m over another; 0 for languages that take no part. Positive and negative
-            weights are two groups, whose languages are two samples.
-        sample_of_languages: True where the languages stand for others of their kind, so that their spread counts; False where
-            the statement is about just these languages.
+        weights_L: such as 1/n over one group and -1/m over another; 0 for other languages. Languages with positive and negative
+            weights are two samples.
+        sample_of_languages: True if the languages represent their kind, so that their spread counts; False if the statement is
+            about exactly these languages.
 
-    Formula: V = max(V_L, V_O, V_L + V_O - V_R). V_O is the variance of the mean of the replicates' own sums; V_L that
-    of independent languages, group by group (Welch); V_R the residual that both hold. Degrees of freedom by Satterthwaite.
-    Source: Cameron, Gelbach and Miller (2011), eq. 2.3, for two clusterings. NaN error where a variance that is asked for is
-    not known.
+    Formula: V = max(V_L, V_O, V_L + V_O - V_R). V_O is the variance of the mean of the replicates' sums; V_L the variance
+    from independent languages, group by group (Welch); V_R the residual in both. Degrees of freedom by Satterthwaite.
+    Source: Cameron, Gelbach and Miller (2011), eq. 2.3, for two clusterings. NaN error if a needed variance is unknown.
     """
     weights_L = np.asarray(weights_L, dtype=np.float64)
     mean_L = mean_measured(values_OL, axis=0)
@@ -156,7 +153,7 @@ def two_way(values_OL: Floats, weights_L: Floats, *, sample_of_languages: bool) 
         return Estimate(value=math.nan)
 
     def contrast(row_L: Floats) -> float:
-        # Each group's weights are kept at their sum where some of its languages were not measured.
+        # Each group's weights keep their sum if some of its languages were not measured.
         total = 0.0
         for places, sign, size in zip(groups, signs, sums, strict=True):
             there = places[~np.isnan(row_L[places])]
@@ -188,7 +185,7 @@ def two_way(values_OL: Floats, weights_L: Floats, *, sample_of_languages: bool) 
 
 
 def _languages_variance(mean_L: Floats, groups: list[NDArray[np.int64]], sums: list[float]) -> tuple[float, float] | None:
-    """Variance and degrees of freedom from the spread of languages within their groups; None for a group of one."""
+    """Return variance and degrees of freedom from the spread of languages within groups; None for a group of one."""
     parts = []
     for places, size in zip(groups, sums, strict=True):
         if len(places) < 2:
@@ -201,7 +198,7 @@ def _languages_variance(mean_L: Floats, groups: list[NDArray[np.int64]], sums: l
 
 
 def _residual_variance(values_OL: Floats) -> float:
-    """Variance of what is neither the language's nor the replicate's, by an additive fit over the cells there are."""
+    """Return the residual variance of an additive fit of languages and replicates to the measured cells."""
     there_OL = ~np.isnan(values_OL)
     freedom = int(there_OL.sum()) - int(there_OL.any(axis=0).sum()) - int(there_OL.any(axis=1).sum()) + 1
     if freedom < 1:

@@ -1,4 +1,4 @@
-"""The measurement error of the changes D that the mixed model is fitted to: what another test set would have changed in them.
+"""The measurement error of the mixed model's changes D: their variance over test sets.
 
 Shape letters: N rows (a stage and a receiver), B resamples, S stages, L languages, K factors.
 """
@@ -16,7 +16,7 @@ from attrition.analysis.utterances import Utterances
 from attrition.metrics.several import Floats
 
 LEAST = 0.1
-"""No row's variance is below this share of the mean: a receiver that no utterance ever changed is not known without error."""
+"""Smallest variance of a row, as a share of the mean: a receiver without any changed utterance still has an error."""
 
 
 def known_variance_N(
@@ -24,15 +24,15 @@ def known_variance_N(
 ) -> Floats | None:
     """Return the variance of each row's own measurement error, in points squared; None without counts of all runs.
 
-    Both scores of D are resampled with one draw of test utterances, so what they share cancels. The variance of D over the
-    resamples has two parts. One part is shared by rows of one level: all runs find the same sentence of a receiver hard, say.
-    It is in the variance of that factor already. The other part is the row's own (`own_share`), and only this is returned.
+    Both scores of D are resampled with one draw of test utterances, so shared variation cancels. The variance of D over the
+    resamples has two parts. One part is shared by rows of one level: for example, a sentence of a receiver is hard in all runs.
+    The variance of this factor already includes it. The other part is the row's own (`own_share`); only this is returned.
 
-    The variance is a mean over the rows of one receiver. The variance of a single row goes with its D: where no utterance
-    changed, both are 0. Weights from single rows would pull the estimates towards 0.
+    The variance is a mean over the rows of one receiver. The variance of a single row depends on its D: if no utterance
+    changed, both are 0. Weights from single rows would bias the estimates towards 0.
 
     Args:
-        of: the changes of `runs`, in their sequence.
+        of: the changes of `runs`, in the same order.
         factors: the codes of each factor of the model, one per row.
         runs: one per matrix.
         utterances: the counts of the runs.
@@ -60,7 +60,7 @@ def resampled_changes_BN(of: Changes, runs: Sequence[RunEvidence], utterances: U
 
 
 def own_share(deviation_BN: Floats, factors: Mapping[str, NDArray[np.int64]]) -> float:
-    """Return the share (0 to 1) of the mean variance that no factor holds: the residual part of a moment estimate.
+    """Return the share (0 to 1) of the mean variance outside all factors: the residual part of a moment estimate.
 
     Formula: Cov(n, m) = w_all + sum over the factors k of w_k [n and m have the same level of k], for rows n and m that differ.
     The sums of the covariances within the levels of each factor, and over all rows, give one equation for each w. The share is
@@ -78,18 +78,18 @@ def own_share(deviation_BN: Floats, factors: Mapping[str, NDArray[np.int64]]) ->
         return 1.0
     sums_K = [_within(deviation_BN, codes) / freedom - total for codes in codes_K]
     pairs_KK = [[_alike(one, other) - num_rows for other in codes_K] for one in codes_K]
-    # Divided by the rows, so that one tolerance serves all; least squares of least norm for factors that are one.
+    # Divided by the rows, so that one tolerance serves all; minimum-norm least squares for identical factors.
     parts_K, *_ = np.linalg.lstsq(np.array(pairs_KK) / num_rows, np.array(sums_K) / num_rows, rcond=1e-10)
     return float(np.clip(1 - parts_K.sum() / (total / num_rows), 0.0, 1.0))
 
 
 def _within(deviation_BN: Floats, codes_N: NDArray[np.int64]) -> float:
-    """The sum over resamples and levels of the squared sum of a level's rows."""
+    """Return the sum over resamples and levels of the squared sum of a level's rows."""
     size = int(codes_N.max()) + 1
     return float(sum((np.bincount(codes_N, row_N, minlength=size) ** 2).sum() for row_N in deviation_BN))
 
 
 def _alike(one_N: NDArray[np.int64], other_N: NDArray[np.int64]) -> float:
-    """How many ordered pairs of rows, each with itself included, have the same level of both factors."""
+    """Return the number of ordered pairs of rows, each with itself included, with the same level of both factors."""
     _, counts = np.unique(one_N * (int(other_N.max()) + 1) + other_N, return_counts=True)
     return float((counts.astype(np.float64) ** 2).sum())

@@ -1,4 +1,4 @@
-"""Linear mixed models with crossed random intercepts, fitted by REML: what lme4's `lmer` does, for the shape of our tables.
+"""Linear mixed models with crossed random intercepts, fitted by REML as in lme4's `lmer`, for the shape of our tables.
 
 The tables have a row per stage and receiver: about 21,000 rows for 52 languages in 8 orders, with 52 donors, 52 receivers, 416
 stages and 2,652 pairs. Stages and pairs are nested in donors, and `mixed_equations` eliminates them donor by donor.
@@ -66,8 +66,8 @@ class Levels:
 
     `effect_Q` is the best linear unbiased prediction. `standard_error_Q` is the standard deviation of (prediction - effect),
     with the uncertainty of the fixed effects; `low_Q` and `high_Q` are effect -/+ 1.96 of it (at 95%). `conditional_sd_Q` takes
-    the fixed effects as known, as lme4's `ranef(condVar = TRUE)` does. `shrinkage_Q` = 1 - conditional_sd^2 / variance: 1 means
-    that the data decide, 0 that the level is held at the mean. All take the variances as known.
+    the fixed effects as known, as lme4's `ranef(condVar = TRUE)` does. `shrinkage_Q` = 1 - conditional_sd^2 / variance: with 1
+    the data decide, with 0 the level is the mean. All take the variances as known.
     """
 
     codes_Q: NDArray[np.int64]
@@ -85,7 +85,7 @@ class MixedFit:
     """A fitted model.
 
     `components` lists the factors kept, then "residual", then, with known variances, "known" (their mean). `criterion` is -2
-    log of the restricted likelihood, as lme4's `REMLcrit`. `notes` says which factors and columns were left out, and why.
+    log of the restricted likelihood, as lme4's `REMLcrit`. `notes` lists the factors and columns left out, with reasons.
     """
 
     fixed: tuple[FixedEffect, ...]
@@ -109,7 +109,7 @@ class MixedFit:
 
     @property
     def variances(self) -> dict[str, float]:
-        """Name to variance, to start another fit from (`start`)."""
+        """Return name to variance, the start of another fit (`start`)."""
         return {component.name: component.variance for component in self.components if component.name != KNOWN}
 
 
@@ -140,8 +140,8 @@ def fit_mixed(
         start: variances to start from, by name (`MixedFit.variances` of a similar fit); saves time only.
         satterthwaite: False saves the time for the degrees of freedom; they are infinite then.
 
-    A column that depends on earlier columns is left out, with a note. So is a factor with one level, with a level of its own
-    for every row, with the same levels as an earlier factor, or whose levels the fixed effects already tell apart.
+    A column that depends on earlier columns is left out, with a note. A factor is left out if it has one level, one row per
+    level, the same levels as an earlier factor, or levels that the fixed effects already distinguish.
 
     Raises:
         AttritionError: shapes do not fit; a value is not finite; too few rows; no variance is left to explain; the factors
@@ -224,14 +224,14 @@ def _checked(
 
 
 def _independent(X_NP: Floats, names_P: Sequence[str]) -> tuple[list[int], list[str]]:
-    """The columns that do not depend on earlier ones."""
+    """Return the columns that do not depend on earlier ones."""
     kept: list[int] = []
     notes = []
     X_PP: Floats = np.linalg.qr(X_NP, mode="r")  # type: ignore[assignment]  # has the lengths and angles of X, in P rows
     basis_PP = np.empty((len(X_PP), 0))
     for column, name in enumerate(names_P):
         left_P = X_PP[:, column].copy()
-        for _ in range(2):  # the second time takes off the rounding of the first
+        for _ in range(2):  # the second pass removes the rounding error of the first
             left_P -= basis_PP @ (basis_PP.T @ left_P)
         size = float(np.linalg.norm(X_PP[:, column]))
         if np.linalg.norm(left_P) <= 1e-8 * size:
@@ -248,7 +248,7 @@ def _independent(X_NP: Floats, names_P: Sequence[str]) -> tuple[list[int], list[
 def _usable(
     groups: Mapping[str, NDArray[np.integer]], X_NP: Floats
 ) -> tuple[dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]], list[str]]:
-    """Factor to its levels and its codes 0...Q-1, of the factors that can be told apart."""
+    """Return factor to levels and codes 0...Q-1, for the factors that can be estimated."""
     kept: dict[str, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
     notes = []
     for name, given in groups.items():
@@ -280,12 +280,12 @@ def _spanned(codes: NDArray[np.int64], X_NP: Floats) -> bool:
 
 
 def _begin(names_C: Sequence[str], start: Mapping[str, float], model: Problem, scale: float) -> Floats:
-    """Half the variance for the residual (less what is known of it), half for the factors; or what `start` says."""
+    """Return start variances: half for the residual (minus its known part), half for the factors; or those of `start`."""
     begin_C = np.full(len(names_C), 0.5 / max(1, len(names_C) - 1))
     begin_C[-1] = 0.5 if model.known_N is None else max(0.1, 0.5 - float(model.known_N.mean()))
     for place, name in enumerate(names_C):
         if name in start:
-            # Not from exactly 0, where the slope says little of what lies further inside.
+            # Not exactly 0, where the slope is not informative.
             begin_C[place] = max(start[name] / scale**2, 1e-4)
     return begin_C
 

@@ -3,9 +3,9 @@
 Model: y = X b + sum_k Z_k u_k + e, with u_k ~ N(0, v_k I) and Var(e_i) = v_e + known_i. All numbers come from Henderson's
 equations, scaled so that a variance of 0 is allowed: M = L Z'WZ L + I, with W = 1 / Var(e) and L the standard deviations.
 
-One factor forms blocks: the levels of all factors that are nested in it (donor, stage and pair in donor) have no rows in common
-with those of another block, so that this part of M is block-diagonal. It is eliminated first. Only the other factors (receiver,
-order) are left as a dense matrix. With 52 languages in 8 orders this gives 52 blocks of 60 levels and a rest of 60.
+One factor forms blocks: levels of the factors nested in it (donor, stage and pair in donor) share no rows with other blocks,
+so this part of M is block-diagonal. It is eliminated first. Only the other factors (receiver, order) remain as a dense
+matrix. With 52 languages in 8 orders this gives 52 blocks of 60 levels and a rest of 60.
 
 Shape letters: N rows, P columns of X, R columns of X and y, K factors, C factors and the residual, B blocks, M levels in the
 largest block, D levels of the other factors, Q = B M + D cells. A block with fewer levels has cells without rows.
@@ -30,12 +30,12 @@ LARGEST = 40_000_000
 """Numbers in the matrices of one state: 320 MB."""
 
 _MOST_AT_ONCE = 2_000_000
-"""Numbers in a product per block. Small products do not wake BLAS's threads, which wait for each other on a busy machine."""
+"""Numbers in a product per block. Small products use one BLAS thread: several wait for each other on a busy machine."""
 
 
 @dataclass(frozen=True, eq=False)
 class Layout:
-    """Where each level stands among the Q cells: `cells_K[k]` (levels of k,) for every factor; the blocks come first."""
+    """The place of each level among the Q cells: `cells_K[k]` (levels of k,) for every factor; the blocks come first."""
 
     num_blocks: int
     block_size: int
@@ -56,7 +56,7 @@ class Layout:
 
 
 def layout(codes_KN: Sequence[Codes]) -> Layout:
-    """Return the layout that is the cheapest to compute with; the codes of a factor must be 0 to its number of levels - 1.
+    """Return the layout with the lowest cost; the codes of a factor must be 0 to its number of levels - 1.
 
     >>> donor, receiver = np.array([0, 0, 1, 1]), np.array([0, 1, 0, 1])
     >>> found = layout([donor, receiver, 2 * donor + receiver])
@@ -75,7 +75,7 @@ def _cost(of: Layout) -> float:
 
 
 def _layout_by(block: int, codes_KN: Sequence[Codes], sizes: Sequence[int]) -> Layout:
-    """The layout whose blocks are the levels of one factor."""
+    """Return the layout whose blocks are the levels of one factor."""
     filled_B = np.zeros(sizes[block], dtype=np.int64)
     places: list[tuple[Codes, Codes] | None] = []
     for codes, size in zip(codes_KN, sizes, strict=True):
@@ -113,7 +113,7 @@ class Products:
     X_RR: Floats
 
     def times(self, weight: float) -> Products:
-        """The products with all weights multiplied by one number."""
+        """Return the products with all weights multiplied by one number."""
         blocks = (self.blocks_BMM, self.between_BMD, self.others_DD, self.Z_QR, self.X_RR)
         return Products(*(block * weight for block in blocks))
 
@@ -228,7 +228,7 @@ class State:
         self.over_BMD = self.blocks_BMM @ self.between_BMD
         others_DD += np.eye(len(others_DD)) - _over_blocks(self.between_BMD, self.over_BMD)
         self.inverse_DD = np.linalg.inv(others_DD)
-        # M^-1 L Z'W [X y]: how far the levels take over X, and y.
+        # M^-1 L Z'W [X y]: the part of X and y that the levels explain.
         scaled_QR = self.sd_Q[:, None] * products.Z_QR
         self.solved_QR = self.solve(scaled_QR)
         within_RR = products.X_RR - scaled_QR.T @ self.solved_QR  # [X y]' V^-1 [X y]
@@ -239,7 +239,7 @@ class State:
         self.criterion = float((rows - num_fixed) * np.log(2 * np.pi) + log_dets + quadratic)
 
     def _scaled(self, products: Products) -> tuple[Floats, Floats, Floats]:
-        """L Z'WZ L in its three blocks."""
+        """Return L Z'WZ L in its three blocks."""
         in_BM, in_D = self._split(self.sd_Q)
         return (
             in_BM[:, :, None] * products.blocks_BMM * in_BM[:, None, :],
@@ -248,7 +248,7 @@ class State:
         )
 
     def _split(self, values_Q: Floats) -> tuple[Floats, Floats]:
-        """The cells of the blocks (B, M, ...) and the others (D, ...)."""
+        """Return the cells of the blocks (B, M, ...) and the others (D, ...)."""
         where = self.problem.layout
         border = where.num_blocks * where.block_size
         return values_Q[:border].reshape(where.num_blocks, where.block_size, *values_Q.shape[1:]), values_Q[border:]
@@ -302,7 +302,7 @@ class State:
         return Slope(gradient_C, average_CC, self.covariance_PP @ by_variance_CPP @ self.covariance_PP)
 
     def _trace_of_squares(self, diagonal_Q: Floats) -> float:
-        """tr(M^-1 L Z'W^2 Z L), the second half of tr(V^-1)."""
+        """Return tr(M^-1 L Z'W^2 Z L), the second half of tr(V^-1)."""
         problem = self.problem
         if problem.known_N is None:  # W^2 = W / v_e, and L Z'WZ L = M - I
             return float((1 - diagonal_Q).sum() / self.variances_C[-1])
@@ -317,13 +317,13 @@ class State:
 
 
 def _log_det(matrices: Floats) -> float:
-    """The sum of the log-determinants of positive definite matrices (..., n, n)."""
+    """Return the sum of the log-determinants of positive definite matrices (..., n, n)."""
     factors = np.linalg.cholesky(matrices)
     return 2 * float(np.log(factors.diagonal(axis1=-2, axis2=-1)).sum())
 
 
 def _over_blocks(left_BMX: Floats, right_BMY: Floats) -> Floats:
-    """The sum over blocks of left' right, (X, Y)."""
+    """Return the sum over blocks of left' right, (X, Y)."""
     num_blocks, _, width = left_BMX.shape
     if num_blocks * width * right_BMY.shape[2] <= _MOST_AT_ONCE:
         product: Floats = (left_BMX.transpose(0, 2, 1) @ right_BMY).sum(axis=0)

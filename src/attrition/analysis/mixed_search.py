@@ -1,4 +1,4 @@
-"""The variances that minimise the restricted likelihood's criterion, and Satterthwaite's degrees of freedom there.
+"""Finds the variances that minimise the criterion of the restricted likelihood, and Satterthwaite's degrees of freedom.
 
 Shape letters: C factors and the residual, P fixed effects.
 """
@@ -12,11 +12,11 @@ from attrition.analysis.mixed_equations import Floats, Problem, Slope, State
 
 _MOST_STEPS = 60
 _TOLERANCE = 1e-9
-"""Of the criterion: what one more step would gain."""
+"""Tolerance of the criterion: the gain of one more step."""
 
 
 def minimise(model: Problem, start_C: Floats, floor_C: Floats) -> tuple[State, Slope, int, bool]:
-    """The state of the lowest criterion with every variance at its floor or above."""
+    """Return the state with the lowest criterion and every variance at or above its floor."""
     state = State(model, start_C)
     for steps in range(_MOST_STEPS):
         slope = state.slope()
@@ -25,7 +25,7 @@ def minimise(model: Problem, start_C: Floats, floor_C: Floats) -> tuple[State, S
         if gain < _TOLERANCE:
             return state, slope, steps, True
         following = _line_search(model, state, step_C, floor_C, gain)
-        if following is None:  # rounding hides what could still be gained
+        if following is None:  # the remaining gain is below rounding
             return state, slope, steps, gain < 1e-5
         state = following
     return state, state.slope(), _MOST_STEPS, False
@@ -37,7 +37,7 @@ def _newton_step(variances_C: Floats, slope: Slope, floor_C: Floats) -> Floats:
     step_C = np.zeros(len(variances_C))
     while free_C.any():
         step_C[:] = 0
-        # In relative steps, where variances of very different sizes are alike; the small term keeps flat directions solvable.
+        # Relative steps, because variances have very different sizes; the small term keeps flat directions solvable.
         scale = variances_C[free_C]
         average = slope.average_CC[np.ix_(free_C, free_C)] * np.outer(scale, scale)
         average += (1e-9 * average.diagonal().mean() + 1e-12) * np.eye(len(scale))
@@ -50,7 +50,7 @@ def _newton_step(variances_C: Floats, slope: Slope, floor_C: Floats) -> Floats:
 
 
 def _line_search(model: Problem, state: State, step_C: Floats, floor_C: Floats, gain: float) -> State | None:
-    # No variance grows tenfold at once: far above the best value the criterion is flat, and steps from there are poor.
+    # Limit growth to a factor of ten: far above the optimum the criterion is flat, and steps from there are poor.
     length = 1 / max(1.0, float((step_C / (9 * np.maximum(state.variances_C, 0.01))).max()))
     shortest = 1e-4 * length
     while length > shortest:
@@ -65,7 +65,7 @@ def _line_search(model: Problem, state: State, step_C: Floats, floor_C: Floats, 
 
 
 def degrees_of_freedom(state: State, slope: Slope, free_C: NDArray[np.bool_]) -> Floats:
-    """Satterthwaite's, from the exact derivative of Cov(b) and the Hessian by differences of the exact gradient."""
+    """Return Satterthwaite's degrees of freedom, with the exact derivative of Cov(b) and a Hessian by gradient differences."""
     (free,) = np.nonzero(free_C)
     hessian = np.empty((len(free), len(free)))
     for row, component in enumerate(free):

@@ -1,9 +1,9 @@
 """Intervals of many languages at once: each language's variance, moderated towards that of all.
 
-Five orders tell little of one language's variance; 52 languages tell how variances are distributed. The empirical Bayes
-estimate of Smyth (2004), known from gene expression (limma), takes both: s~^2 = (d0 s0^2 + d s^2) / (d0 + d), with d0 + d
-degrees of freedom. Where variances are alike d0 is large and all languages share one; where they are unlike it is small and
-each keeps its own.
+Five orders say little about one language's variance; 52 languages show the distribution of variances. The empirical Bayes
+estimate of Smyth (2004), known from gene expression (limma), uses both: s~^2 = (d0 s0^2 + d s^2) / (d0 + d), with d0 + d
+degrees of freedom. If variances are similar, d0 is large and all languages share one variance. If they differ, d0 is small
+and each language keeps its own.
 
 Shape letters: L languages.
 """
@@ -21,10 +21,10 @@ from attrition.analysis.intervals import Estimate, mean_of_replicates
 from attrition.metrics.several import Floats
 
 FEWEST_TO_POOL = 3
-"""Fewer languages do not tell how variances are distributed."""
+"""The smallest number of languages that shows the distribution of variances."""
 
 FEWEST_REPLICATES = 3
-"""With two, a variance that is shared hides how unlike the two are: each language keeps its own."""
+"""With two replicates each language keeps its own variance, because a shared variance would hide large differences."""
 
 
 def per_language(table: Replicates, extra_variance_L: Floats | None = None) -> dict[str, Estimate]:
@@ -32,8 +32,8 @@ def per_language(table: Replicates, extra_variance_L: Floats | None = None) -> d
 
     Args:
         table: one number per replicate and language.
-        extra_variance_L: (L,), in the squared units of the table: what the spread of replicates does not show, added after
-            moderation (`utterances.Utterances.main_variance_L`). NaN adds nothing.
+        extra_variance_L: (L,), in the squared units of the table: variance that the spread of replicates does not show, added
+            after moderation (`utterances.Utterances.main_variance_L`). NaN adds nothing.
 
     >>> values_OL = np.array([[1.0, 2.0, 0.0], [2.0, 4.0, 1.0]])
     >>> table = Replicates(languages=("a", "b", "c"), values_OL=values_OL, weights_OL=np.ones((2, 3)), keys=(0, 1))
@@ -60,13 +60,13 @@ def per_language(table: Replicates, extra_variance_L: Floats | None = None) -> d
 
 
 def _variance_factor(values_O: Floats, weights_O: Floats) -> float:
-    """The variance of the mean, for a variance of 1/w of each replicate."""
+    """Return the variance of the mean, for a variance of 1/w of each replicate."""
     used = ~np.isnan(values_O) & (weights_O > 0)
     return float(1 / weights_O[used].sum()) if used.any() else math.nan
 
 
 def prior_variance(variances_L: Floats, freedoms_L: Floats) -> tuple[float, float]:
-    """Return s0^2 and d0 of the scaled F distribution that the variances follow; d0 is infinite where they are all one.
+    """Return s0^2 and d0 of the scaled F distribution of the variances; d0 is infinite if they are all equal.
 
     Formula: with e = log s^2 - digamma(d/2) + log(d/2), trigamma(d0/2) is the variance of e minus the mean of trigamma(d/2),
     and log s0^2 the mean of e plus digamma(d0/2) - log(d0/2). Source: Smyth 2004, section 6.2.

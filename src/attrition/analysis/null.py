@@ -1,8 +1,8 @@
-"""What the paper's formulas show without any transfer: the null counterparts of MBT, MFT and eq. 9.
+"""The null counterparts of MBT, MFT and eq. 9: the values of the paper's formulas without any transfer.
 
 P_i is a mean over a set of languages that grows with i. So P changes when a language joins the mean, even if no stage
-changes any other language. The null counterpart is this part alone: the same formula on a matrix in which every language
-keeps the score of its own stage. What is left, literal minus null, is `transfer`. docs/concepts/composition.md derives both.
+changes any other language. The null counterpart is this part: the same formula on a matrix in which every language keeps
+the score of its own stage. The rest, literal minus null, is `transfer`. docs/concepts/composition.md derives both.
 
 Shape letters: O orders, S stages, L languages, H hops.
 """
@@ -211,7 +211,7 @@ Bound = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]
 
 
 def _expected_null_LH(own_L: ArrayLike, num_hops: int, position_L: ArrayLike | None, *, lower: Bound, upper: Bound) -> Floats:
-    """E[Q_upper - Q_lower]: without the language, both means of others have one expectation; it enters with 1/upper."""
+    """Return E[Q_upper - Q_lower]: both means of the other languages have one expectation; the language enters with 1/upper."""
     own = np.asarray(own_L, dtype=np.float64)
     if own.ndim != 1:
         raise AttritionError(f"own_L has shape {own.shape}; it needs one score per language, a list such as [0.7, 0.8].")
@@ -222,7 +222,7 @@ def _expected_null_LH(own_L: ArrayLike, num_hops: int, position_L: ArrayLike | N
     above_L = num / (num - 1) * (own - mean_measured(own))
 
     def share(position: NDArray[np.float64]) -> Floats:
-        """What one unit above the mean moves the metric, per position and hop; NaN where a bound lies outside 1 to T."""
+        """Return the metric's change per unit above the mean, by position and hop; NaN if a bound is outside 1 to T."""
         first, last = lower(position[:, None], hop_H), upper(position[:, None], hop_H)
         return np.where((first >= 1) & (last <= num), 1 / np.maximum(last, 1), np.nan)
 

@@ -1,4 +1,4 @@
-"""Which languages give and which take: donors and receivers, ranked.
+"""Ranks languages as donors and receivers.
 
 The effects themselves are `attrition.metrics.pairwise_effects` (D[a, b], the change on b when a is trained).
 """
@@ -28,7 +28,7 @@ class Ranked:
 
 @dataclass(frozen=True, eq=False)
 class DonorsAndReceivers:
-    """D with its split, and every language's rank as donor and as receiver.
+    """D, its split, and every language's rank as donor and as receiver.
 
     `pairs`, `pairs_learned` and `pairs_unlearned` hold D (L, L) and the number of orders behind each cell; `num_orders` is the
     number of orders in all.
@@ -45,13 +45,13 @@ class DonorsAndReceivers:
 
     @property
     def num_pairs(self) -> int:
-        """How many of the pairs of different languages were measured in some order."""
+        """The number of pairs of different languages measured in at least one order."""
         off_diagonal = ~np.eye(len(self.pairs.languages), dtype=bool)
         return int(count_measured(self.pairs.values[off_diagonal]))
 
 
 def ranked(values: PerLanguage) -> tuple[Ranked, ...]:
-    """The languages that have a value, highest first; equal values share a rank and keep the order of the columns.
+    """Return the languages that have a value, highest first; equal values share a rank and keep the order of the columns.
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> [(entry.rank, entry.language) for entry in ranked(donor(R))]  # b -.0625, c -.125, a not known
@@ -64,7 +64,7 @@ def ranked(values: PerLanguage) -> tuple[Ranked, ...]:
 
 
 def donors_and_receivers(matrices: Matrices) -> DonorsAndReceivers:
-    """D over one or several orders, split into already learned and not yet learned languages, with the ranks.
+    """Return D over one or several orders, split into learned and not yet learned languages, with the ranks.
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> found = donors_and_receivers(R)

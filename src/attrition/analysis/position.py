@@ -1,7 +1,7 @@
-"""The effect of position: how the shift at a language's stage depends on how many languages were learned before.
+"""The effect of position: how the shift at a language's stage depends on the number of languages learned before.
 
-A language that always comes late is measured when there is more to forget. Over a few random orders the mean positions of
-languages differ widely (in the paper's five from 11.0 to 40.8), so part of a "destructive language" is a late one.
+At late stages there is more to forget. Over a few random orders the mean positions of languages differ widely (in the
+paper's five orders from 11.0 to 40.8), so a language can seem destructive only because it comes late.
 
 The measure is the fixed-scope shift. The growing scope is a description only: its shift contains (own score - mean) / p,
 which depends on position without any transfer (docs/concepts/composition.md).
@@ -28,7 +28,7 @@ from attrition.names import AttritionError, look_up
 Scope = Literal["fixed", "growing"]
 
 FEWEST_ORDERS = 3
-"""Orders that a slope of one language, or a jackknife over orders, needs: two points always lie on a line."""
+"""Orders needed for a slope of one language, or a jackknife over orders: two points are always on a line."""
 
 _SHIFTS: Mapping[str, Callable[[RMatrix], Floats]] = MappingProxyType({"fixed": shift_fixed_L, "growing": shift_growing_L})
 
@@ -39,8 +39,8 @@ _NOT_MOVED = "Position effects need a language that was learned after different 
 class Slope:
     """The change of the shift per unit of log(number of languages learned before), with its t interval.
 
-    Scores are 0 to 1 and the logarithm is natural. What is undefined is NaN; `statement` then says what is missing, and
-    otherwise how the interval was made.
+    Scores are 0 to 1 and the logarithm is natural. Undefined numbers are NaN; `statement` then says what is missing, otherwise
+    how the interval was computed.
     """
 
     value: float
@@ -54,7 +54,7 @@ class Slope:
 
     @property
     def per_doubling(self) -> float:
-        """The change of the shift when twice as many languages were learned before."""
+        """The change of the shift per doubling of the number of languages learned before."""
         return self.value * float(np.log(2))
 
 
@@ -62,9 +62,9 @@ class Slope:
 class PositionEffect:
     """The effect of position on the shift: over all languages, by language, and the shifts without it.
 
-    `slope` is the slope of one model over all languages. Its interval is that of plain least squares: it takes the errors
-    of different stages as independent. `slope_over_orders` is the same slope with an interval that does not: a jackknife that
-    leaves out one order at a time. `by_language` holds each language's own slope.
+    `slope` is the slope of one model over all languages. Its least-squares interval takes the errors of different stages as
+    independent. `slope_over_orders` is the same slope with an interval from a jackknife over orders, without this assumption.
+    `by_language` has each language's own slope.
 
     `raw_L` is the mean shift over orders; `adjusted_L` the model's shift at `mean_log_before`, the mean of
     log(number of languages learned before) over all observations, with `standard_error_L`. `position_L` is the mean
@@ -96,7 +96,7 @@ class ShiftsAndPositions:
 def shifts_and_positions(matrices: Matrices, *, scope: Scope = "fixed") -> ShiftsAndPositions:
     """Return the shift of each language in each order with log(number of languages learned before).
 
-    NaN where the shift is: for the first stage of an order, for languages never trained, and where nothing was measured.
+    NaN for the first stage of an order, for languages never trained, and for unmeasured shifts.
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> found = shifts_and_positions(R)
@@ -137,8 +137,8 @@ def position_effect(matrices: Matrices, *, scope: Scope = "fixed", level: float 
     - `slope_over_orders`: jackknife over orders, t with O - 1 degrees of freedom; NaN below 3 orders.
     - `by_language`: simple regression over the orders of one language, t with n - 2 degrees of freedom; NaN below 3 orders.
 
-    One slope for all languages and the logarithm are assumptions; `by_language` shows the first at work. Orders that differ
-    only in their seeds count as orders.
+    One slope for all languages and the logarithm are assumptions; `by_language` checks the first. Orders that differ only in
+    their seeds count as orders.
 
     Raises:
         AttritionError: no matrix, an unknown scope, or a level not between 0 and 1.
@@ -179,7 +179,7 @@ def position_effect(matrices: Matrices, *, scope: Scope = "fixed", level: float 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class _Fit:
-    """Least squares with one effect per language and one slope, by the deviations from each language's own means."""
+    """Least squares with one effect per language and one slope, from the deviations from each language's means."""
 
     mean_y_L: Floats
     mean_x_L: Floats
@@ -228,7 +228,7 @@ class _Fit:
         return float(np.sqrt(self.variance / self.spread)) if self.freedom > 0 else np.nan
 
     def standard_error_L(self) -> Floats:
-        """Of the adjusted effects."""
+        """Return the standard errors of the adjusted effects."""
         if self.freedom == 0:
             return np.full(len(self.count_L), np.nan)
         own_L = np.divide(1.0, self.count_L, out=np.full(len(self.count_L), np.nan), where=self.count_L > 0)
@@ -263,7 +263,7 @@ def _pooled(fit: _Fit, level: float) -> Slope:
 
 
 def _over_orders(data: ShiftsAndPositions, fit: _Fit, level: float) -> Slope:
-    """The pooled slope with its jackknife error over orders."""
+    """Return the pooled slope with its jackknife error over orders."""
     used = [order for order, shifts_L in enumerate(data.shift_OL) if not np.isnan(shifts_L).all()]
     num, observed = len(used), fit.num_observations
     if np.isnan(fit.slope):
@@ -299,12 +299,12 @@ def _counted(num: int, what: str) -> str:
 
 
 def _position_L(R: RMatrix) -> Floats:
-    """Positions from 1, NaN for a language never trained."""
+    """Return positions from 1, NaN for a language never trained."""
     return at_own_stage(R, np.arange(1.0, R.num_stages + 1))
 
 
 def _log_before_L(R: RMatrix) -> Floats:
-    """Log of the number of languages learned before the stage; NaN for the first stage."""
+    """Return the log of the number of languages learned before the stage; NaN for the first stage."""
     before_S = np.concatenate([[0], R.learned_SL.sum(axis=1)[:-1]]).astype(np.float64)
     return at_own_stage(R, np.log(before_S, out=np.full(len(before_S), np.nan), where=before_S > 0))
 
@@ -338,7 +338,7 @@ def _interval(slope: Slope) -> str:
 
 
 def position_json(found: PositionEffect) -> dict[str, Any]:
-    """Return a position effect as JSON holds it: points of F1 per unit of log(languages learned before), NaN where unknown.
+    """Return a position effect as JSON values: points of F1 per unit of log(languages learned before), NaN if unknown.
 
     >>> early = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> late = RMatrix.sequential("acb", [[.75, .25, .125], [.5, .875, .25], [.375, .5, 1]])

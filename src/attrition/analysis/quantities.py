@@ -1,7 +1,7 @@
-"""What can be asked of a language: one number per run and language, each meaning what it is called.
+"""Quantities of a language: one number per run and language.
 
-Over a sequential run, stage s trains language a; D = R[s, b] - R[s-1, b] is what it changed on language b. Every quantity is a
-mean over such cells (or a score) of one run, in fractions of F1; over several runs each cell weighs the same.
+In a sequential run, stage s trains language a; D = R[s, b] - R[s-1, b] is its change on language b. Every quantity is a mean
+over such cells (or a score) of one run, in fractions of F1; over several runs each cell has the same weight.
 
 Shape letters: L languages.
 """
@@ -66,7 +66,7 @@ def kept_L(R: RMatrix) -> Floats:
 
 
 def unseen_L(R: RMatrix) -> Floats:
-    """Return each language's mean score over the stages before its own: what CFT averages, language by language.
+    """Return each language's mean score over the stages before its own, which CFT averages over languages.
 
     >>> unseen_L(RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])).tolist()
     [nan, 0.25, 0.1875]
@@ -75,9 +75,9 @@ def unseen_L(R: RMatrix) -> Floats:
 
 
 def taught_L(R: RMatrix) -> Floats:
-    """Return R[p-1, b] - R[1, b]: what the stages after the first, and before its own, taught about a language.
+    """Return R[p-1, b] - R[1, b]: a language's gain from the stages after the first and before its own.
 
-    The first stage is the reference, not the untrained model: any training at all lifts every language from nothing.
+    The first stage is the reference, not the untrained model, because any training raises the score of every language.
 
     >>> taught_L(RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])).tolist()
     [nan, nan, 0.125]
@@ -87,7 +87,7 @@ def taught_L(R: RMatrix) -> Floats:
 
 
 def first_stage_L(R: RMatrix) -> Floats:
-    """Return what the first stage gave the other languages, on the language that it trained; NaN elsewhere.
+    """Return the first stage's mean gain on the other languages, at the language that it trained; NaN elsewhere.
 
     Formula: mean over b != a of R[1, b] - R[0, b]. NaN without the row before training.
 
@@ -115,8 +115,8 @@ def _beyond_null(function: Callable[[RMatrix], Floats]) -> Callable[[RMatrix], F
 class Quantity:
     """A number per language of one run.
 
-    `function(R)` gives the values and their weights, each (L,); `about` says in a sentence what it is. All are better when
-    higher. `of_order` is False where the order of languages cannot matter.
+    `function(R)` returns the values and their weights, each (L,); `about` describes it in a sentence. Higher is better for
+    all. `of_order` is False if the order of languages cannot matter.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""How much of what is said about a language is the language, and not the order, the seed or chance.
+"""Measures how much of a language's value is due to the language, and not to order, seed or chance.
 
 Shape letters: O replicates, L languages, B draws.
 """
@@ -21,10 +21,10 @@ NUM_DRAWS = 4000
 
 @dataclass(frozen=True, kw_only=True)
 class Reliability:
-    """The intraclass correlation of one run's values with its 95% interval, and how alike the orders rank the languages.
+    """The intraclass correlation of one run's values with its 95% interval, and the rank agreement of the orders.
 
-    `icc` is the share of the variance of a single replicate's value that is language; `rank_agreement` the mean Spearman
-    correlation over pairs of replicates. NaN with fewer than two replicates or three languages.
+    `icc` is the share of the variance of a single replicate's value that is due to language; `rank_agreement` the mean
+    Spearman correlation over pairs of replicates. NaN with fewer than two replicates or three languages.
     """
 
     icc: float
@@ -40,7 +40,7 @@ def reliability(values_OL: Floats) -> Reliability:
     """Return the reliability of a table of values, one row per replicate.
 
     Formula: ICC(A,1) = (MS_L - MS_E) / (MS_L + (O-1) MS_E + O/L (MS_O - MS_E)) with the mean squares of languages, replicates
-    and the rest, and its F interval. Missing cells are filled by the additive fit and taken off the degrees of freedom.
+    and the residual, and its F interval. Missing cells are filled by an additive fit; each costs a degree of freedom.
     Source: McGraw and Wong 1996, Table 7; Shrout and Fleiss 1979, ICC(2,1).
 
     >>> ratings = np.array([[9, 6, 8, 7, 10, 6], [2, 1, 4, 1, 5, 2], [5, 3, 6, 2, 6, 4], [8, 2, 8, 6, 9, 7]], dtype=float)
@@ -80,7 +80,7 @@ def reliability(values_OL: Floats) -> Reliability:
 
 
 def _filled(values_OL: Floats) -> tuple[Floats, int]:
-    """The table with its gaps filled by the additive fit, and how many there were."""
+    """Return the table with its gaps filled by the additive fit, and the number of gaps."""
     gaps_OL = np.isnan(values_OL)
     filled_OL = np.where(gaps_OL, mean_measured(values_OL, axis=0), values_OL)
     for _ in range(50):
@@ -90,7 +90,7 @@ def _filled(values_OL: Floats) -> tuple[Floats, int]:
 
 
 def _rank_agreement(values_OL: Floats) -> float:
-    """The mean Spearman correlation over pairs of replicates, on the languages that both have."""
+    """Return the mean Spearman correlation over pairs of replicates, on the languages that both have."""
     found = []
     for one in range(len(values_OL)):
         for other in range(one):
@@ -103,7 +103,7 @@ def _rank_agreement(values_OL: Floats) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Extremes:
-    """How probable it is that a language is the worst, the best, or among the k worst and best of all."""
+    """The probabilities that a language is the worst, the best, or among the k worst and best."""
 
     worst: float
     best: float
@@ -112,12 +112,11 @@ class Extremes:
 
 
 def extremes(estimates: Mapping[str, Estimate], *, k: int = 5, seed: int = 0) -> dict[str, Extremes]:
-    """Return for each language with an interval the probability of being an extreme one.
+    """Return for each language with an interval the probability that it is an extreme.
 
-    The true values are drawn from what the estimates leave open: each estimate is drawn towards the mean of all by as much as
-    chance explains of their spread (the normal model of James and Stein; tau^2 = variance of the estimates minus their mean
-    squared error, at least 0), then values are drawn with Student's t. Where chance explains all, every language is as
-    probable.
+    Each estimate is shrunk towards the mean of all, by the share of the spread that chance explains (the normal model of James
+    and Stein; tau^2 = variance of the estimates minus their mean squared error, at least 0). Then true values are drawn with
+    Student's t. If chance explains the whole spread, all languages are equally probable.
 
     >>> sure = {name: Estimate(value=value, error=0.01, freedom=50) for name, value in (("a", 0.0), ("b", 1.0), ("c", 2.0))}
     >>> found = extremes(sure, k=1)
@@ -135,7 +134,7 @@ def extremes(estimates: Mapping[str, Estimate], *, k: int = 5, seed: int = 0) ->
     centre_L = value_L.mean() + share_L * (value_L - value_L.mean())
     random = np.random.default_rng(seed)
     t_BL = random.standard_t(np.clip(freedom_L, 3.0, 1e6), size=(NUM_DRAWS, len(known)))
-    # A trace of chance breaks ties where nothing tells the languages apart.
+    # A small random number breaks ties.
     spread_L = np.maximum(np.sqrt(share_L) * error_L, 1e-12)
     place_BL = np.argsort(np.argsort(centre_L + t_BL * spread_L, axis=1), axis=1)
     k = min(k, len(known))

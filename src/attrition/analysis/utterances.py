@@ -1,9 +1,9 @@
-"""What the choice of the test utterances adds to an interval: resampled matrices, and the variance that all runs share.
+"""The variance from the choice of test utterances, which all runs share, by resampled matrices.
 
-All runs are scored on the same utterances. So the spread of replicates (orders) shows how a replicate and the utterances
-interact, and nothing of what an easy or hard test set does to all replicates alike. Resampling the utterances shows both
-together: in each resample one draw serves all runs and languages, as an utterance is the same sentence in all of them. The
-difference is what an interval over orders lacks.
+All runs are scored on the same utterances. So the spread of replicates (orders) shows the interaction of replicate and
+utterances, but not the common effect of an easy or hard test set. Resampled utterances show both together: in each resample
+one draw serves all runs and languages, because an utterance is the same sentence in all of them. The difference is the
+variance that an interval over orders lacks.
 
 Shape letters: B resamples, S stages, L languages, O replicates, U utterances, C cells.
 """
@@ -31,19 +31,19 @@ NUM_RESAMPLES = 200
 """A variance of 200 resamples has a standard error of 10%."""
 
 NUM_FOR_CLAIMS = 100
-"""Claims are many; each takes the first of the resamples."""
+"""There are many claims, so each uses only the first resamples."""
 
 Function = Callable[[RMatrix], Values]
 Table = Callable[[Sequence[RunEvidence], Function], Replicates]
-"""What makes a table of replicates: `evidence.replicates`, or the same on matrices of one resample."""
+"""Returns a table of replicates: `evidence.replicates`, or the same for matrices of one resample."""
 
 
 @dataclass(frozen=True, eq=False)
 class Utterances:
     """The matrices of runs over resampled test utterances.
 
-    `counts` reads the counts behind each matrix, None where there are none; nothing is read before it is asked for. A run of
-    52 stages and languages keeps about 10 MB for 200 resamples: checking a matrix takes longer than a quantity of it.
+    `counts` reads the counts behind each matrix on demand, None if there are none. A run with 52 stages and languages needs
+    about 10 MB for 200 resamples.
     """
 
     counts: Mapping[RMatrix, Callable[[], RunCounts | None]]
@@ -55,7 +55,7 @@ class Utterances:
     _tables: dict[Hashable, Replicates] = field(default_factory=dict, repr=False)
 
     def cover(self, runs: Sequence[RunEvidence]) -> bool:
-        """Return whether all runs have counts, of the same number of utterances: only then can one draw serve them."""
+        """Return True if all runs have counts of the same number of utterances, so that one draw can serve them."""
         found = [self._resampled(run.matrix) for run in runs]
         numbers = {None if each is None else each.num_utterances for each in found}
         return len(numbers) == 1 and None not in numbers
@@ -74,11 +74,11 @@ class Utterances:
         return found.scores_BSL
 
     def table(self, resample: int) -> Table:
-        """Return what makes tables of replicates from the matrices of one resample; `cover` must hold for their runs."""
+        """Return a function for tables of replicates from the matrices of one resample; `cover` must hold for their runs."""
         return partial(self._table, resample)
 
     def main_variance_L(self, runs: Sequence[RunEvidence], function: Function) -> Floats | None:
-        """Return, per language, the variance of the mean over replicates that the spread of replicates does not show.
+        """Return for each language the part of the variance of its mean that the spread of replicates does not show.
 
         Shape (L,), in the squared units of `function`, languages as in `evidence.replicates`; NaN where the quantity is
         undefined. Where `function` gives more than one number per language (L, ...), so does this. None without counts of all
@@ -99,12 +99,12 @@ class Utterances:
         return np.array(found).reshape(shape[1:])
 
     def main_variance(self, runs: Sequence[RunEvidence], found: Estimate, again: Callable[[Table], Estimate | None]) -> float:
-        """Return the variance of an estimate from several runs that its own error does not hold.
+        """Return the variance of an estimate from several runs that its own error does not include.
 
         Args:
             runs: all that it was computed from.
             found: the estimate over all utterances.
-            again: the same computed from other tables; None or NaN where it is undefined.
+            again: computes the same estimate from other tables; None or NaN if it is undefined.
 
         Formula: max(0, V_U - V_I). V_U is the variance of the value over resamples. V_I is what the estimate's own error holds
         of it, 0 where it has none: by how much its squared error grows on average over resamples, since these carry the chance
@@ -131,7 +131,7 @@ class Utterances:
         given = tuple(runs)
         if given not in self._kept:
             self._kept[given] = distinct(given)
-        # Which runs are copies is decided on all utterances: few of them may make two runs alike by chance.
+        # Find copies with all utterances: with few of them two runs may be equal by chance.
         kept = self._kept[given]
         if (kept, resample) not in self._drawn:
             again = (replace(run, matrix=self.matrix(run.matrix, resample)) for run in kept)
@@ -146,9 +146,9 @@ _latest: list[tuple[ref[Results], Utterances]] = []
 
 
 def utterances_of(results: Results, *, num_resamples: int = NUM_RESAMPLES) -> Utterances:
-    """Return the test utterances of all runs of a results folder; files are read when a variance is asked for.
+    """Return the test utterances of all runs of a results folder; files are read on demand.
 
-    The same `results` twice in a row give the same object: a report's figures and verdicts read and resample the counts once.
+    The last object is cached, so that a report's figures and verdicts read and resample the counts once.
     """
     if _latest and _latest[0][0]() is results and _latest[0][1].num_resamples == num_resamples:
         return _latest[0][1]
@@ -164,7 +164,7 @@ def utterances_of(results: Results, *, num_resamples: int = NUM_RESAMPLES) -> Ut
 
 @dataclass(frozen=True, eq=False)
 class _Resampled:
-    """F1 of every cell in every resample."""
+    """Return F1 of every cell in every resample."""
 
     num_utterances: int
     scores_BSL: Floats
@@ -188,7 +188,7 @@ def _scores(counts: RunCounts, num_resamples: int, seed: int) -> Floats:
 
 
 def _main(values_BO: Floats, weights_O: NDArray[np.float64]) -> float:
-    """The main variance of one language."""
+    """Return the main variance of one language."""
     used = ~np.isnan(values_BO).any(axis=0) & (weights_O > 0)
     if not used.any():
         return float("nan")

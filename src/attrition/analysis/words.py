@@ -1,4 +1,4 @@
-"""What one run gained and lost, in sentences that follow the numbers whatever their sign."""
+"""Describes the gains and losses of one run in sentences."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from attrition.metrics.means import mean_measured
 from attrition.metrics.several import changes_SL
 
 LEARNED = 0.10
-"""Below this mean F1 at the languages' own stages next to nothing was learned, so nothing can be said about forgetting."""
+"""Below this mean F1 at the languages' own stages almost nothing was learned, so forgetting cannot be measured."""
 
 _STILL = 0.05
-"""Points below which a change is printed as 0.0, and so is neither a gain nor a loss in words."""
+"""A smaller change in points is printed as 0.0, so words call it neither a gain nor a loss."""
 
 
 @dataclass(frozen=True)
 class Step:
-    """What one stage changed on one language: `trained` names the stage, `change` is a fraction of 1."""
+    """The change of one language at one stage: `trained` names the stage, `change` is a fraction of 1."""
 
     trained: str
     language: str
@@ -27,7 +27,7 @@ class Step:
 
 
 def changes_since_learned(R: RMatrix) -> dict[str, float]:
-    """R[T, j] - R[p(j), j] for every language j learned before the last stage, where both were measured.
+    """Return R[T, j] - R[p(j), j] for every language j learned before the last stage, if both were measured.
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> changes_since_learned(R)
@@ -40,7 +40,7 @@ def changes_since_learned(R: RMatrix) -> dict[str, float]:
 
 
 def largest_drop(R: RMatrix) -> Step | None:
-    """The largest drop that a single stage made on a language learned before it, or None if there was none.
+    """Return the largest drop of a learned language at a single stage, or None if there was none.
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> largest_drop(R)
@@ -56,11 +56,11 @@ def largest_drop(R: RMatrix) -> Step | None:
 
 
 def words(R: RMatrix, score: str = "F1") -> tuple[str, ...]:
-    """Sentences on what was gained and lost on the languages learned before the last stage, from their own stage to the end.
+    """Return sentences on the changes of languages learned before the last stage, from their own stage to the end.
 
-    The mean change; the largest loss and the largest gain; the single stage that cost a language most. Points are hundredths of
-    `score`, which is what the score is called. One sentence says so where no change is defined (joint training, a single stage,
-    cells that were not measured), and where the mean score at the languages' own stages is below `LEARNED`.
+    The mean change; the largest loss and gain; the largest drop at a single stage. `score` is the name of the score; points are
+    hundredths of it. There is a single sentence if no change is defined (joint training, a single stage, cells that were not
+    measured), or if the mean score at the languages' own stages is below `LEARNED`.
 
     >>> for sentence in words(RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])): print(sentence)
     By the end, the 2 languages learned earlier had lost 25.0 points on average.
@@ -92,7 +92,7 @@ def has_learned(R: RMatrix) -> bool:
 
 
 def not_learned(own_mean: float, score: str = "F1") -> str:
-    """Return the sentence for runs that learned next to nothing. `own_mean`: mean score at the own stages, 0 to 1.
+    """Return the sentence for runs that learned almost nothing. `own_mean`: mean score at the own stages, 0 to 1.
 
     >>> not_learned(0.0).split(". ")[0]
     'Next to nothing was learned: mean F1 right after a language was trained is 0.0, below 10'
@@ -104,7 +104,7 @@ def not_learned(own_mean: float, score: str = "F1") -> str:
 
 
 def points(fraction: float) -> str:
-    """A change as points without its sign.
+    """Return a change as points without its sign.
 
     >>> points(-0.1234)
     '12.3 points'

@@ -1,7 +1,7 @@
-"""Simulated worlds whose truth is known: R of sequential runs from stated effects, to try a conclusion before believing it.
+"""Simulated worlds with known truth: R of sequential runs from given effects, to test conclusions.
 
-A score moves by what the stages do: R[s, b] = R[s-1, b] + donor[a] + receiver[b] + pair[a, b] + stage + position + chance for
-every b but the trained a, which jumps to its own score. What is measured carries further noise. Points throughout.
+Model: R[s, b] = R[s-1, b] + donor[a] + receiver[b] + pair[a, b] + stage + position + chance for every b except the trained
+a, which gets its own score. Measured scores have further noise. All effects are in points.
 
 Shape letters: L languages (L, L: the trained a, the changed b), S stages.
 """
@@ -20,11 +20,11 @@ from attrition.metrics.several import Floats
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class World:
-    """Effects in points, in the sequence of `languages`; standard deviations of what changes from run to run.
+    """Effects in points, in the order of `languages`, and standard deviations of random effects.
 
-    `own_L` scores right after training; `own_sd` how much these differ between runs; `stage_sd` what a stage does to all
-    others alike, by chance; `cell_sd` chance of a single change; `noise_L` chance of measuring, per language; `position` the
-    effect on languages already learned of each stage, times log of how many there are, about its mean over cells.
+    `own_L`: scores after training; `own_sd`: their deviation between runs; `stage_sd`: a stage's random effect on all other
+    languages; `cell_sd`: of a single change; `noise_L`: measurement noise per language; `position`: the effect of each stage
+    on learned languages, times the log of their number, centred over cells.
     """
 
     languages: tuple[str, ...]
@@ -68,7 +68,7 @@ class World:
 
 
 def locales(number: int) -> tuple[str, ...]:
-    """Return so many locales of MASSIVE, of both kinds of script and all that the paper names, where they fit."""
+    """Return this number of locales of MASSIVE, with both kinds of script, and the paper's examples if they fit."""
     first = (
         *("en-US", "zh-CN", "de-DE", "ja-JP", "es-ES", "hi-IN", "fr-FR", "th-TH", "zh-TW", "pt-PT", "ar-SA", "nb-NO"),
         *("km-KH", "ca-ES", "el-GR", "ru-RU", "it-IT", "sv-SE", "ko-KR", "nl-NL"),
@@ -78,7 +78,7 @@ def locales(number: int) -> tuple[str, ...]:
 
 
 def world(name: str, languages: Sequence[str], seed: int) -> World:
-    """Return a world of a name in `WORLDS`; what is random in it (which language is a donor) follows from the seed.
+    """Return a world by its name in `WORLDS`; the seed determines its random parts, such as the donors.
 
     >>> world("nothing", locales(8), seed=0).donor_L.any()
     np.False_
@@ -120,7 +120,7 @@ def world(name: str, languages: Sequence[str], seed: int) -> World:
 
 
 NULL_WORLDS = ("nothing", "position", "composition", "unequal noise")
-"""Worlds in which no language, script, family or pair transfers otherwise than another."""
+"""Worlds in which all languages, scripts, families and pairs transfer equally."""
 
 WORLDS = (*NULL_WORLDS, "donors", "receivers", "pairs by script", "destructive", "Latin keeps")
 """Every world."""

@@ -1,4 +1,4 @@
-"""`attrition add`: a new language, or new data, for a deployed tagger, the safe way."""
+"""`attrition add`: adds a language, or new data, to a deployed tagger."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def add(
     to: Annotated[
         str, typer.Option("--to", metavar="CHECKPOINT", help="The deployed tagger: a transformers folder or hub:NAME.")
     ],
-    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the model, the gate's page and the trade.")],
+    folder: Annotated[Path, typer.Option("--out", "-o", help="Folder for the model, the gate's page and gains and losses.")],
     data: Annotated[
         Path | None,
         typer.Option("--data", help="Files by language and split: train, dev, test of LANGUAGE; dev, test of the others."),
@@ -35,17 +35,15 @@ def add(
         typer.Option("--guard", metavar="LANGUAGE", help="A language that must not lose (repeatable). Default: all others."),
     ] = None,
     margin: Annotated[float, typer.Option("--margin", help="Points of F1 that a language may lose.")] = 1.0,
-    budget: Annotated[str | None, typer.Option("--budget", metavar="TIME", help="Of training, as 20m or 2h.")] = None,
-    share: Annotated[float, typer.Option("--share", help="Of a batch, the utterances replayed from other languages.")] = 0.5,
-    rank: Annotated[int, typer.Option("--rank", help="Of the adapter.")] = 16,
+    budget: Annotated[str | None, typer.Option("--budget", metavar="TIME", help="Time limit of training: 20m or 2h.")] = None,
+    share: Annotated[float, typer.Option("--share", help="Share of a batch replayed from other languages.")] = 0.5,
+    rank: Annotated[int, typer.Option("--rank", help="Rank of the adapter.")] = 16,
     no_adapter: Annotated[
-        bool, typer.Option("--no-adapter", help="One model for all languages: where the language of an input is not known.")
+        bool, typer.Option("--no-adapter", help="Only one model for all languages: use it if an input's language is unknown.")
     ] = False,
     changes: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set", metavar="KEY=VALUE", help="Another setting of the study, as training.epochs=3 (may be repeated)."
-        ),
+        typer.Option("--set", metavar="KEY=VALUE", help="Another setting of the study: training.epochs=3 (may be repeated)."),
     ] = None,
 ) -> None:
     """Add a language, or new data, to a deployed tagger without breaking the others.

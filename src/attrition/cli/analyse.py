@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from attrition.results.covariates import Covariates
 
 PAPER = "paper"
-"""The name of the claims that are shipped."""
+"""The name of the claims in this package."""
 
 
 def analyse(
@@ -152,7 +152,7 @@ def _plural(number: int, noun: str) -> str:
 
 
 def interval(value: float, low: float, high: float) -> Text:
-    """Return an estimate with its interval, coloured only where the interval excludes 0.
+    """Return an estimate with its interval, coloured only if the interval excludes 0.
 
     >>> interval(-2.0, -3.4, -0.6).plain
     '-2.0 [-3.4 -0.6]'
@@ -219,7 +219,7 @@ def _reliability(found: Analysis) -> Table:
 
 
 def _hops(found: Analysis) -> Table:
-    """The mean over languages by hop, over the same cells for all hops and as printed, and the cells behind each."""
+    """Return means over languages by hop: over the same cells for all hops, over all cells, and the numbers of cells."""
     table = Table(box=None, pad_edge=False, header_style="bold", title="Over hops, the same n cells at each")
     table.title_justify = "left"
     table.add_column("Hop", justify="right")
@@ -237,7 +237,7 @@ def _hops(found: Analysis) -> Table:
 
 
 def _position(found: Analysis) -> str:
-    """One line: what twice as many languages learned before change."""
+    """Return one line: the change per doubling of the number of languages learned before."""
     slope, over = found.position.slope, found.position.slope_over_orders
     if math.isnan(slope.value):
         return found.position.statement

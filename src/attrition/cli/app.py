@@ -1,4 +1,4 @@
-"""The `attrition` command: all subcommands, and how errors are shown."""
+"""The `attrition` command: its subcommands and error messages."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ app.command(name="export")(export.export)
 app.add_typer(data.app, name="data")
 
 STOPPED = 130
-"""The exit code of a command that Ctrl-C ended, as in shells."""
+"""The exit code after Ctrl-C, as in shells."""
 
 OUR_MISTAKE = 70
 """The exit code of an internal error (EX_SOFTWARE of sysexits.h); 3 is a verdict of `attrition gate`."""
@@ -68,13 +68,13 @@ _RESUMED = (["demo"], ["run"], ["add"])
 
 
 def _quietly() -> int:
-    """Close standard output and return exit code 0: the reader of the pipe, such as `head`, has closed it."""
+    """Close standard output and return exit code 0, after the pipe's reader, such as `head`, has closed it."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run a command and exit. A wrong argument or file gives one sentence and exit code 2, without a trace."""
+    """Run a command and exit. A wrong argument or file gives one message and exit code 2, without a trace."""
     given = sys.argv[1:] if arguments is None else arguments
     debug = "--debug" in given
     given = [each for each in given if each != "--debug"]
@@ -82,7 +82,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = app(args=given, prog_name="attrition", standalone_mode=False)
         sys.stdout.flush()
     except SystemExit as left:
-        # click and rich make code 1 of a closed pipe themselves.
+        # click and rich return code 1 for a closed pipe.
         if not isinstance(left.__context__, BrokenPipeError):
             raise
         code = _quietly()
@@ -103,7 +103,7 @@ def main(arguments: list[str] | None = None) -> None:
         code = 2
     except Exception as error:
         if callable(show := getattr(error, "show", None)):
-            show()  # how click says that a command line is wrong; typer keeps its click to itself
+            show()  # click's message about a wrong command line; typer has its own copy of click
             code = 2
         elif debug:
             raise
@@ -113,7 +113,7 @@ def main(arguments: list[str] | None = None) -> None:
                 "Please run the command again with --debug and report the output."
             )
             code = OUR_MISTAKE
-    if code == STOPPED:  # typer, too, makes this of ctrl-C
+    if code == STOPPED:  # typer also returns this after Ctrl-C
         kept = " Finished stages are kept. Run the same command to resume." if given[:1] in _RESUMED else ""
         tell(f"\n[bold]Stopped.[/]{kept}")
     sys.exit(code if isinstance(code, int) else 0)

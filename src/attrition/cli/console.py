@@ -15,13 +15,13 @@ from rich.text import Text
 
 WIDE = 200
 
-# What is not a terminal, a file or a pipe, has no width to which tables must be cut.
+# Files and pipes have no width, so tables are not cut.
 out = Console(highlight=False, width=None if sys.stdout.isatty() or "COLUMNS" in os.environ else WIDE)
 err = Console(stderr=True, highlight=False)
 
 
 def tell(message: str) -> None:
-    """Say something on standard error, also with --quiet. Lines are not broken, so that paths stay whole."""
+    """Print a message to standard error, also with --quiet. Lines are not wrapped, so that paths can be copied."""
     quiet, err.quiet = err.quiet, False
     err.print(message, soft_wrap=True)
     err.quiet = quiet
@@ -29,7 +29,7 @@ def tell(message: str) -> None:
 
 @contextmanager
 def quietly(quiet: bool) -> Iterator[None]:
-    """Say nothing but errors, warnings and what `tell` says while the block runs, if `quiet`."""
+    """If `quiet`, print only errors, warnings and messages of `tell` inside the block."""
     before = out.quiet, err.quiet
     out.quiet = err.quiet = quiet or err.quiet
     try:
@@ -39,7 +39,7 @@ def quietly(quiet: bool) -> Iterator[None]:
 
 
 def show(table: Table) -> None:
-    """Print a table, or, where the terminal is too narrow for it, each row as a paragraph: nothing is cut off."""
+    """Print a table. If the terminal is too narrow, print each row as a paragraph."""
     width = Measurement.get(out, out.options.update(max_width=10_000), table).minimum
     if width <= out.width:
         out.print(table)
@@ -55,13 +55,13 @@ def show(table: Table) -> None:
 
 
 def as_text(cell: RenderableType) -> Text:
-    """Return a cell of a table as text with its styles."""
+    """Return a table's cell as styled text."""
     return cell if isinstance(cell, Text) else Text.from_markup(str(cell))
 
 
 @contextmanager
 def counting(description: str) -> Iterator[Callable[[str, int, int], None]]:
-    """A bar driven by `progress(what, done, total)`."""
+    """Show a bar, updated by the yielded function `progress(what, done, total)`."""
     columns = (
         TextColumn("{task.description}"),
         BarColumn(bar_width=16),

@@ -111,7 +111,7 @@ def describe(
 
 
 def _column(given: str | None) -> int | str | None:
-    """A column as a number, if it is one."""
+    """Return a column's number or name."""
     return int(given) if given is not None and re.fullmatch(r"-?\d{1,4}", given, re.ASCII) else given
 
 

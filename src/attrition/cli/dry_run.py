@@ -1,4 +1,4 @@
-"""`attrition run --dry-run`: what a study would do, and what it would cost."""
+"""`attrition run --dry-run`: the stages of a study, and their cost."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ from attrition.study.select import select_runs
 from attrition.study.spec import Study
 
 CLUSTER = (10, 100)
-"""Workers of a cluster that the plan is shown for."""
+"""Numbers of cluster workers in the plan."""
 
 Known = tuple[frozenset[str], frozenset[str]]
-"""Keys of the stages that are stored, and of the evaluations."""
+"""Keys of the stored stages and evaluations."""
 
 _COLUMNS: tuple[tuple[str, JustifyMethod], ...] = (
     ("Run", "left"),
@@ -47,9 +47,9 @@ _COLUMNS: tuple[tuple[str, JustifyMethod], ...] = (
 
 
 def show_plan(study: Study, folder: Path, pack: Path | None = None, only: Sequence[str] = ()) -> None:
-    """Print runs, stages, sharing and an estimate of time, memory and disk; stages that lie in `folder` cost nothing.
+    """Print runs, stages, sharing and an estimate of time, memory and disk. Stages stored in `folder` cost nothing.
 
-    With `pack`, corpus and encoder are read from there. `only` selects runs.
+    With `pack`, corpus and encoder are read from the pack. `only` selects runs.
     """
     with TerminalWatcher() as watcher:
         prepared = prepare(in_precision_of(folder, study), watcher, cache_folder(), pack)
@@ -97,7 +97,7 @@ def show_plan(study: Study, folder: Path, pack: Path | None = None, only: Sequen
 
 
 def _show_executors(prepared: Prepared, folder: Path, pending: Sequence[Job], cost: Estimate, known: Known) -> None:
-    """Print how long the stages take on each executor, as the real schedule would hand them out."""
+    """Print the time of the stages on each executor, with the real schedule."""
     groups = [tuple(job.key for job in each) for each in populations(prepared, pending)]
     parents = {key: job.parent for key, job in prepared.plan.jobs.items()}
 

@@ -1,4 +1,4 @@
-"""Spans of time as people write and read them."""
+"""Converts durations from and to text."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _PATTERN = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?")
 
 
 def seconds_of(text: str) -> float:
-    """Return the seconds of a span such as `50m`, `2h`, `90s` or `1h30m`.
+    """Return the seconds of a duration such as `50m`, `2h`, `90s` or `1h30m`.
 
     Raises:
-        AttritionError: it is not written so, or is no time at all.
+        AttritionError: the text has another form, or the duration is 0.
 
     >>> seconds_of("1h30m")
     5400.0
@@ -27,7 +27,7 @@ def seconds_of(text: str) -> float:
 
 
 def in_words(seconds: float) -> str:
-    """Return a rounded span for people.
+    """Return a rounded duration in words.
 
     >>> in_words(42.4), in_words(150), in_words(600), in_words(9000)
     ('42 seconds', '2.5 minutes', '10 minutes', '2.5 hours')

@@ -1,4 +1,4 @@
-"""`attrition export`: the model of a stage, or the numbers of a study, in a format that other programs read."""
+"""`attrition export`: writes the model of a stage, or the numbers of a study, for other programs."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def gate(
     serves: Annotated[
         list[str] | None,
         typer.Option(
-            "--serves", metavar="LANGUAGE", help="NEW serves only this; OLD goes on with the others (may be repeated)."
+            "--serves", metavar="LANGUAGE", help="NEW serves only this language; OLD serves the others (may be repeated)."
         ),
     ] = None,
     margin: Annotated[float, typer.Option("--margin", help="Points that each slice may lose.")] = 1.0,
@@ -99,7 +99,7 @@ def gate(
 
     settings = _settings(margin, margins, slices or [], critical or [], metric, cannot_tell, show=show, show_text=not no_text)
     if (corpus or language) and (test is None or not corpus):
-        raise AttritionError("--corpus and --language say how --test is read. Give --test PATH --corpus NAME.")
+        raise AttritionError("--corpus and --language need --test. Give --test PATH --corpus NAME.")
     with counting("Predicting") if any(map(is_model, (old, new))) else nullcontext(_silent) as progress:
         release = gate_files(
             _source(old, progress),
@@ -121,11 +121,11 @@ def gate(
 
 
 def _silent(_what: str, _done: int, _total: int) -> None:
-    """No bar where nothing is predicted."""
+    """Show nothing: without a model there is nothing to predict."""
 
 
 def _source(given: str, progress: Callable[[str, int, int], None]) -> Path | Predictions:
-    """Files of predictions, or a model that makes them; torch is loaded for a model only."""
+    """Return the path of prediction files, or a model. Only a model loads torch."""
     from attrition.gate.sources import is_model
 
     if not is_model(given):

@@ -1,4 +1,4 @@
-"""`attrition list` and `attrition languages`: names that a study file can use."""
+"""`attrition list` and `attrition languages`: the names for study files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`attrition prepare`: a study with its data and encoder in one folder."""
+"""`attrition prepare`: writes a study with its data and encoder into one folder."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def prepare(
     from attrition.study.spec import read_study
 
     read = read_study(study, changes or [])
-    # torch and transformers are slow to import: only after the study file is known to be right.
+    # torch and transformers are slow to import: check the study file first.
     from attrition.cli.progress import TerminalWatcher
     from attrition.corpus.cache import cache_folder
     from attrition.prepare.pack import write_pack

@@ -1,4 +1,4 @@
-"""A study's progress in the terminal: a line of words above bars; without a terminal, a line now and then."""
+"""Shows a study's progress: a line of text above bars in a terminal, else a line every few seconds."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LINE_EVERY_SECONDS = 15.0
 
 
 class _Speed(ProgressColumn):
-    """Utterances per second, where a bar counts utterances."""
+    """Utterances per second, for bars that count utterances."""
 
     def render(self, task: Bar) -> Text:
         known = task.fields.get("utterances") and task.speed
@@ -31,7 +31,7 @@ class _Speed(ProgressColumn):
 
 
 class _Bars(Progress):
-    """Bars below a line of words, which is folded where the terminal is narrow."""
+    """Bars below a line of text, which wraps in a narrow terminal."""
 
     said = ""
 
@@ -42,9 +42,9 @@ class _Bars(Progress):
 
 
 class TerminalWatcher(Watcher):
-    """Shows the stage, the language, the speed, the time left and the last score; says each message once.
+    """Shows the stage, the language, the speed, the time left and the last score; prints each message once.
 
-    `score` is what the score is called.
+    `score` is the name of the score.
     """
 
     def __init__(self, score: str = "F1") -> None:
@@ -121,7 +121,7 @@ class TerminalWatcher(Watcher):
         self._line()
 
     def _line(self) -> None:
-        """Print how far training is, every few seconds, where there is no terminal for the bar."""
+        """Without a terminal, print the progress of training every few seconds."""
         now = time.monotonic()
         if err.is_terminal or now - self._last_line < LINE_EVERY_SECONDS:
             return
@@ -152,7 +152,7 @@ class TerminalWatcher(Watcher):
             tell(f"[bold yellow]Warning:[/] {escape(message)}")
 
     def _first(self, message: str) -> bool:
-        """Whether a message is said for the first time."""
+        """Return True if a message was not printed before."""
         new = message not in self._said
         self._said.add(message)
         return new

@@ -19,7 +19,7 @@ def status(
         Path, typer.Argument(metavar="RUNS", help="A results folder that `attrition run` writes, or has written.")
     ],
 ) -> None:
-    """Show how far a study is, what is at work where, how fast, and the time left; also while it runs elsewhere.
+    """Show a study's progress, workers, speed and time left, also while it runs on another machine.
 
     [dim]attrition status runs/massive-small[/]
     """
@@ -39,7 +39,7 @@ def status(
             table.add_row(escape(worker.what), escape(worker.where), f"{worker.share:.0%}", f"{worker.speed:,.0f}", silent)
         out.print(table)
     if found.kept:
-        out.print(f"In a checkpoint, and not at work: {escape(', '.join(found.kept))}.", soft_wrap=True)
+        out.print(f"Paused, with a checkpoint: {escape(', '.join(found.kept))}.", soft_wrap=True)
     if found.speed and read < passes:
         out.print(
             f"About [bold]{in_words(found.seconds_left)}[/] left at {found.speed:,.0f} utterances/s (training and scoring "
@@ -49,4 +49,4 @@ def status(
     if found.driver:
         out.print(f"Scheduled by {escape(found.driver)}.", soft_wrap=True)
     elif written < runs:
-        out.print("Nobody schedules: the same `attrition run` goes on from here.")
+        out.print("No driver is running. Run the same `attrition run` to resume.")

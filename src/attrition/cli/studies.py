@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from attrition.study.spec import Study
 
 MOST_SENTENCES = 6
-"""Methods that the summary has a sentence for."""
+"""Largest number of methods in the summary."""
 
 Changes = Annotated[
     list[str] | None,
@@ -40,13 +40,11 @@ Only = Annotated[
         "characters (may be repeated).",
     ),
 ]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing but warnings and errors.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only warnings and errors.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the summary as one JSON object.")]
 Limit = Annotated[
     str | None,
-    typer.Option(
-        "--for", metavar="TIME", help="Stop after this time, as 50m, 2h, 90s or 1h30m. Run the same command to resume."
-    ),
+    typer.Option("--for", metavar="TIME", help="Stop after this time: 50m, 2h, 90s or 1h30m. Run the same command to resume."),
 ]
 
 
@@ -145,7 +143,7 @@ def _run(
 
     pack = path if path.is_dir() else None
     study = read_study(path, changes) if pack is None else _open(pack, changes)
-    # torch and transformers are slow to import: only after the study file is known to be right.
+    # torch and transformers are slow to import: check the study file first.
     from attrition.cli.tracker import watching
     from attrition.engine.run import run_study
     from attrition.study.keys import slug
@@ -161,7 +159,7 @@ def _run(
         with watching(study, folder) as watcher:
             run_study(study, folder, watcher, pack, only=only, seconds=seconds)
     except TimeUp as stopped:
-        tell(f"\n[bold]The time is up.[/] {escape(stopped.kept)}")
+        tell(f"\n[bold]Time limit reached.[/] {escape(stopped.kept)}")
         return
     except Stopped as stopped:
         tell(f"\n[bold]Stopped.[/] {escape(stopped.kept)}")
@@ -189,7 +187,7 @@ def _report(folder: Path, beside: Sequence[Path] = (), groupings: Sequence[str] 
 
 
 def _summary(folder: Path, page: Path | None, *, as_json: bool) -> None:
-    """Say what was learned and lost, where the report is and what to do next, on one screen; or print it as JSON."""
+    """Print gains and losses, the report's path and the next step on one screen, or as JSON."""
     from attrition.report.overview import outcomes, overview
     from attrition.results.read import read_results
 

@@ -1,4 +1,4 @@
-"""Sends a study to an experiment tracker: wandb or trackio, which take the same calls."""
+"""Sends a study to an experiment tracker: wandb or trackio, which have the same interface."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from attrition.study.spec import Study
 from attrition.study.watcher import Watcher
 
 LONGEST_WAIT = 60.0
-"""Seconds that the end of a study waits for its tracker."""
+"""Seconds to wait for the tracker at the end of a study."""
 
 
 @contextmanager
 def watching(study: Study, folder: Path, watcher: Watcher | None = None) -> Iterator[Watcher]:
-    """Yield the watcher of a study: the terminal's unless one is given, and with it the study's tracker if it has one."""
+    """Yield the watcher of a study: the given one or the terminal's, with the study's tracker if it has one."""
     score = "F1" if study.problem == DEFAULT else problem(study.problem)[0].score
     with ExitStack() as ends:
         if watcher is None:
@@ -43,17 +43,17 @@ def watching(study: Study, folder: Path, watcher: Watcher | None = None) -> Iter
 
 
 class Tracker(Watcher):
-    """Logs each finished stage and each finished run as a run of a tracker, and passes everything on to another watcher.
+    """Logs each finished stage and run as a run of a tracker, and forwards all calls to another watcher.
 
-    The calls are made in a thread: a tracker may wait for a network or for a password. After its first failure it is not
-    called again. Only what is finished during this call of the study is logged.
+    A separate thread calls the tracker, which may wait for a network or a password. After its first failure it is not called
+    again. It logs only stages and runs that finish during this call.
 
     Args:
         name: the module of the tracker.
-        project: what the tracker calls the study.
+        project: the study's name in the tracker.
         folder: the results folder.
         inner: the other watcher.
-        score: what the score is called.
+        score: the name of the score.
     """
 
     def __init__(self, name: str, project: str, folder: Path, inner: Watcher, score: str = "F1") -> None:
@@ -78,7 +78,7 @@ class Tracker(Watcher):
             self._send(partial(self._log_run, run))
 
     def close(self, seconds: float = LONGEST_WAIT) -> None:
-        """Wait until everything is sent, so many seconds at most."""
+        """Wait until everything is sent, at most this number of seconds."""
         self._calls.put(None)
         self._thread.join(seconds)
         if self._thread.is_alive():
@@ -91,11 +91,11 @@ class Tracker(Watcher):
             self._calls.put(call)
 
     def _look(self) -> None:
-        """Warn of a failure, once. The other watcher is only ever called by the thread of the study."""
+        """Warn of a failure, once. Only the study's thread calls the other watcher."""
         if self._failure and not self._is_off:
             self._is_off = True
             self._inner.warned(
-                f'machine.tracker = "{self._name}" does not work: {self._failure}. The study goes on without it. '
+                f'machine.tracker = "{self._name}" does not work: {self._failure}. The study continues without it. '
                 'Install trackers with pip install "attrition[trackers]", and log in to wandb first, or set WANDB_MODE=offline.'
             )
 
@@ -111,7 +111,7 @@ class Tracker(Watcher):
         tracker.init(project=self._project, name=name, group=group, config=dict(config))
         try:
             for row in rows:
-                # Trackers draw what is not a number as zero or as a gap, each in its way.
+                # Leave out NaN: trackers draw it as zero or as a gap.
                 tracker.log({key: each for key, each in row.items() if not (isinstance(each, float) and math.isnan(each))})
         finally:
             tracker.finish()

@@ -1,4 +1,4 @@
-"""What is learned: MASSIVE, the phrasebook, a user's own files; words and labels; flat arrays of sub-tokens."""
+"""Corpora: MASSIVE, the phrasebook, a user's own files; words and labels; flat arrays of sub-tokens."""
 
 from attrition.corpus.base import Corpus, Slot, Split, Utterance
 from attrition.corpus.memory import InMemory, tagged

@@ -1,4 +1,4 @@
-"""Reads MASSIVE's bracket notation, `wake me at [time : five am]`, into character spans of the plain text."""
+"""Parses MASSIVE's bracket notation, `wake me at [time : five am]`, into character spans of the plain text."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from attrition.names import AttritionError
 Ranges = tuple[tuple[int, int], ...]
 
 BLANKS = " \t"
-"""What separates words: U+0020 and tabs, and nothing else.
+"""The characters that separate words: U+0020 and tab.
 
-Python's own idea of white space takes in no-break and ideographic spaces. In the corpora read here these are content, as are
-zero-width joiners (Persian, Malayalam, Khmer...): they are neither cut at nor stripped.
+Python's `str.split` also splits at no-break and ideographic spaces. In these corpora they are content, like zero-width
+joiners (Persian, Malayalam, Khmer): they are kept.
 """
 
 _NONE: tuple[Slot, ...] = ()
 _VISIBLE = regex.compile(r"[^\p{Cc}\p{Cf}\p{Z}]")
 _HIDDEN = regex.compile(r"[\p{Cc}\p{Cf}]")
 _WORD = re.compile(r"[^ \t]+")
-# No class here can run over a bracket, so a failed match stops at the next one: linear time even for hostile rows.
+# No class matches a bracket, so a failed match stops at the next bracket: linear time for any input.
 _SLOT = re.compile(r"\[([^\s\[\]]+) : ([^\[\]]*)\]")
 
 
 def word_ranges(text: str) -> Ranges:
-    """The blank-separated words of `text` as character ranges.
+    """Return the blank-separated words of `text` as character ranges.
 
     >>> word_ranges("wake  me")
     ((0, 4), (6, 8))
@@ -37,14 +37,14 @@ def word_ranges(text: str) -> Ranges:
 
 
 def annotate(text: str, annotation: str, *, blanks_may_differ: bool = False) -> tuple[Ranges, tuple[Slot, ...]]:
-    """The words of an annotation and its slots, both as character ranges of `text`.
+    """Return the words of an annotation and its slots, both as character ranges of `text`.
 
-    Words are cut at the blanks of the annotation. Without its brackets the annotation must be `text`; with
-    `blanks_may_differ`, up to blanks, as in scripts that write none: the two are then aligned by skipping blanks, and words
-    are cut at the blanks of either. Blanks at the edges of a slot do not belong to it.
+    Words are cut at the blanks of the annotation. Without brackets the annotation must equal `text`. With
+    `blanks_may_differ` (scripts without blanks) only the other characters must be equal, and words are cut at the blanks of
+    both. Blanks at the edges of a slot are not part of it.
 
     Raises:
-        AttritionError: unbalanced or misformed brackets, an empty slot, or a text that differs from `text`.
+        AttritionError: malformed brackets, an empty slot, or an annotation that differs from `text`.
 
     >>> annotate("wake me at five am", "wake me at [time : five am]")
     (((0, 4), (5, 7), (8, 10), (11, 15), (16, 18)), (Slot(start=11, end=18, name='time'),))
@@ -63,9 +63,9 @@ def annotate(text: str, annotation: str, *, blanks_may_differ: bool = False) -> 
 
 
 def refuse_hidden(text: str, slots: Iterable[Slot]) -> None:
-    """Refuse an utterance, or a slot of it, in which nothing can be seen: only blanks and zero-width or control characters.
+    """Refuse an utterance or a slot that has only blanks, zero-width or control characters.
 
-    Beside what can be seen such characters are content: fa-IR, kn-IN, km-KH and others need them.
+    Together with visible characters they are content: fa-IR, kn-IN, km-KH and others need them.
 
     Raises:
         AttritionError: the utterance or slot and its code points.
@@ -87,7 +87,7 @@ def refuse_hidden(text: str, slots: Iterable[Slot]) -> None:
 
 
 def refuse_hidden_in_name(name: str) -> None:
-    """Refuse the name of a slot that holds a zero-width or control character: it would look like another.
+    """Refuse a slot name with a zero-width or control character: it would look like another name.
 
     Raises:
         AttritionError: the name and the character.
@@ -101,13 +101,13 @@ def refuse_hidden_in_name(name: str) -> None:
 
 
 def _points(text: str) -> str:
-    """The code points of a text, each once."""
+    """Return the code points of a text, each once."""
     found = list(dict.fromkeys(f"U+{ord(character):04X}" for character in text))
     return ", ".join(found[:4]) + (", ..." if len(found) > 4 else "")
 
 
 def _without_brackets(annotation: str) -> tuple[str, tuple[Slot, ...]]:
-    """The annotation's plain text, and its slots as ranges of that text."""
+    """Return the annotation's plain text, and its slots as ranges of that text."""
     pieces: list[str] = []
     slots: list[Slot] = []
     length = seen = 0
@@ -130,7 +130,7 @@ def _without_brackets(annotation: str) -> tuple[str, tuple[Slot, ...]]:
 
 
 def _aligned(plain: str, slots: tuple[Slot, ...], text: str) -> tuple[Ranges, tuple[Slot, ...]]:
-    """Words and slots moved from `plain` to `text`, which may differ from it by blanks."""
+    """Return words and slots moved from `plain` to `text`, which may have other blanks."""
     index_in_text = [index for index, character in enumerate(text) if character not in BLANKS]
     if [text[index] for index in index_in_text] != [character for character in plain if character not in BLANKS]:
         raise _differs(plain, text)

@@ -1,4 +1,4 @@
-"""Unpacks chosen files of a tar that may be broken, hostile or enormous: in one pass, bounded, never outside the target."""
+"""Unpacks chosen files of an untrusted tar in one pass: size limits, and no path outside the target folder."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _CHUNK_BYTES = 1 << 20
 
 @dataclass(frozen=True)
 class Limits:
-    """How much an archive may hold before it is refused.
+    """Size limits of an archive.
 
-    Bytes a file, bytes in all, times its own compressed size (beyond 64 MB), number of members, bytes of one member's headers.
-    MASSIVE is 16 (gzip) to 22 (xz) times its archive, with headers of 512 bytes.
+    Bytes per file, bytes in total, compression ratio (applied beyond 64 MB), number of files, bytes of one file's headers.
+    For MASSIVE the ratio is 16 (gzip) to 22 (xz), and headers have 512 bytes.
     """
 
     file_bytes: int = 100_000_000
@@ -33,7 +33,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Unpacked:
-    """One file as it was written: its size in bytes and the SHA-256 of its content."""
+    """A file that was written: its size in bytes and its SHA-256."""
 
     size: int
     sha256: str
@@ -47,21 +47,21 @@ def unpack(
     limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> dict[str, Unpacked]:
-    """Write the members that `choose` names into the existing folder `target`, flat, and return what was written.
+    """Write the chosen files of an archive into the folder `target`, without subfolders, and return them by name.
 
-    The archive is read front to back once, whatever its compression (none, gzip, bzip2, xz), a megabyte at a time.
-    Members that `choose` answers with None are skipped, but must be harmless all the same.
+    The archive (plain, gzip, bzip2 or xz) is read once from start to end, a megabyte at a time.
+    Skipped files are checked for unsafe paths too.
 
     Args:
         archive: the tar.
         target: an existing folder; nothing is written outside it.
-        choose: the file name to write a member's path under, or None to skip it.
-        limits: what is refused as too large.
-        progress: told the compressed bytes read so far and the archive's size.
+        choose: from a path in the archive to the file name to write, or None to skip it.
+        limits: the largest sizes allowed.
+        progress: called with the compressed bytes read so far and the archive's size.
 
     Raises:
-        AttritionError: the file is not a tar or is damaged; a member has an absolute path or one that climbs with "..",
-            or is a link or a device; two members claim one name; a limit is passed.
+        AttritionError: the file is not a tar or is damaged; a path is absolute or has ".."; a file is a link or a
+            device; two files have one name; a limit is exceeded.
     """
     limits = limits or Limits()
     written: dict[str, Unpacked] = {}
@@ -70,7 +70,7 @@ def unpack(
     with BoundedReader(archive, Bounds(limits.total_bytes, limits.ratio)) as reader:
         reader.allow(limits.header_bytes)
         try:
-            # Not "r|": that would read a header of any size into memory before anyone could refuse it.
+            # Not "r|": it reads a header of any size into memory before a limit can apply.
             with tarfile.TarFile(fileobj=cast(IO[bytes], reader)) as tar:
                 while member := tar.next():
                     number, total_bytes = number + 1, total_bytes + member.size
@@ -94,7 +94,7 @@ def unpack(
             _refuse_more(archive, reader)
         except AttritionError:
             raise
-        except (tarfile.TarError, EOFError, ValueError) as error:  # ValueError: what tarfile makes of some misformed headers
+        except (tarfile.TarError, EOFError, ValueError) as error:  # ValueError: from some malformed headers
             raise AttritionError(
                 f"{archive} is not a tar this program can read, or it is damaged ({error}). "
                 "It reads plain tars and those compressed with gzip, bzip2 or xz: download or pack it again."
@@ -117,7 +117,7 @@ def _write(content: IO[bytes], path: Path, archive: Path, member: tarfile.TarInf
 
 
 def _refuse_more(archive: Path, reader: BoundedReader) -> None:
-    """Refuse an archive that does not end with zeros: where a header is damaged, `tarfile` ends as if nothing came after it."""
+    """Refuse an archive that does not end with zeros: at a damaged header `tarfile` stops without an error."""
     reader.allow(None)
     rest = reader.last_read
     whole = len(rest) == tarfile.BLOCKSIZE

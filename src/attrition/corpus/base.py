@@ -1,4 +1,4 @@
-"""What a corpus is: annotated utterances per language and split, independent of how they are cut into words or tagged."""
+"""The interface of a corpus: annotated utterances per language and split, before words are cut and tagged."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class Slot(NamedTuple):
 class Utterance(NamedTuple):
     """One annotated utterance.
 
-    `words` are the blank-separated words *of the annotation* as character ranges in `text`. In scripts that write no blanks
-    the annotation may hold blanks that the text has not (MASSIVE's Japanese and Chinese): they are cuts here all the same,
-    and `corpus.words` says how much they leak.
+    `words` are the blank-separated words *of the annotation* as character ranges in `text`. In MASSIVE's Japanese and
+    Chinese the annotation has blanks that are not in the text. They separate words here too; `corpus.words` measures how
+    much they reveal.
     """
 
     id: str
@@ -36,9 +36,9 @@ class Utterance(NamedTuple):
 
 
 class Corpus(Protocol):
-    """Annotated utterances in several languages, with what a result must say about them.
+    """Annotated utterances in several languages, with name, revision, licence and citation.
 
-    `fingerprint` is a hash of the content (or of what generates it): two corpora with one fingerprint hold the same rows.
+    `fingerprint` is a hash of the content or of its generator: two corpora with one fingerprint have the same rows.
     """
 
     @property
@@ -61,13 +61,13 @@ class Corpus(Protocol):
     def fingerprint(self) -> str: ...
 
     def read(self, language: str, split: Split) -> Sequence[Utterance]:
-        """All utterances of one language and split, in the corpus's own order."""
+        """Return all utterances of one language and split, in the corpus's own order."""
         ...
 
     def splits(self, language: str) -> tuple[Split, ...]:
-        """The splits that there are of a language."""
+        """Return the splits of a language."""
         ...
 
     def default_cut(self, language: str) -> Cut:
-        """How this corpus's utterances of `language` are cut into words unless the study says otherwise."""
+        """Return how utterances of `language` are cut into words by default."""
         ...

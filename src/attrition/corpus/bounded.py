@@ -1,4 +1,4 @@
-"""A compressed file as a stream that only goes forward, and that no bomb makes larger than it may be."""
+"""A compressed file as a forward-only stream with a size limit, safe against decompression bombs."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _WINDOW_BYTES = 256 << 20  # xz may ask for 4 GB; `xz -9` needs 65 MB
 
 @dataclass(frozen=True)
 class Bounds:
-    """How much a compressed file may unpack to: so many bytes in all, and so many times its own size.
+    """Size limits of a decompressed file: bytes in total, and a ratio to the compressed size.
 
-    The second counts only beyond `always_bytes`, since small files of little content are packed very tightly.
+    The ratio applies only beyond `always_bytes`: small repetitive files have a very high ratio.
     """
 
     total_bytes: int = 4_000_000_000
@@ -29,7 +29,7 @@ class Bounds:
     always_bytes: int = 64_000_000
 
     def of(self, compressed_bytes: int) -> int:
-        """The most bytes that a file of this size may unpack to.
+        """Return the largest decompressed size in bytes of a file of this compressed size.
 
         >>> Bounds(total_bytes=1000, ratio=10, always_bytes=50).of(20)
         200
@@ -38,7 +38,7 @@ class Bounds:
 
 
 class _Decompressor(Protocol):
-    """What the decompressors of gzip, bzip2 and xz have in common once zlib's is wrapped."""
+    """The common interface of the gzip (wrapped), bzip2 and xz decompressors."""
 
     @property
     def eof(self) -> bool: ...
@@ -50,7 +50,7 @@ class _Decompressor(Protocol):
 
 
 class _Gzip:
-    """zlib's decompressor with the face of the other two."""
+    """zlib's decompressor with the interface of the other two."""
 
     def __init__(self) -> None:
         self._inner = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16)
@@ -83,14 +83,14 @@ _KINDS: tuple[tuple[bytes, Callable[[], _Decompressor]], ...] = (
 
 
 class BoundedReader:
-    """The content of a file, decompressed if it is gzip, bzip2 or xz (of one piece or several), read from front to back.
+    """Reads a file from start to end, decompressed if it is gzip, bzip2 or xz (one stream or several).
 
-    At most `bounds.of(size of the file)` bytes are ever unpacked, and at any time `allow` says how many may be read before
-    the next `allow`; so a header that claims to be enormous is refused before it is in memory. `seek` goes forward only;
-    `last_read` is what the last `read` gave.
+    At most `bounds.of(size of the file)` bytes are decompressed. `allow` limits the bytes read until the next `allow`, so
+    a huge header is refused before it is in memory. `seek` only moves forward. `last_read` is the result of the last
+    `read`.
 
     Raises, from `read` and `seek`:
-        AttritionError: a bound is passed, or the file is damaged.
+        AttritionError: a limit is exceeded, or the file is damaged.
     """
 
     def __init__(self, path: Path, bounds: Bounds | None = None) -> None:
@@ -120,30 +120,28 @@ class BoundedReader:
         self._file.close()
 
     def allow(self, num_bytes: int | None) -> None:
-        """From now on so many bytes may be read; None takes the bound away."""
+        """Limit the bytes that may be read from now on; None removes the limit."""
         self._allowed, self._left = num_bytes, num_bytes or 0
 
     @property
     def compressed_position(self) -> int:
-        """How many bytes of the file itself have been read."""
+        """Bytes read of the compressed file."""
         return self._file.tell()
 
     def tell(self) -> int:
-        """How many bytes of the content have been read or passed over."""
+        """Return the number of decompressed bytes read or skipped so far."""
         return self._position
 
     def seek(self, position: int, whence: int = 0) -> int:
-        """Pass over content up to `position`, which may lie behind its end."""
+        """Skip content up to `position`, which may be beyond the end."""
         if whence != 0 or position < self._position:
-            raise AttritionError(
-                f"{self._path} is damaged: it points back to what was read already. Download or pack it again."
-            )
+            raise AttritionError(f"{self._path} is damaged: it refers to an earlier position. Download or pack it again.")
         while self._position < position and (piece := self._take(min(_PIECE_BYTES, position - self._position))):
             self._position += len(piece)
         return self._position
 
     def read(self, num_bytes: int = -1) -> bytes:
-        """The next so many bytes, fewer only at the end; -1 gives all that is left."""
+        """Return the next `num_bytes` bytes, fewer only at the end; -1 returns the rest."""
         wanted = self._most + 1 if num_bytes < 0 else num_bytes
         if self._allowed is not None:
             self._left -= wanted
@@ -161,7 +159,7 @@ class BoundedReader:
         return content
 
     def _take(self, num_bytes: int) -> bytes:
-        """The next bytes, at most so many, and none only at the end."""
+        """Return at most `num_bytes` of the next bytes, none only at the end."""
         if not self._buffer:
             self._buffer = self._unpack()
             self._unpacked += len(self._buffer)
@@ -174,12 +172,12 @@ class BoundedReader:
         return taken
 
     def _unpack(self) -> bytes:
-        """The next piece of content, none only at the end."""
+        """Return the next piece of content, none only at the end."""
         if self._decompressor is None or self._new is None:
             return self._file.read(_PIECE_BYTES)
         try:
             while True:
-                if self._decompressor.eof:  # there may be another piece behind it, or the padding that tapes had
+                if self._decompressor.eof:  # another stream or padding may follow
                     self._input = (self._decompressor.unused_data + self._file.read(_PIECE_BYTES)).lstrip(b"\0")
                     if not self._input:
                         return b""

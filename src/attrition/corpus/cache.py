@@ -1,4 +1,4 @@
-"""Where things that can be made again are kept."""
+"""The folder for files that can be made again."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 Progress = Callable[[str, int, int], None]
-"""Called as `progress(what, done, total)` while something long goes on; `total` may be an estimate."""
+"""Called as `progress(what, done, total)` during a long operation; `total` may be an estimate."""
 
 
 def cache_folder() -> Path:
-    """The folder for downloads and unpacked corpora: `ATTRITION_CACHE`, else the platform's own cache folder.
+    """Return the folder for downloads and unpacked corpora: `ATTRITION_CACHE`, else the platform's own cache folder.
 
     The folder need not exist yet.
 
@@ -21,6 +21,6 @@ def cache_folder() -> Path:
     named = os.environ.get("ATTRITION_CACHE")
     if named:
         return Path(named).expanduser().absolute()
-    import pooch  # here, since it is slow to import and most commands never need it
+    import pooch  # slow to import, and most commands do not need it
 
     return Path(pooch.os_cache("attrition"))

@@ -1,4 +1,4 @@
-"""Checks a copy of MASSIVE 1.1 against the release, and says everything that is wrong with it at once."""
+"""Compares a copy of MASSIVE 1.1 with the release and reports all problems at once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from attrition.names import AttritionError, counted, nearest
 
 @dataclass(frozen=True)
 class SplitCount:
-    """How many well-formed utterances a locale's split has, beside the release's number."""
+    """The number of well-formed utterances in a locale's split, and the release's number."""
 
     locale: str
     split: Split
@@ -27,7 +27,7 @@ class SplitCount:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """What `check` found: counts of every locale and split present, all problems, and the locales that are not there."""
+    """The result of `check`: counts of every locale and split present, all problems, and the missing locales."""
 
     path: Path
     counts: tuple[SplitCount, ...]
@@ -37,16 +37,16 @@ class CheckReport:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is wrong with the locales present."""
+        """True if the locales present have no problem."""
         return not self.problems
 
     @property
     def is_release(self) -> bool:
-        """Whether these are the release's 52 files, byte for byte."""
+        """True if these are the release's 52 files, byte for byte."""
         return self.fingerprint == release.FINGERPRINT
 
     def summary(self) -> str:
-        """The report in a few sentences."""
+        """Return the report in a few sentences."""
         locales = len({count.locale for count in self.counts})
         utterances = sum(count.found for count in self.counts)
         parts = [f"{self.path}: {counted(utterances, 'utterance')} in {locales} of {len(release.LOCALES)} locales."]
@@ -59,18 +59,18 @@ class CheckReport:
 
 
 def check(path: Path, *, cache: Path | None = None, progress: Progress | None = None) -> CheckReport:
-    """Read every row of every locale at `path`, and collect all that is malformed, misplaced or missing.
+    """Return all problems in the locales at `path`: malformed, misplaced and missing rows.
 
-    Beyond what reading refuses (`rows.massive_rows`): counts other than the release's, files that are no locale's, and slots
-    that begin or end inside a word where words are cut at blanks. A locale that is not there at all is no problem, but named.
+    Beside the errors of `rows.massive_rows`, it reports counts that differ from the release, files of unknown locales, and
+    slots that begin or end inside a word cut at blanks. A missing locale is listed, but is not a problem.
 
     Args:
         path: as for `Massive`.
         cache: as for `Massive`.
-        progress: told the number of locales checked, and how far unpacking is.
+        progress: called with the number of locales checked, and while an archive is unpacked.
 
     Raises:
-        AttritionError: there is nothing to check: no archive or folder of MASSIVE at `path`, or a damaged archive.
+        AttritionError: `path` has no archive or folder of MASSIVE, or the archive is damaged.
     """
     corpus = Massive(path, cache=cache, progress=progress)
     problems = [
@@ -96,7 +96,7 @@ def check(path: Path, *, cache: Path | None = None, progress: Progress | None = 
 
 
 def _check_rows(corpus: Massive, locale: str, problems: list[Problem]) -> Counter[Split]:
-    """How many rows of each split are sound; the others are added to `problems`."""
+    """Return the number of valid rows of each split; add the others to `problems`."""
     found: Counter[Split] = Counter()
     cut = corpus.default_cut(locale)
     for row in corpus.rows(locale, problems.append):

@@ -1,4 +1,4 @@
-"""The user's own data: annotated files of any of the formats of `attrition.corpus.formats`, by language and split."""
+"""The user's own data: annotated files by language and split, in any format of `attrition.corpus.formats`."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ from attrition.names import AttritionError, unknown
 class Columns:
     """A folder, or an archive, of annotated utterances as a `Corpus`.
 
-    A file is `<language>/<split>.<ending>` or `<language>.<split>.<ending>`; `columns_files` has all ways to name files, and
-    `formats` all endings. Languages are named as the user likes; of a language tag the script and the name are known.
+    A file is `<language>/<split>.<ending>` or `<language>.<split>.<ending>`. `columns_files` lists all ways to name files,
+    `formats` all endings. Any name of a language is allowed; the script and English name are known for language tags only.
 
     Args:
         path: the folder or archive.
-        inventory: the slot names, where the files may not hold them all; a slot outside it is then an error.
-        cuts: how the languages are cut whose words are not to be cut at blanks.
-        layout: where words and tags are in the files, and what tags mean.
-        name, revision, licence, citation: what results say about the data.
-        cache: where archives are unpacked; by default `cache_folder()`.
-        progress: told how far unpacking is.
+        inventory: all slot names, if the files may lack some. Another slot is then an error.
+        cuts: how words are cut, for languages that are not cut at blanks.
+        layout: the columns of words and tags, and the meaning of tags.
+        name, revision, licence, citation: of the data, as results print them.
+        cache: folder for unpacked archives; by default `cache_folder()`.
+        progress: called while an archive is unpacked.
 
-    Every mistake found in the files is an `AttritionError`, "file, line N: what is wrong, what to do". What was skipped instead
-    is in `notices`.
+    A mistake in the files raises an `AttritionError`: "file, line N: what is wrong, what to do". `notices` lists skipped
+    lines.
     """
 
     path: Path
@@ -71,30 +71,30 @@ class Columns:
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """The slot names, sorted: the inventory given, else all that any file holds (every file is then read)."""
+        """The slot names, sorted: the given inventory, or all slots in the files (this reads every file)."""
         return self._slots
 
     @property
     def intents(self) -> tuple[str, ...]:
-        """The intents that any file holds, sorted; utterances without one do not count."""
+        """The intents in the files, sorted; utterances without an intent are skipped."""
         return tuple(sorted({utterance.intent for utterance in self._all() if utterance.intent}))
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the lines "language split ending SHA-256-of-its-file", sorted, and a layout that is not the usual."""
+        """SHA-256 over the lines "language split ending SHA-256-of-its-file", sorted, and the layout if not the default."""
         return self._fingerprint
 
     @property
     def notices(self) -> Sequence[Problem]:
-        """What was skipped in the files read so far, such as lines without a word, by file and line."""
+        """Lines skipped in the files read so far, such as lines without a word, by file and line."""
         return tuple(self._notices)
 
     def splits(self, language: str) -> tuple[Split, ...]:
-        """The splits that a language has files of."""
+        """Return the splits for which a language has files."""
         return tuple(split for split in SPLITS if (language, split) in self._files)
 
     def read(self, language: str, split: Split) -> tuple[Utterance, ...]:
-        """All utterances of one language and split, in the file's order.
+        """Return all utterances of one language and split, in the file's order.
 
         Raises:
             AttritionError: the language or split is unknown or has no file, or the file is malformed.
@@ -108,7 +108,7 @@ class Columns:
         return self._read(language, split)
 
     def default_cut(self, language: str) -> Cut:
-        """What `cuts` says about the language, else blanks."""
+        """Return the language's entry in `cuts`, or "blanks"."""
         if language not in self.languages:
             raise unknown(language, self.languages, kind=f"language of {self.path}")
         return self.cuts.get(language, "blanks")

@@ -1,9 +1,9 @@
-"""Which files of a folder or an archive hold which language and split of a user's own data, by their names.
+"""Finds the files of each language and split in a folder or an archive of a user's own data, by file name.
 
 yor/train.txt, data/yor/train.conll          a folder for each language
 yor.train.conll, sr-Latn-dev.jsonl           language and split in the name
 yor/train-00000-of-00002.parquet             parts of one split
-yor/train/data-00000-of-00001.arrow          what `save_to_disk` of the library `datasets` writes
+yor/train/data-00000-of-00001.arrow          written by `save_to_disk` of the library `datasets`
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SPLIT_NAMES: Mapping[str, Split] = MappingProxyType(
         **dict.fromkeys(("test", "testb"), "test"),
     }
 )
-"""Names of splits in file names; testa and testb are those of CoNLL-2002 and CoNLL-2003."""
+"""Names of splits in file names; CoNLL-2002 and CoNLL-2003 use testa and testb."""
 
 LAYOUT = (
     "Name files <language>/<split>.conll or <language>.<split>.conll, where the split is train, dev (valid, validation, "
@@ -41,13 +41,13 @@ _ARCHIVES = (".tar", ".tgz", ".gz", ".bz2", ".xz")
 _DEEPEST = 4
 _PART = re.compile(r"[-_.]\d+[-_]of[-_]\d+", re.ASCII)
 _JOINED = re.compile(rf"(.+)[._-]({'|'.join(SPLIT_NAMES)})", re.DOTALL)
-# Files of these endings are often something else, such as README.txt: only names that are like a split's count.
+# Files with these endings are often no data, such as README.txt: an unknown split is an error only if it is like a known one.
 _MAY_BE_OTHERS = (".txt", ".parquet", ".arrow", "")
 
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A file of a language and split, its format, and what errors call it."""
+    """A file of a language and split: its path, its format, and its name in error messages."""
 
     path: Path
     kind: Format
@@ -59,10 +59,10 @@ Sources = Mapping[tuple[str, Split], tuple[SourceFile, ...]]
 
 
 def find_files(path: Path, *, cache: Path | None = None, progress: Progress | None = None) -> Sources:
-    """Return the files of each language and split in a folder, in an archive (tar), or in a folder that holds one archive only.
+    """Return the files of each language and split in a folder, an archive (tar), or a folder with a single archive.
 
     Raises:
-        AttritionError: there is none; a name is not understood; two files claim one language and split.
+        AttritionError: there are no files; a name is not understood; two files have the same language and split.
     """
     if not (is_there(path) and (path.is_dir() or path.name.endswith(_ARCHIVES))):
         raise AttritionError(f"{str(path)!r} is not a folder, nor an archive (.tar, .tar.gz, .tar.xz). {LAYOUT}")
@@ -78,10 +78,10 @@ def find_files(path: Path, *, cache: Path | None = None, progress: Progress | No
 
 
 def place_of(path: PurePosixPath, where: str = "") -> tuple[str, Split] | None:
-    """Return the language and split that a file's path names, or None for a file that is no data.
+    """Return the language and split in a file's path, or None for a file that is not data.
 
     Raises:
-        AttritionError: the ending is that of data, but the name says no language or split.
+        AttritionError: the ending is a data format, but the name has no language or split.
 
     >>> place_of(PurePosixPath("data/yor/train.txt")), place_of(PurePosixPath("sr-Latn-valid.jsonl"))
     (('yor', 'train'), ('sr-Latn', 'dev'))
@@ -127,13 +127,13 @@ def _in_folder(folder: Path) -> Iterator[tuple[tuple[str, Split], SourceFile]]:
 
 
 def _in_archive(archive: Path, cache: Path, progress: Progress | None) -> Sources:
-    """The files of an archive; they lie flat in the cache, under names that say language and split."""
+    """Return the files of an archive, unpacked into one cache folder without subfolders."""
     kept: dict[str, str] = {}
 
     def choose(member: PurePosixPath) -> str | None:
         if any(part.startswith(".") for part in member.parts) or place_of(member) is None:
             return None
-        # "%" and "/" are written as in addresses, so that no two members get one name.
+        # "%" and "/" are percent-encoded, so that no two files get one name.
         name = str(member).replace("%", "%25").replace("/", "%2F")
         kept[name] = str(member)
         return name if len(name.encode()) < 250 else None
@@ -158,7 +158,7 @@ def _format_of(name: str) -> Format:
 
 
 def _grouped(files: Iterator[tuple[tuple[str, Split], SourceFile]]) -> Sources:
-    """Files by language and split; several are parts of one split only if their names say so."""
+    """Return files by language and split; several files of one split need part numbers in their names."""
     found: dict[tuple[str, Split], list[SourceFile]] = {}
     for place, source in files:
         others = found.setdefault(place, [])

@@ -1,4 +1,4 @@
-"""The utterances of a study: sampled, encoded, cached on disk, cut to the vocabulary in use."""
+"""The utterances of a study: sampled, encoded, cached on disk."""
 
 from __future__ import annotations
 
@@ -30,10 +30,9 @@ _TEXT = "utterance_ids"
 class Sizes:
     """How many utterances of each split are used; None means all.
 
-    With `disjoint` no two languages train on translations of one utterance: MASSIVE is parallel, and with the same ids in
-    every language a model would learn each sentence again and again. Dev and test keep the same ids in every language, so
-    that scores can be compared. Which utterances are drawn depends on `seed`, the split and the ids, never on the size: a
-    larger sample holds a smaller one.
+    With `disjoint` no two languages train on translations of one utterance: MASSIVE is parallel, and otherwise a model
+    learns each sentence once per language. Dev and test have the same ids in every language, so that scores are comparable.
+    The sample depends on `seed`, the split and the ids. A larger sample contains a smaller one.
     """
 
     train: int | None = None
@@ -50,7 +49,7 @@ class Sizes:
             raise AttritionError(f"corpus.sizes.dev = {self.dev} is not allowed: give 0 for none, or leave it out for all.")
 
     def of(self, split: Split) -> int | None:
-        """The number for one split."""
+        """Return the number for one split."""
         size: int | None = getattr(self, split)
         return size
 
@@ -62,14 +61,14 @@ class Dataset:
     Args:
         corpus: any corpus.
         languages: the study's languages, all of them in the corpus.
-        tokenizer, tokenizer_fingerprint: of the model.
+        tokenizer, tokenizer_fingerprint: the model's tokeniser and its hash.
         settings: how utterances are encoded.
-        cuts: how languages are cut into words, where not by the corpus's default.
+        cuts: how words are cut, for languages that do not use the corpus's default.
         sizes: how many utterances.
         cache: folder for encoded languages, or None to keep nothing.
-        encoder: encodes utterances of one cut. None labels words by slots, as `encode_utterances` does.
-        may_lack: languages that need not have every split; sizes bind them only where they have it.
-        encoded_as: stands for `encoder` in the names of cached files; "" for slots.
+        encoder: encodes utterances with one cut. None: `encode_utterances`, which labels words by slots.
+        may_lack: languages that need not have every split; sizes apply to the splits that they have.
+        encoded_as: name of `encoder` in the names of cached files; "" for slots.
     """
 
     corpus: Corpus
@@ -93,17 +92,17 @@ class Dataset:
                 raise unknown(language, self.languages, kind="language of this study", where="corpus.cuts")
 
     def cut(self, language: str) -> Cut:
-        """How a language is cut into words."""
+        """Return how a language is cut into words."""
         return self.cuts.get(language) or self.corpus.default_cut(language)
 
     def encode(self, progress: Callable[[str], None] | None = None) -> dict[tuple[str, Split], Encoded]:
-        """Every language and split, sampled, with ids of the model's whole vocabulary.
+        """Return every language and split, sampled, with ids of the model's whole vocabulary.
 
         Args:
-            progress: called with each language when it is done.
+            progress: called with each finished language.
 
         Raises:
-            AttritionError: fewer utterances than asked for, or malformed data.
+            AttritionError: fewer utterances than requested, or malformed data.
         """
         encoded: dict[tuple[str, Split], Encoded] = {}
         for language in self.languages:
@@ -115,7 +114,7 @@ class Dataset:
         return encoded
 
     def _rows(self, language: str, split: Split, whole: Encoded) -> NDArray[np.int64]:
-        """Which utterances are used, in the corpus's order."""
+        """Return the indices of the sampled utterances, in the corpus's order."""
         size = self.sizes.of(split) if len(whole) or language not in self.may_lack else None
         disjoint = self.sizes.disjoint and split == "train"
         available = len(whole)
@@ -123,7 +122,7 @@ class Dataset:
             return np.arange(available)
         rank = ranks(whole.utterance_ids, int(numpy_stream("sample", self.sizes.seed, split).integers(2**63)))
         if disjoint:
-            # Every language takes the ids whose rank falls to it, so that no id is drawn twice.
+            # The ids are divided among the languages, so that no id is drawn twice.
             place = sorted(self.languages).index(language)
             mine = np.flatnonzero(_turn(whole.utterance_ids, self.sizes.seed, len(self.languages)) == place)
         else:
@@ -140,14 +139,14 @@ class Dataset:
         return np.sort(chosen)
 
     def _language(self, language: str) -> dict[Split, Encoded]:
-        """A language's three splits, from the cache if they are there whole."""
+        """Return a language's three splits, from the cache if it has them undamaged."""
         path = self._cache_file(language)
         if path is not None and path.is_file():
             cached = _load(path)
             if cached is not None:
                 return cached
         encoded = {
-            # A split of which nothing is used need not exist.
+            # An unused split need not exist.
             split: self._encoded(
                 self.corpus.read(language, split) if self._is_read(language, split) else (), self.cut(language)
             )
@@ -177,7 +176,7 @@ class Dataset:
 
 
 def content_key(encoded: Encoded) -> str:
-    """A hash of everything in the arrays, by which a stage names the utterances that it was trained on."""
+    """Return a hash of all arrays. A stage identifies its training utterances by this hash."""
     digest = hashlib.sha256()
     for name, array in sorted(encoded.arrays().items()):
         digest.update(f"{name}{array.shape}{array.dtype}".encode())
@@ -186,7 +185,7 @@ def content_key(encoded: Encoded) -> str:
 
 
 def text_to_codes(text: NDArray[np.str_]) -> NDArray[np.uint32]:
-    """Texts as UCS-4 code points, [len(text), longest]: text has no type in safetensors.
+    """Return texts as UCS-4 code points, [len(text), longest]: safetensors has no type for text.
 
     >>> text_to_codes(np.array(["a", "é1"])).tolist()
     [[97, 0], [233, 49]]
@@ -195,7 +194,7 @@ def text_to_codes(text: NDArray[np.str_]) -> NDArray[np.uint32]:
 
 
 def text_of_codes(codes: NDArray[np.generic]) -> NDArray[np.str_]:
-    """The opposite of `text_to_codes`.
+    """Return the texts of code points: the inverse of `text_to_codes`.
 
     >>> text_of_codes(text_to_codes(np.array(["a", "é1"]))).tolist()
     ['a', 'é1']
@@ -205,12 +204,12 @@ def text_of_codes(codes: NDArray[np.generic]) -> NDArray[np.str_]:
 
 
 def ranks(ids: NDArray[np.str_], salt: int) -> NDArray[np.uint64]:
-    """A random number for each id, the same whatever else is drawn: the ids of lowest rank are a random sample."""
+    """Return a random number for each id, independent of the other ids: the ids of lowest rank are a random sample."""
     return np.array([_hash(f"{salt}:{name}") for name in ids], dtype=np.uint64)
 
 
 def _turn(ids: NDArray[np.str_], seed: int, num_languages: int) -> NDArray[np.int64]:
-    """Which language's turn each id is."""
+    """Return the number of the language that gets each id."""
     salt = int(numpy_stream("disjoint", seed).integers(2**63))
     return np.array([_hash(f"{salt}:{name}") % num_languages for name in ids], dtype=np.int64)
 
@@ -220,10 +219,10 @@ def _hash(text: str) -> int:
 
 
 def _save(path: Path, encoded: Mapping[Split, Encoded]) -> None:
-    """Write a language's splits with a hash of each, so that no damaged one is ever read.
+    """Write a language's splits with a hash of each, so that damage is detected.
 
     Raises:
-        AttritionError: the cache cannot be written to.
+        AttritionError: the cache is not writable.
     """
     arrays = {}
     for split, each in encoded.items():
@@ -238,13 +237,13 @@ def _save(path: Path, encoded: Mapping[Split, Encoded]) -> None:
         with suppress(OSError):
             temporary.unlink()
         raise AttritionError(
-            f"{path}: encoded utterances cannot be kept there ({error}). "
-            "Make room, or set ATTRITION_CACHE to a folder that you may write to."
+            f"{path}: encoded utterances cannot be stored there ({error}). "
+            "Free disk space, or set ATTRITION_CACHE to a writable folder."
         ) from error
 
 
 def _load(path: Path) -> dict[Split, Encoded] | None:
-    """The encoded language, or None when the file is damaged (it is then made again)."""
+    """Return the encoded language, or None if the file is damaged (it is then made again)."""
     try:
         with safe_open(path, framework="numpy") as file:
             hashes = file.metadata() or {}

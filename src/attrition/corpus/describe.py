@@ -1,4 +1,4 @@
-"""What is in a corpus, per language and split, in one table."""
+"""A table of a corpus's contents per language and split."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NAMED = 8
 """How many slots a warning names."""
 
 Tokenize = Callable[[str], Sequence[int]]
-"""From a text to the numbers of its sub-tokens, special tokens left out."""
+"""From a text to the ids of its sub-tokens, without special tokens."""
 
 
 def describe(
@@ -35,23 +35,23 @@ def describe(
     unknown_id: int | None = None,
     cuts: Mapping[str, Cut] | None = None,
 ) -> pd.DataFrame:
-    """Return a row for each language and split: how much there is, how it repeats itself, what its blanks give away.
+    """Return a row for each language and split: its size, repeated utterances, and what its blanks reveal.
 
     Columns:
 
-    - `language`, `split`, `cut`: the cut is that of `cuts`, else the corpus's default.
+    - `language`, `split`, `cut`: the cut is from `cuts`, else the corpus's default.
     - `utterances`; `words`, `slots`: means over utterances, words under `cut`.
-    - `sub_tokens`: mean over utterances; `unknown_sub_tokens`: how many in all. NA without a tokenizer (or `unknown_id`).
-    - `repeated`: utterances whose text stood earlier in the split.
+    - `sub_tokens`: mean over utterances; `unknown_sub_tokens`: total. NA without a tokenizer (or `unknown_id`).
+    - `repeated`: utterances whose text occurred earlier in the split.
     - `also_in_train`: utterances of dev and test whose text is in train; NA for train itself.
     - `leak_annotation`, `leak_text`, `multi_word_slots`: shares in 0-1, see `words.BlankLeak`; NaN where nothing is counted.
 
     Args:
         corpus: any corpus.
-        languages: which, in this order; by default all.
-        tokenizer: what a model would read a text as, special tokens left out.
-        unknown_id: the tokenizer's number for what it does not know.
-        cuts: how to cut languages other than by the corpus's default.
+        languages: rows in this order; by default all languages.
+        tokenizer: returns a text's ids, without special tokens.
+        unknown_id: the tokenizer's id of unknown sub-tokens.
+        cuts: how words are cut, for languages that do not use the corpus's default.
 
     Raises:
         AttritionError: a language is unknown, or a file malformed.
@@ -77,7 +77,7 @@ def describe(
 
 
 def untrained_slots(corpus: Corpus, languages: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Return the slots that occur in test utterances of some language and in train utterances of none, by name."""
+    """Return the names of slots that occur in test utterances but in no train utterance of any language."""
     chosen = corpus.languages if languages is None else languages
     slots = {
         split: {
@@ -89,12 +89,12 @@ def untrained_slots(corpus: Corpus, languages: Sequence[str] | None = None) -> t
         for split in SPLITS
     }
     if not slots["train"]:
-        return ()  # there are no train utterances at all, or nothing is to be learned
+        return ()  # no train utterances, or nothing to learn
     return tuple(sorted(slots["test"] - slots["train"]))
 
 
 def said_of_untrained(slots: Sequence[str], kind: str = "slot") -> str:
-    """Return a warning about slots, or another kind of label, that are in test and not in train utterances; "" for none.
+    """Return a warning about labels that are in test but not in train utterances; "" for none.
 
     >>> said_of_untrained(["dtae"])
     'In test utterances and in no train utterance: 1 slot (dtae). No model can learn it. Check the spelling, or add train ...'
@@ -112,13 +112,13 @@ def said_of_untrained(slots: Sequence[str], kind: str = "slot") -> str:
 
 
 def said_of_notices(notices: Sequence[object]) -> tuple[str, ...]:
-    """Return what was skipped in files, at most NAMED sentences; and how many more there are."""
+    """Return at most NAMED notices of skipped lines, and how many more there are."""
     said = [str(each) for each in notices[:NAMED]]
     return (*said, f"{len(notices) - NAMED:,} more of this kind.") if len(notices) > NAMED else tuple(said)
 
 
 def said_of_labels(languages: Sequence[str]) -> str:
-    """Return a note about languages whose names are no tags, of which nothing is known; empty if there are none.
+    """Return a note about languages whose names are not language tags; "" if there are none.
 
     >>> said_of_labels(["ed-US", "yor"])
     "Not a language tag: 'ed-US' (did you mean 'en-US'?). Script, family and the like are unknown; set corpus.languages to ..."

@@ -1,8 +1,8 @@
-"""A language's utterances as flat arrays of sub-tokens, ready to be gathered into batches.
+"""A language's utterances as flat arrays of sub-tokens, from which batches are gathered.
 
-Words carry the gold labels; a model sees sub-tokens. Each word is scored at one sub-token, and words that share a sub-token
-(possible when whole texts are tokenised and labels aligned by character offsets) share its prediction: a word that continues
-the sub-token of the word before it counts as inside the same span.
+Words have the gold labels; a model sees sub-tokens. Each word is scored at one sub-token. If whole texts are tokenised and
+labels aligned by character offsets, words can share a sub-token; they then share its prediction. A word that continues the
+sub-token of the word before it counts as inside the same span.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class EncodingSettings:
 
     Attributes:
         scheme: "bio" or "io".
-        align: "words" tokenises word by word, as token classification usually does; "offsets" tokenises the text as written
-            and finds each word's sub-token by its characters.
+        align: "words" tokenises each word by itself, the usual way in token classification; "offsets" tokenises the whole
+            text and finds each word's sub-token by its characters.
         label_on: "first-visible" labels the first sub-token of a word that is not a lone "▁"; "first" the very first.
         max_tokens: longest utterance in sub-tokens, special ones included; words beyond it are predicted "O".
     """
@@ -76,7 +76,7 @@ class Encoded:
         return len(self.ids)
 
     def select(self, rows: NDArray[np.integer]) -> Encoded:
-        """The utterances at `rows`, in that order."""
+        """Return the utterances at `rows`, in that order."""
         tokens, offsets = gather_ranges(self.offsets, rows)
         words, word_offsets = gather_ranges(self.word_offsets, rows)
         return Encoded(
@@ -91,12 +91,12 @@ class Encoded:
         )
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """The arrays by name, as they are stored."""
+        """Return the arrays by name, as they are stored."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def gather_ranges(offsets: NDArray[np.int64], rows: NDArray[np.integer]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Positions of all items of the given rows of a flat array, one row after another, and the new offsets.
+    """Return the positions of all items in the given rows of a flat array, and the new offsets.
 
     >>> positions, new = gather_ranges(np.array([0, 2, 5]), np.array([1, 0]))
     >>> positions.tolist(), new.tolist()
@@ -109,7 +109,7 @@ def gather_ranges(offsets: NDArray[np.int64], rows: NDArray[np.integer]) -> tupl
 
 
 def join(parts: Sequence[Encoded]) -> Encoded:
-    """Several sets of utterances as one, in the order given."""
+    """Return several sets of utterances as one, in the order given."""
     assert parts, "nothing to join"
     if len(parts) == 1:
         return parts[0]
@@ -130,7 +130,7 @@ def join(parts: Sequence[Encoded]) -> Encoded:
 def encode_utterances(
     utterances: Sequence[Utterance], tokenizer: Tokenizer, *, slots: Sequence[str], cut: Cut, settings: EncodingSettings
 ) -> Encoded:
-    """Cut, tag, tokenise and align.
+    """Return utterances as arrays: cut into words, tagged, tokenised and aligned.
 
     Args:
         utterances: of one language.
@@ -185,7 +185,7 @@ def encode_utterances(
 
 @dataclass(frozen=True, eq=False)
 class _Tokens:
-    """What the tokeniser said, flat: per sub-token its id, its word in the utterance (NaN: special), its characters."""
+    """The tokeniser's output as flat arrays: id, word in the utterance (NaN: special) and characters of each sub-token."""
 
     ids: NDArray[np.int32]
     words: NDArray[np.float64]
@@ -209,7 +209,7 @@ class _Tokens:
             ids=flat_ids,
             words=flat_words,
             spans=np.concatenate([*spans, np.zeros((0, 2), np.int64)]),
-            # Tried in turn: a later set is overruled where an earlier one has found a word's sub-token.
+            # In order of preference: a later set is used only for words without a sub-token in an earlier one.
             candidates=(visible, real) if settings.label_on == "first-visible" else (real,),
             offsets=np.concatenate([[0], np.cumsum([len(each) for each in ids])]).astype(np.int64),
         )
@@ -221,11 +221,11 @@ class _Tokens:
 
 
 def _by_word_ids(tokens: _Tokens, word_offsets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The flat sub-token of each word, by the word numbers the tokeniser gave; -1 where there is none."""
+    """Return the flat index of each word's sub-token, by the tokeniser's word numbers; -1 for none."""
     found = np.full(word_offsets[-1], -1, dtype=np.int64)
     for candidates in reversed(tokens.candidates):
         at = np.flatnonzero(candidates)[::-1]
-        # Backwards, so that the first sub-token of a word is written last and stays.
+        # Backwards: the first sub-token of a word is written last and stays.
         found[word_offsets[:-1][tokens.utterances[at]] + tokens.words[at].astype(np.int64)] = at
     return found
 
@@ -233,9 +233,9 @@ def _by_word_ids(tokens: _Tokens, word_offsets: NDArray[np.int64]) -> NDArray[np
 def _by_characters(
     tokens: _Tokens, starts: NDArray[np.int64], ends: NDArray[np.int64], word_offsets: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """The flat sub-token of each word, the first that holds one of its characters; -1 where there is none."""
+    """Return the flat index of the first sub-token with a character of each word; -1 for none."""
     utterance_of_word = np.repeat(np.arange(len(word_offsets) - 1), np.diff(word_offsets))
-    # All utterances on one line of characters, far enough apart.
+    # Shift the characters of each utterance, so that one search serves all utterances.
     stride = int(max(ends.max(initial=0), tokens.spans.max(initial=0))) + 1
     found = np.full(len(starts), -1, dtype=np.int64)
     for candidates in tokens.candidates:

@@ -18,7 +18,7 @@ from attrition.names import AttritionError, unknown
 __all__ = ["Massive", "fetch", "find_massive"]
 
 _LOCALES_IN_MEMORY = 4  # about 20 MB each
-_SLOTS = frozenset(release.SLOTS)  # asked of every slot of every row
+_SLOTS = frozenset(release.SLOTS)  # looked up for every slot of every row
 _INTENTS = frozenset(release.INTENTS)
 
 
@@ -26,16 +26,16 @@ _INTENTS = frozenset(release.INTENTS)
 class Massive:
     """MASSIVE 1.1 as a `Corpus`: 52 locales, 55 slots, 60 intents, 11,514 / 2,033 / 2,974 utterances a locale.
 
-    An archive is unpacked once into the cache, under a name that its SHA-256 gives; a folder is read where it is. A locale's
-    file is parsed when one of its splits is first asked for, and the last few locales are kept in memory.
+    An archive is unpacked once into a cache folder named by its SHA-256; a folder is read in place. A locale's file is
+    parsed when one of its splits is first read. The last few locales stay in memory.
 
     Args:
-        path: a tar of the release, whatever its compression; or the unpacked folder at any level (the one that holds `1.1`,
-            `1.1` itself, `data`); or a folder that holds the archive.
-        cache: where archives are unpacked and checksums remembered; by default `cache_folder()`.
-        progress: told how far unpacking is.
+        path: the release as a tar (any compression); or the unpacked folder at any level (the parent of `1.1`, `1.1`, or
+            `data`); or a folder with the archive.
+        cache: folder for unpacked archives and checksums; by default `cache_folder()`.
+        progress: called while an archive is unpacked.
 
-    Every mistake found in the files is an `AttritionError`, "file, line N: what is wrong, what to do".
+    A mistake in the files raises an `AttritionError`: "file, line N: what is wrong, what to do".
     """
 
     path: Path
@@ -81,22 +81,22 @@ class Massive:
 
     @property
     def files(self) -> Mapping[str, Path]:
-        """The `.jsonl` files found, by stem: those of locales, and strangers that nothing but a check asks about."""
+        """The `.jsonl` files found, by stem: files of locales, and others, which only `check` uses."""
         return self._files
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the lines "locale SHA-256-of-its-file", sorted by locale; that of the release is `release.FINGERPRINT`.
+        """SHA-256 over the lines "locale SHA-256-of-its-file", sorted by locale; for the release `release.FINGERPRINT`.
 
-        Checksums are remembered in the cache and trusted while a file's size and time of change stay the same.
+        Checksums are cached. A file is read again only if its size or modification time has changed.
         """
         return self._fingerprint
 
     def read(self, language: str, split: Split) -> tuple[Utterance, ...]:
-        """All utterances of one locale and split, in the release's order.
+        """Return all utterances of one locale and split, in the release's order.
 
         Raises:
-            AttritionError: the locale or split is unknown or not here, or a row of the locale's file is malformed.
+            AttritionError: the locale or split is unknown or missing, or a row of the locale's file is malformed.
         """
         if split not in SPLITS:
             raise unknown(split, SPLITS, kind="split")
@@ -106,16 +106,16 @@ class Massive:
             del self._recent[next(iter(self._recent))]
         if not by_split[split]:
             raise AttritionError(
-                f"{self.label(language)}: no row is of partition {split!r}. Use the release's file, which has "
-                f"{release.COUNTS[split]:,} of them."
+                f"{self.label(language)}: no row has partition {split!r}. Use the release's file, which has "
+                f"{release.COUNTS[split]:,} such rows."
             )
         return by_split[split]
 
     def rows(self, language: str, on_problem: OnProblem = refuse) -> Iterator[Row]:
-        """All rows of one locale in the file's order, with their lines; what is malformed goes to `on_problem`.
+        """Return all rows of one locale in the file's order, with line numbers; `on_problem` gets malformed rows.
 
         Raises:
-            AttritionError: the locale is unknown or not here, or (by the default `on_problem`) a row is malformed.
+            AttritionError: the locale is unknown or missing, or (with the default `on_problem`) a row is malformed.
         """
         if language not in release.LOCALES:
             raise unknown(language, release.LOCALES, kind="locale of MASSIVE 1.1")
@@ -135,17 +135,17 @@ class Massive:
         )
 
     def splits(self, language: str) -> tuple[Split, ...]:
-        """All three."""
+        """Return all three splits."""
         return SPLITS
 
     def default_cut(self, language: str) -> Cut:
-        """Characters where the text has no blanks between words (ja-JP, zh-CN, zh-TW), blanks elsewhere."""
+        """Return "characters" for locales without blanks between words (ja-JP, zh-CN, zh-TW), else "blanks"."""
         if language not in release.LOCALES:
             raise unknown(language, release.LOCALES, kind="locale of MASSIVE 1.1")
         return "characters" if language in release.CHARACTER_LOCALES else "blanks"
 
     def label(self, language: str) -> str:
-        """How errors call the file of a locale: its path, or the archive and the file in it."""
+        """Return the name of a locale's file in error messages: its path, or `archive: file`."""
         file = self.files[language]
         return f"{self._source}: {file.name}" if self._source.is_file() else str(file)
 

@@ -1,4 +1,4 @@
-"""Where the files of MASSIVE 1.1 are: finds them, fetches the archive, unpacks it, and remembers checksums."""
+"""Finds, downloads and unpacks the files of MASSIVE 1.1, and caches their checksums."""
 
 from __future__ import annotations
 
@@ -24,27 +24,27 @@ _ROWS_FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*\.jsonl")
 _LEGAL_FILES = frozenset({"LICENSE", "NOTICE.md", "CITATION.md", "CHANGELOG.md"})
 
 THREE_WAYS = (
-    "There are three ways to provide it: download it with `attrition data fetch`; set corpus.path to the archive or the "
-    f"unpacked folder; or set ATTRITION_MASSIVE to it. Its address is {release.ADDRESS}"
+    "Do one of three things: run `attrition data fetch`; set corpus.path to the archive or the unpacked folder; or set "
+    f"ATTRITION_MASSIVE to that path. Address of the archive: {release.ADDRESS}"
 )
 
 
 def find_massive(path: Path | str | None = None) -> Path:
-    """Where MASSIVE is: `path` (a study's corpus.path), else ATTRITION_MASSIVE, else the cache, else `../shared/massive`.
+    """Return the path of MASSIVE: `path` (a study's corpus.path), ATTRITION_MASSIVE, the cache or `../shared/massive`.
 
     Raises:
-        AttritionError: nothing is there; the sentence says the three ways to provide it.
+        AttritionError: MASSIVE is not there. The message gives three ways to provide it.
     """
     for what, given in (("corpus.path", path), ("ATTRITION_MASSIVE", os.environ.get("ATTRITION_MASSIVE"))):
         if given:
             named = Path(given).expanduser()
             if not is_there(named):
-                raise AttritionError(f"MASSIVE 1.1 is not at {str(named)!r}, which {what} names. {THREE_WAYS}")
+                raise AttritionError(f"MASSIVE 1.1 is not at {str(named)!r}, the path in {what}. {THREE_WAYS}")
             return named
     fetched = _fetched_archive(cache_folder())
     if fetched.is_file():
         return fetched
-    neighbour = Path("../shared/massive")  # where a developer may keep one beside the checkout
+    neighbour = Path("../shared/massive")  # a developer's default
     if _archive_in(neighbour) or _rows_folder_at(neighbour):
         return neighbour
     raise AttritionError(f"MASSIVE 1.1 was not found. {THREE_WAYS}")
@@ -53,25 +53,25 @@ def find_massive(path: Path | str | None = None) -> Path:
 def fetch(
     progress: bool = True, *, cache: Path | None = None, downloader: Callable[[str, str, Any], None] | None = None
 ) -> Path:
-    """Download the release into the cache unless it is there, and return the archive's path.
+    """Download the archive into the cache unless it is there, and return its path.
 
-    The SHA-256 of what was downloaded is recorded beside it and verified whenever the archive is opened.
+    The archive's SHA-256 is stored beside it and checked each time the archive is opened.
 
     Args:
         progress: whether to show a progress bar.
         cache: the cache's root; by default `cache_folder()`.
-        downloader: how to get `(address, file, pooch)`; by default over HTTPS.
+        downloader: called as `downloader(address, file, pooch)`; by default over HTTPS.
 
     Raises:
-        AttritionError: the network failed, or what came is not a tar; the sentence names the address and the other ways.
+        AttritionError: the network failed, or the file is not a tar. The message gives the address and other ways.
     """
     archive = _fetched_archive(cache or cache_folder())
     if archive.is_file():
         verify_download(archive)
         return archive
-    import pooch  # here, since it is slow to import and rarely needed
+    import pooch  # slow to import and rarely needed
 
-    pooch.get_logger().setLevel("WARNING")  # it would tell the user to paste the checksum into the program
+    pooch.get_logger().setLevel("WARNING")  # pooch would ask the user to put the checksum into the code
     try:
         archive.parent.mkdir(parents=True, exist_ok=True)
         pooch.retrieve(
@@ -85,17 +85,17 @@ def fetch(
         raise AttritionError(f"MASSIVE 1.1 could not be downloaded ({error}). Try again later. {THREE_WAYS}") from error
     if not tarfile.is_tarfile(archive):
         archive.unlink()
-        raise AttritionError(f"What came from {release.ADDRESS} is not a tar; it was deleted. Try again later. {THREE_WAYS}")
+        raise AttritionError(f"The file from {release.ADDRESS} is not a tar. It was deleted. Try again later. {THREE_WAYS}")
     record = {"address": release.ADDRESS, "bytes": archive.stat().st_size, "sha256": sha256_of(archive)}
     write_whole(_record_of(archive), json.dumps(record, indent=1) + "\n")
     return archive
 
 
 def verify_download(archive: Path) -> str:
-    """The archive's SHA-256, after comparing it with what was recorded when it was downloaded, if it was.
+    """Return the archive's SHA-256, after a comparison with the value stored at download, if there is one.
 
     Raises:
-        AttritionError: the archive is not what was downloaded.
+        AttritionError: the archive has changed since the download.
     """
     checksum = sha256_of(archive)
     record = _record_of(archive)
@@ -108,10 +108,10 @@ def verify_download(archive: Path) -> str:
 
 
 def source_of(path: Path) -> Path:
-    """The archive that `path` is or holds, or the folder at or below it that holds the locale files.
+    """Return the archive at or in `path`, or the folder of locale files at or below `path`.
 
     Raises:
-        AttritionError: `path` does not exist, or holds neither.
+        AttritionError: `path` does not exist, or has neither an archive nor locale files.
     """
     if not is_there(path):
         raise AttritionError(f"MASSIVE 1.1 is not at {str(path)!r}. {THREE_WAYS}")
@@ -119,23 +119,23 @@ def source_of(path: Path) -> Path:
         return path
     found = _rows_folder_at(path) or _archive_in(path)
     if found is None:
-        raise AttritionError(f"{path} holds no <locale>.jsonl, neither itself nor in data or 1.1/data. {THREE_WAYS}")
+        raise AttritionError(f"{path} has no <locale>.jsonl, and neither has its data or 1.1/data. {THREE_WAYS}")
     return found
 
 
 def unpack_release(archive: Path, cache: Path, *, limits: Limits | None = None, progress: Progress | None = None) -> Path:
-    """The folder of the archive's locale files, unpacked into `cache` now or earlier.
+    """Return the folder of the archive's locale files in `cache`; unpack the archive if needed.
 
-    The folder is named by the archive's SHA-256 and appears in one step, whole. A folder whose files have lost or gained
-    bytes since is made anew. Several processes may ask at once: one unpacks, the others wait.
+    The folder's name is the archive's SHA-256. The folder appears in one step, complete. If the size of a file has
+    changed, the archive is unpacked again. If several processes call this at once, one unpacks and the others wait.
 
     Raises:
-        AttritionError: the archive is damaged, refused, or not of MASSIVE, or the cache cannot be written.
+        AttritionError: the archive is damaged, too large, or not MASSIVE; or the cache is not writable.
     """
 
     def check(folder: Path) -> None:
         if not _is_rows_folder(folder):
-            raise AttritionError(f"{archive} holds no data/<locale>.jsonl: it is no archive of MASSIVE. {THREE_WAYS}")
+            raise AttritionError(f"{archive} has no data/<locale>.jsonl: it is not an archive of MASSIVE. {THREE_WAYS}")
 
     return unpack_once(
         archive, cache, verify_download(archive), choose=_wanted, check=check, needs="650 MB", limits=limits, progress=progress
@@ -143,12 +143,15 @@ def unpack_release(archive: Path, cache: Path, *, limits: Limits | None = None, 
 
 
 def rows_files(folder: Path) -> dict[str, Path]:
-    """The `.jsonl` files of a folder by stem, sorted."""
+    """Return the `.jsonl` files of a folder by stem, sorted."""
     return {file.stem: file for file in sorted(folder.glob("*.jsonl")) if _ROWS_FILE.fullmatch(file.name)}
 
 
 def checksums(files: Sequence[Path], store: Path) -> list[str]:
-    """The SHA-256 of each file of one folder, computed only where size or time of change differ from what `store` remembers."""
+    """Return the SHA-256 of each file of one folder.
+
+    `store` caches checksums. A file is read again only if its size or modification time has changed.
+    """
     if not files:
         return []
     folder = hashlib.sha256(str(files[0].parent.resolve()).encode()).hexdigest()[:16]
@@ -164,7 +167,7 @@ def checksums(files: Sequence[Path], store: Path) -> list[str]:
         else:
             fresh[file.name] = {**entry, "sha256": sha256_of(file)}
     if fresh != known:
-        with contextlib.suppress(OSError):  # a cache that cannot be written costs time, nothing else
+        with contextlib.suppress(OSError):  # the cache only saves time
             write_whole(record, json.dumps(fresh, indent=1) + "\n")
     return [str(entry["sha256"]) for entry in fresh.values()]
 

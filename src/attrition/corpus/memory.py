@@ -1,4 +1,4 @@
-"""A corpus of utterances that are in memory already: what a reader of another kind of data returns."""
+"""A corpus of utterances in memory, for readers of other kinds of data."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def tagged(words: Sequence[str], tags: Sequence[str], *, scheme: SchemeName = "a
 
     Args:
         words: none empty, none with a blank.
-        tags: as many.
+        tags: one for each word.
         scheme: of the tags, see `attrition.corpus.schemes`.
-        name: its id; by default `InMemory` names it by language, split and number.
+        name: id of the utterance; by default `InMemory` uses language, split and number.
 
     Raises:
         AttritionError: the numbers differ, or a word or tag is not allowed.
@@ -42,9 +42,9 @@ class InMemory:
 
     Args:
         utterances: by language and split.
-        name, revision, licence, citation: what results say about the data.
-        generated: True where they are not real language.
-        cuts: how languages are cut into words, where not at blanks.
+        name, revision, licence, citation: of the data, as results print them.
+        generated: True if the utterances are not real language.
+        cuts: how words are cut, for languages that are not cut at blanks.
 
     >>> corpus = InMemory({("yor", "train"): [tagged(["Lagos"], ["B-LOC"])]}, name="mine")
     >>> corpus.languages, corpus.slots, corpus.read("yor", "train")[0].id
@@ -97,7 +97,7 @@ class InMemory:
         return digest.hexdigest()
 
     def read(self, language: str, split: Split) -> Sequence[Utterance]:
-        """All utterances of one language and split.
+        """Return all utterances of one language and split.
 
         Raises:
             AttritionError: there is no such language, or it has no such split.
@@ -109,9 +109,9 @@ class InMemory:
         return self.utterances[language, split]
 
     def splits(self, language: str) -> tuple[Split, ...]:
-        """The splits that there are of a language."""
+        """Return the splits of a language."""
         return tuple(split for split in SPLITS if (language, split) in self.utterances)
 
     def default_cut(self, language: str) -> Cut:
-        """What `cuts` says about the language, else blanks."""
+        """Return the language's entry in `cuts`, or "blanks"."""
         return self.cuts.get(language, "blanks")

@@ -1,6 +1,6 @@
-"""Every corpus that a study or a command may name: those of this package, of installed packages, and of a user's own file.
+"""The corpora that a study or a command may name: of this package, of installed packages, and of a user's own file.
 
-A Python file of one's own, or an entry point of the group `attrition.corpora`, gives one `CorpusKind`.
+A user's Python file, or an entry point of the group `attrition.corpora`, provides one `CorpusKind`.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ PHRASEBOOK_SIZES: Mapping[Split, int] = MappingProxyType({"train": 500, "dev": 1
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What a corpus is told when it is opened. It refuses what makes no sense for it.
+    """The settings with which a corpus is opened. A corpus refuses settings that it does not have.
 
     Args:
-        path: where the data lie, if the user said it.
-        languages: those of the study; None for all.
-        layout: how the files are to be read.
+        path: of the data, if the user gave one.
+        languages: of the study; None for all.
+        layout: of the files.
         sizes: how many utterances the study uses; None outside a study.
-        progress: to be told how far unpacking is.
+        progress: called while an archive is unpacked.
     """
 
     path: Path | None = None
@@ -53,10 +53,10 @@ class CorpusKind:
     """A corpus by name.
 
     Args:
-        name: what a study calls it.
+        name: its name in a study.
         about: one line about it.
-        open: returns the corpus of a request.
-        only_massive: its languages are MASSIVE's 52 and no others.
+        open: returns the corpus for a request.
+        only_massive: True if it has no languages beyond MASSIVE's 52.
     """
 
     name: str
@@ -88,7 +88,7 @@ def _phrasebook(request: Request) -> Corpus:
         raise AttritionError(
             "corpus.sizes.disjoint has no effect: the phrasebook's utterances are not translations of each other. Remove it."
         )
-    sizes["dev"] = max(sizes["dev"], 1)  # a phrasebook has all splits; the study may use none of it
+    sizes["dev"] = max(sizes["dev"], 1)  # the phrasebook needs at least 1; the study may still use none
     book = Phrasebook(
         sizes["train"],
         sizes["dev"],
@@ -98,7 +98,7 @@ def _phrasebook(request: Request) -> Corpus:
     )
     for split, size in sizes.items():
         for language in book.languages:
-            # Most are refused only after minutes of generating.
+            # Check before minutes of generating.
             if size > (most := min(book.num_distinct(language, split), MOST_GENERATED)):
                 raise AttritionError(
                     f"corpus.sizes.{split} = {size}, but the phrasebook makes at most {most:,} {split} utterances in "
@@ -144,15 +144,15 @@ CORPORA = Registry[CorpusKind]("corpus", "attrition.corpora", {each.name: each f
 
 
 def open_corpus(name: str, request: Request) -> Corpus:
-    """Return the corpus of a name, or of a Python file.
+    """Return the corpus with this name, or from this Python file.
 
     Raises:
-        AttritionError: there is no such corpus, it cannot be found, or a setting makes no sense for it.
+        AttritionError: there is no such corpus, its files are missing, or it does not have a setting.
     """
     kind = CORPORA.from_file(name)[0] if is_file_of_a_user(name) else look_up(name, CORPORA, kind="corpus")
     found = kind.open(request)
     nowhere = object()
-    # Not by hasattr: to ask a property may read every file.
+    # Not hasattr: it calls properties, and one may read every file.
     missing = [each for each in _MEMBERS if getattr_static(found, each, nowhere) is nowhere]
     if missing:
         raise AttritionError(
@@ -163,7 +163,7 @@ def open_corpus(name: str, request: Request) -> Corpus:
 
 
 def refuse_unknown_corpus(name: str, *, where: str) -> None:
-    """Refuse a name that is no corpus, and a Python file that is not there.
+    """Refuse the name of an unknown corpus, and a missing Python file.
 
     Raises:
         AttritionError: `where` comes first in the message.
@@ -175,10 +175,10 @@ def refuse_unknown_corpus(name: str, *, where: str) -> None:
 
 
 def refuse_other_languages(name: str, language: str, *, where: str) -> None:
-    """Refuse a language that MASSIVE lacks, for a corpus that has MASSIVE's 52 only.
+    """Refuse a language that is not in MASSIVE, for a corpus with MASSIVE's 52 languages.
 
     Raises:
-        UnknownNameError: `where` comes first in the message, and the nearest locale is named.
+        UnknownNameError: `where` comes first in the message, which names the nearest locale.
     """
     if not is_file_of_a_user(name) and CORPORA[name].only_massive and language not in LANGUAGES:
         raise not_a_locale(language, where=where)

@@ -1,4 +1,4 @@
-"""What MASSIVE 1.1 is, as data: its address, licence, locales, slots, intents and counts.
+"""Constants of MASSIVE 1.1: address, licence, locales, slots, intents and counts.
 
 Source: FitzGerald et al. 2023, "MASSIVE: A 1M-Example Multilingual Natural Language Understanding Dataset with 51
 Typologically-Diverse Languages", and release 1.1, which added Catalan.
@@ -39,7 +39,7 @@ LOCALES = _names(
 """The 52 locales."""
 
 CHARACTER_LOCALES = frozenset({"ja-JP", "zh-CN", "zh-TW"})
-"""Locales whose annotation holds blanks that the text has not; by default they are cut into characters."""
+"""Locales whose annotation has blanks that are not in the text; by default they are cut into characters."""
 
 SLOTS = _names(
     """

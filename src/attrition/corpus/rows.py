@@ -1,4 +1,4 @@
-"""Reads rows, one JSON object a line, and answers a malformed one with its file, its line and a sentence."""
+"""Reads rows, one JSON object a line, and reports each malformed row with its file and line."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from attrition.corpus.base import SPLITS, Split, Utterance
 from attrition.names import AttritionError, unknown
 from attrition.reading import JSON, is_text
 
-_MARK = codecs.BOM_UTF8  # what some editors put before UTF-8
+_MARK = codecs.BOM_UTF8  # some editors write it before UTF-8
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """Something wrong in a file: which file, which line (from 1; None for the file as a whole), and a sentence.
+    """A problem in a file: the file, the line (from 1; None for the whole file), and a message.
 
     A table has rows instead of lines: `unit` says which.
     """
@@ -36,7 +36,7 @@ class Problem:
 
 
 OnProblem = Callable[[Problem], None]
-"""What to do about a malformed row: `refuse`, or collect it and go on with the next."""
+"""Called with each malformed row: `refuse` raises; another function may collect the row, and reading continues."""
 
 
 def refuse(problem: Problem) -> NoReturn:
@@ -50,7 +50,7 @@ def refuse(problem: Problem) -> NoReturn:
 
 
 def in_place(file: str, line: int | None, error: AttritionError, *, unit: str = "line") -> Problem:
-    """The problem that an error about a row's content is, once its place is known."""
+    """Return an error about a row as a problem with its file and line."""
     message = str(error)
     return Problem(file, line, message[:1].lower() + message[1:], unit)
 
@@ -64,9 +64,9 @@ class Row(NamedTuple):
 
 
 def text_lines(data: bytes, file: str, on_problem: OnProblem = refuse) -> Iterator[tuple[int, str]]:
-    """The lines of a UTF-8 file, numbered from 1; one that is not UTF-8, or holds U+0000, is a problem.
+    """Yield the lines of a UTF-8 file, numbered from 1. A line that is not UTF-8 or has U+0000 is a problem.
 
-    Only U+000A ends a line (and U+000D before it is dropped): other line separators of Unicode may be part of an utterance.
+    Only U+000A ends a line (U+000D before it is removed): an utterance may contain Unicode's other line separators.
     A byte-order mark at the start is skipped.
 
     >>> list(text_lines(b"eins\\r\\nzwei", "mine.conll"))
@@ -77,7 +77,7 @@ def text_lines(data: bytes, file: str, on_problem: OnProblem = refuse) -> Iterat
         return
     with suppress(UnicodeDecodeError):
         text = data.removeprefix(_MARK).decode("utf-8")
-        if not any(each in text for each in "\0\r\ufeff"):  # nothing to be looked for in each line
+        if not any(each in text for each in "\0\r\ufeff"):  # faster: no line needs a check
             yield from enumerate(text.removesuffix("\n").split("\n") if text else (), start=1)
             return
     lines = data.removeprefix(_MARK).split(b"\n")
@@ -100,10 +100,10 @@ def text_lines(data: bytes, file: str, on_problem: OnProblem = refuse) -> Iterat
 
 
 def json_object(line: str) -> dict[str, Any]:
-    """The JSON object that a line holds.
+    """Return the JSON object in a line.
 
     Raises:
-        AttritionError: it holds something else, a key twice, NaN, or text that cannot be written as UTF-8.
+        AttritionError: the line is not an object, or has a key twice, NaN, or text that UTF-8 cannot encode.
     """
     try:
         row = _decoded(line)
@@ -120,7 +120,7 @@ def json_object(line: str) -> dict[str, Any]:
 
 
 def _decoded(line: str) -> Any:
-    """The value of a line, without the search for blanks around it that `decode` makes; what has some is left to `decode`."""
+    """Return the value of a line. Faster than `decode`, which is called only if there are blanks around the value."""
     try:
         row, end = JSON.raw_decode(line)
     except ValueError:
@@ -129,10 +129,10 @@ def _decoded(line: str) -> Any:
 
 
 def text_field(row: Mapping[str, Any], name: str) -> str:
-    """A field that must be there and be text.
+    """Return a required text field.
 
     Raises:
-        AttritionError: it is missing, or something else than text.
+        AttritionError: the field is missing, or is not text.
 
     >>> text_field({"utt": "wake me"}, "utt")
     'wake me'
@@ -156,18 +156,18 @@ def massive_rows(
     blanks_may_differ: bool,
     on_problem: OnProblem = refuse,
 ) -> Iterator[Row]:
-    """The rows of one locale file of MASSIVE, in order.
+    """Yield the rows of one locale file of MASSIVE, in order.
 
     Args:
         data: the file's bytes.
         locale: the locale that every row must name.
-        file: how the file is called in errors.
+        file: name of the file in error messages.
         slots, intents: the names allowed.
-        blanks_may_differ: whether the annotation may hold blanks that the text has not.
-        on_problem: what to do about a malformed row; the default refuses the first.
+        blanks_may_differ: True if the annotation may have blanks that are not in the text.
+        on_problem: called with each malformed row; the default raises at the first.
 
     Raises:
-        AttritionError: by the default `on_problem`, "file, line N: what is wrong, what to do".
+        AttritionError: with the default `on_problem`: "file, line N: what is wrong, what to do".
     """
     line_of_id: dict[str, int] = {}
     for number, line in text_lines(data, file, on_problem):
@@ -190,7 +190,7 @@ def massive_rows(
 def massive_utterance(
     row: Mapping[str, Any], *, slots: Collection[str] | None, intents: Collection[str] | None, blanks_may_differ: bool
 ) -> Utterance:
-    """A row in MASSIVE's schema as an utterance; None for `slots` or `intents` allows every name.
+    """Return a row in MASSIVE's schema as an utterance; None for `slots` or `intents` allows every name.
 
     Raises:
         AttritionError: a field is missing or of another type, a name is unknown, or the annotation does not match the text.
@@ -223,7 +223,7 @@ def _split(row: Mapping[str, Any]) -> Split:
 
 
 def _kind(value: object) -> str:
-    """What a JSON value is, in words, with the value itself when it is short."""
+    """Return the type of a JSON value in words, with the value itself if it is short."""
     if isinstance(value, list | dict):
         return "a list" if isinstance(value, list) else "an object"
     return f"{value!r}" if value is None or isinstance(value, bool) else f"the value {value!r}"[:60]

@@ -1,4 +1,4 @@
-"""Tagging schemes: which tags each allows, how the scheme of a file is found, and the slots that a sequence of tags marks.
+"""Tagging schemes: the tags of each scheme, how the scheme of a file is found, and the slots in a sequence of tags.
 
     O B-x I-x O      BIO (IOB2): a slot begins at B
     O I-x I-x O      IOB1: B only where a slot follows another of its name. IO: no B at all
@@ -6,8 +6,8 @@
     O B-x L-x U-y    BILOU: the same with L and U
     O x   x   O      plain: labels without a prefix; equal neighbours are one slot
 
-A sequence that its scheme allows means what `seqeval.scheme` (strict mode) takes it to mean. A sequence with a slip, such as an
-I after O, is read as seqeval's default mode reads it: a slot begins there.
+A valid sequence is read as in `seqeval.scheme` (strict mode). A sequence with a mistake, such as an I after O, is read as in
+seqeval's default mode: a slot begins there.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ Span = tuple[int, int, str]
 
 
 class TagError(AttritionError):
-    """A tag that its scheme does not have; `place` is its index in the sequence."""
+    """A tag that is not in its scheme; `place` is its index in the sequence."""
 
     def __init__(self, message: str, place: int) -> None:
         super().__init__(message)
@@ -47,10 +47,10 @@ def has_prefix(tag: str) -> bool:
 
 
 def scheme_of(tags: Iterable[str]) -> SchemeName:
-    """Return the scheme of a file by all its tags: "plain" if none has a prefix, else the smallest one with these prefixes.
+    """Return the scheme of a file from all its tags: "plain" without prefixes, else the smallest scheme with these prefixes.
 
-    Where prefixes of several schemes meet, or tags with and without a prefix, the result is the likeliest scheme; `tag_spans`
-    then refuses the tags that it does not have.
+    If the tags mix several schemes, or tags with and without a prefix, the result is the likeliest scheme; `tag_spans` then
+    refuses the tags that are not in it.
 
     >>> scheme_of(["O", "B-time", "I-time"]), scheme_of(["O", "U-time"]), scheme_of(["O", "time"])
     ('bio', 'bilou', 'plain')
@@ -65,10 +65,10 @@ def scheme_of(tags: Iterable[str]) -> SchemeName:
 
 
 def tag_spans(tags: Sequence[str], scheme: SchemeName = "auto") -> list[Span]:
-    """Return the slots that a sequence of tags marks; "auto" finds the scheme by these tags alone.
+    """Return the slots in a sequence of tags; "auto" finds the scheme from these tags only.
 
     Raises:
-        TagError: a tag is not one of the scheme.
+        TagError: a tag is not in the scheme.
         UnknownNameError: there is no such scheme.
 
     >>> tag_spans(["B-time", "I-time", "O", "I-date", "B-date"])
@@ -95,7 +95,7 @@ def tag_spans(tags: Sequence[str], scheme: SchemeName = "auto") -> list[Span]:
 
 
 def _parts(tag: str, scheme: SchemeName, place: int) -> tuple[str, str]:
-    """A tag's prefix and name; plain labels count as inside."""
+    """Return a tag's prefix and name; plain labels count as inside."""
     if tag == "O":
         return "O", ""
     if scheme == "plain":

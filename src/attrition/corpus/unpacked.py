@@ -1,4 +1,4 @@
-"""Archives that are unpacked into the cache once, whole, and found there the next time."""
+"""Unpacks each archive once, completely, into the cache."""
 
 from __future__ import annotations
 
@@ -31,22 +31,22 @@ def unpack_once(
     limits: Limits | None = None,
     progress: Progress | None = None,
 ) -> Path:
-    """Return the folder of an archive's files, unpacked into `cache` now or earlier.
+    """Return the folder of an archive's files in `cache`; unpack the archive if needed.
 
-    The folder is named by the archive's SHA-256 and appears in one step, whole. A folder whose files have lost or gained
-    bytes since is made anew. Several processes may ask at once: one unpacks, the others wait.
+    The folder's name is the archive's SHA-256. The folder appears in one step, complete. If the size of a file has
+    changed, the archive is unpacked again. If several processes call this at once, one unpacks and the others wait.
 
     Args:
         archive: the tar.
-        cache: where the folder is, or is made.
+        cache: parent of the folder.
         sha256: of the archive.
-        choose: the name to write a member under, or None to skip it, as for `archive.unpack`.
-        check: raises if the unpacked files are not what they should be.
-        needs: how much room the files take, for an error.
+        choose: from a path in the archive to the file name to write, or None to skip it, as for `archive.unpack`.
+        check: raises if the unpacked files are wrong.
+        needs: disk space of the files, for an error message.
         limits, progress: as for `archive.unpack`.
 
     Raises:
-        AttritionError: the archive is damaged or refused, by `check` too, or the cache cannot be written.
+        AttritionError: the archive is damaged, unsafe or refused by `check`; or the cache is not writable.
     """
     folder = cache / sha256[:16]
     if _is_whole(folder):
@@ -74,7 +74,7 @@ def unpack_once(
 
 
 def remembered(path: Path) -> dict[str, Any]:
-    """Return what a JSON file of the cache holds; nothing when it is missing or damaged, so that it is made again."""
+    """Return the content of a JSON file of the cache; {} if the file is missing or damaged, so that it is made again."""
     try:
         return parse_json(read_text(path), str(path))
     except AttritionError:
@@ -82,7 +82,7 @@ def remembered(path: Path) -> dict[str, Any]:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether a folder is an unpacked archive with every file as long as it was."""
+    """Return True if a folder is an unpacked archive and every file has its original size."""
     manifest = remembered(folder / _MANIFEST)
     return bool(manifest) and all(
         isinstance(entry, dict) and (folder / name).is_file() and (folder / name).stat().st_size == entry.get("size")

@@ -1,6 +1,6 @@
-"""Cuts an utterance into the words that carry labels, gives them their labels, and measures what the blanks give away.
+"""Cuts an utterance into words, labels them, and measures how much blanks reveal about slot edges.
 
-Everything here is pure, and every corpus is treated alike.
+All functions are pure and work for every corpus.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ from attrition.corpus.base import Cut, Utterance
 from attrition.names import AttritionError, unknown
 
 Scheme = Literal["bio", "io"]
-"""How spans become labels: "bio" marks where a slot begins, "io" only what is inside one."""
+"""How spans become labels: "bio" marks the first word of a slot, "io" does not."""
 
 _CLUSTER = regex.compile(r"\X")
 
 
 def cut_words(utterance: Utterance, cut: Cut) -> Ranges:
-    r"""The words of an utterance as ranges of its text, in order; none holds a blank.
+    r"""Return the words of an utterance as ranges of its text, in order; none holds a blank.
 
     - `"blanks"`: the words of the annotation. In MASSIVE's Japanese and Chinese these are not visible in the text.
     - `"characters"`: every code point that is not a blank.
-    - `"graphemes"`: extended grapheme clusters (Unicode Standard Annex 29, `\X`), what a reader takes for one character. An
-      annotator can begin a slot with a combining mark, inside a cluster: the cluster is then cut at the slot's edge.
+    - `"graphemes"`: extended grapheme clusters (Unicode Standard Annex 29, `\X`), which readers see as one character. If a
+      slot begins inside a cluster, with a combining mark, the cluster is cut at the slot's edge.
 
     Blanks are U+0020 and tabs. Other spaces and zero-width characters are characters like any other.
 
@@ -104,7 +104,7 @@ def tags(utterance: Utterance, ranges: Sequence[tuple[int, int]], scheme: Scheme
 
 
 def label_set(slots: Iterable[str], scheme: Scheme) -> tuple[str, ...]:
-    """All labels of a slot inventory: "O", then those of each slot in alphabetical order; a label's place is its number.
+    """Return all labels of a slot inventory: "O", then the labels of each slot in alphabetical order; index = class number.
 
     MASSIVE's 55 slots give 111 labels in "bio" and 56 in "io".
 
@@ -121,11 +121,10 @@ def label_set(slots: Iterable[str], scheme: Scheme) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class BlankLeak:
-    """How often a blank between two words is the edge of a slot; the counts, and their shares (NaN where there is nothing).
+    """How often a blank between two words is the edge of a slot: counts and shares (NaN if nothing was counted).
 
-    Writers of languages that separate words put blanks for their own reasons, and a fifth to a third of them happen to be
-    slot edges. In scripts that do not, the annotators' blanks follow their brackets: whoever is given words cut at these is
-    told where slots begin and end.
+    In languages that separate words by blanks, a fifth to a third of the blanks are slot edges. In other scripts the
+    annotators put blanks at their brackets. A model that gets words cut at these blanks sees where slots begin and end.
     """
 
     blanks: int
@@ -142,19 +141,19 @@ class BlankLeak:
 
     @property
     def text(self) -> float:
-        """The same share over those blanks of the annotation that the text has too."""
+        """The same share over the annotation's blanks that are also in the text."""
         return self.text_edges / self.text_blanks if self.text_blanks else math.nan
 
     @property
     def multi_word(self) -> float:
-        """Share of slots of two words or more, by the words of the annotation."""
+        """Share of slots with two or more words of the annotation."""
         return self.multi_word_slots / self.slots if self.slots else math.nan
 
 
 def blank_leak(utterances: Iterable[Utterance]) -> BlankLeak:
-    """Count the blanks of the annotation, those that are slot edges, and the slots of several words.
+    """Return counts of the annotation's blanks, of blanks at slot edges, and of slots with several words.
 
-    A blank is a gap between two neighbouring words of the annotation; it is an edge when a slot ends just before it or begins
+    A blank is a gap between two neighbouring words of the annotation. It is an edge if a slot ends just before or begins
     just after it.
 
     >>> from attrition.corpus.annotation import annotate
@@ -182,12 +181,12 @@ def blank_leak(utterances: Iterable[Utterance]) -> BlankLeak:
 
 
 def _split_words(utterance: Utterance, ranges: Sequence[tuple[int, int]]) -> Iterable[tuple[int, int, int]]:
-    """Number, start and end of each range that has a slot's edge strictly inside."""
+    """Yield number, start and end of each range that has a slot's edge strictly inside."""
     if not utterance.slots:
         return
     edges = sorted({edge for slot in utterance.slots for edge in (slot.start, slot.end)})
     for number, (start, end) in enumerate(ranges):
-        if end - start > 1:  # sorted, so that a row of very many slots takes no square of them
+        if end - start > 1:  # bisection, so that many slots do not take quadratic time
             next_edge = bisect_right(edges, start)
             if next_edge < len(edges) and edges[next_edge] < end:
                 yield number, start, end

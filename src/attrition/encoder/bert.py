@@ -39,7 +39,7 @@ FAMILY = ("bert", "roberta", "xlm-roberta")
 
 
 def supports(config: Any) -> bool:
-    """Whether `BertBackbone` computes what this configuration asks for."""
+    """Return True if `BertBackbone` computes what this configuration asks for."""
     return (
         config.model_type in FAMILY
         and config.hidden_act in ACTIVATIONS

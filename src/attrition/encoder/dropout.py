@@ -179,7 +179,7 @@ def draw_mask(shape: tuple[int, ...], probability: float, stream: MaskStream, dt
 
 
 def as_mask(drawn: Tensor, probability: float, dtype: torch.dtype) -> Tensor:
-    """Whether to keep numbers: 1 or 0 in floats, all bits or none in integers (see `with_bits`).
+    """Return which numbers to keep: 1 or 0 in floats, all bits or none in integers (see `with_bits`).
 
     What is dropped is dropped with the probability rounded to 1/65,536. `drawn`, int16, may be written over.
 

@@ -138,7 +138,7 @@ def first_population(prepared: Prepared, ready: Sequence[Job]) -> list[Job]:
 
 
 def populations(prepared: Prepared, jobs: Iterable[Job]) -> list[list[Job]]:
-    """Split jobs into groups that train side by side, in the sequence of their first jobs.
+    """Split jobs into groups that train side by side, in the order of their first jobs.
 
     The split depends on the jobs only, not on which stages finish first. So every worker trains the same learners side by
     side, with the same rounding. A group holds jobs at the same position of their chains, so that it never waits for itself.

@@ -1,4 +1,4 @@
-"""The model card of an exported stage: scores by language in the Hub's evaluation format, data, licence, how to load it."""
+"""The model card of an exported stage: scores by language in the Hub's format, data, licence, and code to load it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from attrition.store.stages import StoredEvaluation
 
 _DATASETS = {"massive": ("AmazonScience/massive", "MASSIVE 1.1")}
-"""Corpora that are on the Hub: id and title."""
+"""Corpora on the Hub: id and title."""
 _LICENCES = {"intfloat/multilingual-e5-small": "mit"}
 _LOAD_MODEL = """\
 from transformers import AutoModelForTokenClassification, PreTrainedTokenizerFast
@@ -40,17 +40,17 @@ def model_card(
     num_labels: int,
     notes: str = "",
 ) -> ModelCard:
-    """Return the card of one stage; `model-index` in its front matter has F1 on each language that was scored.
+    """Return the card of one stage; `model-index` in its front matter has F1 on each scored language.
 
     Args:
-        name: of the Hub repository, or the folder as a user loads it.
-        spec: of the run (`spec.json`), or None when no finished run has this stage; the card then has no scores and no data.
-        step: which of the run's steps it is.
+        name: of the Hub repository, or the folder to load.
+        spec: of the run (`spec.json`), or None if no finished run has this stage. The card then has no scores and no data.
+        step: index of the stage in the run's steps.
         evaluation: counts of the stage's model.
-        base: the encoder it was trained from: a name on the Hub, a folder, or "".
-        adapter: whether the export is a PEFT adapter.
+        base: the pretrained encoder: a name on the Hub, a folder, or "".
+        adapter: True if the export is a PEFT adapter.
         num_labels: classes of the classifier.
-        notes: more Markdown, after how to load it.
+        notes: more Markdown, after the code to load it.
     """
     corpus: Mapping[str, Any] = spec["corpus"] if spec else {"name": ""}
     corpus_name = str(corpus["name"])
@@ -85,7 +85,7 @@ def model_card(
 
 
 def eval_results(spec: Mapping[str, Any], evaluation: StoredEvaluation) -> list[EvalResult]:
-    """Return F1 (0 to 1) on each language as the Hub's evaluation results, in the sequence of the study's languages."""
+    """Return F1 (0 to 1) on each language as the Hub's evaluation results, in the order of the study's languages."""
     hub_id, title = _DATASETS.get(spec["corpus"]["name"], (spec["corpus"]["name"],) * 2)
     return [
         EvalResult(
@@ -128,7 +128,7 @@ def _about(spec: Mapping[str, Any] | None, step: int) -> str:
 
 
 def _path(steps: Sequence[Mapping[str, Any]], at: int | None) -> list[str]:
-    """What a stage's learner learned, from its first stage to this one."""
+    """Return the languages that a stage's learner learned, from its first stage to this one."""
     path: list[str] = []
     while at is not None:
         path, at = ["+".join(steps[at]["languages"]), *path], steps[at]["start"]
@@ -147,5 +147,5 @@ def _scores(spec: Mapping[str, Any] | None, evaluation: StoredEvaluation | None)
 
 
 def _iso(languages: list[str]) -> list[str]:
-    """The languages without their regions, each once."""
+    """Return the languages without their regions, each once."""
     return list(dict.fromkeys(language.split("-")[0] for language in languages))

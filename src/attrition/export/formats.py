@@ -1,4 +1,4 @@
-"""A learner as files that other programs read: a PEFT adapter, or a whole `transformers` checkpoint."""
+"""Writes a learner in formats of other programs: a PEFT adapter, or a full `transformers` checkpoint."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from attrition.names import AttritionError
 from attrition.training.layout import HEAD_BIAS, HEAD_WEIGHT
 from attrition.training.model import Model
 
-# What to load under an adapter of an encoder that has no folder of its own.
+# The base model of an adapter whose encoder has no folder.
 _ON_HUB = {"embedded:e5-small": "intfloat/multilingual-e5-small"}
 _SPECIAL_TOKENS = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>", "pad_token": "<pad>", "mask_token": "<mask>"}
-# Segment ids are all 0 in training, which is what a model without them assumes; some architectures take none.
+# No segment ids: in training they are all 0, which is a model's default, and some architectures have none.
 _INPUTS = ["input_ids", "attention_mask"]
 _BERT_TOKENS = {"cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "[UNK]", "pad_token": "[PAD]", "mask_token": "[MASK]"}
 
@@ -33,27 +33,27 @@ _BERT_TOKENS = {"cls_token": "[CLS]", "sep_token": "[SEP]", "unk_token": "[UNK]"
 def export_model(
     folder: Path, model: Model, trains: Trains, flat_P: Tensor, *, decay: float = 1.0, first: Sequence[str] = ()
 ) -> None:
-    """Write one learner so that other programs can use it, with the tokeniser and the names of the classes.
+    """Write one learner for other programs, with the tokeniser and the class names.
 
-    - LoRA: a PEFT adapter with its classifier, for `PeftModel.from_pretrained` over the token classification model of the
-      base, whose name is in `adapter_config.json`, and `labels.json`, the classes in order. The adapter of an embedded
-      encoder names the same encoder on the Hub, whose weights have not been rounded to 4 bits. The base of a random
-      encoder is nowhere else: it is written to the folder `base` beside the adapter.
-    - Full: a checkpoint for `AutoModelForTokenClassification.from_pretrained`, with the whole vocabulary: rows of the word
-      embeddings that were not kept are the pretrained ones.
+    - LoRA: a PEFT adapter with its classifier, and `labels.json`, the classes in order. Load it with
+      `PeftModel.from_pretrained` over the base's token classification model; `adapter_config.json` has the base's name.
+      For an embedded encoder the base is the same encoder on the Hub, without its rounding to 4 bits. A random encoder is
+      written to the folder `base` beside the adapter.
+    - Full: a checkpoint for `AutoModelForTokenClassification.from_pretrained`, with the whole vocabulary: word embeddings
+      that were not kept have their pretrained values.
 
     Args:
-        folder: made if missing.
-        model: what the learner was trained in.
-        trains: what it trained.
-        flat_P: its parameters, [P].
-        decay: what decoupled weight decay left of a row without gradient, the product of `1 - lr_t * weight_decay` over all
-            steps t (Loshchilov and Hutter 2019); the rows not kept are multiplied by it.
-        first: classes that come first, in this order, such as those of a checkpoint whose classifier has grown. Their numbers
-            are then what they were.
+        folder: created if missing.
+        model: the learner's model.
+        trains: the trained part of the model.
+        flat_P: the learner's parameters, [P].
+        decay: factor for rows that were not kept: the effect of decoupled weight decay without gradient, the product of
+            `1 - lr_t * weight_decay` over all steps t (Loshchilov and Hutter 2019).
+        first: classes that come first, in this order, such as the classes of a checkpoint whose classifier has grown. They
+            keep their numbers.
 
     Raises:
-        AttritionError: transformers has no token classification model of this architecture, or one with another head.
+        AttritionError: transformers has no token classification model with this architecture and a linear head.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if trains.adapter is not None:
@@ -80,7 +80,7 @@ def export_model(
 def token_classifier(model: Model, trains: Trains, flat_P: Tensor, *, decay: float = 1.0, first: Sequence[str] = ()) -> Any:
     """Return one learner as a token classification model of `transformers`; an adapter is merged into its base.
 
-    Args and errors are those of `export_model`.
+    Arguments and errors: see `export_model`.
     """
     tensors, head, labels = _parts(model, trains, flat_P, first)
     if trains.adapter is None:
@@ -103,7 +103,7 @@ def token_classifier(model: Model, trains: Trains, flat_P: Tensor, *, decay: flo
 
 
 def base_on_hub(pretrained: Pretrained) -> str:
-    """Return the Hub's name, or the folder, of an encoder; "" for a random one, which only this program can make.
+    """Return the Hub's name, or the folder, of an encoder; "" for a random encoder.
 
     >>> from attrition.encoder.sources import load_pretrained
     >>> base_on_hub(load_pretrained("tiny:bert"))
@@ -116,7 +116,7 @@ def base_on_hub(pretrained: Pretrained) -> str:
 
 
 def whole_table(model: Model, kept_VH: Tensor, decay: float = 1.0) -> Tensor:
-    """The word embeddings of the whole vocabulary: trained rows where kept, `decay` times the pretrained elsewhere."""
+    """Return the word embeddings of the whole vocabulary: kept rows as trained, other rows pretrained times `decay`."""
     table = model.pretrained.rows(np.arange(model.pretrained.vocabulary_size)).float() * decay
     table[torch.from_numpy(model.vocabulary.kept)] = kept_VH
     return table
@@ -125,7 +125,7 @@ def whole_table(model: Model, kept_VH: Tensor, decay: float = 1.0) -> Tensor:
 def _parts(
     model: Model, trains: Trains, flat_P: Tensor, first: Sequence[str]
 ) -> tuple[dict[str, Tensor], tuple[Tensor, Tensor], tuple[str, ...]]:
-    """What was trained of the encoder, the classifier's weight and bias, and the classes in their order."""
+    """Return the encoder's trained tensors, the classifier's weight and bias, and the classes in order."""
     tensors = model.layout(trains).unpack(flat_P.detach().cpu())
     labels = (*first, *(label for label in model.labels if label not in first))
     rows = [model.labels.index(label) for label in labels]
@@ -139,7 +139,7 @@ def _whole_encoder(pretrained: Pretrained) -> dict[str, Tensor]:
 
 
 def _base_folder(folder: Path, model: Model) -> str:
-    """Write the encoder itself to a folder beside its adapter, and return that folder."""
+    """Write the encoder to a folder beside its adapter, and return that folder."""
     base, config = (folder / "base").absolute(), model.pretrained.config
     with torch.random.fork_rng(devices=[]), quiet_transformers():
         module = AutoModel.from_config(config, trust_remote_code=False)
@@ -149,13 +149,13 @@ def _base_folder(folder: Path, model: Model) -> str:
 
 
 def _named(config: Any, encoder: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The encoder's tensors by the names of the token classification model."""
+    """Return the encoder's tensors with their names in the token classification model."""
     prefix = encoder_attribute(config)
     return {f"{prefix}.{name}": tensor for name, tensor in to_theirs(encoder, config).items()}
 
 
 def _refuse_other_model(model: Model, module: nn.Module, names: Iterable[str]) -> None:
-    """Refuse if transformers' token classification model has other tensors than these."""
+    """Refuse if the tensors of transformers' token classification model differ from these."""
     if odd := sorted(tensors_of(module).keys() ^ set(names)):
         raise AttritionError(
             f"{model.pretrained.name!r} cannot be exported: transformers' token classification model for "
@@ -165,7 +165,7 @@ def _refuse_other_model(model: Model, module: nn.Module, names: Iterable[str]) -
 
 def _refuse_other_head(model: Model) -> None:
     config = copy.deepcopy(model.pretrained.config)
-    encoder_attribute(config)  # which says that there is no such model
+    encoder_attribute(config)  # raises if there is no such model
     with torch.device("meta"), quiet_transformers():
         module = AutoModelForTokenClassification.from_config(config, trust_remote_code=False)
     names = {"classifier.weight", "classifier.bias", *_named(config, model.base)}

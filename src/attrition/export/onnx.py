@@ -24,7 +24,7 @@ _TIMED = 15
 
 @dataclass(frozen=True)
 class OnnxFile:
-    """What was measured of an ONNX file: bytes, largest difference of a logit, and milliseconds per utterance."""
+    """Measurements of an ONNX file: bytes, largest difference of a logit, and milliseconds per utterance."""
 
     num_bytes: int
     difference: float
@@ -48,7 +48,7 @@ class OnnxFile:
 
 
 class _Logits(nn.Module):
-    """A model with tensors for arguments and result, as ONNX needs."""
+    """A model whose arguments and result are tensors, as ONNX needs."""
 
     def __init__(self, module: Any) -> None:
         super().__init__()
@@ -63,7 +63,7 @@ def require_onnx() -> None:
     """Refuse if onnx or onnxruntime is not installed.
 
     Raises:
-        AttritionError: one is missing.
+        AttritionError: a package is missing.
     """
     for package in ("onnx", "onnxruntime"):
         if find_spec(package) is None:
@@ -73,13 +73,13 @@ def require_onnx() -> None:
 def write_onnx(path: Path, module: Any, ids: Sequence[int]) -> OnnxFile:
     """Write a model as ONNX, compare its logits with the model's, and return size and speed.
 
-    The file takes `input_ids` and `attention_mask` (int64 [batch, tokens], both sizes free) and gives `logits` (float32
-    [batch, tokens, classes]). Compared are two utterances, one of them padded.
+    Inputs: `input_ids` and `attention_mask` (int64 [batch, tokens], both sizes dynamic). Output: `logits` (float32
+    [batch, tokens, classes]). The comparison uses two utterances, one of them padded.
 
     Args:
         path: of the new file.
         module: a token classification model of `transformers`.
-        ids: tokens of one utterance, to trace the model with and to time it.
+        ids: tokens of one utterance, for tracing and timing.
 
     Raises:
         AttritionError: the model cannot be written as ONNX, or its logits differ by more than 0.001.
@@ -92,12 +92,12 @@ def write_onnx(path: Path, module: Any, ids: Sequence[int]) -> OnnxFile:
     both = torch.cat([whole, whole])
     mask = torch.ones_like(both)
     mask[1, short:] = 0
-    # The exporter gives back the mode it found, dropout and all, so the wrapper too must be in evaluation mode.
+    # The exporter restores the wrapper's mode, so the wrapper must be in evaluation mode too.
     logits = _Logits(module).eval()
     free = {name: {0: "batch", 1: "tokens"} for name in ("input_ids", "attention_mask", "logits")}
     try:
         with torch.no_grad(), warnings.catch_warnings():
-            # The exporter warns of its own age, and of each constant that it takes from the example.
+            # The exporter warns that it is deprecated, and about each constant from the example.
             warnings.simplefilter("ignore")
             torch.onnx.export(
                 logits, (both, mask), str(path), input_names=list(free)[:2], output_names=["logits"], dynamic_axes=free,
@@ -117,7 +117,7 @@ def write_onnx(path: Path, module: Any, ids: Sequence[int]) -> OnnxFile:
     torch.set_num_threads(1)
     try:
         with torch.no_grad():
-            # Other sizes than those it was traced with: a size taken for a constant would show here.
+            # Sizes that differ from the traced ones show a size that was traced as a constant.
             longer = torch.cat([both, both[:, 1:]], dim=1).repeat(2, 1)
             wider = torch.cat([mask, mask[:, 1:] * mask[:, -1:]], dim=1).repeat(2, 1)
             difference = max(_difference(logits, theirs, *each) for each in ((both, mask), (longer, wider)))
@@ -133,7 +133,7 @@ def write_onnx(path: Path, module: Any, ids: Sequence[int]) -> OnnxFile:
 
 
 def _difference(ours: Callable[..., Tensor], theirs: Callable[..., Any], input_ids: Tensor, attention_mask: Tensor) -> float:
-    """The largest difference of a logit at a token that is not padding."""
+    """Return the largest difference of a logit, padding excluded."""
     apart = np.abs(ours(input_ids, attention_mask).numpy() - theirs(input_ids, attention_mask))
     return float(apart[attention_mask.bool().numpy()].max())
 

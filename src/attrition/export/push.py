@@ -13,10 +13,10 @@ from attrition.names import AttritionError
 
 
 def token_for(repo: str) -> str:
-    """Return the user's token for the Hub, which `hf auth login` stored or HF_TOKEN holds.
+    """Return the user's token for the Hub, from `hf auth login` or HF_TOKEN.
 
     Raises:
-        AttritionError: `repo` is not a name that the Hub takes, or there is no token.
+        AttritionError: `repo` is not a valid name on the Hub, or there is no token.
     """
     try:
         validate_repo_id(repo)
@@ -34,20 +34,20 @@ def push_folder(folder: Path, repo: str, *, token: str, kind: Literal["model", "
     """Upload an exported folder to a repository, private if it is new, and return the repository's address.
 
     Args:
-        folder: with all files and the card.
+        folder: all files and the card.
         repo: NAME or OWNER/NAME.
         token: of the user.
-        kind: what the folder holds.
+        kind: of repository.
 
     Raises:
-        AttritionError: the adapter's base is a folder on this machine, or the Hub refuses.
+        AttritionError: the adapter's base is a folder on this machine, or the Hub refuses the upload.
     """
     described = folder / "adapter_config.json"
     if described.is_file():
         base = Path(json.loads(described.read_text(encoding="utf-8"))["base_model_name_or_path"])
         if base.is_dir():
             raise AttritionError(
-                f"The adapter's base is the folder {base}, which nobody else has. Push the base first, write its name as "
+                f"The adapter's base is {base}, a folder on this machine only. Push the base first, write its name as "
                 f"base_model_name_or_path in {described}, then run `hf upload {repo} {folder}`."
             )
     api = huggingface_hub.HfApi(token=token)
@@ -56,5 +56,5 @@ def push_folder(folder: Path, repo: str, *, token: str, kind: Literal["model", "
         api.upload_folder(repo_id=address.repo_id, folder_path=folder, repo_type=kind, commit_message="Upload with attrition")
     except Exception as error:
         said = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise AttritionError(f"The Hub did not take {repo!r} ({said}). The {kind} is in {folder}.") from error
+        raise AttritionError(f"The Hub refused {repo!r} ({said}). The {kind} is in {folder}.") from error
     return str(address)

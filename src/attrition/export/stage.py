@@ -1,4 +1,4 @@
-"""A stored stage as a model that other programs load."""
+"""Exports a stored stage as a model for other programs."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _SENTENCE = "wake me up at nine am on friday and play the news"
 
 @dataclass(frozen=True)
 class _Chosen:
-    """What is exported: the stored stages that the model is made of, how they are merged (None for one stage as it is), and the
-    run and its step where a finished run has it."""
+    """The model to export: its stored stages, how they are merged (None for a single stage), and its run and step if a
+    finished run has it."""
 
     keys: tuple[str, ...]
     how: Merging | None = None
@@ -45,21 +45,21 @@ class _Chosen:
 
 
 def export_stage(results: Path, stage: str, folder: Path, *, name: str = "", onnx: bool = False) -> OnnxFile | None:
-    """Write the model of a stage, with its card: a PEFT adapter for LoRA, a whole transformers checkpoint for full training.
+    """Write the model of a stage, with its card: a PEFT adapter for LoRA, a full transformers checkpoint otherwise.
 
-    The model of a run that merges its learners is the merged one. A weighted mean of adapters becomes one adapter whose rank is
-    the sum of theirs, if that is below the encoder's width. Any other merge becomes a whole checkpoint.
+    A run that merges its learners exports the merged model. A weighted mean of adapters becomes one adapter, whose rank is the
+    sum of their ranks, if this is below the encoder's width. Any other merge becomes a full checkpoint.
 
     Args:
         results: a results folder.
         stage: a stage's key, or `<run>:<locale>` for the model of a run after it learned a locale.
-        folder: made; must not exist, or be empty.
-        name: of the model in its card, such as a repository's; by default that of the folder.
-        onnx: write `model.onnx` too, and return what was measured of it.
+        folder: a new or empty folder.
+        name: the model's name in its card, such as a repository; by default the folder's name.
+        onnx: True to write `model.onnx` too, and return its measurements.
 
     Raises:
-        AttritionError: there is no such stage, its encoder is not here or has changed, `folder` is not empty, or ONNX cannot
-            be written.
+        AttritionError: there is no such stage, its encoder is missing or has changed, `folder` is not empty, or the ONNX export
+            failed.
     """
     if onnx:
         require_onnx()
@@ -76,13 +76,13 @@ def export_stage(results: Path, stage: str, folder: Path, *, name: str = "", onn
     try:
         pretrained = load_pretrained(about["model"]["name"])
     except AttritionError as error:
-        # A run from a pack needs no encoder beside it; a model for others needs its tokeniser and its whole vocabulary.
-        raise AttritionError(f"An export takes the encoder that the stage was trained from, whole. {error}") from error
+        # A run from a pack works without the encoder; an export needs the encoder's tokeniser and whole vocabulary.
+        raise AttritionError(f"An export needs the complete encoder of the stage. {error}") from error
     if pretrained.encoder_fingerprint != about["model"].get("encoder", about["model"]["fingerprint"]):
         raise AttritionError(
-            f"The stage {chosen.keys[0]} was trained from another {pretrained.name!r} than the one that is here now."
+            f"The stage {chosen.keys[0]} was trained from {pretrained.name!r}, which has changed since. Restore that version."
         )
-    # An adapter knows nothing of the vocabulary: one row of it will do.
+    # An adapter does not depend on the vocabulary: one row is enough.
     kept = [store.load_tensors(key)[KEPT] for key in chosen.keys] if trains.adapter is None else [np.zeros(1, np.int64)]
     vocabulary = Vocabulary(np.unique(np.concatenate(kept)), pretrained.vocabulary_size)
     model = build_model(pretrained, vocabulary, tuple(about["labels"]))
@@ -108,7 +108,7 @@ def export_stage(results: Path, stage: str, folder: Path, *, name: str = "", onn
 
 
 def _model_of(store: Store, chosen: _Chosen, model: Model, trains: Trains) -> tuple[Trains, Tensor, float]:
-    """What a model trains as it is exported, its parameters [P], and the decay of word embeddings that are not in it."""
+    """Return the trained part of the exported model, its parameters [P], and the decay of the other word embeddings."""
     flats = [restored(store, model, trains, key) for key in chosen.keys]
     decays = [store.load_history(key).decay for key in chosen.keys]
     if chosen.how is None:
@@ -117,7 +117,7 @@ def _model_of(store: Store, chosen: _Chosen, model: Model, trains: Trains) -> tu
         adapter = merged_adapter(model, trains.adapter, flats, chosen.languages, chosen.how)
         if adapter is not None:
             return *adapter, 1.0
-    # A row that no learner looked up is the base's times its decay: the merge of these differences, for one number.
+    # A row without gradient is the base's row times its decay: merge these factors as single numbers.
     merged_decay = 1 + float(chosen.how.merge([torch.tensor([decay - 1]) for decay in decays], chosen.languages))
     return Full(), merge(model, trains, flats, chosen.languages, chosen.how), merged_decay
 
@@ -128,13 +128,13 @@ def _evaluation(store: Store, spec: dict[str, Any] | None, step: int) -> StoredE
 
 
 def labels_first(pretrained: Pretrained, labels: Sequence[str]) -> tuple[str, ...]:
-    """Return the classes of a checkpoint's own classifier in its order, if a study has them all; else nothing."""
+    """Return the classes of a checkpoint's own classifier in its order, if the study has all of them; else ()."""
     own = () if pretrained.head is None else pretrained.head.labels
     return own if set(own) <= set(labels) else ()
 
 
 def _find(store: Store, stage: str) -> _Chosen:
-    """The model that is named in either way."""
+    """Return the model for a stage's key, or for `<run>:<locale>`."""
     keys = store.keys("stages")
     if not keys:
         raise AttritionError(f"{store.folder} has no stages. Give the folder that `attrition run` wrote.")

@@ -1,1 +1,1 @@
-"""May an update of a deployed tagger be shipped? Old and new predictions are compared, slice by slice."""
+"""Decides if an update of a deployed tagger may be shipped: compares old and new predictions, slice by slice."""

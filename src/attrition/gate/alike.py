@@ -1,8 +1,7 @@
-"""Reads JSONL rows that have the fields of their file's first row, about three times as fast as a general reader.
+"""Reads JSONL rows that have the same fields as the file's first row, about three times as fast as a general reader.
 
-Most files have the same fields in all rows. So only the first row is asked which field holds what, and a decoder made for
-exactly these fields reads the others. A row that this decoder does not take goes the usual way, which knows all forms and
-words all errors.
+In most files all rows have the same fields. So the fields are found in the first row, and a decoder for exactly these fields
+reads the others. The general reader reads the rows that this decoder rejects, and makes all error messages.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import msgspec
 
 
 class Named(NamedTuple):
-    """The fields of a row that hold what the gate needs; None where the row has no such field."""
+    """The names of the fields that the gate needs; None for a missing field."""
 
     words: str | None
     gold: str | None
@@ -27,7 +26,7 @@ class Named(NamedTuple):
 
 @dataclass(frozen=True)
 class Alike:
-    """Reads rows with the same fields; make it with `of`."""
+    """Reads rows with the same fields; created by `of`."""
 
     decode: Callable[[str], Any]
     take: Callable[[Any], tuple[Any, ...]]
@@ -35,12 +34,12 @@ class Alike:
 
     @staticmethod
     def of(row: Mapping[str, Any], named: Named, slices: Sequence[str]) -> Alike | None:
-        """Return a reader of rows that have the fields of `row`; None if a field's name has characters that JSON escapes.
+        """Return a reader of rows with the fields of `row`; None if a field's name has characters that JSON escapes.
 
         Args:
-            row: the first one of a file.
-            named: which of its fields hold what.
-            slices: other fields that are wanted; the row has them all.
+            row: the first row of a file.
+            named: the names of its fields.
+            slices: other fields to read; the row has all of them.
         """
         if any('"' in name or "\\" in name or not name.isprintable() for name in row):
             return None
@@ -61,15 +60,15 @@ class Alike:
         return Alike(msgspec.json.Decoder(form).decode, attrgetter(*wanted), len(row))
 
     def read(self, line: str) -> tuple[Any, ...] | None:
-        """Return the values of a row: words, gold and predicted tags as tuples, id, language, slices; None if it is not alike.
+        """Return words, gold and predicted tags as tuples, id, language and slices; None if the row has other fields.
 
-        A key that is there twice is an error, which the decoder does not see. Every key ends in a quotation mark, blanks if any
-        and a colon. So a row without a blank before a colon and with as many `":` as fields has each key once, and no object
-        inside.
+        The decoder does not detect a repeated key, which is an error. Every key ends with a quotation mark, optional blanks and
+        a colon. So a row without a blank before a colon, and with as many `":` as fields, has each key once and no nested
+        object.
         """
         if line.count('":') != self.number or " :" in line or "\t:" in line or "\r:" in line:
             return None
-        if "\\u0000" in line or "\\ud" in line or "\\uD" in line:  # what may be no text
+        if "\\u0000" in line or "\\ud" in line or "\\uD" in line:  # may be invalid text
             return None
         try:
             return self.take(self.decode(line))

@@ -1,14 +1,14 @@
-"""How large the loss can be: a confidence interval that holds in small test sets too.
+"""Computes a confidence interval of the loss that is valid in small test sets too.
 
-The ordinary bootstrap fails where few utterances differ. Two systems that agree on all of 100 utterances get the interval
-[0, 0]. But a system that breaks 2% of all utterances breaks none of 100 once in seven times. So we use a Bayesian bootstrap
-(Rubin 1981: each utterance gets a weight from Exp(1)) with one utterance more. For the upper bound, the old system gets this
-utterance right and the new one wrong; for the lower bound it is the other way round. For a share this is the exact bound of
-Clopper and Pearson (1934): k breaks in n utterances give a Beta(k + 1, n - k). For means of bounded values it is the bound of
-Gaffke (2005; Learned-Miller and Thomas 2019). In large sets it is the ordinary bootstrap.
+The ordinary bootstrap fails if few utterances differ. Two systems that agree on all of 100 utterances get the interval
+[0, 0]. But with probability 1/7 a system that breaks 2% of all utterances breaks none of 100. So we use a Bayesian bootstrap
+(Rubin 1981: each utterance gets a weight from Exp(1)) with one extra utterance. For the upper bound, the old system gets this
+utterance right and the new one wrong; for the lower bound the reverse. For a share this is the exact bound of Clopper and
+Pearson (1934): k breaks in n utterances give a Beta(k + 1, n - k). For means of bounded values it is the bound of Gaffke
+(2005; Learned-Miller and Thomas 2019). In large sets it equals the ordinary bootstrap.
 
-The size of the added utterance is a convention: a *typical* one (`ratios.outcomes`), not the largest there could be.
-`benchmarks/gate_calibration.py` measures how often the bound then fails.
+The size of the extra utterance is a convention: a *typical* utterance (`ratios.outcomes`), not the largest possible.
+`benchmarks/gate_calibration.py` measures how often the bound fails.
 
 Shape letters: K kinds of utterances, R resamples.
 """
@@ -33,10 +33,10 @@ _BOUND, _POWER = 1.6449, 0.8416
 
 @dataclass(frozen=True)
 class Interval:
-    """Bounds of the loss, each at one-sided 95%; its standard error; and what this amount of data can show.
+    """One-sided 95% bounds of the loss, its standard error, and the smallest margin that this amount of data can show.
 
-    `can_show` is the smallest margin that a system without any loss would pass in about 80% of test sets like this one:
-    the distance from the loss to its upper bound, plus 0.84 standard errors.
+    A system without loss would pass the margin `can_show` in about 80% of test sets like this one: it is the distance from
+    the loss to its upper bound, plus 0.84 standard errors.
     """
 
     low: float
@@ -45,10 +45,10 @@ class Interval:
     can_show: float
 
     def growth(self, margin: float) -> float:
-        """Return how many times as much data could show a margin.
+        """Return the factor by which the data must grow to show a margin.
 
-        One part of `can_show` falls with the square root of the amount of data (2.49 standard errors), the rest, which is due
-        to the added utterance, with the amount itself.
+        With n utterances, 2.49 standard errors of `can_show` fall with 1 / sqrt(n). The rest, from the extra utterance, falls
+        with 1 / n.
 
         >>> round(Interval(low=-0.03, high=0.03, error=0.0, can_show=0.03).growth(0.01), 6)
         3.0
@@ -64,7 +64,7 @@ def interval(found: Outcomes, rng: np.random.Generator, draws: int = DRAWS) -> I
     """Return the interval of the loss (old score minus new score).
 
     Args:
-        found: the kinds of utterances; there must be gold spans.
+        found: the kinds of utterances, with at least one gold span.
         rng: source of the weights.
         draws: number of resamples.
 
@@ -91,9 +91,9 @@ def interval(found: Outcomes, rng: np.random.Generator, draws: int = DRAWS) -> I
 
 
 def p_by_bound(found: Outcomes, rng: np.random.Generator, draws: int) -> float:
-    """Return the share of weighted resamples without a loss, the one-sided p of "no loss" by the bootstrap.
+    """Return the share of weighted resamples without a loss: the bootstrap's one-sided p of "no loss".
 
-    The added utterance has one span, which only the new system finds. A typical utterance is safer still, but finds much less.
+    The extra utterance has one span, which only the new system finds. A typical utterance is safer, but has much less power.
 
     Args:
         found: the kinds of utterances.

@@ -1,4 +1,4 @@
-"""What changed between two systems: labels, types of errors (see `attrition.problem.spans`), and the utterances that broke."""
+"""Changes between two systems: by label, by type of error (see `attrition.problem.spans`), and utterances that broke."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Broken:
 
 @dataclass(frozen=True)
 class Changes:
-    """What changed. `errors` maps a type to its counts (old, new); `broken` is worst first; `num_*` count all."""
+    """All changes. `errors` maps a type to its counts (old, new); `broken` has the worst first; `num_*` are totals."""
 
     labels: tuple[LabelChange, ...]
     errors: Mapping[str, tuple[int, int]]
@@ -45,11 +45,11 @@ class Changes:
 
 
 def changes(compared: Compared, metric: Metric, show: int) -> Changes:
-    """Return what changed between the two systems of a comparison.
+    """Return the changes between two systems.
 
     Args:
-        compared: both systems beside the gold tags.
-        metric: of the labels.
+        compared: both systems and the gold tags.
+        metric: for the labels.
         show: number of broken utterances to list.
     """
     wrong_old, wrong_new = (compared.counts(side)[:, 1:].sum(axis=1) for side in SIDES)
@@ -80,7 +80,7 @@ def _errors(compared: Compared) -> dict[str, tuple[int, int]]:
 
 
 def _count_errors(compared: Compared, side: str) -> list[int]:
-    """Number of errors of each type."""
+    """Return the number of errors of each type."""
     # `start_N` and `end_N` count words over all utterances, so spans of two utterances never overlap.
     gold, predicted = (Spans(each.start_N, each.end_N, each.label_N) for each in (compared.spans["gold"], compared.spans[side]))
     counts: list[int] = error_counts(gold, predicted, len(compared.labels)).sum(axis=0).tolist()

@@ -1,4 +1,4 @@
-"""What is checked: each slice of the test set, each critical label in each language, and how much either may lose."""
+"""The checks: each slice of the test set and each critical label in each language, with their margins."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from attrition.names import AttritionError, unknown
 from attrition.reading import parse_toml, read_text
 
 LANGUAGE, LABEL = "language", "label"
-"""The slices that every test set has; others are fields of its rows."""
+"""The slices of every test set; others are fields of its rows."""
 
 CRITICAL = "critical"
 Otherwise = Literal["pass", "fail"]
@@ -23,17 +23,17 @@ Otherwise = Literal["pass", "fail"]
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What a gate asks for.
+    """Settings of the gate.
 
     Args:
         metric: "f1", "recall" or "precision" of spans, micro-averaged.
-        margin: the loss that a slice may have, in points (hundredths).
+        margin: the allowed loss of a slice, in points (hundredths).
         margins: margins of single slices by value ("de-DE") or by field and value ("domain=alarm").
         slices: fields to slice by, besides the language; "label" means the label of a span.
-        critical: labels that are checked in every language, with their margins; None means that of the language.
-        cannot_tell: the verdict of the release in place of "cannot tell"; None keeps it.
+        critical: labels that are checked in every language, with their margins; None: the language's margin.
+        cannot_tell: the verdict of the release instead of "cannot tell"; None keeps it.
         show: number of broken utterances to list.
-        show_text: whether tables, pages and errors may hold words of the data.
+        show_text: True if tables, pages and errors may have words of the data.
     """
 
     metric: Metric = "f1"
@@ -68,7 +68,7 @@ class Check:
 
     @property
     def name(self) -> str:
-        """The name for tables: the language alone, else with what it is.
+        """The name for tables: a language by itself, another slice with its field.
 
         >>> Check("language", "de-DE", "", 1.0).name, Check("domain", "alarm", "", 1.0).name
         ('de-DE', 'domain=alarm')
@@ -81,10 +81,10 @@ class Check:
 
 
 def checks(compared: Compared, settings: Settings) -> list[tuple[Check, Outcomes]]:
-    """Return every check with the utterances that decide it.
+    """Return every check with its utterances.
 
     Raises:
-        AttritionError: a margin or critical label names nothing that is there.
+        AttritionError: a margin or critical label names something that does not exist.
     """
     found = list(_each(compared, settings))
     values = {check.value for check, _ in found} | {f"{check.field}={check.value}" for check, _ in found}
@@ -125,7 +125,7 @@ def _each(compared: Compared, settings: Settings) -> Iterator[tuple[Check, Outco
 
 
 def _places(values: Iterable[str]) -> dict[str, np.ndarray]:
-    """The utterances of each value, values in alphabetical order."""
+    """Return the utterances of each value, in alphabetical order of values."""
     found: dict[str, list[int]] = {}
     for number, value in enumerate(values):
         found.setdefault(value, []).append(number)
@@ -145,7 +145,7 @@ def read_margins(path: Path) -> dict[str, float]:
     """Return the margins of a TOML file: `de-DE = 0.5` or `"domain=alarm" = 2`, in points.
 
     Raises:
-        AttritionError: the file cannot be read, or a value is no number.
+        AttritionError: the file cannot be read, or a value is not a number.
     """
     values = parse_toml(read_text(path), str(path))
     for name, value in values.items():
@@ -155,10 +155,10 @@ def read_margins(path: Path) -> dict[str, float]:
 
 
 def parse_critical(text: str) -> dict[str, float | None]:
-    """Return labels with their margins, None where none is given.
+    """Return labels with their margins; None for a label without a margin.
 
     Raises:
-        AttritionError: a margin is no number, or a name is missing.
+        AttritionError: a margin is not a number, or a name is missing.
 
     >>> parse_critical("PER=0.5,ID")
     {'PER': 0.5, 'ID': None}
@@ -169,7 +169,7 @@ def parse_critical(text: str) -> dict[str, float | None]:
         try:
             found[label] = float(margin) if equals else None
         except ValueError:
-            raise AttritionError(f"--critical {part!r}: {margin!r} is no number. Write as PER=0.5,ID") from None
+            raise AttritionError(f"--critical {part!r}: {margin!r} is not a number. Write for example PER=0.5,ID") from None
         if not label:
-            raise AttritionError(f"--critical {text!r} names no label. Write as PER=0.5,ID")
+            raise AttritionError(f"--critical {text!r} names no label. Write for example PER=0.5,ID")
     return found

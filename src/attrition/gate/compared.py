@@ -1,4 +1,4 @@
-"""Old and new predictions beside the gold tags: spans, and what each utterance counts.
+"""Compares old and new predictions with the gold tags: spans, and counts of each utterance.
 
 Shape letters: U utterances, N spans, W words.
 """
@@ -30,8 +30,8 @@ class SpanTable:
     label_N: NDArray[np.int64]
 
     def is_in(self, other: SpanTable) -> NDArray[np.bool_]:
-        """Return for each span whether the other table has the same one: bool [N]."""
-        # At most one span starts at a word. `start_N` counts words over all utterances, so it names the utterance too.
+        """Return for each span if the other table has the same span: bool [N]."""
+        # At most one span starts at a word. `start_N` counts words over all utterances, so it identifies the utterance too.
         at = np.searchsorted(other.start_N, self.start_N)
         at_most = np.minimum(at, max(len(other.start_N) - 1, 0))
         if not len(other.start_N):
@@ -48,8 +48,8 @@ class SpanTable:
 class Compared:
     """A test set with the tags of two systems.
 
-    `spans` and `hits` have the keys "gold", "old" and "new"; a hit is a span of a system that the gold tags have too.
-    `offsets` int64 [U + 1] is where the words of each utterance begin.
+    `spans` and `hits` have the keys "gold", "old" and "new"; a hit is a system's span that is also in the gold tags.
+    `offsets` int64 [U + 1] has the first word of each utterance.
     """
 
     rows: tuple[Row, ...]
@@ -85,15 +85,15 @@ class Compared:
 
 
 def compare(test: Sequence[Row], old: Predictions, new: Predictions, *, show_text: bool = True) -> Compared:
-    """Return old and new predictions beside the gold tags of a test set.
+    """Return old and new predictions and the gold tags of a test set, as spans.
 
     Args:
         test: the utterances, with gold tags.
         old, new: the two systems.
-        show_text: whether an error may quote a tag (a damaged file can have a word in its place).
+        show_text: True if an error may quote a tag (in a damaged file it can be a word).
 
     Raises:
-        AttritionError: predictions do not fit the test set, or a tag is none of BIO or IO.
+        AttritionError: predictions do not match the test set, or a tag is not BIO or IO.
     """
     gold = []
     for row in test:
@@ -149,7 +149,7 @@ def _check_tags(
 
 
 def _refuse_other_gold(test: Sequence[Row], new: FilePredictions) -> None:
-    """Where each prediction file has gold tags of its own, they must be the same."""
+    """Refuse prediction files with different gold tags."""
     own = [row for row in new.rows if row.gold is not None and row.id]
     wanted = {(row.language, row.id): row for row in test if row.id} if own else {}
     for row in own:

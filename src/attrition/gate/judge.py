@@ -1,12 +1,12 @@
 """The verdict on each check.
 
 - **pass**: the loss is shown to be smaller than the margin (its upper 95% bound is below it).
-- **fail**: a loss is shown (p, adjusted over all checks, is at most 0.05), and the best estimate of it is beyond the margin.
+- **fail**: a loss is shown (p, adjusted over all checks, is at most 0.05), and its best estimate is beyond the margin.
 - **cannot tell**: neither.
 
-The release passes if every check passes, and fails if one fails. This decides where a correction for many checks is needed.
-A false alarm in any check fails the release, so p is adjusted (Holm 1979). To pass, *all* checks must pass: a release with one
-loss as large as its margin passes in at most 5% of test sets without any correction (intersection-union test, Berger 1982).
+The release passes if every check passes, and fails if one fails. A false alarm in any check fails the release, so p is adjusted
+for many checks (Holm 1979). A pass needs no adjustment, because *all* checks must pass: a release with one loss as large as its
+margin passes in at most 5% of test sets (intersection-union test, Berger 1982).
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from attrition.streams import numpy_stream
 Verdict = Literal["pass", "fail", "cannot tell"]
 WORST_FIRST: tuple[Verdict, ...] = ("fail", "cannot tell", "pass")
 LEVEL = 0.05
-"""The chance of any false alarm in a release of equal systems, and of a false pass where one loss equals its margin."""
+"""The probability of any false alarm if the systems are equal, and of a false pass if one loss equals its margin."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """The verdict on a check and what it rests on; scores and losses in points.
+    """The verdict on a check and its evidence; scores and losses in points.
 
-    `low` and `high` are one-sided 95% bounds of the loss; `can_show` is the smallest margin that this amount of data can show
-    (see `bound.Interval`). `p` is for "no loss", `p_adjusted` after Holm over all checks. All NaN without gold spans.
+    `low` and `high` are one-sided 95% bounds of the loss. `can_show` is the smallest margin that this amount of data can show
+    (see `bound.Interval`). `p` is for "no loss", `p_adjusted` the same after Holm over all checks. All NaN without gold spans.
     """
 
     check: Check
@@ -60,11 +60,11 @@ class Finding:
 
 
 def judge(questions: Sequence[tuple[Check, Outcomes]]) -> tuple[Finding, ...]:
-    """Return the verdict on each check, in the given sequence.
+    """Return the verdict on each check, in the given order.
 
-    Every random stream is named after its check, so a verdict before Holm does not depend on the other checks.
+    Each check has its own random stream, so its p before Holm does not depend on other checks.
     """
-    draws = max(9_999, 200 * len(questions) - 1)  # so that the smallest p is a tenth of what Holm may ask for
+    draws = max(9_999, 200 * len(questions) - 1)  # the smallest p is a tenth of Holm's strictest level
     p_values = [
         p_of_no_loss(found, numpy_stream("gate", "swaps", check.name), draws) if found.gold else math.nan
         for check, found in questions
@@ -79,21 +79,21 @@ def judge(questions: Sequence[tuple[Check, Outcomes]]) -> tuple[Finding, ...]:
 def p_of_no_loss(found: Outcomes, rng: np.random.Generator, draws: int) -> float:
     """Return p for "no loss": the larger one of the permutation test and of the bootstrap.
 
-    The permutation test is exact if the answers of the two systems can be exchanged. It is too bold for small sets where they
-    cannot, as where the new system finds more spans and invents others at equal F1; there the bootstrap holds. For recall of
-    a system that only breaks single spans both give the same p, that of a sign test.
+    The permutation test is exact if the answers of the two systems are exchangeable. If they are not, it rejects too often in
+    small sets; an example is a new system with more found and more spurious spans at equal F1. The bootstrap is valid there.
+    For recall of a system that only breaks single spans both equal a sign test.
 
     Args:
         found: the kinds of utterances.
         rng: source of swaps and weights.
-        draws: of each; p is at least 1 / (draws + 1) if it is small.
+        draws: number of each; the smallest p is 1 / (draws + 1).
     """
     p = p_of_loss(found, rng, draws)
     return max(p, p_by_bound(found, rng, draws)) if p <= LEVEL else p
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p adjusted by Holm's step-down method; NaN stays NaN and does not count.
+    """Return p adjusted by Holm's step-down method. NaN stays NaN and is not counted.
 
     >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
     [0.03, 0.06, 0.06]
@@ -108,7 +108,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def worst(verdicts: Sequence[Verdict]) -> Verdict:
-    """Return the verdict of the release: the worst of its checks; "cannot tell" if there is none.
+    """Return the verdict of the release: the worst of its checks; "cannot tell" without checks.
 
     >>> worst(["pass", "cannot tell"])
     'cannot tell'
@@ -148,7 +148,7 @@ def _finding(check: Check, found: Outcomes, p: float, p_adjusted: float) -> Find
 def _words(
     check: Check, found: Outcomes, verdict: Verdict, p_adjusted: float, *, high: float, can_show: float, growth: float
 ) -> str:
-    """Why, in one sentence."""
+    """Return the reason for a verdict, in one sentence."""
     loss, margin = 100 * found.loss, f"{check.margin:g}"
     about = counted(found.num_utterances, "utterance")
     if not found.gold:
@@ -169,7 +169,7 @@ def _words(
 
 
 def _two_digits(number: float) -> int:
-    """Rounded up to two significant digits.
+    """Return a number rounded up to two significant digits.
 
     >>> _two_digits(2038.0)
     2100

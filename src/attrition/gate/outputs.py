@@ -17,7 +17,7 @@ _NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def as_json(release: Release) -> dict[str, Any]:
-    """Return everything as values of JSON; None where a number is not defined."""
+    """Return the release as JSON values; None for undefined numbers."""
     (old, new), (old_mean, new_mean) = release.scores
     settings, changes = release.settings, release.changes
     return {
@@ -79,8 +79,7 @@ def _broken(release: Release) -> list[dict[str, Any]]:
 def to_junit(release: Release) -> str:
     """Return a JUnit file with a test case for each check.
 
-    A check that fails is a `failure`. One that cannot be decided is an `error`; it is `skipped` if the release counts it as
-    a pass.
+    A failed check is a `failure`. An undecided check is an `error`, or `skipped` if the release counts it as a pass.
     """
     undecided = "skipped" if release.settings.cannot_tell == "pass" else "error"
     kinds = {"fail": "failure", "cannot tell": undecided}
@@ -107,12 +106,12 @@ def to_junit(release: Release) -> str:
 
 
 def _xml(text: str) -> str:
-    """Text without the characters that XML does not allow."""
+    """Return text without the characters that XML does not allow."""
     return _NOT_XML.sub("\ufffd", text)
 
 
 def to_markdown(release: Release) -> str:
-    """Return Markdown for a pull request: the verdict, the checks that did not pass, and everything else folded."""
+    """Return Markdown for a pull request: the verdict, the checks that did not pass, and the rest folded."""
     findings = sorted_findings(release)
     open_findings = [each for each in findings if each.verdict != "pass"]
     passed = [each for each in findings if each.verdict == "pass"]
@@ -132,5 +131,5 @@ def _folded(summary: str, text: str) -> str:
 
 
 def _plain(text: str) -> str:
-    """Text that Markdown shows as it is."""
+    """Return text with Markdown's special characters escaped."""
     return re.sub(r"([\\`*_\[\]|<>])", r"\\\1", text)

@@ -1,4 +1,4 @@
-"""A release as one page of HTML, which needs nothing but itself."""
+"""A release as one self-contained HTML page."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from attrition.report.locales import unbroken_locales
 
 
 def to_html(release: Release) -> str:
-    """Return the page; every text of the data is escaped, and the page has no script."""
+    """Return the page. All text from the data is escaped; the page has no script."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.globals["zip"] = zip
     environment.filters["locales"] = unbroken_locales

@@ -1,7 +1,7 @@
 """Metrics as ratios of sums over utterances, and test sets as counts of kinds of utterances.
 
 F1, recall and precision are all "sum of a numerator / sum of a denominator". So an utterance is four small numbers: numerator
-and denominator for the old and the new system. A test set of 3,000 utterances has some fifty kinds of utterances.
+and denominator for the old and the new system. A test set of 3,000 utterances has about fifty kinds of utterances.
 
 Shape letters: U utterances, K kinds of utterances, R resamples.
 """
@@ -27,9 +27,9 @@ class Outcomes:
 
     Args:
         kinds: int64 [K, 4], numerator and denominator for the old system, then for the new one.
-        number: int64 [K], how many utterances are of each kind.
+        number: int64 [K], number of utterances of each kind.
         typical: gold spans of a typical utterance (see `outcomes`).
-        span: numerator and denominator of one span that is found: 2 for F1, else 1.
+        span: numerator and denominator of one found span: 2 for F1, else 1.
         gold: number of gold spans.
     """
 
@@ -46,7 +46,7 @@ class Outcomes:
 
     @property
     def num_differing(self) -> int:
-        """Number of utterances for which the two systems count differently."""
+        """Number of utterances with different counts for the two systems."""
         return int(self.number[(self.kinds[:, :2] != self.kinds[:, 2:]).any(axis=1)].sum())
 
     @property
@@ -81,7 +81,7 @@ def parts(counts: NDArray[np.int64], metric: Metric) -> NDArray[np.int64]:
 
     Args:
         counts: tp, fp, fn of each utterance, int64 [U, 3].
-        metric: which.
+        metric: the metric.
 
     >>> parts(np.array([[1, 0, 2]]), "f1").tolist(), parts(np.array([[1, 0, 2]]), "recall").tolist()
     ([[2, 4]], [[1, 3]])
@@ -96,18 +96,18 @@ def parts(counts: NDArray[np.int64], metric: Metric) -> NDArray[np.int64]:
 def outcomes(old: NDArray[np.int64], new: NDArray[np.int64], metric: Metric) -> Outcomes:
     """Return the kinds of utterances of a slice.
 
-    A *typical utterance* has as many gold spans as those utterances have on average that have any, rounded up.
+    A *typical utterance* has the mean number of gold spans of utterances with spans, rounded up.
 
     Args:
         old, new: tp, fp, fn of each utterance, int64 [U, 3].
-        metric: what is compared.
+        metric: to compare.
 
     >>> found = outcomes(np.array([[1, 0, 0], [1, 0, 0]]), np.array([[1, 0, 0], [0, 0, 1]]), "f1")
     >>> found.scores, found.num_differing
     ((1.0, 0.6666666666666666), 1)
     """
     values = np.concatenate([parts(old, metric), parts(new, metric)], axis=1)
-    # One number names the kind: np.unique over rows is ten times as slow.
+    # One number per kind: np.unique over rows is ten times as slow.
     base = int(values.max(initial=0)) + 1
     if base**4 < 2**62:
         keys, number = np.unique(values @ (base ** np.arange(3, -1, -1)), return_counts=True)
@@ -121,7 +121,7 @@ def outcomes(old: NDArray[np.int64], new: NDArray[np.int64], metric: Metric) -> 
 
 
 def portions(total: int, most: int) -> Iterator[int]:
-    """Yield parts of a total, none larger than `most`: bounds the memory of resamples.
+    """Yield parts of a total, none larger than `most`, to limit the memory of resamples.
 
     >>> list(portions(7, 3))
     [3, 3, 1]

@@ -1,4 +1,4 @@
-"""The whole answer: may this update be shipped?"""
+"""Decides if an update may be shipped."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ EXIT_CODES: dict[Verdict, int] = {"pass": 0, "fail": 1, "cannot tell": 3}
 
 @dataclass(frozen=True, kw_only=True)
 class Release:
-    """A verdict with everything behind it.
+    """A verdict and its evidence.
 
-    `verdict` is what the release gets after `settings.cannot_tell`; `found` is the worst verdict of a check. `scores` are
-    micro-averaged over all utterances and, after them, means over languages, each old and new, in points.
+    `found` is the worst verdict of a check; `verdict` is the same after `settings.cannot_tell`. `scores` are, in points,
+    old and new, micro-averaged over all utterances, then old and new as means over languages.
     """
 
     old: str
@@ -48,7 +48,7 @@ class Release:
 
 
 def gate(test: Sequence[Row], old: Predictions, new: Predictions, settings: Settings | None = None) -> Release:
-    """Return whether an update may be shipped.
+    """Return the verdict on an update, with its evidence.
 
     Args:
         test: the utterances, with gold tags.
@@ -56,7 +56,7 @@ def gate(test: Sequence[Row], old: Predictions, new: Predictions, settings: Sett
         settings: slices, margins, metric; the default is 1 point of F1 in each language.
 
     Raises:
-        AttritionError: predictions do not fit the test set, or a setting names nothing that is there.
+        AttritionError: predictions do not match the test set, or a setting names something that does not exist.
     """
     settings = settings or Settings()
     compared = compare(test, old, new, show_text=settings.show_text)
@@ -87,17 +87,17 @@ def gate_files(
     predicted_column: str = "",
     serves: tuple[str, ...] = (),
 ) -> Release:
-    """Return whether an update may be shipped, from prediction files, folders of them, or systems that predict.
+    """Return the verdict on an update, from prediction files, folders of them, or models.
 
     Args:
         old, new: predictions of the deployed system and of its update.
-        test: gold tags, or utterances with them; None means that the prediction files have them too.
+        test: gold tags, or utterances with gold tags; None: the prediction files have them.
         settings: slices, margins, metric.
-        serves: the languages that the update serves, where the old system goes on serving the others; () means all.
-        gold_column, predicted_column: names of JSONL fields or numbers of CoNLL columns; "" means to find them.
+        serves: the languages that the update serves; the old system serves the others. () means all.
+        gold_column, predicted_column: names of JSONL fields or numbers of CoNLL columns; "" finds them automatically.
 
     Raises:
-        AttritionError: a file is malformed, or predictions do not fit the test set.
+        AttritionError: a file is malformed, or predictions do not match the test set.
     """
     fields = tuple(name for name in settings.slices if name not in (LANGUAGE, LABEL))
     with_gold = Layout(
@@ -127,7 +127,7 @@ def gate_files(
 
 @contextmanager
 def _without_collector() -> Iterator[None]:
-    """Pause the garbage collector: rows hold no cycles, and its passes over half a million of them take a third of the time."""
+    """Pause the garbage collector: rows have no cycles, and its passes over half a million rows take a third of the time."""
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -135,7 +135,7 @@ def _without_collector() -> Iterator[None]:
     finally:
         if was_on:
             if not gc.get_freeze_count():
-                # Both together count what was made here as old, without the pass over it that would come next.
+                # Together these calls mark the new objects as old, which avoids a pass over them.
                 gc.freeze()
                 gc.unfreeze()
             gc.enable()
@@ -144,7 +144,7 @@ def _without_collector() -> Iterator[None]:
 def _scores(
     compared: Compared, findings: Sequence[Finding], settings: Settings
 ) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Micro scores over all utterances, and means over languages."""
+    """Return micro-averaged scores over all utterances, and means over languages."""
     sums = [parts(compared.counts(side), settings.metric).sum(axis=0).tolist() for side in SIDES]
     old, new = (100 * numerator / denominator if denominator else 0.0 for numerator, denominator in sums)
     languages = [finding for finding in findings if finding.check.field == LANGUAGE]
@@ -153,7 +153,7 @@ def _scores(
 
 
 def _notes(test: Sequence[Row], old: Predictions, new: Predictions) -> list[str]:
-    """What is there but was not checked."""
+    """Return notes on data that were not checked."""
     checked = {row.language for row in test}
     notes = []
     for side in (old, new):

@@ -4,8 +4,8 @@ A JSONL row has `words` (or `tokens`) and tags, or `text` and `slots`, or is a r
 
     {"id": "17", "language": "de", "words": ["um", "fünf"], "gold": ["O", "B-time"], "predicted": ["O", "O"], "domain": "alarm"}
 
-A CoNLL line has a word first and its tags last. A prediction file without a gold file has both: `word gold predicted`, as the
-CoNLL evaluation script has it. Comments before the first word give fields: `# domain = alarm`.
+A CoNLL line has a word first and its tags last. A prediction file without a gold file has both tags, as for the CoNLL
+evaluation script: `word gold predicted`. Comments before the first word give fields: `# domain = alarm`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ WORDS = ("words", "tokens")
 TAGS = ("tags", "labels", "ner_tags")
 GOLD = ("gold", "gold_tags", "reference")
 PREDICTED = ("predicted", "predicted_tags", "prediction", "pred")
-"""The names of JSONL fields that are known without being told; the first that a row has counts."""
+"""The default names of JSONL fields; the first that a row has is used."""
 
 NOT_SHOWN = "the row cannot be read. Run the command without --no-text to see why"
 _FIELD_OF_ROW = "field of the row"
@@ -41,10 +41,10 @@ _SEPARATOR = re.compile(r"[ \t]+")
 
 
 class Row(NamedTuple):
-    """One utterance of a file: its tags, and where it came from.
+    """One utterance of a file: its tags and its place.
 
-    `predicted` and `gold` are tags, one a word; None where the file does not have them. `words` is None where the row has
-    tags only. `fields` are the values of the fields to slice by.
+    `predicted` and `gold` are tags, one per word; None if the file does not have them. `words` is None if the row has tags
+    only. `fields` are the values of the fields to slice by.
     """
 
     file: str
@@ -64,13 +64,13 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """What to read from a file.
+    """The fields to read from a file.
 
     Args:
-        has_gold, has_predicted: which tags must be there.
-        gold, predicted: names of JSONL fields, or numbers of CoNLL columns from 1; "" means to find them.
+        has_gold, has_predicted: True if these tags are required.
+        gold, predicted: names of JSONL fields, or numbers of CoNLL columns from 1; "" finds them automatically.
         fields: fields to slice by, besides language and label.
-        show_text: whether an error may quote the data.
+        show_text: True if an error may quote the data.
     """
 
     has_gold: bool
@@ -86,8 +86,8 @@ def read_rows(path: Path, language: str, layout: Layout) -> Iterator[Row]:
 
     Args:
         path: `.jsonl`, `.conll` or `.tsv`.
-        language: the language of rows that do not name theirs.
-        layout: what to read.
+        language: of rows without a language.
+        layout: the fields to read.
 
     Raises:
         AttritionError: "file, line N: what is wrong, what to do".
@@ -143,10 +143,10 @@ def _jsonl_rows(lines: Iterable[tuple[int, str]], layout: Layout, file: str, lan
 
 
 def _named(row: Mapping[str, Any], layout: Layout) -> Named:
-    """Which fields of a row hold what.
+    """Return the names of a row's fields of words, tags, id and language.
 
     Raises:
-        AttritionError: the row lacks a field that was asked for.
+        AttritionError: the row lacks a requested field.
     """
     gold = predicted = None
     if layout.has_predicted:
@@ -161,7 +161,7 @@ def _named(row: Mapping[str, Any], layout: Layout) -> Named:
 
 
 def _values(line: str, row: Mapping[str, Any], named: Named, layout: Layout) -> tuple[Any, ...]:
-    """The values of a row as `Alike.read` gives them; but an id and a language that are null are a text."""
+    """Return the values of a row like `Alike.read`, with a text for an id or a language that is null."""
     words, gold, predicted = (None if name is None else _texts(row, name) for name in named[:3])
     if predicted is None and gold is None and ("slots" in row or "annot_utt" in row):
         words, found = _annotated(line)
@@ -180,14 +180,14 @@ def _check(tags: Sequence[str] | None, words: Sequence[str] | None, line: str, n
 
 
 def _annotated(line: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The words and tags of a row that marks slots in a text."""
+    """Return the words and tags of a row with a text and slots."""
     utterance = utterance_of(row_of_record(1, json_object(line), USUAL, {}), "row", "test", "bio")
     words = tuple(utterance.text[start:end] for start, end in utterance.words)
     return words, tuple(tags_of(utterance, utterance.words, "bio"))
 
 
 def _first(row: Mapping[str, Any], names: Iterable[str]) -> str | None:
-    """The first of these fields that the row has."""
+    """Return the first of these fields in the row, or None."""
     return next((name for name in names if name in row), None)
 
 
@@ -205,7 +205,7 @@ def _texts(row: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 
 def _blocks(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]:
-    """The lines of each utterance, comments before it included, with the number of the line of its first word."""
+    """Yield the lines of each utterance, including comments before it, with the line number of its first word."""
     block: list[str] = []
     first = 0
     for number, line in lines:
@@ -220,7 +220,7 @@ def _blocks(lines: Iterable[tuple[int, str]]) -> Iterator[tuple[int, list[str]]]
 
 
 def _is_comment(line: str) -> bool:
-    """Whether the line has no word; "#" with tags beside it is one."""
+    """Return True if the line is a comment; "#" with tags beside it is a word."""
     return line == "#" or line.startswith(("-DOCSTART-", "# "))
 
 
@@ -236,7 +236,7 @@ def _conll_row(block: Sequence[str], layout: Layout, file: str, line: int, langu
         cells.append([cell.strip(BLANKS) for cell in row])
     width = len(cells[0])
     if any(len(row) != width for row in cells):
-        raise AttritionError(f"lines of the utterance have unlike numbers of columns; the first has {width}. Correct them.")
+        raise AttritionError(f"lines of the utterance have different numbers of columns; the first has {width}. Correct them.")
     both = layout.has_gold and layout.has_predicted
     needed = 3 if both else 2
     if width < needed:
@@ -255,6 +255,6 @@ def _conll_row(block: Sequence[str], layout: Layout, file: str, line: int, langu
 def _column(cells: Sequence[Sequence[str]], asked: str, place: int) -> tuple[str, ...]:
     if asked:
         if not asked.isdecimal() or not 2 <= int(asked) <= len(cells[0]):
-            raise AttritionError(f"{asked!r} is no column of tags. Write a number from 2 to {len(cells[0])}.")
+            raise AttritionError(f"{asked!r} is not a column of tags. Write a number from 2 to {len(cells[0])}.")
         place = int(asked) - 1
     return tuple(row[place] for row in cells)

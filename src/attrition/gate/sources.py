@@ -1,4 +1,4 @@
-"""Finds the files of a test set or a system, and gives each test utterance the tags that a system predicts for it."""
+"""Finds the files of a test set or a system, and matches predictions to test utterances."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from attrition.reading import is_there
 ENDINGS = (".jsonl", ".conll", ".tsv")
 HUB, ADAPTER = "hub:", "adapter_config.json"
 ONE = "all"
-"""The language of a single file that names none."""
+"""The language of a single file without a language."""
 
 
 class Predictions(Protocol):
-    """What a system predicts. A file has it already; a model could make it from the words."""
+    """A system's predictions, from a file or a model."""
 
     @property
     def name(self) -> str:
@@ -28,10 +28,10 @@ class Predictions(Protocol):
         ...
 
     def tags(self, test: Sequence[Row]) -> list[Sequence[str]]:
-        """Return the predicted tags of each test utterance, one a word.
+        """Return the predicted tags of each test utterance, one per word.
 
         Raises:
-            AttritionError: an utterance has no prediction, or its words or their number differ.
+            AttritionError: an utterance has no prediction, or other words or another number of words.
         """
         ...
 
@@ -40,7 +40,7 @@ class Predictions(Protocol):
 class FilePredictions:
     """Predictions read from files.
 
-    Rows of a language are paired with test rows by `id`, where every row of both sides has one, else by their sequence.
+    Rows of a language are matched to test rows by `id` if every row of both has one, else by their order.
     """
 
     name: str
@@ -61,7 +61,7 @@ class FilePredictions:
 
 @dataclass(frozen=True)
 class Routed:
-    """A system that serves some languages by an update, such as a language's own adapter, and all others as before."""
+    """A system that uses an update, such as an adapter, for some languages, and the old system for the others."""
 
     old: Predictions
     new: Predictions
@@ -69,7 +69,7 @@ class Routed:
 
     @property
     def name(self) -> str:
-        """The update's name, and what it serves."""
+        """The update's name and languages."""
         return f"{self.new.name} (for {', '.join(self.languages)})"
 
     def tags(self, test: Sequence[Row]) -> list[Sequence[str]]:
@@ -85,7 +85,7 @@ class Routed:
 
 
 def is_model(source: str) -> bool:
-    """Return whether a source of predictions is a model: `hub:NAME`, or a folder with a checkpoint or an adapter.
+    """Return True if a source of predictions is a model: `hub:NAME`, or a folder with a checkpoint or an adapter.
 
     >>> is_model("hub:my/tagger"), is_model("no such folder")
     (True, False)
@@ -94,13 +94,13 @@ def is_model(source: str) -> bool:
 
 
 def read_source(path: Path, layout: Layout) -> tuple[Row, ...]:
-    """Return all utterances of a file, or of a folder with one file a language.
+    """Return all utterances of a file, or of a folder with one file per language.
 
-    In a folder a file is `<language>.jsonl`, `<language>.test.jsonl` or `<language>/test.jsonl`; files named train or dev are
-    left out. The endings `.conll` and `.tsv` mean columns. A row that names its language goes before the file's name.
+    In a folder a file is `<language>.jsonl`, `<language>.test.jsonl` or `<language>/test.jsonl`; files with train or dev in
+    their names are skipped. The endings `.conll` and `.tsv` mean columns. A language in a row overrides the file's name.
 
     Raises:
-        AttritionError: the path is not there or holds nothing to read, or a file is malformed.
+        AttritionError: the path does not exist or has no utterances, or a file is malformed.
     """
     if not is_there(path):
         raise AttritionError(f"There is no file or folder {str(path)!r}. Check the path.")
@@ -112,7 +112,7 @@ def read_source(path: Path, layout: Layout) -> tuple[Row, ...]:
 
 
 def _files(folder: Path) -> list[tuple[Path, str]]:
-    """The files of a folder, each with the language of its name."""
+    """Return the files of a folder, each with the language in its name."""
     found: dict[str, Path] = {}
     for path in sorted((*folder.glob("[!.]*.*"), *folder.glob("[!.]*/[!.]*.*"))):
         if path.suffix not in ENDINGS or not path.is_file():
@@ -139,7 +139,7 @@ def _by_language(rows: Iterable[Row]) -> dict[str, list[Row]]:
 
 
 def _paired(mine: Sequence[Row], test: Sequence[Row], name: str) -> Iterator[Row]:
-    """My row for each test row."""
+    """Yield the matching row of `mine` for each test row."""
     if all(row.id for row in mine) and all(row.id for row in test):
         by_id = _by_id(mine)
         _by_id(test)
@@ -151,7 +151,7 @@ def _paired(mine: Sequence[Row], test: Sequence[Row], name: str) -> Iterator[Row
     if len(mine) != len(test):
         raise AttritionError(
             f"{name} has {counted(len(mine), 'utterance')} of language {test[0].language!r}, but the test set has {len(test)}. "
-            "Give every row an id, or the same rows in the same sequence."
+            "Give every row an id, or the same rows in the same order."
         )
     yield from mine
 

@@ -1,4 +1,4 @@
-"""Whether a loss can be chance: the paired permutation test.
+"""Tests whether a loss can be chance: the paired permutation test.
 
 If the old and the new system are equally good, it is chance which of the two gave which answer to an utterance. So the labels
 "old" and "new" are swapped in each utterance with probability 1/2 (Fisher 1935; Yeh 2000 for F1). p is the share of all swaps
@@ -20,7 +20,7 @@ from scipy.stats import binom
 from attrition.gate.ratios import Outcomes, portions, ratios
 
 FEW = 1_999
-"""Random swaps at first; only a small p is then estimated anew from more."""
+"""Number of first random swaps; a small p is then estimated again from more."""
 
 SMALL = 0.05
 _MOST_EXACT = 20_000
@@ -31,13 +31,13 @@ _ROUNDING = 1e-12
 def p_of_loss(found: Outcomes, rng: np.random.Generator, draws: int = 9_999) -> float:
     """Return the one-sided p of "the new system is no worse".
 
-    Exact where there are at most 20,000 different sums. Else from 1,999 random swaps; a p of at most 0.05 is replaced by that
-    of `draws` fresh swaps. For all levels up to 0.05 this is as valid as the p of the fresh swaps alone.
+    It is exact if there are at most 20,000 different sums. Otherwise it uses 1,999 random swaps, and if p is at most 0.05, it
+    is computed again from `draws` new swaps. For levels up to 0.05 this is as valid as the p of the new swaps alone.
 
     Args:
         found: the kinds of utterances.
         rng: source of the swaps.
-        draws: number of fresh swaps; the smallest p is 1 / (draws + 1).
+        draws: number of new swaps; the smallest p is 1 / (draws + 1).
 
     >>> from attrition.gate.ratios import outcomes
     >>> right, wrong = np.array([[1, 0, 0]] * 5), np.array([[0, 0, 1]] * 5)
@@ -57,7 +57,7 @@ def p_of_loss(found: Outcomes, rng: np.random.Generator, draws: int = 9_999) -> 
 
 
 def _mirrored(found: Outcomes) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """The sums of utterances without a difference [4]; the kinds of the others [P, 4]; how many each and its mirror are [P]."""
+    """Return sums over utterances without a difference [4], kinds of the others [P, 4], and sizes of mirrored pairs [P]."""
     differs = (found.kinds[:, :2] != found.kinds[:, 2:]).any(axis=1)
     base = found.number[~differs] @ found.kinds[~differs]
     numbers: dict[tuple[int, ...], int] = {}
@@ -71,7 +71,7 @@ def _mirrored(found: Outcomes) -> tuple[NDArray[np.int64], NDArray[np.int64], ND
 def _losses(
     as_is: NDArray[np.int64], base: NDArray[np.int64], kinds: NDArray[np.int64], number: NDArray[np.int64]
 ) -> NDArray[np.float64]:
-    """The loss where `as_is` [R, P] utterances of each kind stay and the others are swapped."""
+    """Return the loss if `as_is` [R, P] utterances of each kind stay and the others are swapped."""
     mirror = kinds[:, [2, 3, 0, 1]]
     old, new = ratios(base + as_is @ kinds + (number - as_is) @ mirror)
     return old - new

@@ -101,7 +101,7 @@ def errors_table(release: Release) -> Table:
 
 
 def broken_table(release: Release) -> Table:
-    """Return the utterances with more errors than before, worst first; their words only where they may be shown."""
+    """Return the utterances with more errors than before, worst first; without words if these may not be shown."""
     changes, compared, text = release.changes, release.compared, release.settings.show_text
     rows = []
     for each in changes.broken:

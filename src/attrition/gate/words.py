@@ -1,4 +1,4 @@
-"""The answer in words: the headline, and an utterance with its spans marked."""
+"""The verdict in words, and utterances with marked spans."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def headline(release: Release) -> str:
 
 
 def averages(release: Release) -> str:
-    """Return the scores over everything, which decide nothing."""
+    """Return the overall scores; no verdict depends on them."""
     (old, new), (old_mean, new_mean) = release.scores
     metric = METRIC_NAMES[release.settings.metric]
     return (
@@ -39,7 +39,7 @@ METRIC_NAMES = {"f1": "F1", "recall": "Recall", "precision": "Precision"}
 
 
 def marked(words: Sequence[str] | None, tags: Sequence[str]) -> str:
-    """Return an utterance with its spans in brackets; words that are not known are numbers from 1.
+    """Return an utterance with its spans in brackets; unknown words are numbers from 1.
 
     >>> marked(["wake", "me", "at", "five", "am"], ["O", "O", "O", "B-time", "I-time"])
     'wake me at [five am : time]'

@@ -1,8 +1,8 @@
 """Simulated pairs of systems whose true loss is known, to measure how often a verdict is wrong.
 
-Gold spans per utterance are as frequent as in the test set of MASSIVE 1.1 (en-US). An utterance is easy or hard for both
-systems. In a share of utterances, the `disagreement`, the two systems answer independently of each other; in the others alike.
-The true loss is exact: it is that of a large population, from which test sets are drawn.
+Gold spans per utterance have the frequencies of the test set of MASSIVE 1.1 (en-US). An utterance is easy or hard for both
+systems. In a share of utterances, the `disagreement`, the systems answer independently; in the others they agree.
+The true loss is exact: it is computed over the large population from which test sets are drawn.
 
 Shape letters: U utterances, K kinds of utterances, G gold spans of an utterance.
 """
@@ -30,12 +30,12 @@ SIZE = 60_000
 _ABILITY, _SPREAD, _WRONG, _SPURIOUS = 1.75, 1.2, 0.7, 0.08
 
 Breaks = Literal["spans", "utterances", "trade"]
-"""How the new system loses: single spans, or all spans of an utterance; or it finds more spans and invents more."""
+"""How the new system loses: single spans, all spans of an utterance, or more spurious spans in trade for more found."""
 
 
 @dataclass(frozen=True, eq=False)
 class Population:
-    """Kinds of utterances int64 [K, 4] (see `ratios.Outcomes`) and how likely each is, [K]; F1 only."""
+    """Kinds of utterances int64 [K, 4] (see `ratios.Outcomes`) and their probabilities, [K]; F1 only."""
 
     kinds: NDArray[np.int64]
     chance: NDArray[np.float64]
@@ -64,7 +64,7 @@ def population(disagreement: float, loss: float, breaks: Breaks = "spans") -> Po
 
     Args:
         disagreement: share of utterances in which the systems answer independently, 0 to 1.
-        loss: of the new system; 0 gives systems whose answers can be exchanged, except for breaks "trade".
+        loss: of the new system; 0 gives exchangeable systems, except for breaks "trade".
         breaks: how the new system loses.
 
     >>> found = population(0.1, 1.0)
@@ -95,7 +95,7 @@ def population(disagreement: float, loss: float, breaks: Breaks = "spans") -> Po
 
 
 def _answers(gold_U: NDArray[np.int64], easy_U: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """tp, fp, fn of one system, [U, 3]: a span that is not found is wrong or missed; some are invented."""
+    """Return tp, fp, fn of one system, [U, 3]: a span that is not found is wrong or missed; some spans are spurious."""
     tp = rng.binomial(gold_U, easy_U)
     wrong = rng.binomial(gold_U - tp, _WRONG)
     return np.stack([tp, wrong + rng.poisson(_SPURIOUS, len(gold_U)), gold_U - tp], axis=1)
@@ -110,13 +110,13 @@ def _broken(new: NDArray[np.int64], gold_U: NDArray[np.int64], breaks: Breaks, r
 
 
 def _kinds(old: NDArray[np.int64], new: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Numerators and denominators of F1, [U, 4]."""
+    """Return numerators and denominators of F1, [U, 4]."""
     (tp, fp, fn), (new_tp, new_fp, new_fn) = old.T, new.T
     return np.stack([2 * tp, 2 * tp + fp + fn, 2 * new_tp, 2 * new_tp + new_fp + new_fn], axis=1)
 
 
 def _mixture(base: NDArray[np.int64], lost: NDArray[np.int64], share: float) -> Population:
-    """A share of utterances from `lost`, the others from `base`."""
+    """Return a population with a share of utterances from `lost` and the others from `base`."""
     both = np.concatenate([base, lost])
     weight = np.concatenate([np.full(len(base), (1 - share) / len(base)), np.full(len(lost), share / len(lost))])
     base_of_key = int(both.max()) + 1

@@ -67,7 +67,7 @@ class Language:
 
     @property
     def latin(self) -> bool | None:
-        """Whether the language is written in Latin script."""
+        """True if the language is written in Latin script."""
         return None if self.script is None else self.script == "Latn"
 
     @property

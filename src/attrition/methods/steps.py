@@ -90,19 +90,19 @@ class Steps:
 
     @property
     def joint(self) -> bool:
-        """Whether R is one row: everything is learned at once, and there is no order."""
+        """True if R is one row: everything is learned at once, and there is no order."""
         return len(self.rows) == 1
 
     @property
     def shared(self) -> bool:
-        """Whether one model serves all languages in every row: what it was before training is then a row of its own."""
+        """True if one model serves all languages in every row. R then has a row before training."""
         roots = [step for step in self.trainings if step.start is None]
         languages = {language for row in self.rows for language in self.trained_by(row)}
         return len(roots) == 1 and all(languages <= row.reads.keys() for row in self.rows)
 
     @property
     def order_matters(self) -> bool:
-        """Whether scores can depend on the order: some training starts from another, or models are merged."""
+        """True if scores can depend on the order: some training starts from another, or models are merged."""
         return not self.joint and any(isinstance(step, Merge) or step.start is not None for step in self.steps)
 
     def watching(self, languages: Sequence[str]) -> Steps:

@@ -131,7 +131,7 @@ def _measured(orders: tuple[RMatrix, ...], metric: str, num_hops: int) -> tuple[
 
 
 def _complete(values_OLH: Floats, first_hop: int) -> NDArray[np.bool_]:
-    """Whether all hops from the first are defined (O, L); nowhere if there is no such hop."""
+    """Return a mask (O, L): True where all hops from the first are defined; all False without such a hop."""
     defined_OLH = ~np.isnan(values_OLH[:, :, first_hop:])
     return np.asarray(defined_OLH.all(axis=2) & (defined_OLH.shape[2] > 0))
 

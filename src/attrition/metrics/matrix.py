@@ -108,7 +108,7 @@ class RMatrix:
 
     @property
     def joint(self) -> bool:
-        """Whether all training happened in one stage of several languages, so that nothing came earlier or later."""
+        """True if all training happened in one stage of several languages, so that nothing came earlier or later."""
         return len(self.trained) == 1 and len(self.new[0]) > 1
 
     @cached_property
@@ -122,7 +122,7 @@ class RMatrix:
 
     @cached_property
     def alone_S(self) -> NDArray[np.bool_]:
-        """Whether a stage trains one language and nothing else, so that what it changed is this language's doing."""
+        """A mask of the stages that train exactly one language."""
         return _read_only(
             np.array([len(stage) == 1 and len(new) == 1 for stage, new in zip(self.trained, self.new, strict=True)])
         )
@@ -141,7 +141,7 @@ class RMatrix:
 
     @cached_property
     def learned_SL(self) -> NDArray[np.bool_]:
-        """Whether language j has been trained by the end of stage i.
+        """A mask: True if language j has been trained by the end of stage i.
 
         >>> RMatrix.sequential("ab", [[0.5, 0.25], [0.375, 0.75]]).learned_SL.tolist()
         [[True, False], [True, True]]

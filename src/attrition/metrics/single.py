@@ -159,7 +159,7 @@ def cft_cells(R: RMatrix) -> float:
 
 
 def _earlier_L(R: RMatrix) -> NDArray[np.bool_]:
-    """Whether a language was learned before the last stage."""
+    """Return a mask of the languages learned before the last stage."""
     return R.stage_L < R.num_stages - 1
 
 

@@ -1,1 +1,1 @@
-"""What a person reads of a study: tables, figures, one page, and tables for the terminal. Nothing here imports torch."""
+"""Reports of a study: tables, figures, one page, and tables for the terminal. Nothing here imports torch."""

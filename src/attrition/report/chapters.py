@@ -1,4 +1,4 @@
-"""The parts of the page between the metrics and the training curves, and the one on languages, which every study has."""
+"""The chapters of the page between the metrics and the training curves, with the standard chapter on languages."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from attrition.results.read import Results
 
 @dataclass(frozen=True, kw_only=True)
 class Chapter:
-    """A part of the page: claims, then its leading figures, then tables, then figures with a choice of series.
+    """A chapter of the page: claims, leading figures, tables, then figures with a choice of series.
 
     `verdicts` are judged claims by heading; `needs` are the claims that could not be tested, by what they need.
     `folded` are tables that the page shows on request; `files` are written but not shown.
@@ -46,16 +46,16 @@ class Chapter:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is nothing to show."""
+        """True if there is nothing to show."""
         return not (self.tables or self.folded or self.every_figure or self.verdicts or self.needs)
 
 
 Chapters = Callable[[Results], Sequence[Chapter]]
-"""What a study's results are shown beside: a paper's tables, figures, and claims, say."""
+"""Returns further chapters for results, such as a paper's tables, figures and claims."""
 
 
 def no_chapters(_: Results) -> tuple[Chapter, ...]:
-    """Return nothing: the page has only what every study has."""
+    """Return no further chapters."""
     return ()
 
 
@@ -64,7 +64,7 @@ def languages_chapter(results: Results, groupings: Sequence[str] = ()) -> Chapte
 
     Args:
         results: of the study.
-        groupings: what else languages are compared by, each as `attrition.languages.grouping` takes it.
+        groupings: further groupings of languages, in the form of `attrition.languages.grouping`.
     """
     shown, files = language_tables(results)
     folded, groups = shown[:1], shown[1:]

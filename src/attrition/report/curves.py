@@ -1,4 +1,4 @@
-"""What happens along the way: training epoch by epoch, and where the time went."""
+"""Charts of training by epoch, and of the time of each part."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from attrition.results.read import PARTS, Results, Run
 
 
 def training_curves(results: Results) -> tuple[Figure, ...]:
-    """The score on the development set and the training loss by epoch; nothing where no run recorded them."""
+    """Return charts of the score on the dev set and the training loss by epoch; () if no run recorded them."""
     variants = {run.key: {"epochs": _epochs(run)} for run in results.runs if len(run.history)}
     if not variants:
         return ()
@@ -45,7 +45,7 @@ def training_curves(results: Results) -> tuple[Figure, ...]:
 
 
 def _kept(epochs: pd.DataFrame, column: str, begins: str) -> str:
-    """Return the range of a column over the epochs whose weights were kept, as a sentence; "" where none is marked."""
+    """Return a sentence with the range of a column over the epochs whose weights were kept; "" if none is marked."""
     kept = epochs.loc[epochs["best"], column].dropna()
     digits = 1 if column == "dev_f1" else 3
     return f"{begins} {kept.min():.{digits}f} to {kept.max():.{digits}f}." if len(kept) else ""
@@ -62,7 +62,7 @@ def _epochs(run: Run) -> pd.DataFrame:
 
 
 def _epoch_chart(value: str, title: str) -> Any:
-    """One value by epoch."""
+    """Return the chart of one value by epoch."""
     base = alt.Chart(alt.NamedData("epochs")).encode(
         x=alt.X("total:Q", title="epoch, over the whole sequence", axis=alt.Axis(grid=False, tickMinStep=1, format="d")),
         y=alt.Y(f"{value}:Q", title=title, scale=alt.Scale(zero=True)),
@@ -75,7 +75,7 @@ def _epoch_chart(value: str, title: str) -> Any:
 
 
 def time_spent(results: Results) -> Figure:
-    """Where each run's time went: data, training, evaluation, the rest."""
+    """Return a chart of each run's time by part: data, training, evaluation, the rest."""
     spent = [
         {"run": run.label, "part": part, "minutes": round(run.times[part] / 60, 3), "place": place, "part_place": number}
         for place, run in enumerate(results.runs)

@@ -1,6 +1,6 @@
-"""A study's results as a data set: Parquet tables, and a card (README.md) by which the Hub and `datasets` find them.
+"""A study's results as a data set: Parquet tables, and a card (README.md) that lists them for the Hub and `datasets`.
 
-The tables hold numbers, names of languages and of labels; no text of the corpus, and no path of this machine.
+The tables have numbers, and names of languages and labels. They have no text of the corpus and no path of this machine.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ TABLES: Mapping[str, str] = {
     "covariates": "Covariates of languages.",
     "pair_covariates": "Covariates of pairs: the language trained, and the language whose score may change.",
 }
-"""The tables by name, and what each holds. One that would be empty is left out."""
+"""The tables by name, with their contents. Empty tables are left out."""
 
 _LICENCES = {"CC BY 4.0": "cc-by-4.0", "CC BY-NC 4.0": "cc-by-nc-4.0", "CC BY-SA 4.0": "cc-by-sa-4.0", "CC0 1.0": "cc0-1.0"}
 _KEYS = ["run", "stage", "language"]
@@ -57,8 +57,8 @@ def export_dataset(results: Path, folder: Path, *, repo: str = "") -> tuple[str,
 
     Args:
         results: a results folder or an archive.
-        folder: made; must not exist, or be empty.
-        repo: the data set's name on the Hub, if it goes there; the card then says how to load it from there.
+        folder: a new or empty folder.
+        repo: the data set's name on the Hub, if it is uploaded. The card then loads it from the Hub.
 
     Raises:
         AttritionError: there is no finished run, a file is malformed, or `folder` is not empty.
@@ -74,7 +74,7 @@ def export_dataset(results: Path, folder: Path, *, repo: str = "") -> tuple[str,
 
 
 def tables_of(results: Results) -> Iterator[tuple[str, pd.DataFrame]]:
-    """Yield the tables of a study by name, as TABLES describes them; `run` names the run in each."""
+    """Yield the tables of a study by name, as in TABLES; the column `run` has the run's name."""
     runs = results.runs
     errors = _joined(_stored(run, "scores.parquet") for run in runs)
     scores = results.to_frame()
@@ -107,13 +107,13 @@ def tables_of(results: Results) -> Iterator[tuple[str, pd.DataFrame]]:
 
 
 def dataset_card(results: Results, tables: Mapping[str, pd.DataFrame], *, repo: str, folder: str) -> DatasetCard:
-    """Return the card: front matter that names the data files, the study, its settings, and how to load the tables.
+    """Return the card: front matter with the data files, the study, its settings, and code to load the tables.
 
     Args:
         results: of the study.
-        tables: those that were written.
-        repo: the data set's name on the Hub; "" if it stays here.
-        folder: its name here.
+        tables: the written tables.
+        repo: the data set's name on the Hub; "" if it is not uploaded.
+        folder: name of the local folder.
     """
     corpora = {(spec.corpus.name, spec.corpus.revision, spec.corpus.licence, spec.corpus.citation) for spec in _specs(results)}
     licences = {licence for _, _, licence, _ in corpora}
@@ -188,7 +188,7 @@ def _counts(run: Run, stored: dict[Path, StoredCounts]) -> pd.DataFrame:
 
 
 def _stored(run: Run, name: str) -> pd.DataFrame:
-    """A table that the run wrote, or none."""
+    """Return a table of a run, without rows if the run does not have it."""
     table = table_of(run, name)
     return pd.DataFrame() if table is None else _of_run(run, table)
 
@@ -207,7 +207,7 @@ def _joined(tables: Iterator[pd.DataFrame]) -> pd.DataFrame:
 
 
 def _public(value: Any) -> Any:
-    """A setting without the folders of this machine: of an absolute path, the last part.
+    """Return a setting without folders of this machine: the last part of an absolute path.
 
     >>> _public({"model": "hub:/home/me/tagger", "rank": 8})
     {'model': 'hub:tagger', 'rank': 8}

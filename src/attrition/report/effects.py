@@ -1,4 +1,4 @@
-"""The forest plot of what drives the changes: the effects of all covariates of the mixed model, one row each."""
+"""The forest plot of the effects of the mixed model's covariates, one row each."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _ABOUT = (
 )
 
 _NAMES = {"log_num_learned": "log languages before", "latin": "Latin script", "joshi": "Joshi class"}
-"""What some covariates are called; an axis has room for some thirty letters."""
+"""Short names of some covariates: an axis has space for about thirty letters."""
 
 
 def effects_forest(results: Results) -> tuple[Figure, ...]:
-    """Return the forest plot of the covariates' effects on the changes of learned languages; nothing where no model fits."""
+    """Return the forest plot of the covariates' effects on changes of learned languages; () if no model can be fitted."""
     evidence = from_results(results)
     runs = [run for run in distinct(evidence.sequential()) if run.matrix.num_stages > 1]
     if not runs:
@@ -55,12 +55,12 @@ def effects_forest(results: Results) -> tuple[Figure, ...]:
 def effect_rows(
     runs: Sequence[RunEvidence], utterances: Utterances | None = None, extra: Covariates | None = None
 ) -> tuple[ForestRow, ...]:
-    """Return a row for each covariate, and for the position; none where no covariate is known or the model cannot be fitted.
+    """Return a row for each covariate, and for the position; no rows if no covariate is known or the fit fails.
 
     Args:
         runs: sequential runs of one method.
-        utterances: what was scored, for the measurement error of the changes.
-        extra: covariates of the corpus, beside those of the table of languages.
+        utterances: the scored utterances, for the measurement error of the changes.
+        extra: covariates of the corpus, in addition to the table of languages.
     """
     extra = extra or Covariates()
     try:
@@ -76,7 +76,7 @@ def effect_rows(
 
 
 def covariate_label(name: str, *, binary: bool) -> str:
-    """Return what a covariate is called on an axis.
+    """Return a covariate's name for an axis.
 
     >>> covariate_label("donor_log_tokens", binary=False), covariate_label("same_script", binary=True)
     ('donor: log tokens (per sd)', 'same script')
@@ -88,6 +88,6 @@ def covariate_label(name: str, *, binary: bool) -> str:
 
 def _row(fit: MixedFit, column: Covariate) -> ForestRow:
     effect = fit.effect(column.name)
-    # Hardly any degrees of freedom give an infinite interval: none, for a picture.
+    # Very few degrees of freedom give an infinite interval: draw none.
     low, high = (end if math.isfinite(end) else math.nan for end in (effect.low, effect.high))
     return ForestRow(name=covariate_label(column.name, binary=column.binary), estimate=effect.estimate, low=low, high=high)

@@ -1,4 +1,4 @@
-"""What goes first: types of errors and slots, at a language's own stage and at the end."""
+"""Tables of error types and slots, at a language's own stage and at the end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from attrition.results.read import Results, Run
 MOMENTS = {"own": "own stage", "end": "end"}
 
 FEWEST_SPANS = 20
-"""A slot with fewer gold spans in a run is in the file and not on the page."""
+"""A slot with fewer gold spans in a run is only in the file."""
 
 _TITLES = ("Found", "Wrong label", "Wrong edges", "Both wrong", "Missed", "Spurious")
 _HELP = (
@@ -31,7 +31,7 @@ _SHARES = ("tp", *ERROR_COLUMNS)
 
 
 def errors_chapter(results: Results) -> Chapter:
-    """Return the chapter on types of errors; empty where no run that learns one language after another counted them."""
+    """Return the chapter on types of errors; empty if no sequential run counted them."""
     found = {results.series_labels[series]: orders for series, runs in results.series.items() if (orders := _by_order(runs))}
     return Chapter(
         anchor="errors",
@@ -45,7 +45,7 @@ def errors_chapter(results: Results) -> Chapter:
 
 
 def _by_order(runs: Sequence[Run]) -> list[pd.DataFrame]:
-    """Counts by slot and moment of each order, summed over languages; the mean over seeds."""
+    """Return counts by slot and moment for each order, summed over languages and averaged over seeds."""
     frames: dict[str, list[pd.DataFrame]] = {}
     for run in runs:
         if run.spec.method.order_matters and (errors := errors_of(run)) is not None:
@@ -75,7 +75,7 @@ def _types_table(found: Mapping[str, Sequence[pd.DataFrame]]) -> Table:
 
 
 def _slots_table(found: Mapping[str, Sequence[pd.DataFrame]], fewest: int, name: str = "error-slots") -> Table:
-    """Slots, the largest loss first."""
+    """Return the table of slots, the largest loss first."""
     rows: list[tuple[float, tuple[Cell, ...]]] = []
     for label, orders in found.items():
         for slot in orders[0].index.unique("slot"):
@@ -108,7 +108,7 @@ def _slots_table(found: Mapping[str, Sequence[pd.DataFrame]], fewest: int, name:
 
 
 def _shares(counts: pd.Series) -> pd.Series:
-    """Each count as a share of gold spans."""
+    """Return each count as a share of gold spans."""
     wanted: pd.Series = counts[list(_SHARES)]
     return wanted / float(counts["tp"] + counts["fn"])
 

@@ -1,4 +1,4 @@
-"""The data of the page's interactive R: every run's scores and what is known of its languages."""
+"""The data of the page's interactive R: every run's scores and its languages."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from attrition.results.read import Results, Run
 
 
 def explorer_data(results: Results) -> dict[str, Any]:
-    """Return what the page's script draws R from: JSON values, scores in percent, null where not measured.
+    """Return the data for the page's script: JSON values, scores in percent, null if not measured.
 
-    `runs`: of each its method, order, sentences, and matrices (`R`, and `transfer` where there is one). `languages`: name,
-    script and family. `span` and `swing`: ends of the colour scales, the same for all runs. `scales`: their colours by mode.
+    `runs`: method, order, sentences, and matrices (`R`, and `transfer` if there is one) of each run. `languages`: name, script
+    and family. `span` and `swing`: ends of the colour scales, the same for all runs. `scales`: their colours by mode.
     """
     own = results.own_languages
     known = {locale: language_of(locale, own) for locale in results.languages}
@@ -39,7 +39,7 @@ def explorer_data(results: Results) -> dict[str, Any]:
 
 
 def _first_run(runs: Sequence[Run]) -> int:
-    """Return the index of the run that is shown first: one that can forget, if there is one."""
+    """Return the index of the run to show first: a run that can forget, if there is one."""
     forgetful = [
         place for place, run in enumerate(runs) if run.spec.method.order_matters and run.spec.method.shared_by == "all"
     ]
@@ -60,7 +60,7 @@ def _run(run: Run, results: Results) -> dict[str, Any]:
 
 
 def _matrix(R: RMatrix) -> dict[str, Any]:
-    """R with its columns in the order of learning; `own` is each language's own row, counted from the row before training."""
+    """Return R with its columns in the order of learning; `own` is each language's row, from the row before training."""
     columns = sorted(range(len(R.languages)), key=lambda j: (int(R.stage_L[j]), j))
     before = [] if R.before_L is None else [R.before_L]
     scores_SL = 100 * np.vstack([*before, R.scores_SL])[:, columns]

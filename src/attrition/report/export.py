@@ -1,4 +1,4 @@
-"""Figures and tables as files."""
+"""Writes figures and tables as files."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from attrition.report.latex import to_latex
 from attrition.report.tables import Table
 
 FIGURE_KINDS = ("png", "svg", "pdf")
-"""The kinds of file each figure is written as."""
+"""The file formats of figures."""
 
 TABLE_KINDS: Mapping[str, str] = MappingProxyType({"md": "Markdown", "csv": "CSV", "tex": "LaTeX"})
-"""The kinds of file each table is written as, and their names."""
+"""The file formats of tables, and their names."""
 
 PIXELS_PER_POINT = 2
-"""How finely PNG is drawn."""
+"""Resolution factor of PNG files."""
 
 Progress = Callable[[int, int, str], None]
-"""Called with what is done, what there is in all, and what is next."""
+"""Called with the number of finished files, the total, and the name of the next file."""
 
 
 def drawn(figures: Sequence[Figure], progress: Progress | None = None) -> dict[str, str]:
-    """Return every variant of every figure as SVG, by the stem of its files."""
+    """Return every variant of every figure as SVG, by file stem."""
     wanted = [(figure, variant) for figure in figures for variant in figure.variants]
     found = {}
     for done, (figure, variant) in enumerate(wanted):
@@ -38,13 +38,13 @@ def drawn(figures: Sequence[Figure], progress: Progress | None = None) -> dict[s
 
 
 def drawn_narrow(figures: Sequence[Figure]) -> dict[str, str]:
-    """Return the first variant of every figure that has a narrow chart, drawn with it, as SVG by the figure's name."""
+    """Return the narrow chart of the first variant of each figure that has one, as SVG by the figure's name."""
     narrow = {figure.name: figure.for_phone() for figure in figures if figure.narrow is not None}
     return {name: vl_convert.vegalite_to_svg(figure.complete(next(iter(figure.variants)))) for name, figure in narrow.items()}
 
 
 def write_figures(svgs: Mapping[str, str], folder: Path, progress: Progress | None = None) -> None:
-    """Write every figure as PNG, SVG and PDF; `svgs` is what `drawn` returned."""
+    """Write every figure as PNG, SVG and PDF; `svgs` is the result of `drawn`."""
     folder.mkdir(parents=True, exist_ok=True)
     for done, (stem, svg) in enumerate(svgs.items(), start=len(svgs)):
         if progress is not None:
@@ -57,7 +57,7 @@ def write_figures(svgs: Mapping[str, str], folder: Path, progress: Progress | No
 
 
 def write_tables(tables: Sequence[Table], folder: Path) -> None:
-    """Every table as Markdown, CSV and LaTeX."""
+    """Write every table as Markdown, CSV and LaTeX."""
     folder.mkdir(parents=True, exist_ok=True)
     for table in tables:
         texts = {"md": table.to_markdown(), "csv": table.to_csv(), "tex": to_latex(table)}

@@ -1,7 +1,7 @@
-"""The report's charts, each one definition for the page (interactive) and for the files (PNG, SVG, PDF).
+"""The report's charts: one definition for the page and for files (PNG, SVG, PDF).
 
-A chart never holds its data: it names tables, which are filled in when it is drawn. So one definition serves every run of a
-study, and the page carries each number once.
+A chart has no data: it names tables, which are inserted when it is drawn. So one definition serves every run of a study, and
+the page has each number once.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Tables = Mapping[str, pd.DataFrame]
 
 @dataclass(frozen=True, kw_only=True)
 class KeyLine:
-    """An entry of the key of a chart: a line's name, its hue (index into the theme's), its dashes, its last value."""
+    """An entry of a chart's key: a line's name, its hue (index into the theme's), its dashes, its last value."""
 
     name: str
     hue: int
@@ -35,11 +35,11 @@ class KeyLine:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A chart, the tables it draws, and what to say of it.
+    """A chart, its tables, and its caption and findings.
 
-    `variants` maps the key of a run to the tables drawn for it; a figure that does not depend on the run has one, named "".
-    `findings` has a sentence for each variant: what its picture shows. `fits`: the chart has no width of its own.
-    `narrow` is the chart for a phone, whose lines `key` names by panel; None if the chart needs no other form.
+    `variants` maps a run's key to its tables; a figure that does not depend on the run has one variant, "". `findings` has a
+    sentence on each variant. `fits`: the chart has no fixed width. `narrow` is the chart for a phone, or None; `key` names its
+    lines by panel.
     """
 
     name: str
@@ -53,11 +53,11 @@ class Figure:
     key: Mapping[str, Sequence[KeyLine]] = field(default_factory=dict)
 
     def stem(self, variant: str) -> str:
-        """The name of a variant's files, without the ending."""
+        """Return the name of a variant's files, without the ending."""
         return f"{self.name}-{variant}" if variant else self.name
 
     def definition(self) -> dict[str, Any]:
-        """Return the chart in Vega-Lite, without data."""
+        """Return the chart as Vega-Lite, without data."""
         definition: dict[str, Any] = self.chart.to_dict(validate=True)
         definition.pop("config", None)
         return definition
@@ -67,7 +67,7 @@ class Figure:
         return dataclasses.replace(self, name=f"{self.name}-narrow", chart=self.narrow, narrow=None)
 
     def complete(self, variant: str) -> dict[str, Any]:
-        """Return the chart in Vega-Lite with its data, its width and the theme."""
+        """Return the chart as Vega-Lite with its data, its width and the theme."""
         definition = self.definition()
         if self.fits:
             definition["width"] = WIDTH
@@ -78,7 +78,7 @@ class Figure:
 
 
 def records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a table as JSON values, NaN as null.
+    """Return the rows of a table as JSON values, NaN as null.
 
     >>> records(pd.DataFrame({"language": ["en-US"], "score": [float("nan")]}))
     [{'language': 'en-US', 'score': None}]
@@ -88,12 +88,12 @@ def records(table: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def plain(value: object) -> object:
-    """A cell as a JSON value: NaN is null."""
+    """Return a cell as a JSON value: NaN is null."""
     return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def language_name(locale: str, own: OwnLanguages = NONE_OF_ONES_OWN) -> str:
-    """The language's English name and its locale; of a label that is no locale, the label.
+    """Return the language's English name and its locale, or the label if it is not a locale.
 
     >>> language_name("th-TH"), language_name("yor"), language_name("Klingon")
     ('Thai (th-TH)', 'Yoruba (yor)', 'Klingon')
@@ -103,7 +103,7 @@ def language_name(locale: str, own: OwnLanguages = NONE_OF_ONES_OWN) -> str:
 
 
 def stage_label(trained: Sequence[str]) -> str:
-    """What a stage trained, short enough for an axis.
+    """Return a stage's languages, short enough for an axis.
 
     >>> stage_label(["en-US"]), stage_label(["en-US", "de-DE"]), stage_label(["en-US", "de-DE", "sw-KE"])
     ('en-US', 'en-US + de-DE', 'en-US + 2')

@@ -1,4 +1,4 @@
-"""Forest plots: estimates with their 95% intervals, one row each, sorted; colour only where the interval excludes 0."""
+"""Forest plots: estimates with 95% intervals, one row each, sorted; coloured only if the interval excludes 0."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ ROW = 14
 """Pixels of a row."""
 
 GREY = "#868d95"
-"""The colour of an estimate whose interval includes 0; it stands out from the paper in both themes."""
+"""The colour of an estimate whose interval includes 0, visible in both themes."""
 
 FAR = 1.5
-"""An axis reaches at most this many times the span of the estimates beyond them; wider intervals leave the picture."""
+"""An axis extends at most this many times the span of the estimates beyond them; wider intervals are cut."""
 
 MANY_ROWS = 20
-"""With more rows the axis stands at the top, where reading starts."""
+"""With more rows the axis is at the top."""
 
 NO_RANKING = "Where intervals overlap, the order of the rows is not a ranking."
 
@@ -36,7 +36,7 @@ FORESTS: Mapping[str, str] = {
     "donor_learned": "Mean change of {} on the languages learned before, when this language is trained.",
     "receiver_learned": "Mean change of {} on this language at each stage after its own.",
 }
-"""The quantities that have a forest plot, and what each is; {} stands for the score."""
+"""The quantities with a forest plot, and their descriptions; {} is the score."""
 
 _TITLES = {
     "donor_learned": "Donors: what training a language does to those learned before",
@@ -46,7 +46,7 @@ _TITLES = {
 
 @dataclass(frozen=True, kw_only=True)
 class ForestRow:
-    """One estimate with its 95% interval, in the units of the axis; `low` and `high` are NaN where there is no interval."""
+    """One estimate with its 95% interval, in the units of the axis; `low` and `high` are NaN without an interval."""
 
     name: str
     estimate: float
@@ -55,7 +55,7 @@ class ForestRow:
 
     @property
     def sign(self) -> str:
-        """`gain` or `loss` where the interval excludes 0, otherwise `open`."""
+        """`gain` or `loss` if the interval excludes 0, otherwise `open`."""
         if self.low > 0:
             return "gain"
         return "loss" if self.high < 0 else "open"
@@ -73,12 +73,12 @@ def forest(
     """Return a forest plot: a point and its 95% interval per row, largest estimate first, and a line at 0.
 
     Args:
-        rows: in any order. Rows without an estimate (NaN) are left out; there must be one that has it.
+        rows: in any order. Rows without an estimate (NaN) are left out; at least one must have an estimate.
         name: of the figure and its files.
         title: of the figure.
-        caption: what the numbers are. How rows are sorted and coloured is added to it.
+        caption: description of the numbers. Sorting and colours are added to it.
         axis: title of the axis, with the unit.
-        effect: what a positive and a negative estimate are called in the caption.
+        effect: names of a positive and a negative estimate in the caption.
     """
     table = forest_table(rows)
     with_interval = int(table["low"].notna().sum())
@@ -105,7 +105,7 @@ def forest(
 
 
 def _finding(table: pd.DataFrame, effect: tuple[str, str]) -> str:
-    """Return how many rows exclude 0, and the ends of the picture, as a sentence."""
+    """Return a sentence with the number of intervals that exclude 0, and the extreme estimates."""
     most, least = (f"{row['name']} ({signed(row['estimate'])})" for _, row in table.iloc[[0, -1]].iterrows())
     ends = f"From {most} to {least} points." if len(table) > 1 else f"{most} points."
     if table["low"].isna().all():
@@ -116,7 +116,7 @@ def _finding(table: pd.DataFrame, effect: tuple[str, str]) -> str:
 
 
 def forest_table(rows: Sequence[ForestRow]) -> pd.DataFrame:
-    """Return the table that a forest plot draws, largest estimate first.
+    """Return the table of a forest plot, largest estimate first.
 
     >>> forest_table([ForestRow(name="a", estimate=-2, low=-3, high=-1), ForestRow(name="b", estimate=1)])["sign"].tolist()
     ['open', 'loss']
@@ -139,7 +139,7 @@ def forest_table(rows: Sequence[ForestRow]) -> pd.DataFrame:
 
 
 def axis_domain(rows: Sequence[ForestRow]) -> tuple[float, float]:
-    """Return the ends of the axis: 0, all estimates, and the intervals as far as `FAR` allows.
+    """Return the ends of the axis: it contains 0, all estimates, and intervals up to the limit `FAR`.
 
     >>> axis_domain([ForestRow(name="a", estimate=1.0, low=-100.0, high=102.0)])
     (-1.6, 2.6)
@@ -179,7 +179,7 @@ def _chart(num_rows: int, axis: str, span: tuple[float, float]) -> alt.LayerChar
 
 
 def language_forests(results: Results) -> tuple[Figure, ...]:
-    """Return the forest plots of `FORESTS` for the sequential runs of one method; nothing where no language has an estimate."""
+    """Return the forest plots of `FORESTS` for the sequential runs of one method; () if no language has an estimate."""
     evidence = from_results(results)
     runs = [run for run in evidence.sequential() if run.matrix.num_stages > 1]
     if not runs:
@@ -204,7 +204,7 @@ def language_forests(results: Results) -> tuple[Figure, ...]:
 def language_rows(runs: Sequence[RunEvidence], quantity: str, utterances: Utterances | None = None) -> tuple[ForestRow, ...]:
     """Return a row for every language that has an estimate of `quantity` (a key of `QUANTITIES`), in points of F1.
 
-    Intervals are over orders, and over test utterances too where their counts are given.
+    Intervals are over orders, and over test utterances too if their counts are given.
     """
     function = QUANTITIES[quantity].function
     added_L = None if utterances is None else utterances.main_variance_L(runs, function)

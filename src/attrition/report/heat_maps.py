@@ -1,4 +1,4 @@
-"""R as a heat map: the scores, and how they change from each stage to the next."""
+"""R as heat maps: the scores, and their changes from each stage to the next."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BEFORE = "before"
 
 
 def cells(R: RMatrix) -> pd.DataFrame:
-    """R as one row for each cell, columns in the order of learning: what a heat map draws.
+    """Return R as a heat map's table: one row for each cell, languages in the order of learning.
 
     Columns: language, x, stage, y (0 = before training, if measured), f1 and change (from the stage before) in points,
     NaN where not measured, and state: unseen, learned or new (learned at this very stage).
@@ -28,7 +28,7 @@ def cells(R: RMatrix) -> pd.DataFrame:
     rows = [] if R.before_L is None else [R.before_L]
     scores_SL = 100 * np.vstack([*rows, R.scores_SL])
     change_SL = np.vstack([np.full(len(R.languages), np.nan), np.diff(scores_SL, axis=0)])
-    first = R.num_stages - len(scores_SL)  # -1 where row 0 is the one before training
+    first = R.num_stages - len(scores_SL)  # -1 if row 0 is before training
     labels = [BEFORE if first + y < 0 else stage_label(R.trained[first + y]) for y in range(len(scores_SL))]
     names = [R.languages[j] for j in columns]
     frame = pd.DataFrame(
@@ -48,7 +48,7 @@ def cells(R: RMatrix) -> pd.DataFrame:
 
 
 def cell_size(num_languages: int) -> int:
-    """Pixels of a heat map's cell: large enough for its number where there are few, and for a label where there are 52.
+    """Return the size in pixels of a heat map's cell: large enough for its number with few languages, for a label with 52.
 
     >>> cell_size(4), cell_size(52)
     (52, 14)
@@ -57,7 +57,7 @@ def cell_size(num_languages: int) -> int:
 
 
 def heat_maps(results: Results) -> tuple[Figure, Figure]:
-    """R of every run: the scores, and their changes from each stage to the next."""
+    """Return the heat maps of every run's R: the scores, and their changes from each stage to the next."""
     return maps_of({run.key: run.matrix for run in results.runs}, results.score)
 
 
@@ -100,18 +100,18 @@ def maps_of(named: Mapping[str, RMatrix], score: str) -> tuple[Figure, Figure]:
 
 
 def score_span(matrices: Sequence[RMatrix]) -> tuple[int, int]:
-    """Return the ends of the colour scale of scores, in percent; untrained scores near 0 would use up half of it."""
+    """Return the ends of the colour scale of scores, in percent, without untrained scores near 0."""
     return _round_span(pd.Series(np.concatenate([100 * R.scores_SL.ravel() for R in matrices])))
 
 
 def change_end(matrices: Sequence[RMatrix]) -> int:
-    """Return the end of the colour scale of changes from stage to stage, in points: nearly all lie within."""
+    """Return the end of the colour scale of changes, in points, which covers nearly all changes."""
     found = np.concatenate([cells(R)["change"].abs().to_numpy() for R in matrices])
     return max(5, 5 * math.ceil(np.nanquantile(found, 0.99) / 5)) if not np.isnan(found).all() else 5
 
 
 def _round_span(values: pd.Series[float]) -> tuple[int, int]:
-    """The span of the values in whole fives, never empty; all of it where nothing was measured.
+    """Return the span of the values in multiples of five, never empty; 0 to 100 if nothing was measured.
 
     >>> _round_span(pd.Series([41.0, 58.5])), _round_span(pd.Series([40.0])), _round_span(pd.Series([float("nan")]))
     ((40, 60), (40, 45), (0, 100))
@@ -123,7 +123,7 @@ def _round_span(values: pd.Series[float]) -> tuple[int, int]:
 
 
 def transfer_maps(results: Results) -> tuple[Figure, ...]:
-    """What each language's own learner scores on every language; nothing where no run has learners of single languages."""
+    """Return scores of each language's own learner on every language; () if no run has learners of single languages."""
     tables = {run.key: {"cells": _transfer_cells(run.transfer)} for run in results.runs if run.transfer is not None}
     if not tables:
         return ()
@@ -143,7 +143,7 @@ def transfer_maps(results: Results) -> tuple[Figure, ...]:
 
 
 def _transfer_cells(transfer: RMatrix) -> pd.DataFrame:
-    """A transfer matrix as cells: its rows stand beside, not after each other, so nothing is unseen and nothing changes."""
+    """Return a transfer matrix as cells. Its rows are not a sequence: no cell is unseen, and there are no changes."""
     frame = cells(RMatrix(transfer.scores_SL, transfer.languages, transfer.trained))
     frame["state"] = frame["state"].where(frame["state"] == "new", "other")
     frame["change"] = np.nan
@@ -151,7 +151,7 @@ def _transfer_cells(transfer: RMatrix) -> pd.DataFrame:
 
 
 def _heat_map(value: str, title: str, scale: alt.Scale, ink_turns_at: float, num_languages: int) -> Any:
-    """A heat map of `value`; `ink_turns_at` is where a number printed on a cell changes from dark to light."""
+    """Return a heat map of `value`; above `ink_turns_at` the numbers in cells are light."""
     size = cell_size(num_languages)
     x = alt.X(
         "language:N",

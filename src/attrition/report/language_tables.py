@@ -1,4 +1,4 @@
-"""Languages and groups of languages: who gives, who takes, and how sure that is, from the sequential runs of one method."""
+"""Tables of languages and groups as donors and receivers, with intervals, from the sequential runs of one method."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from attrition.report.tables import UNDEFINED, Cell, Column, Number, Table, numb
 from attrition.results.read import Results, Run
 
 SHOWN_GROUPINGS = MappingProxyType({"latin": "", "vitality": "vitality: "})
-"""Groupings of few groups, for the page, and what stands before the names of their groups."""
+"""Groupings with few groups, for the page, and the prefixes of their groups' names."""
 
 GROUPINGS = MappingProxyType({**SHOWN_GROUPINGS, "script": "script: ", "family": "family: ", "branch": "branch: "})
-"""All groupings, for the file."""
+"""All groupings, for files."""
 
 GROUPING_MEASURES = ("final", "kept", "shift_growing", "shift_fixed", "mft", "mbt")
-"""What is shown of each group of a grouping that was asked for."""
+"""The columns for each group of a requested grouping."""
 
 _GROUP_COLUMNS = (
     *(Column(title="Group"), Column(title="Quantity"), Column(title="Languages", digits=0)),
@@ -48,11 +48,11 @@ _CHANGES = ("kept", "own_stage", "final", "receiver_learned", "donor_learned")
 """The quantities of the table of what each language lost."""
 
 SHOWN_MEASURES = ("final", "kept", "shift_fixed", "mft", "mbt")
-"""What the page shows of each group; the file has every measure."""
+"""The measures on the page; the file has all measures."""
 
 
 def language_tables(results: Results) -> tuple[tuple[Table, ...], tuple[Table, ...]]:
-    """Tables to show (languages, groups) and tables for files only (every group, every pair); none without sequential runs."""
+    """Return tables for the page (languages, groups) and for files (every group, every pair); none without sequential runs."""
     runs = _sequential(results)
     if not runs or runs[0].matrix.num_stages < 2:
         return (), ()
@@ -71,7 +71,7 @@ def language_tables(results: Results) -> tuple[tuple[Table, ...], tuple[Table, .
 
 
 def language_changes(results: Results) -> tuple[Table, ...]:
-    """Return the table of what each language lost, largest loss first, with intervals; nothing without sequential runs."""
+    """Return the table of each language's change, largest loss first, with intervals; () without sequential runs."""
     evidence = from_results(results)
     runs = [run for run in evidence.sequential() if run.matrix.num_stages > 1]
     if not runs:
@@ -121,16 +121,16 @@ def language_changes(results: Results) -> tuple[Table, ...]:
 
 
 def _sequential(results: Results) -> tuple[Run, ...]:
-    """The runs that verdicts on languages rest on."""
+    """Return the runs for verdicts on languages."""
     chosen = {id(each.matrix) for each in from_results(results).sequential()}
     return tuple(run for run in results.runs if id(run.matrix) in chosen)
 
 
 def grouping_tables(results: Results, groupings: Sequence[str]) -> tuple[Table, ...]:
-    """For each grouping, a name or a user's own file, a table: every method, group and measure that is defined.
+    """Return a table for each grouping (a name or a user's file): every method, group and measure that is defined.
 
     Raises:
-        AttritionError: a grouping is unknown or cannot be read, or leaves out a language that was trained.
+        AttritionError: a grouping is unknown, cannot be read, or lacks a trained language.
     """
     return tuple(_grouping_table(results, by, number) for number, by in enumerate(groupings, start=1))
 
@@ -149,7 +149,7 @@ def _grouping_table(results: Results, by: str, number: int) -> Table:
 
 
 def _languages_table(matrices: Sequence[RMatrix], found: DonorsAndReceivers, which: str, own: OwnLanguages) -> Table:
-    """Each language as donor and receiver, with its rank, and what its stage changed; best donors first."""
+    """Return each language as donor and receiver, with its ranks and its shifts; best donors first."""
     receivers = receiver(matrices)
     growing, fixed, composed = shift_growing(matrices), shift_fixed(matrices), composition(matrices)
     adjusted = position_effect(matrices)
@@ -205,7 +205,7 @@ def _points(title: str, group: str, short: str, text: str, *, better: bool = Tru
 
 
 def _slope(slope: Slope) -> tuple[Number, ...]:
-    """The slope and the ends of its interval, per doubling of the number of languages learned before."""
+    """Return the slope and the ends of its interval, per doubling of the number of languages learned before."""
     return tuple(Number(value=value * math.log(2)) for value in (slope.value, slope.low, slope.high))
 
 
@@ -226,7 +226,7 @@ def _groups_table(
     which: str,
     own: OwnLanguages,
 ) -> Table:
-    """Each group and measure: the mean and its intervals over languages and over orders."""
+    """Return the mean of each group and measure, with intervals over languages and over orders."""
     rows: list[tuple[Cell, ...]] = []
     for by, before in groupings.items():
         estimates = by_group(matrices, grouping(by, languages_of(matrices), own=own), quantities=measures)
@@ -236,7 +236,7 @@ def _groups_table(
 
 
 def _group_caption(rows: Sequence[tuple[Cell, ...]], column: int) -> str:
-    """What the intervals are, and what the group of unknown languages is where there is one."""
+    """Return an explanation of the intervals, and of the group of unknown languages if there is one."""
     unknown = f"Languages of which nothing is known here are the group '{UNKNOWN_GROUP}': see `corpus.languages`."
     return f"{_GROUP_CAPTION} {unknown}" if any(str(row[column]).endswith(UNKNOWN_GROUP) for row in rows) else _GROUP_CAPTION
 
@@ -252,7 +252,7 @@ def _group_row(estimate: GroupEstimate) -> tuple[Cell, ...]:
 
 
 def _pairs_table(pairs: PerLanguage, which: str) -> Table:
-    """D, a row for each pair with the number of orders behind it."""
+    """Return D, a row for each pair with its number of orders."""
     rows: list[tuple[Cell, ...]] = [
         (trained, changed, Number(value=float(pairs.values[a, b])), Number(value=float(pairs.counts[a, b])))
         for a, trained in enumerate(pairs.languages)

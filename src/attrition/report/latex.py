@@ -1,4 +1,4 @@
-"""Tables in LaTeX, set so that they fit an ordinary page: grouped heads, blocks where columns are many, texts that wrap."""
+"""Tables in LaTeX that fit a page: grouped heads, blocks of columns, wrapped text."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from itertools import groupby
 from attrition.report.tables import MINUS, UNDEFINED, Column, Table
 
 PACKAGES = ("array", "booktabs", "longtable")
-"""What a document needs to hold any of the tables."""
+"""The packages that a document needs for the tables."""
 
 TEXT_WIDTH = 345.0
-"""Points between the margins of LaTeX's own article class at 10 pt; other classes are as wide or wider."""
+"""Text width in points of LaTeX's article class at 10 pt; other classes are as wide or wider."""
 
 TEXT_HEIGHT = 480.0
-"""Points that a table may be high below its caption, in the same class; a higher one runs over several pages."""
+"""Largest height in points of a table below its caption, in the same class; a higher table gets several pages."""
 
 
 @dataclass(frozen=True)
 class _Size:
-    """A size of letters: points that one takes on average, on either side of a column, and from line to line."""
+    """A font size: mean width of a letter, space on each side of a column, and line height, in points."""
 
     name: str
     letter: float
@@ -31,13 +31,13 @@ class _Size:
 _SIZES = (_Size("small", 4.9, 4.0, 11.0), _Size("footnotesize", 4.5, 3.0, 9.5), _Size("scriptsize", 4.1, 2.5, 8.0))
 
 _WRAPS_FROM = 30
-"""A column with a text longer than this is set in lines."""
+"""A column with a longer text is wrapped."""
 
 _LEAST_WRAPPED = 60.0
-"""Points that a column of wrapped text has at least."""
+"""Smallest width in points of a column of wrapped text."""
 
 _NUMBERED = "Table "
-"""How the titles of the paper's tables begin; LaTeX numbers captions itself."""
+"""The start of titles of the paper's tables; LaTeX numbers captions itself."""
 
 _SIGNS = {
     "\\": r"\textbackslash{}",
@@ -63,7 +63,7 @@ _SIGNS = {
 
 
 def latex_text(text: str) -> str:
-    r"""Text that LaTeX prints as it is.
+    r"""Return text with LaTeX's special characters escaped.
 
     >>> latex_text("50% of R_1")
     '50\\% of R\\_1'
@@ -72,10 +72,10 @@ def latex_text(text: str) -> str:
 
 
 def to_latex(table: Table) -> str:
-    """The table in LaTeX, the best values bold; its first line names the packages that it needs.
+    """Return the table in LaTeX, the best values bold; its first line names the required packages.
 
-    Columns of one group share a head. Where the columns are wider than a page, the table is broken into blocks of whole
-    groups under one caption, each with the first column. Letters are as large as they can be without more blocks or pages.
+    Columns of one group share a head. If the columns are wider than a page, the table is divided into blocks of whole groups
+    under one caption, each with the first column. The font is as large as possible without more blocks or pages.
     """
     size, blocks = _layout(table)
     widths = _wrapped_widths(table, size)
@@ -101,7 +101,7 @@ def _text(*lines: str) -> str:
 
 
 def _caption(table: Table) -> str:
-    """Title and explanation, without the number that LaTeX gives."""
+    """Return title and explanation, without LaTeX's number."""
     title = table.title
     if title.startswith(_NUMBERED) and ": " in title:
         title = title.split(": ", 1)[1]
@@ -110,18 +110,18 @@ def _caption(table: Table) -> str:
 
 
 def _layout(table: Table) -> tuple[_Size, list[list[int]]]:
-    """The size of letters, and the columns of each block."""
+    """Return the font size, and the columns of each block."""
     found = []
     for size in _SIZES:
         blocks = _blocks(table, size)
         pages = _height(table, _wrapped_widths(table, size), size) > TEXT_HEIGHT
         found.append(((len(blocks), pages), size, blocks))
-    _, size, blocks = min(found, key=lambda entry: entry[0])  # the first, hence the largest, of the equally good
+    _, size, blocks = min(found, key=lambda entry: entry[0])  # the first, and so the largest, of equally good sizes
     return size, blocks
 
 
 def _blocks(table: Table, size: _Size) -> list[list[int]]:
-    """Columns by block: the first column in each, groups never broken."""
+    """Return columns by block: the first column in each, groups undivided."""
     texts = table.texts()
     wrapped = _wrapped_widths(table, size)
 
@@ -145,10 +145,10 @@ def _blocks(table: Table, size: _Size) -> list[list[int]]:
 
 
 def _wrapped_widths(table: Table, size: _Size) -> dict[int, float]:
-    """Points for each column of long texts, which share what the others leave by the length of what they hold."""
+    """Return the width in points of each column of long texts: they share the remaining width by text length."""
     texts = table.texts()
     longest = [max([len(column.head), *(len(row[number]) for row in texts)]) for number, column in enumerate(table.columns)]
-    # The first column names the rows: blocks repeat it, and it is never broken beside numbers.
+    # The first column names the rows: blocks repeat it, and it is not wrapped beside numbers.
     numeric = table.is_numeric()
     wraps = [number for number, length in enumerate(longest) if length > _WRAPS_FROM and not numeric[number]]
     if not wraps or (wraps == [0] and any(numeric)):
@@ -160,7 +160,7 @@ def _wrapped_widths(table: Table, size: _Size) -> dict[int, float]:
 
 
 def _height(table: Table, widths: dict[int, float], size: _Size) -> float:
-    """Points that the rows take below each other, in one block."""
+    """Return the height in points of the rows of one block."""
     lines = 0
     for row in table.texts():
         lines += max([1, *(1 + int(len(row[number]) * size.letter / width) for number, width in widths.items())])
@@ -168,7 +168,7 @@ def _height(table: Table, widths: dict[int, float], size: _Size) -> float:
 
 
 def _block(table: Table, block: Sequence[int], widths: dict[int, float]) -> tuple[str, list[str], list[str]]:
-    """Alignment, head and body of some columns."""
+    """Return alignment, head and body of some columns."""
     numeric = table.is_numeric()
     columns = [table.columns[number] for number in block]
     alignment = "".join(
@@ -186,7 +186,7 @@ def _block(table: Table, block: Sequence[int], widths: dict[int, float]) -> tupl
 
 
 def _group_heads(columns: Sequence[Column]) -> list[str]:
-    """The row above the heads, if columns stand in groups."""
+    """Return the row above the heads, if columns have groups."""
     if not any(column.group for column in columns):
         return []
     cells, rules, place = [], [], 1

@@ -1,4 +1,4 @@
-"""Texts of the page."""
+"""Formats texts for the page."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LOCALE = re.compile(r"\b[a-z]{2,3}-[A-Z]{2}\b")
 
 
 def unbroken_locales(text: str) -> Markup:
-    """Text for a page in which no line ends inside a locale; all that could be markup is escaped.
+    """Return escaped text in which no line breaks inside a locale.
 
     >>> str(unbroken_locales("<th-TH>"))
     '&lt;<span class="locale">th-TH</span>&gt;'
@@ -22,7 +22,7 @@ _INTERVAL = re.compile(r" (\[[+−\d.,]+, [+−\d.,]+\])$")
 
 
 def set_off_intervals(text: str) -> Markup:
-    """Return a number's text for a page, its interval in an element of its own.
+    """Return a number's text for a page, with its interval in a separate element.
 
     >>> str(set_off_intervals("−0.8 [−1.0, +0.2]"))
     '−0.8 <span class="interval">[−1.0, +0.2]</span>'

@@ -1,4 +1,4 @@
-"""How R and results look in a notebook."""
+"""R and results in a notebook."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def plot(R: RMatrix, score: str = "F1", *, change: bool = False) -> Any:
 
 
 def table_of(R: RMatrix) -> Table:
-    """Return R as a table in percent: a row for each stage, first the one before training."""
+    """Return R as a table in percent: a row for each stage, the row before training first."""
     before = [] if R.before_L is None else [(BEFORE, R.before_L)]
     rows = [*before, *zip(map(stage_label, R.trained), R.scores_SL, strict=True)]
     return Table(
@@ -34,6 +34,6 @@ def table_of(R: RMatrix) -> Table:
 
 
 def results_html(results: Results) -> str:
-    """Return what each method learned and lost as a table in HTML; it says how many runs are not finished."""
+    """Return each method's scores and loss as an HTML table, with the number of unfinished runs."""
     runs = f"{counted(len(results.runs), 'finished run')}, {len(results.unfinished)} not finished. "
     return methods_table(results)._repr_html_() + f"<p>{runs}<code>.runs</code> holds them.</p>"

@@ -1,4 +1,4 @@
-"""The first screen: what each method learned and lost, as sentences and as a table, with how sure that is."""
+"""The summary: each method's scores and loss with intervals, as sentences and as a table."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from attrition.results.read import Results
 class Outcome:
     """Means over languages of one method, in points, each with its interval over orders.
 
-    `own`: the score right after a language's own stage; `final`: the score after the last stage; `kept`: the change between
-    the two. `kept` is NaN where a method cannot forget: joint training, or one learner for each language.
+    `own`: the score after a language's own stage; `final`: the score after the last stage; `kept`: the change between the
+    two. `kept` is NaN for methods that cannot forget: joint training, or one learner for each language.
     """
 
     method: str
@@ -31,7 +31,7 @@ class Outcome:
     kept: Estimate
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the method and, for own_stage, final and change, value, low and high in points; None where not known."""
+        """Return the method, and value, low and high in points of own_stage, final and change; None if unknown."""
         parts = {"own_stage": self.own, "final": self.final, "change": self.kept}
         return {
             "method": self.method,
@@ -47,7 +47,7 @@ NOT_MEASURED = Estimate(value=math.nan)
 
 
 def outcomes(results: Results) -> tuple[Outcome, ...]:
-    """Return what each method learned and lost, largest loss first; methods that cannot forget come last."""
+    """Return each method's outcome, largest loss first; methods that cannot forget come last."""
     found = []
     for series, runs in by_series(results).items():
         sequential = all(run.order_matters and run.matrix.num_stages > 1 for run in runs)
@@ -74,9 +74,9 @@ def mean_over_languages(runs: Sequence[RunEvidence], quantity: str) -> Estimate:
 
 
 def overview(results: Results) -> tuple[str, ...]:
-    """Return a sentence for each sequential method on what it learned and lost.
+    """Return a sentence for each sequential method on its score and loss.
 
-    The method that verdicts on languages rest on comes first, then the largest loss. Methods that cannot forget have none.
+    The method for verdicts on languages comes first, then the largest loss. Methods that cannot forget have no sentence.
     """
     main = {id(run.matrix) for run in from_results(results).sequential()}
     first = {results.series_labels[run.series] for run in results.runs if id(run.matrix) in main}
@@ -85,9 +85,9 @@ def overview(results: Results) -> tuple[str, ...]:
 
 
 def kept_words(outcome: Outcome, score: str = "F1") -> str:
-    """Return what a method learned and lost as one sentence; "" where the change was not measured or the method cannot forget.
+    """Return a method's score and loss as one sentence; "" if the change was not measured or the method cannot forget.
 
-    `score` is what the score is called.
+    `score` is the name of the score.
     """
     method, own, kept = outcome.method, outcome.own.value, outcome.kept
     if math.isnan(kept.value):

@@ -1,4 +1,4 @@
-"""Makes the report of a results folder: one self-contained page, and its figures and tables as files beside it."""
+"""Makes the report of a results folder: one self-contained page, and its figures and tables as files."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ from attrition.report.theme import css_variables, hue_variable
 from attrition.results.read import Results, Run, read_results
 
 MOST_INLINE = 250_000
-"""Characters of one figure on the page, over all its variants; further ones are files only."""
+"""Largest number of characters of a figure on the page, over all variants; further variants are files only."""
 
 INTERACTIVE = ("r", "r-change", "transfer")
-"""Figures that the page shows as its interactive R."""
+"""Figures that the page shows in its interactive R."""
 
 
 def make_report(
@@ -44,13 +44,13 @@ def make_report(
 ) -> Path:
     """Write `<folder>/report/` (index.html, figures/, tables/) and return the path of the page.
 
-    The page needs nothing but itself: it opens without a network, and the folder may be moved.
+    The page is self-contained: it opens without a network, and the folder may be moved.
 
     Args:
         folder: a study's results folder, as `attrition run` writes it.
-        beside: results folders whose runs are shown beside this study's, such as those of another model.
-        groupings: what else languages are compared by, each as `attrition.languages.grouping` takes it.
-        chapters: what the page has beyond that; empty ones are left out.
+        beside: results folders whose runs are shown too, such as runs of another model.
+        groupings: further groupings of languages, in the form of `attrition.languages.grouping`.
+        chapters: further chapters; empty chapters are left out.
         progress: called before each file with (done, total, name).
 
     Raises:
@@ -77,12 +77,12 @@ def make_report(
 
 
 def standard_figures(results: Results) -> tuple[Figure, ...]:
-    """Return the figures that every study has."""
+    """Return the figures of every study."""
     return (*heat_maps(results), *transfer_maps(results), progress(results), *training_curves(results), time_spent(results))
 
 
 def standard_tables(results: Results) -> tuple[Table, ...]:
-    """Return the tables that every study has; each run by itself only where series have several."""
+    """Return the tables of every study; single runs only if a series has several."""
     by_run = (metrics_by_run(results),) if len(results.series) < len(results.runs) else ()
     return (methods_table(results), metrics_by_series(results), *by_run, times_table(results))
 
@@ -94,14 +94,14 @@ def render(
     chapters: Sequence[Chapter],
     svgs: Mapping[str, str],
 ) -> str:
-    """Return the page as HTML; every text that comes from a study is escaped.
+    """Return the page as HTML. All text from a study is escaped.
 
     Args:
         results: the study.
-        figures: that every study has.
-        tables: that every study has.
+        figures: of every study.
+        tables: of every study.
         chapters: of this page.
-        svgs: every figure as `export.drawn` returns it.
+        svgs: all figures, from `export.drawn`.
     """
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
     environment.globals["zip"] = zip
@@ -149,12 +149,12 @@ def render(
 
 
 def _says(figure: Figure, variant: str) -> str:
-    """The text alternative of a figure."""
+    """Return a figure's text alternative."""
     return f"{figure.title}. {figure.findings.get(variant, '')}".strip()
 
 
 def _inline(figure: Figure, svgs: Mapping[str, str]) -> dict[str, Markup]:
-    """The variants of a figure that the page holds: the first one, and others while there is room."""
+    """Return a figure's variants on the page: the first, and others up to the size limit."""
     found: dict[str, Markup] = {}
     for variant in figure.variants:
         stem = figure.stem(variant)
@@ -166,7 +166,7 @@ def _inline(figure: Figure, svgs: Mapping[str, str]) -> dict[str, Markup]:
 
 
 def script_json(value: object) -> str:
-    """JSON that cannot end the script element it stands in.
+    """Return JSON that cannot end its script element.
 
     >>> script_json("</script>")
     '"\\\\u003c/script\\\\u003e"'
@@ -189,7 +189,7 @@ def _resource(name: str) -> str:
 
 
 def _scored(runs: Sequence[Run]) -> list[str]:
-    """What was scored and how far the scores are to be trusted, once for all runs of which the same is to be said."""
+    """Return sentences on the scored utterances and the standard errors, once for runs with the same sentences."""
     errors: dict[tuple[str, str, str], list[float]] = {}
     for run in runs:
         about = run.spec.scored
@@ -221,7 +221,7 @@ def _facts(results: Results) -> list[str]:
 
 
 def _warnings(results: Results) -> list[str]:
-    """Every warning once, with the runs that gave it, and what is unfinished."""
+    """Return every warning once, with its runs, and the number of unfinished runs."""
     given: dict[str, list[str]] = {}
     for run in results.runs:
         for warning in run.spec.warnings:
@@ -246,7 +246,7 @@ def _contents(chapters: Sequence[Chapter]) -> list[tuple[str, str]]:
 
 
 def _settings(runs: Sequence[Run]) -> tuple[list[tuple[str, str]], list[tuple[str, list[str]]]]:
-    """Settings that all runs share, and for each that differs its value in every run."""
+    """Return the common settings of all runs, and for each other setting its value in every run."""
     names = dict.fromkeys(name for run in runs for name in run.settings)
     values: Mapping[str, list[str]] = {name: [run.settings.get(name, "–") for run in runs] for name in names}
     shared = [(name, found[0]) for name, found in values.items() if len(set(found)) == 1]

@@ -1,4 +1,4 @@
-"""F1 of the languages learned so far, over the sequence: panels of at most six lines, each named at its end."""
+"""A chart of F1 on the languages learned so far, over the sequence: panels of at most six labelled lines."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from attrition.report.theme import NUM_HUES
 from attrition.results.read import Results, Run, Series
 
 MOST_LINES = 6
-"""Lines in one panel, at most."""
+"""Largest number of lines in a panel."""
 
 DASHES = ((1, 0), (7, 3), (2, 3), (9, 3, 2, 3))
-"""Line styles: the second and later ones are for series beyond the number of hues."""
+"""Line styles: from the second on for series beyond the number of hues."""
 
 JOINT_DASH = (2, 4)
 """The line style of joint training."""
 
 WIDTH = 470
-"""Width of a panel in pixels; the labels of its lines come beside it."""
+"""Width of a panel in pixels, without the labels of its lines."""
 
 NARROW_WIDTH = 255
 """Width of a panel on a phone, where a key below the chart names the lines."""
 
 LABEL_GAP = 13
-"""Pixels between the labels of two lines, at least."""
+"""Smallest distance in pixels between the labels of two lines."""
 
 
 COLUMNS = ("series", "panel", "hue", "dash", "model", "step", "f1", "low", "high", "runs", "trained", "joint", "label_at")
-"""Of the table that the chart draws; `label_at` is the height of a line's label, NaN before its last step."""
+"""Columns of the chart's table; `label_at` is the height of a line's label, NaN before its last step."""
 
 
 def progress(results: Results) -> Figure:
-    """Return P, the mean score of the languages learned so far, over the sequence; joint training is a dotted level."""
+    """Return the chart of P, the mean score of the languages learned so far; joint training is a dotted line."""
     return progress_figure(results, name="progress", title=f"{capitalised(results.score)} of the languages learned so far")
 
 
 def progress_figure(results: Results, *, name: str, title: str) -> Figure:
-    """Return the lines of every series, a panel for each model, and for each kind of method where a model has more than six."""
+    """Return the lines of every series: a panel for each model, or for each kind of method if a model has more than six."""
     places = _places(results)
     panels = list(dict.fromkeys(place.panel for place in places.values()))
     lines = progress_lines(results, places)
@@ -76,7 +76,7 @@ def height(num_panels: int) -> int:
 
 
 def _finding(lines: pd.DataFrame, score: str) -> str:
-    """Return where the lines end, best first, as a sentence."""
+    """Return a sentence with the lines' last values, best first."""
     if not len(lines):
         return ""
     last = _ends(lines).sort_values("f1", ascending=False)
@@ -85,12 +85,12 @@ def _finding(lines: pd.DataFrame, score: str) -> str:
 
 
 def _ends(lines: pd.DataFrame) -> pd.DataFrame:
-    """The last row of each line."""
+    """Return the last row of each line."""
     return lines.loc[lines.groupby(["panel", "series"], sort=False)["step"].idxmax()]
 
 
 def _key(lines: pd.DataFrame) -> dict[str, list[KeyLine]]:
-    """The key of the chart by panel; the line that ends highest comes first."""
+    """Return the key of the chart by panel, the highest last value first."""
     key: dict[str, list[KeyLine]] = {panel: [] for panel in dict.fromkeys(lines["panel"])}
     last = _ends(lines).sort_values("f1", ascending=False) if len(lines) else lines
     for row in records(last):
@@ -103,7 +103,7 @@ def _key(lines: pd.DataFrame) -> dict[str, list[KeyLine]]:
 def progress_lines(results: Results, places: Mapping[Series, Place]) -> pd.DataFrame:
     """Return one row for each series and number of languages learned: the mean of P over runs and its range, in percent.
 
-    Further data of a language count as one language more.
+    Further data of a language count as one more language.
     """
     longest = _longest(results)
     lines: list[dict[str, Any]] = []
@@ -139,12 +139,12 @@ def progress_lines(results: Results, places: Mapping[Series, Place]) -> pd.DataF
 
 
 def _longest(results: Results) -> int:
-    """The most languages that a run learned, further data of one counted as one more."""
+    """Return the largest number of languages that a run learned; further data of a language count as one more."""
     return max(len(results.languages), *(sum(map(len, run.matrix.trained)) for run in results.runs))
 
 
 def _steps(runs: Sequence[Run]) -> list[tuple[int, list[float], str]]:
-    """Per number of languages learned: P of each run that passes there, and what was trained to get there."""
+    """Return for each number of languages learned: P of each run at this number, and the languages trained to reach it."""
     found: dict[int, tuple[list[float], list[str]]] = {}
     for run in runs:
         learned = np.cumsum([len(stage) for stage in run.matrix.trained])
@@ -174,7 +174,7 @@ def axis_span(values: Sequence[float]) -> tuple[int, int]:
 
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a series is drawn: its panel, its label there, its hue (index into the theme's), and its dash (into `DASHES`)."""
+    """The place of a series: its panel, its label, its hue (index into the theme's), and its dash (into `DASHES`)."""
 
     panel: str
     label: str
@@ -183,7 +183,7 @@ class Place:
 
 
 def _kind(series: Series, runs: Sequence[Run]) -> str:
-    """The kind of a method: what more than six methods of one model are divided by."""
+    """Return the kind of a method, by which more than six methods of one model are divided into panels."""
     if all(not run.spec.method.order_matters for run in runs):
         return "references"
     if not series.kind:
@@ -192,7 +192,7 @@ def _kind(series: Series, runs: Sequence[Run]) -> str:
 
 
 def _by_panel(results: Results) -> dict[Series, str]:
-    """Every series with the title of its panel, the series of a panel together."""
+    """Return every series with the title of its panel, grouped by panel."""
     found: dict[Series, str] = {}
     for model, shown in results.models.items():
         own = {series: runs for series, runs in results.series.items() if series.model == model}
@@ -203,7 +203,7 @@ def _by_panel(results: Results) -> dict[Series, str]:
 
 
 def _packed(own: Mapping[Series, Sequence[Run]]) -> list[tuple[str, list[Series]]]:
-    """The series of one model by panel: all in one, or kind by kind, kinds sharing a panel where they fit into it."""
+    """Return the series of one model by panel: all in one, or by kind; kinds share a panel if they fit."""
     if len(own) <= MOST_LINES:
         return [("", list(own))]
     kinds: dict[str, list[Series]] = {}
@@ -224,7 +224,7 @@ def _packed(own: Mapping[Series, Sequence[Run]]) -> list[tuple[str, list[Series]
 
 
 def _places(results: Results) -> dict[Series, Place]:
-    """Where each series is drawn. A method of one rank has the same hue and dash in every panel."""
+    """Return the place of each series. A method of one rank has the same hue and dash in every panel."""
     panels = _by_panel(results)
     looks = list(dict.fromkeys((series.method, series.rank) for series in panels))
     labels = {series: _label(series) for series in panels}
@@ -232,7 +232,7 @@ def _places(results: Results) -> dict[Series, Place]:
     found = {}
     for series, panel in panels.items():
         alike = [other for other in panels if other.model == series.model and labels[other] == labels[series]]
-        # Corpora and cuts are named only where they tell two lines of one model apart.
+        # Name corpora and cuts only if they distinguish two lines of one model.
         label = labels[series] if len(alike) == 1 else results.series_labels[series]
         look = looks.index((series.method, series.rank))
         dash = (look // NUM_HUES + drawn[panel, look]) % len(DASHES)
@@ -242,7 +242,7 @@ def _places(results: Results) -> dict[Series, Place]:
 
 
 def _label(series: Series) -> str:
-    """The method, and its rank where the method's name does not say it.
+    """Return the method's name, with its rank if the name does not have it.
 
     >>> _label(Series("SHARED LoRA", 32, "m", "c", "", ""))
     'SHARED LoRA · r = 32'
@@ -251,7 +251,7 @@ def _label(series: Series) -> str:
 
 
 def _with_labels(lines: pd.DataFrame, span: float) -> pd.DataFrame:
-    """The lines with the heights of their labels, so that no two labels of a panel touch."""
+    """Return the lines with the heights of their labels, so that no two labels of a panel touch."""
     lines = lines.copy()
     num_panels = lines["panel"].nunique()
     for _, own in lines.groupby("panel", sort=False):
@@ -262,7 +262,7 @@ def _with_labels(lines: pd.DataFrame, span: float) -> pd.DataFrame:
 
 
 def spread(values: Sequence[float], gap: float) -> list[float]:
-    """Return positions in the order of the values, `gap` or more apart, moved as little as blocks of neighbours allow.
+    """Return positions in the order of the values, at least `gap` apart, moved as little as possible.
 
     >>> spread([10.0, 10.5, 30.0], 4.0)
     [8.25, 12.25, 30.0]
@@ -286,7 +286,7 @@ def spread(values: Sequence[float], gap: float) -> list[float]:
 
 
 def _chart(panels: Sequence[str], num_steps: int, span: tuple[int, int], score: str, width: int) -> Any:
-    """The chart; its lines are labelled only where `width` is that of a large screen."""
+    """Return the chart; its lines have labels only at the width of a large screen."""
     ticks = {"values": list(range(1, num_steps + 1))} if num_steps <= 12 else {}
     axis = alt.Axis(format="d", grid=False, tickMinStep=1, **ticks)
     x = alt.X("step:Q", title="languages learned", axis=axis, scale=alt.Scale(domain=[1, max(num_steps, 2)], nice=False))

@@ -1,4 +1,4 @@
-"""The tables that every study has, and its runs in words: all from R, none from a model."""
+"""The standard tables of a study, and its runs in words, all computed from R."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from attrition.report.tables import Cell, Column, Number, Table, mean_and_spread
 from attrition.results.read import PARTS, Results, Run
 
 ALIASES = {"average_accuracy": "final_mean", "bwt": "cbt"}
-"""Metrics that the literature knows by a second name; they share a column where they are equal."""
+"""Metrics with a second name in the literature; they share a column if they are equal."""
 
 _IN_POINTS = (
     "In points, that is {} × 100; an arrow shows the better side; – is undefined, as a joint run learns everything at once, "
@@ -22,12 +22,12 @@ _IN_POINTS = (
 
 
 def metric_columns(results: Results) -> list[Column]:
-    """The columns of the metrics table, each with its formula and source as its help."""
+    """Return the columns of the metrics table, each with its formula and source as its help."""
     return [metric_column(name, _also_known_as(name, results.runs), results.score) for name in _shown(results.runs)]
 
 
 def metric_column(name: str, second_name: str = "", score: str = "F1") -> Column:
-    """The column of one metric, in points, with its formula and source as its help; `score` is what the score is called."""
+    """Return the column of one metric, in points, with formula and source as help; `score` is the name of the score."""
     info = METRICS[name]
     better: dict[bool | None, Literal["high", "low"] | None] = {True: "high", False: "low", None: None}
     return Column(
@@ -40,7 +40,7 @@ def metric_column(name: str, second_name: str = "", score: str = "F1") -> Column
 
 
 def metrics_by_series(results: Results) -> Table:
-    """The metrics, averaged over orders and seeds where a series has several."""
+    """Return the metrics, averaged over the orders and seeds of each series."""
     names = _shown(results.runs)
     several = len(results.series) < len(results.runs)
     rows: list[tuple[Cell, ...]] = []
@@ -59,7 +59,7 @@ def metrics_by_series(results: Results) -> Table:
 
 
 def metrics_by_run(results: Results) -> Table:
-    """The metrics of each run by itself."""
+    """Return the metrics of each run."""
     names = _shown(results.runs)
     rows: list[tuple[Cell, ...]] = [
         (run.label, *(Number(value=run.metrics.get(name, math.nan)) for name in names)) for run in results.runs
@@ -75,7 +75,7 @@ def metrics_by_run(results: Results) -> Table:
 
 
 def times_table(results: Results) -> Table:
-    """Minutes by part, and the size of what was trained and must be stored."""
+    """Return minutes by part, and numbers of trained and stored parameters."""
     columns = (
         Column(title="Run"),
         *(Column(title=f"{part} (min)", digits=2, times=1 / 60) for part in PARTS),
@@ -104,12 +104,12 @@ def times_table(results: Results) -> Table:
 
 
 def run_words(run: Run) -> list[str]:
-    """What the run gained and lost, in sentences, languages by name."""
+    """Return sentences on a run's gains and losses, with names of languages."""
     return list(words(run.matrix, run.score))
 
 
 def _shown(runs: Sequence[Run]) -> list[str]:
-    """The metrics that some run has, in the registry's order, second names left out."""
+    """Return the metrics of any run, in the registry's order, without second names."""
     recorded = set(chain.from_iterable(run.metrics for run in runs))
     return [name for name in NUMBERS if name in recorded and not (name in ALIASES and _equal(name, ALIASES[name], runs))]
 

@@ -1,4 +1,4 @@
-"""Figures inside the page: the SVG of a file, made smaller, with names of its own and colours that follow the page."""
+"""Prepares SVG figures for the page: smaller, with unique ids, and with colours that follow the theme."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _START = re.compile(r"<svg[^>]*?(width=\"[\d.]+\" height=\"[\d.]+\" viewBox=\"[^
 
 
 def for_page(svg: str, *, stem: str, says: str) -> Markup:
-    """Return an SVG to put into the page.
+    """Return an SVG for the page.
 
-    Colours of the light theme become variables, so that the figure follows the page into dark mode. A figure with a continuous
-    colour scale keeps its colours and its white paper.
+    Colours of the light theme become variables, so that the figure follows the page's dark mode. A figure with a continuous
+    colour scale keeps its colours and its white background.
 
     Args:
-        svg: as `vl_convert` draws it.
-        stem: the name of its file; it makes the ids inside unique on the page.
+        svg: from `vl_convert`.
+        stem: the name of its file, which makes its ids unique on the page.
         says: the text alternative.
     """
     svg = _ID.sub(lambda _: f"{re.sub('[^a-z0-9-]', '-', stem)}-", _LEFT_OUT.sub("", svg))
@@ -36,7 +36,7 @@ def for_page(svg: str, *, stem: str, says: str) -> Markup:
 
 
 def recoloured(svg: str, variables: Mapping[str, str]) -> str:
-    """Return an SVG whose colours are CSS variables where they have one.
+    """Return an SVG with CSS variables for all colours that have one.
 
     >>> recoloured('<path fill="#ffffff"/>', {"#ffffff": "paper"})
     '<path fill="var(--paper)"/>'

@@ -1,4 +1,4 @@
-"""Tables as values: what is best is decided once, and each format (page, Markdown, CSV; LaTeX: `latex`) only writes it down."""
+"""Tables as values with the best cells marked, for all formats (page, Markdown, CSV; LaTeX: `latex`)."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
 UNDEFINED = "–"
-"""What stands where a number is not defined or was not measured."""
+"""The text for a number that is undefined or was not measured."""
 
 MINUS = "−"
 
 
 def without_dust(value: float) -> float:
-    """Return a number without its last digits, so that equal scores are printed alike.
+    """Return a number without its last digits, so that equal scores are printed in the same way.
 
-    Sums of the same scores in another sequence differ in the 16th digit, and a half would be rounded by it.
+    Sums of the same scores in another order differ in the 16th digit, which can change the rounding of a half.
 
     >>> [f"{without_dust(value):.1f}" for value in (46.25, 46.25 + 1e-14)]
     ['46.2', '46.2']
@@ -44,7 +44,7 @@ def signed(value: float, digits: int = 1) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Number:
-    """A value as a table shows it: NaN is undefined. `spread` is a standard deviation, `low` to `high` a 95% interval."""
+    """A number in a table: NaN is undefined. `spread` is a standard deviation, `low` to `high` a 95% interval."""
 
     value: float
     spread: float = math.nan
@@ -57,11 +57,11 @@ Cell = str | Number
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A column: its title, how its numbers are printed, and which of them is best.
+    """A column: its title, the format of its numbers, and which number is best.
 
-    `times` multiplies what is printed (100 for percent and points), never what the CSV holds; `signed` prints a plus too.
-    `better` is "high", "low", or None where no value is better than another; `help` explains the column. Neighbours of one
-    `group` share a head where a format has room for two rows of heads; `short` is then their own.
+    `times` multiplies printed numbers (100 for percent and points), but not the CSV; `signed` prints a plus too. `better` is
+    "high", "low", or None if no value is better; `help` explains the column. Neighbours with one `group` share a head in
+    formats with two rows of heads; `short` is then their own head.
     """
 
     title: str
@@ -75,12 +75,12 @@ class Column:
 
     @property
     def head(self) -> str:
-        """The title, with an arrow to the better side."""
+        """The title, with an arrow in the better direction."""
         return self.title + self._arrow
 
     @property
     def short_head(self) -> str:
-        """What stands below the head of the group; all of the head where there is none."""
+        """The head below the group's head; the whole head without a group."""
         return f"{self.short}{self._arrow}" if self.group else self.head
 
     @property
@@ -88,7 +88,7 @@ class Column:
         return {"high": " ↑", "low": " ↓", None: ""}[self.better]
 
     def text(self, cell: Cell) -> str:
-        """Return a cell as it is read.
+        """Return a cell as text.
 
         >>> Column(title="CBT", digits=2, signed=True).text(Number(value=-0.08, low=-0.1, high=0.02))
         '−0.08 [−0.10, +0.02]'
@@ -109,7 +109,7 @@ class Column:
         return f"{shown:{'+' if self.signed and shown else ''},.{self.digits}f}"
 
     def rounded(self, cell: Cell) -> float:
-        """A cell as it is printed, as a number; NaN for texts and what is undefined."""
+        """Return a cell's printed number; NaN for texts and undefined numbers."""
         if isinstance(cell, str):
             return math.nan
         return round(without_dust(self.times * cell.value), self.digits) + 0.0  # never -0.0
@@ -129,9 +129,9 @@ class Table:
         assert all(len(row) == len(self.columns) for row in self.rows), f"{self.name}: ragged rows"
 
     def is_best(self) -> tuple[tuple[bool, ...], ...]:
-        """Which cells are the best of their column: all that print as the best value does, where at least two values compete.
+        """Return which cells are the best of their column: all that print like the best value, if at least two values compete.
 
-        The search starts from the values themselves, not from 0, so that negative metrics have a best value too.
+        Negative metrics have a best value too.
 
         >>> column = Column(title="CBT", digits=2, better="high")
         >>> rows = ((Number(value=-0.13),), (Number(value=-0.08),), (Number(value=float("nan")),))
@@ -152,21 +152,21 @@ class Table:
         return max(values) if column.better == "high" else min(values)
 
     def groups(self) -> list[tuple[str, int]]:
-        """The heads that columns share, each with the number of its columns; [] where no column stands in a group."""
+        """Return the shared heads, each with its number of columns; [] if no column has a group."""
         if not any(column.group for column in self.columns):
             return []
         return [(group, len(list(members))) for group, members in groupby(self.columns, key=lambda column: column.group)]
 
     def texts(self) -> list[list[str]]:
-        """All cells as they are read."""
+        """Return all cells as text."""
         return [[column.text(cell) for column, cell in zip(self.columns, row, strict=True)] for row in self.rows]
 
     def is_numeric(self) -> list[bool]:
-        """Which columns hold numbers, and are set flush right."""
+        """Return which columns have numbers, which are aligned right."""
         return [any(isinstance(row[number], Number) for row in self.rows) for number in range(len(self.columns))]
 
     def to_markdown(self) -> str:
-        """The table in Markdown, its title first, the best values bold."""
+        """Return the table in Markdown, its title first, the best values bold."""
         marked = self._marked(_markdown_text, lambda text: f"**{text}**")
         heads = [_markdown_text(column.head) for column in self.columns]
         rules = ["---:" if numeric else "---" for numeric in self.is_numeric()]
@@ -193,7 +193,7 @@ class Table:
         return pd.read_csv(io.StringIO(self.to_csv()), keep_default_na=False, na_values=[""])
 
     def to_csv(self) -> str:
-        """Return the table as CSV: values to the last bit, spreads and ends of intervals in columns of their own."""
+        """Return the table as CSV: exact values, with separate columns for spreads and ends of intervals."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         parts = [self._parts(number) for number in range(len(self.columns))]
@@ -205,7 +205,7 @@ class Table:
         return text.getvalue()
 
     def _parts(self, number: int) -> list[str]:
-        """The parts of numbers that some cell of a column has, as attributes of `Number`."""
+        """Return the parts of numbers in a column, as attributes of `Number`."""
         numbers = [cell for row in self.rows if isinstance(cell := row[number], Number)]
         return [
             "value",
@@ -220,7 +220,7 @@ class Table:
 
 
 _CSV_PARTS = {"value": "", "spread": " sd", "low": " low", "high": " high"}
-"""What is added to the title of a column for each part of its numbers."""
+"""The suffix of a column's title for each part of its numbers."""
 
 
 def _csv_cell(cell: Cell, part: str) -> str:
@@ -231,13 +231,13 @@ def _csv_cell(cell: Cell, part: str) -> str:
 
 
 def number_of(each: Estimate, times: float = 1.0) -> Number:
-    """Return an estimate as a cell; an interval that reaches infinity is none."""
+    """Return an estimate as a cell; an infinite interval is left out."""
     low, high = (end if math.isfinite(end) else math.nan for end in (each.low, each.high))
     return Number(value=times * each.value, low=times * low, high=times * high)
 
 
 def _markdown_text(text: str) -> str:
-    """Text that Markdown shows as it is, tags and bars included."""
+    """Return text with Markdown's special characters, tags and bars escaped."""
     escaped = html.escape(text, quote=False)
     for sign in "\\`*_[]|":
         escaped = escaped.replace(sign, f"\\{sign}")
@@ -245,7 +245,7 @@ def _markdown_text(text: str) -> str:
 
 
 def mean_and_spread(values: Sequence[float]) -> Number:
-    """The mean of what is defined and its sample standard deviation, which one value does not have.
+    """Return the mean of the defined values and their sample standard deviation (NaN for one value).
 
     >>> mean_and_spread([0.25, 0.75, float("nan")])
     Number(value=0.5, spread=0.3535533905932738, low=nan, high=nan)

@@ -1,7 +1,7 @@
-"""Colours and chart settings, light and dark: every choice of ink in the report is made here.
+"""All colours and chart settings of the report, light and dark.
 
-The scales are safe for the common kinds of colour blindness. A sequential scale starts near the background, so that "more" is
-further from the paper in both themes; the diverging one is warm for loss and cool for gain, as in the paper's Figures 5 and 6.
+The scales are safe for the common kinds of colour blindness. A sequential scale starts near the background, so larger values
+have more contrast in both themes. The diverging scale is warm for loss and cool for gain, as in the paper's Figures 5 and 6.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', 'Liberation S
 class Theme:
     """The colours of one mode.
 
-    `hues` has `NUM_HUES` colours that can be told apart, the first two also as gain and loss; `sequential` runs
-    from low to high, `diverging` from loss to gain.
+    `hues` has `NUM_HUES` distinct colours, the first two also for gain and loss; `sequential` goes from low to high,
+    `diverging` from loss to gain.
     """
 
     background: str
@@ -60,7 +60,7 @@ NUM_HUES = 8
 """The number of hues of each theme."""
 
 FONT_IN_FILES = "Liberation Sans, Arial, sans-serif"
-"""One font for figures as files: in a longer list single signs, such as the minus, may come from another font."""
+"""The font of figure files. With a longer list, single characters such as the minus may come from another font."""
 
 
 def _inks(theme: Theme) -> tuple[str, ...]:
@@ -68,7 +68,7 @@ def _inks(theme: Theme) -> tuple[str, ...]:
 
 
 VARIABLES: Mapping[str, str] = MappingProxyType({ink: f"ink{place}" for place, ink in enumerate(_inks(THEMES["light"]))})
-"""The CSS variable that stands for each colour of the light theme in figures on the page."""
+"""The CSS variable for each colour of the light theme in figures on the page."""
 
 
 def hue_variable(hue: int) -> str:

@@ -14,7 +14,7 @@ HEADINGS = {
     "equivalent": "Supported as a small difference",
     "undecided": "Undecided",
 }
-"""The verdicts in the order in which they are shown, and their headings."""
+"""The verdicts in the order of display, and their headings."""
 
 TEXT = (
     "Nothing that depends on the order of languages gets a verdict from fewer than five orders. "

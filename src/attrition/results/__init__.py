@@ -1,1 +1,1 @@
-"""What a results folder holds: runs with their specification, R, metrics, history and times. Needs no torch."""
+"""Reads results folders: runs with their specification, R, metrics, history and times. Needs no torch."""

@@ -1,8 +1,8 @@
-"""How far a study is: what its driver and its workers leave in the results folder while they are at work.
+"""Reads a study's progress from the files that its driver and workers write into the results folder.
 
-plan.json                     every stage with what it reads, every run with its stages
+plan.json                     every stage with its utterances, every run with its stages
 .holder.json                  the driver: process, host, since when
-working/<host>-<pid>.json     a worker: its stages, what it has read, when it was last heard of
+working/<host>-<pid>.json     a worker: its stages, utterances read, time of its last message
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from attrition.names import AttritionError
 PLAN, WORKING, HOLDER, SLURM = "plan.json", "working", ".holder.json", "slurm"
 
 SILENT_SECONDS = 60.0
-"""A worker writes every few seconds: after so many, something holds it up, or it was killed."""
+"""A worker writes every few seconds. After this time it is blocked, or was killed."""
 
 _PULSE: Mapping[str, type | tuple[type, ...]] = {
     "executor": str, "host": str, "pid": int, "place": str, "what": str, "stages": list, "unit_read": int, "read": int,
@@ -32,9 +32,9 @@ _PULSE: Mapping[str, type | tuple[type, ...]] = {
 
 
 def pulses(folder: Path) -> list[dict[str, Any]]:
-    """Return what the workers of a results folder have written down last, by host and process.
+    """Return the last messages of a results folder's workers, by host and process.
 
-    Files that are being written or removed, and what is no such file, are left out.
+    Files that are being written or removed, and other files, are left out.
     """
     found = []
     for path in sorted((folder / WORKING).glob("[!.]*.json")):
@@ -46,14 +46,14 @@ def pulses(folder: Path) -> list[dict[str, Any]]:
 
 @dataclass(frozen=True)
 class AtWork:
-    """A worker as it was last heard of.
+    """The last known state of a worker.
 
     Attributes:
-        where: host and process, and the executor's own name for the place.
-        what: as "training VANILLA: de-DE".
-        share: of its stages that has been read, from 0 to 1.
-        speed: utterances a second since it began, its scoring and waiting included.
-        silent: seconds since it was last heard of.
+        where: host and process, and the executor's name for the place.
+        what: its work, such as "training VANILLA: de-DE".
+        share: of the utterances of its stages that it has read, from 0 to 1.
+        speed: utterances per second since its start, including scoring and waiting.
+        silent: seconds since its last message.
     """
 
     where: str
@@ -65,14 +65,14 @@ class AtWork:
 
 @dataclass(frozen=True)
 class Status:
-    """How far a study is.
+    """A study's progress.
 
     Attributes:
         stages, runs: finished and planned.
-        passes: utterances read, and those to be read in all, if no learner stops early.
-        driver: who schedules, in words; empty if nobody does. A driver that died on another machine still stands here.
-        workers: those at work; without those of this machine that were killed.
-        kept: labels of stages with a checkpoint that no worker is at.
+        passes: utterances read so far, and in total, if no learner stops early.
+        driver: the driver, in words; "" without one. A driver that died on another machine is still listed.
+        workers: running workers, without killed workers of this machine.
+        kept: labels of stages with a checkpoint and no worker.
     """
 
     stages: tuple[int, int]
@@ -84,17 +84,17 @@ class Status:
 
     @property
     def speed(self) -> float:
-        """Utterances a second of all workers that are not silent."""
+        """Utterances per second of all workers that are not silent."""
         return sum(worker.speed for worker in self.workers if worker.silent < SILENT_SECONDS)
 
     @property
     def seconds_left(self) -> float:
-        """Return the time left at the speed of now, for training with its scoring; NaN where nobody works."""
+        """The seconds left at the current speed, for training and scoring; NaN without workers."""
         return (self.passes[1] - self.passes[0]) / self.speed if self.speed else math.nan
 
 
 def read_status(folder: Path, now: float | None = None) -> Status:
-    """Return how far the study in a results folder is; `now` is the time in seconds since 1970.
+    """Return the progress of the study in a results folder; `now` is the time in seconds since 1970.
 
     Raises:
         AttritionError: the folder has no plan.
@@ -141,12 +141,12 @@ def read_status(folder: Path, now: float | None = None) -> Status:
 
 
 def _has_died(said: Mapping[str, Any]) -> bool:
-    """Whether a driver or a worker of this machine was killed; of another machine, that cannot be told from here."""
+    """Return True if a driver or a worker of this machine was killed; False for other machines, which cannot be checked."""
     return said["host"] == socket.gethostname() and isinstance(said["pid"], int) and not is_running(said["pid"])
 
 
 def _kept(folder: Path) -> list[str]:
-    """The stages that the checkpoints of a folder are of."""
+    """Return the stages with checkpoints in a folder."""
     found: list[str] = []
     for path in sorted((folder / "checkpoints").glob("[!.]*/manifest.json")):
         about = _json(path).get("about")
@@ -156,7 +156,7 @@ def _kept(folder: Path) -> list[str]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    """A JSON table; an empty one where there is none, or it is being written."""
+    """Return a JSON object; {} if the file is missing or being written."""
     with suppress(OSError, ValueError, RecursionError):
         said = json.loads(path.read_text(encoding="utf-8"))
         if isinstance(said, dict):

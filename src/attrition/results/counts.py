@@ -1,4 +1,4 @@
-"""Reads what every cell of R was counted from: true and false positives and false negatives of each test utterance.
+"""Reads the counts behind R: true positives, false positives and false negatives of each test utterance.
 
 Shape letters: S stages, L languages, U utterances, N rows of a stored array.
 """
@@ -27,17 +27,17 @@ from attrition.results.read import Run
 _Arrays = Mapping[str, NDArray[Any]]
 
 _AS_WRITTEN = 1e-12
-"""R and the F1 of its counts are equal to the last bit where both are of one run."""
+"""R and the F1 of its counts are equal to the last bit if both are from one run."""
 
 
 @dataclass(frozen=True)
 class StoredCounts:
-    """The counts of all evaluations of a results folder or an archive; read when they are asked for."""
+    """The counts of all evaluations of a results folder or an archive; read on demand."""
 
     folder: Path
 
     def of(self, key: str) -> _Arrays | None:
-        """Return the arrays [N, 3] of one evaluation by name, or None where they are not there.
+        """Return the arrays [N, 3] of one evaluation by name, or None if they are missing.
 
         Raises:
             AttritionError: the file is damaged.
@@ -65,9 +65,9 @@ class StoredCounts:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class RunCounts:
-    """Counts behind R, each of shape (S, L, U); `measured_SL` is False, and all counts 0, where R is NaN.
+    """Counts behind R, each of shape (S, L, U). Where R is NaN, `measured_SL` is False and counts are 0.
 
-    Rows and columns are those of R. `before` has those of the row before training (S = 1), None where R has no such row.
+    Rows and columns are as in R. `before` is for the row before training (S = 1), None if R has no such row.
     """
 
     tp_SLU: NDArray[np.integer]
@@ -86,23 +86,22 @@ class RunCounts:
         """F1 over all utterances, equal to R to the last bit; NaN where it was not measured."""
         tp, fp, fn = (each.sum(axis=2, dtype=np.int64) for each in (self.tp_SLU, self.fp_SLU, self.fn_SLU))
         precision, recall = _share(tp, tp + fp), _share(tp, tp + fn)
-        # The operations of `problem.counts.precision_recall_f1`, in its sequence: another one rounds otherwise.
+        # The same operations in the same order as `problem.counts.precision_recall_f1`: another order rounds differently.
         f1 = _share(2 * precision * recall, precision + recall)
         return np.where(self.measured_SL, f1, np.nan)
 
 
 def run_counts(run: Run, stored: StoredCounts | None = None) -> RunCounts | None:
-    """Return the counts behind a run's R, or None where they are not there or fit no common draw of utterances.
+    """Return the counts behind a run's R, or None if they are missing or languages have different numbers of utterances.
 
-    They are not there in results published as tables only. They fit no common draw where languages have unlike numbers of
-    utterances.
+    Results published as tables have no counts. With different numbers of utterances there is no common resample.
 
     Args:
-        run: as read.
-        stored: the counts of its folder; give one for all runs of an archive, which is unpacked once.
+        run: the run.
+        stored: the counts of its folder. Pass the same object for all runs of an archive, so that it is unpacked once.
 
     Raises:
-        AttritionError: a file is damaged, or R does not say what its counts say.
+        AttritionError: a file is damaged, or R does not match its counts.
     """
     try:
         named = _Steps.model_validate(run.spec.model_extra or {})
@@ -128,13 +127,13 @@ def run_counts(run: Run, stored: StoredCounts | None = None) -> RunCounts | None
 
 
 class _Step(BaseModel):
-    """What a run's spec.json says of a step: the evaluation of its model."""
+    """A step in a run's spec.json: the evaluation of its model."""
 
     evaluation: str
 
 
 class _Row(BaseModel):
-    """What it says of a row of R: the step that serves each language."""
+    """A row of R in a run's spec.json: the step that serves each language."""
 
     reads: dict[str, int]
 
@@ -152,7 +151,7 @@ class _Steps(BaseModel):
 
 
 def _stacked(rows: list[list[NDArray[Any] | None]], where: Path) -> RunCounts | None:
-    """The counts of a table of cells, None for one that was not measured; None if numbers of utterances differ."""
+    """Return the counts of a table of cells (a cell is None if not measured); None if numbers of utterances differ."""
     cells = [cell for row in rows for cell in row if cell is not None]
     for cell in cells:
         if cell.ndim != 2 or cell.shape[1] != 3 or cell.dtype.kind not in "iu" or cell.min(initial=0) < 0:
@@ -175,7 +174,7 @@ def _check(counts: RunCounts, R: RMatrix, folder: Path) -> None:
         pairs.append((counts.before.f1_SL, R.before_L[None, :]))
     for ours, theirs in pairs:
         if ours.shape != theirs.shape or not np.allclose(ours, theirs, rtol=0, atol=_AS_WRITTEN, equal_nan=True):
-            raise _damaged(folder, "matrix.csv does not say what the counts of its evaluations say")
+            raise _damaged(folder, "matrix.csv does not match the counts of its evaluations")
 
 
 def _damaged(path: Path, why: str) -> AttritionError:
@@ -183,6 +182,6 @@ def _damaged(path: Path, why: str) -> AttritionError:
 
 
 def _share(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
-    """Part of whole, 0 where the whole is 0, as in seqeval."""
+    """Return part / whole, 0 where the whole is 0, as in seqeval."""
     share: NDArray[np.float64] = np.divide(part, whole, out=np.zeros(whole.shape), where=whole > 0)
     return share

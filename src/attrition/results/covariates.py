@@ -1,4 +1,4 @@
-"""Covariates of a study's languages and pairs: as `covariates.json` of a results folder, or as a user's CSV.
+"""Covariates of a study's languages and pairs, from `covariates.json` of a results folder or a user's CSV.
 
 Shape letters: L languages. Rows of a pair's table are the trained language, columns the changed one.
 """
@@ -30,13 +30,13 @@ _REMEDY = "Remove the file: the same `attrition run` writes it again."
 
 @dataclass(frozen=True, eq=False)
 class Covariates:
-    """Numbers by name: `language[name][locale]`, `pair[name][trained, changed]`. What is unknown is NaN or not there."""
+    """Numbers by name: `language[name][locale]`, `pair[name][trained, changed]`. Unknown numbers are NaN or missing."""
 
     language: ByLanguage = field(default_factory=dict)
     pair: ByPair = field(default_factory=dict)
 
     def updated(self, other: Covariates) -> Covariates:
-        """Return these with those of `other`; a name that both have is that of `other`, as a whole.
+        """Return these covariates with those of `other`. For a name in both, `other` replaces all numbers.
 
         >>> Covariates({"fertility": {"de-DE": 1.4}}).updated(Covariates({"vowels": {"de-DE": 15.0}})).language
         {'fertility': {'de-DE': 1.4}, 'vowels': {'de-DE': 15.0}}
@@ -45,7 +45,7 @@ class Covariates:
 
 
 def covariates_json(languages: Sequence[str], of: Covariates) -> str:
-    """Return the text of `covariates.json`: numbers rounded to six digits, null for what is unknown.
+    """Return the text of `covariates.json`: numbers rounded to six digits, null for unknown numbers.
 
     >>> text = covariates_json(["de-DE", "th-TH"], Covariates({"fertility": {"de-DE": 1.4, "th-TH": 2.1}}))
     >>> text.splitlines()[3]
@@ -66,20 +66,20 @@ def covariates_json(languages: Sequence[str], of: Covariates) -> str:
 
 
 def read_covariates(folder: Path) -> Covariates | None:
-    """Return the covariates in the `covariates.json` of a results folder or archive; None where it has no such file.
+    """Return the covariates in the `covariates.json` of a results folder or archive; None without this file.
 
     Raises:
-        AttritionError: the file cannot be read, is malformed, or is of another format.
+        AttritionError: the file cannot be read, is malformed, or has another format.
     """
     path = folder / FILE
     return parse_covariates(read_text(path), str(path)) if path.is_file() else None
 
 
 def parse_covariates(text: str, where: str) -> Covariates:
-    """Return what the text of a `covariates.json` says.
+    """Return the covariates in the text of a `covariates.json`.
 
     Raises:
-        AttritionError: it is malformed, or of another format.
+        AttritionError: it is malformed, or has another format.
 
     >>> text = covariates_json(["a", "b"], Covariates(pair={"overlap": {("a", "b"): 0.25}}))
     >>> found = parse_covariates(text, "covariates.json")
@@ -114,9 +114,9 @@ def parse_covariates(text: str, where: str) -> Covariates:
 
 
 def joined(one: Covariates, other: Covariates) -> Covariates | None:
-    """Return the covariates of both; None where they contradict each other: another number for the same language or pair.
+    """Return the covariates of both; None if they have different numbers for a language or pair.
 
-    A number that one of the two does not know contradicts nothing.
+    An unknown number is not a difference.
 
     >>> joined(Covariates({"fertility": {"a": 1.0}}), Covariates({"fertility": {"b": 2.0}})).language
     {'fertility': {'a': 1.0, 'b': 2.0}}
@@ -137,21 +137,21 @@ def languages_of_covariates(of: Covariates) -> tuple[str, ...]:
 def read_covariates_csv(path: Path, languages: Collection[str] = ()) -> Covariates:
     """Return the covariates of a user's CSV file.
 
-    With a column `locale` every other column of numbers is a covariate of languages; with columns `trained` and `changed` it
-    is one of pairs. A column in which no cell is a number (a remark, a name) is passed over. An empty cell is unknown.
+    With a column `locale`, every other column of numbers is a covariate of languages; with columns `trained` and `changed`, of
+    pairs. A column without any number (a remark, a name) is skipped. An empty cell is unknown.
 
     Args:
         path: the file; UTF-8, commas, names of columns in the first line.
         languages: names that are allowed besides the locales of MASSIVE.
 
     Raises:
-        AttritionError: it cannot be read, or is malformed; the message names file and line.
+        AttritionError: the file cannot be read, or is malformed; the message names file and line.
     """
     return parse_covariates_csv(read_text(path), str(path), languages)
 
 
 def parse_covariates_csv(text: str, where: str, languages: Collection[str] = ()) -> Covariates:
-    """Return the covariates that the text of a CSV file says; see `read_covariates_csv`.
+    """Return the covariates in the text of a CSV file; see `read_covariates_csv`.
 
     Raises:
         AttritionError: it is malformed; the message names `where` and the line.
@@ -207,7 +207,7 @@ def parse_covariates_csv(text: str, where: str, languages: Collection[str] = ())
 
 
 def _rows(text: str, where: str) -> list[tuple[int, list[str]]]:
-    """The rows that are not empty, each with the line it ends in."""
+    """Return the rows that are not empty, each with the number of its last line."""
     reader = csv.reader(io.StringIO(text), strict=True)
     try:
         return [(reader.line_num, row) for row in reader if any(cell.strip() for cell in row)]
@@ -241,7 +241,7 @@ def _numbers(row: object, count: int, where: str) -> list[float]:
     if not isinstance(row, list) or len(row) != count:
         raise AttritionError(f"{where} must be a list of {count} numbers, one a language. {_REMEDY}")
     for value in row:
-        # A whole number of JSON may be larger than any float.
+        # An integer in JSON may be larger than any float.
         if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or abs(value) > 1e300):
             raise AttritionError(f"{where}: {str(value)[:40]!r} is there, but should be a finite number or null. {_REMEDY}")
     return [math.nan if value is None else float(value) for value in row]

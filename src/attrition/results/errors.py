@@ -1,4 +1,4 @@
-"""In which way spans were wrong: at a language's own stage, and at the end of the run."""
+"""Types of span errors: after a language's own stage, and at the end of the run."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ COUNTED = ("tp", "fn", *ERROR_COLUMNS)
 def errors_of(run: Run) -> pd.DataFrame | None:
     """Return a run's spans by language, slot and moment ("own", "end"), with a column for each of `COUNTED`.
 
-    "own" is right after the language's own stage, "end" after the last. The languages of the last stage are left out: for
-    them both are one. None where types of errors were not counted, or the run has no two stages.
+    "own" is after the language's own stage, "end" after the last stage. Languages of the last stage are left out, because
+    both are the same. None if types of errors were not counted, or the run has fewer than two stages.
 
     Raises:
         AttritionError: slots.parquet cannot be read.
@@ -26,7 +26,7 @@ def errors_of(run: Run) -> pd.DataFrame | None:
 
 
 def at_own_and_end(slots: pd.DataFrame, R: RMatrix) -> pd.DataFrame | None:
-    """Return the same from the rows of a slots.parquet; R says which stage is whose.
+    """Return the same from the rows of a slots.parquet; R has the language of each stage.
 
     >>> rows = [("a", 1, 3, 1, 0, 0, 0, 1, 0), ("a", 2, 1, 3, 1, 2, 0, 0, 0), ("b", 2, 4, 0, 0, 0, 0, 0, 0)]
     >>> slots = pd.DataFrame(rows, columns=["language", "stage", *COUNTED]).assign(slot="date")

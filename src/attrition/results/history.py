@@ -20,12 +20,12 @@ _MOST_DIGITS = 9
 
 
 def read_history(path: Path) -> pd.DataFrame:
-    """The epochs of a run in the order of training, columns as HISTORY_COLUMNS; without a file, no rows.
+    """Return the epochs of a run in the order of training, with HISTORY_COLUMNS; without a file, no rows.
 
-    A number that was not measured, and a loss that had grown beyond all numbers, is NaN.
+    A number that was not measured is NaN, and so is an infinite loss.
 
     Raises:
-        AttritionError: a column or cell is missing, or a cell is not what its column holds; the message names the line.
+        AttritionError: a column or cell is missing, or a cell has a wrong type; the message names the line.
     """
     if not path.is_file():
         return pd.DataFrame(columns=list(HISTORY_COLUMNS))

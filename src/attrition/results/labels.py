@@ -1,4 +1,4 @@
-"""How runs, models and languages are called where they are shown."""
+"""Labels of runs, models and languages."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 
 def short_models(models: Iterable[str]) -> dict[str, str]:
-    """Models by their own names, without where they come from, as long as these tell them apart.
+    """Return short names of models, without their source, if these are different.
 
     >>> short_models(["hub:intfloat/multilingual-e5-large-instruct", "embedded:e5-small"])
     {'hub:intfloat/multilingual-e5-large-instruct': 'multilingual-e5-large-instruct', 'embedded:e5-small': 'e5-small'}
@@ -19,9 +19,9 @@ def short_models(models: Iterable[str]) -> dict[str, str]:
 
 
 def telling_labels(parts: Sequence[tuple[str, ...]]) -> list[str]:
-    """The first part of each, and of the others those that differ somewhere among things of the same first part.
+    """Return labels: the first part, and those other parts that differ between items with the same first part.
 
-    A study's order or seed is left out where it tells nothing apart, so that labels stay short.
+    An order or seed that distinguishes nothing is left out, so labels stay short.
 
     >>> telling_labels([("LoRA", "r = 8", "bert"), ("LoRA", "r = 32", "bert"), ("MULTI", "", "bert")])
     ['LoRA · r = 8', 'LoRA · r = 32', 'MULTI']

@@ -14,17 +14,17 @@ from attrition.reading import parse_json, read_text
 
 
 def metrics_in(path: Path, matrix: RMatrix) -> Mapping[str, float]:
-    """Return the metrics as recorded, or computed from R where a run has recorded none."""
+    """Return the recorded metrics, or metrics computed from R if a run has none."""
     if not path.is_file():
         return summary(matrix)
     return {name: math.nan if value is None else value for name, value in numbers_in(path, allow_null=True).items()}
 
 
 def numbers_in(path: Path, *, allow_null: bool) -> dict[str, float | None]:
-    """Return the numbers of a JSON object in a file; anything nested is left out.
+    """Return the numbers of a JSON object in a file, without nested values.
 
     Raises:
-        AttritionError: the file cannot be read, or a value is no finite number.
+        AttritionError: the file cannot be read, or a value is not a finite number.
     """
     numbers: dict[str, float | None] = {}
     for name, value in parse_json(read_text(path), str(path)).items():
@@ -40,7 +40,7 @@ def numbers_in(path: Path, *, allow_null: bool) -> dict[str, float | None]:
 
 
 def _finite(value: float, where: str) -> float:
-    """The number, unless it is beyond what a float holds."""
+    """Return the number, or raise if it is infinite as a float."""
     if abs(value) > sys.float_info.max:
         raise AttritionError(f"{where} is {str(value)[:40]}, but should be a finite number.")
     return float(value)

@@ -1,11 +1,11 @@
-"""The counts of many evaluations in few bytes, and back to the same bytes.
+"""Compresses the counts of many evaluations without loss.
 
 Letters: E evaluations, N utterances or slots, K columns.
 
-All evaluations of one language are laid side by side in planes [E, N], one for each column. Counts have true positives, false
-positives, and what there is to find (true positives and false negatives). The last plane is the same in every row, and the
-others are small numbers, so that xz makes little of them. Measured on 12 million synthetic triples: 1.9 MB; rows of triples
-take 2.3 MB, planes with zstd or as Parquet 2.0 MB.
+All evaluations of one language are stored in planes [E, N], one for each column. The columns of counts are true positives,
+false positives, and gold spans (true positives and false negatives). The last plane is the same in every row, and the
+others have small numbers, so xz compresses them well. 12 million synthetic triples take 1.9 MB; rows of triples take 2.3 MB,
+planes with zstd or as Parquet 2.0 MB.
 """
 
 from __future__ import annotations
@@ -24,23 +24,23 @@ from attrition.corpus.bounded import BoundedReader, Bounds
 from attrition.names import AttritionError
 
 Arrays = Mapping[str, NDArray[Any]]
-"""The arrays of one evaluation by name, each of whole numbers [N, K]: counts [N, 3], and types of errors [N, 5]."""
+"""The integer arrays of one evaluation by name, each [N, K]: counts [N, 3], and types of errors [N, 5]."""
 
 BOUNDS = Bounds(ratio=10_000)
 
 ERROR_COLUMNS = ("type", "boundary", "boundary_and_type", "missed", "spurious")
-"""What slots.parquet calls the types of errors, in the order of `attrition.problem.spans.ERROR_TYPES`."""
+"""The types of errors in slots.parquet, in the order of `attrition.problem.spans.ERROR_TYPES`."""
 
 COUNTED = 3
 """Columns of counts: true positives, false positives, false negatives."""
 
 STAGES = "stages.json.xz"
 COUNTS = "counts.safetensors.xz"
-"""The files of an archive that say what was stored, and hold the counts."""
+"""The files of an archive with the list of evaluations and the counts."""
 
 
 def pack_counts(evaluations: Mapping[str, Arrays]) -> tuple[bytes, list[dict[str, Any]]]:
-    """Return the compressed planes, and what each group of them holds: array name, type, keys of the evaluations."""
+    """Return the compressed planes, and for each group array name, type and keys of the evaluations."""
     grouped: dict[tuple[str, str, tuple[int, ...]], list[str]] = {}
     for key in sorted(evaluations):
         for name, array in sorted(evaluations[key].items()):
@@ -58,10 +58,10 @@ def pack_counts(evaluations: Mapping[str, Arrays]) -> tuple[bytes, list[dict[str
 
 
 def unpack_counts(path: Path, groups: list[dict[str, Any]]) -> dict[str, dict[str, NDArray[Any]]]:
-    """Return the arrays of every evaluation, as they were packed into a file.
+    """Return the arrays of every evaluation in a packed file.
 
     Raises:
-        AttritionError: the file is not what `pack_counts` writes.
+        AttritionError: the file was not written by `pack_counts`.
     """
     with BoundedReader(path, BOUNDS) as file:
         data = file.read()

@@ -1,4 +1,4 @@
-"""Which matrices may be averaged: those of runs that differ in order and seed only."""
+"""Checks that matrices may be averaged: their runs may differ only in order and seed."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from attrition.results.read import read_spec, series_of
 
 
 def refuse_different_series(files: Sequence[Path]) -> None:
-    """Do nothing if all matrices are of one series, as far as the `spec.json` beside each tells; else raise.
+    """Raise unless all matrices belong to one series, according to the `spec.json` beside each.
 
-    A file without a `spec.json` beside it may be of any series.
+    A file without a `spec.json` is accepted.
 
     Args:
         files: matrices, such as `runs/*/matrix.csv`.
 
     Raises:
-        AttritionError: two files are of different methods, ranks, models or corpora; or a `spec.json` is malformed.
+        AttritionError: two files have different methods, ranks, models or corpora; or a `spec.json` is malformed.
     """
     found = [(file, series_of(read_spec(spec))) for file in files if (spec := file.parent / "spec.json").is_file()]
     for file, series in found[1:]:
@@ -32,7 +32,7 @@ def refuse_different_series(files: Sequence[Path]) -> None:
             if field.name != "kind" and getattr(first, field.name) != getattr(series, field.name)
         ]
         raise AttritionError(
-            f"{first_file} and {file} are of different series ({'; '.join(differing or ['kind of method'])}), and their means "
-            "would be of neither. Call `attrition metrics` once for each series, as `attrition metrics "
+            f"{first_file} and {file} belong to different series ({'; '.join(differing or ['kind of method'])}). They cannot "
+            "be averaged. Run `attrition metrics` once for each series, for example `attrition metrics "
             "RUNS/runs/vanilla--*/matrix.csv`. `attrition report RUNS` shows all series side by side."
         )

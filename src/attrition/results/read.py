@@ -1,4 +1,4 @@
-"""Reads a results folder: every run's specification, matrix, metrics, history and times, and nothing of the model."""
+"""Reads a results folder: every run's specification, matrix, metrics, history and times, without the model."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from attrition.results.labels import short_models, telling_labels
 from attrition.results.numbers import metrics_in, numbers_in
 
 FORMAT = 2
-"""Of spec.json: 1 named stages, where 2 has steps and the rows of R that read them."""
+"""Format of spec.json: 1 has stages, 2 has steps and the rows of R that read them."""
 
 FRAME_COLUMNS = ("run", "method", "order", "seed", "stage", "language", "score")
 """The columns of `Results.to_frame`."""
 
 PARTS = ("data", "training", "evaluation", "other")
-"""What the time of a run is divided into, in the order in which it is shown."""
+"""The parts of a run's time, in the order of display."""
 
 
 class _Part(BaseModel):
-    """A piece of spec.json: unknown keys are kept, for the table of settings."""
+    """A part of spec.json. Unknown keys are kept for the table of settings."""
 
     model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
 
@@ -44,7 +44,7 @@ class Trains(_Part):
 
 
 class MethodSpec(_Part):
-    """A method as a run records it; `kind` is its name in the table of methods, whatever the study calls it, or ""."""
+    """A run's method; `kind` is its name in the table of methods, or "". The study may give it another name."""
 
     name: str
     trains: Trains
@@ -71,7 +71,7 @@ class ModelSpec(_Part):
 
 
 class CorpusSpec(_Part):
-    """What a run learned from."""
+    """A run's corpus."""
 
     name: str
     revision: str = ""
@@ -82,7 +82,7 @@ class CorpusSpec(_Part):
 
 
 class ScoredSpec(_Part):
-    """What a run was scored on, in sentences; the largest standard error of a cell, and what it is an estimate for."""
+    """The scored utterances, in sentences; the largest standard error of a cell, and what it estimates."""
 
     statement: str = ""
     f1_error: float | None = None
@@ -90,14 +90,14 @@ class ScoredSpec(_Part):
 
 
 class ProblemSpec(_Part):
-    """What a run learned, and what its score is called."""
+    """A run's problem, and the name of its score."""
 
     name: str = "slots"
     score: str = "slot F1"
 
 
 class Spec(_Part):
-    """Everything that decides a run's numbers, as its spec.json says it."""
+    """Everything that determines a run's numbers, from its spec.json."""
 
     format: Literal[2]
     run: str
@@ -119,9 +119,9 @@ class Spec(_Part):
 
 @dataclass(frozen=True)
 class Series:
-    """What runs have in common when only order and seed differ: they are averaged in tables and figures.
+    """The common settings of runs that differ only in order and seed. Tables and figures average them.
 
-    `method` is the name the study gave it, `kind` the published method that it is ("" for none of them).
+    `method` is its name in the study, `kind` the published method ("" for other methods).
     """
 
     method: str
@@ -133,13 +133,13 @@ class Series:
 
 
 def series_of(spec: Spec) -> Series:
-    """Return the series that a run with this specification belongs to."""
+    """Return the series of a run with this specification."""
     method, corpus = spec.method, spec.corpus
     rank = method.trains.rank if method.trains.kind == "lora" else None
     cuts = ", ".join(f"{language} {cut}" for language, cut in sorted(corpus.cuts.items()) if cut != "blanks")
     name = f"{corpus.name} {corpus.revision}".strip()
     name += "" if spec.problem.name == "slots" else f" ({spec.problem.name})"
-    # A study with several ranks names its methods by them, another's method of one rank is the same method.
+    # A study with several ranks has the rank in the names of methods. Without it, names match those of other studies.
     method_name = method.name.removesuffix(f" r={rank}")
     return Series(method_name, rank, spec.model.name, name, cuts, method.kind)
 
@@ -150,7 +150,7 @@ class Run:
 
     `metrics` are in the units of R (0-1), NaN where undefined; `times` are seconds by part; `history` has one row for each
     epoch of each stage (columns: HISTORY_COLUMNS). `key` names its files;
-    `label` is as long as it must be to tell the runs apart.
+    `label` is as short as possible to distinguish the runs.
     """
 
     folder: Path
@@ -171,7 +171,7 @@ class Run:
 
     @property
     def score(self) -> str:
-        """What the run's score is called: "F1" for slots."""
+        """The name of the run's score: "F1" for slots."""
         return "F1" if self.spec.problem.name == "slots" else self.spec.problem.score
 
     def to_frame(self) -> pd.DataFrame:
@@ -197,7 +197,7 @@ class Results:
 
     @cached_property
     def series(self) -> Mapping[Series, tuple[Run, ...]]:
-        """The runs by what they have in common, in the order in which they are shown."""
+        """The runs by series, in the order of display."""
         grouped: dict[Series, list[Run]] = {}
         for run in self.runs:
             grouped.setdefault(run.series, []).append(run)
@@ -205,30 +205,30 @@ class Results:
 
     @cached_property
     def series_labels(self) -> Mapping[Series, str]:
-        """A label for each series, as long as it must be to tell them apart."""
+        """A label for each series, as short as possible to distinguish them."""
         return dict(
             zip(self.series, telling_labels([_series_parts(series, self.models) for series in self.series]), strict=True)
         )
 
     @cached_property
     def models(self) -> Mapping[str, str]:
-        """What each model is called."""
+        """A short name for each model."""
         return short_models(run.spec.model.name for run in self.runs)
 
     @cached_property
     def own_languages(self) -> OwnLanguages:
-        """What the user's file of languages said of them when the runs were made."""
+        """The content of the user's file of languages when the runs were made."""
         return {label: language for run in self.runs for label, language in run.spec.own_languages.items()}
 
     @property
     def score(self) -> str:
-        """What the score is called in titles and sentences: "F1" for slots; "score" where runs differ in it."""
+        """The name of the score in titles and sentences: "F1" for slots; "score" if runs have different scores."""
         names = {run.score for run in self.runs}
         return names.pop() if len(names) == 1 else "score"
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """Every language that some run scored, in the order of first appearance."""
+        """Every scored language, in the order of first appearance."""
         return tuple(dict.fromkeys(language for run in self.runs for language in run.matrix.languages))
 
     def to_frame(self) -> pd.DataFrame:
@@ -248,7 +248,7 @@ class Results:
 
 
 def read_results(folder: str | Path, beside: Sequence[str | Path] = ()) -> Results:
-    """Return every finished run of a results folder or archive, and of folders whose runs stand beside them.
+    """Return every finished run of a results folder or archive, and of the folders `beside`.
 
     Raises:
         AttritionError: there is no finished run, or a file is malformed (the message names it).
@@ -283,7 +283,7 @@ def read_spec(path: Path) -> Spec:
 
 
 def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested settings as one level of dotted names and short texts.
+    """Return nested settings as one level of dotted names and short texts.
 
     >>> flat({"method": {"name": "MULTI", "trains": {"rank": None}}, "languages": ["en-US", "de-DE"]})
     {'method.name': 'MULTI', 'method.trains.rank': '-', 'languages': 'en-US, de-DE'}
@@ -308,10 +308,10 @@ def _short(value: object) -> str:
 
 
 def _run_folders(folder: Path) -> tuple[list[Path], list[str]]:
-    """The folders of finished runs, and the names of the others."""
+    """Return the folders of finished runs, and the names of the others."""
     if not (folder / "runs").is_dir():
         raise AttritionError(
-            f"{folder} is no results folder: it has no folder 'runs'. Give the folder that `attrition run` wrote for a study."
+            f"{folder} is not a results folder: it has no folder 'runs'. Give a folder that `attrition run` wrote."
         )
     folders = sorted(path for path in (folder / "runs").iterdir() if path.is_dir() and not path.name.startswith("."))
     odd = next((path for path in folders if not (is_text(path.name) and path.name.isprintable())), None)
@@ -365,7 +365,7 @@ def _json(path: Path) -> dict[str, Any]:
     return parse_json(read_text(path), str(path))
 
 
-# How runs are called
+# Labels of runs
 
 
 def _series_parts(series: Series, models: Mapping[str, str]) -> tuple[str, ...]:
@@ -374,7 +374,7 @@ def _series_parts(series: Series, models: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _labelled(runs: Sequence[Run]) -> tuple[Run, ...]:
-    """The runs sorted for reading (joint ones first, then by method, rank, model, order and seed), each with its label."""
+    """Return the runs sorted (joint ones first, then by method, rank, model, order and seed), each with its label."""
     names = list(dict.fromkeys(run.spec.method.name for run in sorted(runs, key=_reading_order)))
     ordered = sorted(runs, key=lambda run: (names.index(run.spec.method.name), *_reading_order(run)))
     models = short_models(run.spec.model.name for run in runs)
@@ -387,7 +387,7 @@ def _labelled(runs: Sequence[Run]) -> tuple[Run, ...]:
 
 
 def _reading_order(run: Run) -> tuple[bool, bool, bool, str, int, str, str, int]:
-    """References first (joint, then one learner for each language), then what can forget."""
+    """Return a sort key: references first (joint, then one learner for each language), then methods that can forget."""
     spec = run.spec
     lora = spec.method.trains.kind == "lora"
     sharing = spec.method.shared_by != "all"

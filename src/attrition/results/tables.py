@@ -9,7 +9,7 @@ from attrition.results.read import Run
 
 
 def table_of(run: Run, name: str) -> pd.DataFrame | None:
-    """Return a table of a run, such as scores.parquet, or None where the run has none.
+    """Return a table of a run, such as scores.parquet, or None if the run does not have it.
 
     Raises:
         AttritionError: the file cannot be read.

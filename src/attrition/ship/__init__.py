@@ -1,1 +1,1 @@
-"""From a deployed tagger to its update: what checkpoints predict, how one learns a new language, what is shipped."""
+"""Updates a deployed tagger: predictions of checkpoints, training on a new language, choice of the model to ship."""

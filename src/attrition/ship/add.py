@@ -1,4 +1,4 @@
-"""Adds a language, or new data of one, to a deployed tagger: trains in several ways, chooses on dev, gates on test, exports."""
+"""Adds a language, or new data of one, to a deployed tagger: trains several ways, chooses on dev, gates on test, exports."""
 
 from __future__ import annotations
 
@@ -37,20 +37,20 @@ MODEL, RUNS = "model", "runs"
 
 @dataclass(frozen=True, kw_only=True)
 class Addition:
-    """What to add to which model.
+    """A language, its data, and the model to add it to.
 
     Args:
-        language: the new language, or the one with new data.
-        checkpoint: a folder of `transformers` with a token classification model, or its name on the Hub.
-        data: where the corpus lies: train, dev and test of the language, dev and test of the others.
-        corpus: as `attrition list corpora` names it.
-        guards: the languages that must not lose; () means all others with dev and test utterances.
+        language: the new language, or the language with new data.
+        checkpoint: a `transformers` folder with a token classification model, or its name on the Hub.
+        data: path of the corpus: train, dev and test of the language, dev and test of the others.
+        corpus: a name from `attrition list corpora`.
+        guards: the languages that must not lose F1; () means all others with dev and test utterances.
         margin: points of F1 that a language may lose.
-        share: of a batch's utterances, those that are replayed.
+        share: fraction of a batch's utterances that are replayed.
         rank: of the adapter.
-        adapter: whether an adapter is tried too; a routed one asks that the language of an input is known.
-        seconds: the time limit of training; None for none.
-        changes: other settings of the study, as `training.epochs=3`.
+        adapter: True to try an adapter too. A routed adapter needs the language of each input.
+        seconds: the time limit of training; None for no limit.
+        changes: other settings of the study, such as `training.epochs=3`.
     """
 
     language: str
@@ -68,7 +68,7 @@ class Addition:
 
 @dataclass(frozen=True, kw_only=True)
 class Added:
-    """What came of it: all candidates, the chosen one, the gate's answer on test utterances, and where the model lies."""
+    """The result: all candidates, the chosen one, the gate's answer on test utterances, and the model's folder."""
 
     candidates: tuple[Candidate, ...]
     chosen: Candidate
@@ -78,15 +78,15 @@ class Added:
 
 
 def add(addition: Addition, out: Path, watcher: Watcher | None = None) -> Added:
-    """Train, choose, export and gate; interrupted training goes on from where it stopped.
+    """Train, choose, export and gate, and return the result. Interrupted training resumes.
 
     Args:
-        addition: what to add to which model.
-        out: gets `model` (a checkpoint or an adapter), `trade.*`, `gate.html`, `gate.json` and `runs` (the study's results).
-        watcher: told of training and of predictions.
+        addition: the language, data and model.
+        out: folder for `model` (checkpoint or adapter), `trade.*`, `gate.html`, `gate.json` and `runs` (the study's results).
+        watcher: called during training and prediction.
 
     Raises:
-        AttritionError: something does not fit or is not there, or no training was finished in time.
+        AttritionError: a setting or the data are wrong or missing, or no training finished in time.
     """
     if (out / MODEL).exists():
         raise AttritionError(f"{out / MODEL} exists already. Choose another --out, or remove it.")
@@ -95,12 +95,12 @@ def add(addition: Addition, out: Path, watcher: Watcher | None = None) -> Added:
     try:
         run_study(study, out / RUNS, watcher, seconds=addition.seconds)
     except TimeUp:
-        note = "The time was up before all ways were trained: the choice is among the others."
+        note = "The time limit ended training early: the choice is among the finished ways."
     prepared = prepare(in_precision_of(out / RUNS, study), watcher, cache_folder())
     store = Store(out / RUNS)
     jobs = [job for job in prepared.plan.jobs.values() if store.has("stages", job.key)]
     if not jobs:
-        raise AttritionError("Nothing was trained within the time limit. Give more time; the same command resumes.")
+        raise AttritionError("No training finished within the time limit. Run the same command with more time to resume.")
     found = candidates(prepared, store, jobs)
     chosen = choose(found, addition.margin)
     _export(prepared, store, chosen, out / MODEL)
@@ -111,7 +111,7 @@ def add(addition: Addition, out: Path, watcher: Watcher | None = None) -> Added:
 
 
 def study_of(addition: Addition) -> Study:
-    """Return the study that trains every way: one stage on the language, which watches the guards.
+    """Return the study that trains every way: one stage on the language, scored on the guards too.
 
     Raises:
         AttritionError: a language is not in the data, or a change is not allowed.
@@ -138,7 +138,7 @@ def study_of(addition: Addition) -> Study:
         "methods": methods_of(share=addition.share, size=100 * len(guards), rank=addition.rank, adapter=addition.adapter),
         "corpus": {"name": addition.corpus, **where},
         "model": {"name": f"hub:{_located(addition.checkpoint)}", "grow": True, "learned": guards},
-        # The classifier has learned already: the high rate of a fresh one would undo it.
+        # The classifier is trained already: the high learning rate of a new classifier would undo this.
         "training": {"learning_rate": 5e-5, "head_learning_rate": 5e-4, "lora": {"learning_rate": 5e-4}},
     }
     for change in addition.changes:
@@ -147,14 +147,14 @@ def study_of(addition: Addition) -> Study:
 
 
 def _located(checkpoint: str) -> str:
-    """A folder by its absolute path, which an adapter names as its base; a name on the Hub as it is."""
+    """Return a folder's absolute path, which an adapter stores as its base; a name on the Hub unchanged."""
     name = checkpoint.removeprefix("hub:")
     return str(Path(name).expanduser().absolute()) if Path(name).expanduser().is_dir() else name
 
 
 def _export(prepared: Prepared, store: Store, chosen: Candidate, folder: Path) -> None:
     trains, model = chosen.job.choice.method.trains, prepared.model
-    # As it was loaded: that of the study has its classes in the study's order.
+    # The classifier as loaded: the study's classifier has its classes in the study's order.
     first = labels_first(load_pretrained(prepared.study.model.name), model.labels)
     if trains.adapter is not None:
         export_model(folder, model, trains, restored(store, model, trains, chosen.job.key), first=first)

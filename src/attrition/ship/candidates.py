@@ -1,6 +1,6 @@
-"""The ways in which a deployed model may learn a language, each scored on dev utterances, and the one that is chosen.
+"""Scores candidate updates of a deployed model for a language on dev utterances, and chooses one.
 
-A trained model also gives models between the deployed weights and its own (Wortsman et al. 2022): they cost no training.
+A trained model also gives interpolations of the deployed and the trained weights (Wortsman et al. 2022), without training.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from attrition.training.model import Weights
 from attrition.training.predict import evaluate_each
 
 WEIGHTS = (1.0, 0.75, 0.5, 0.25)
-"""Shares of the trained weights in the models between the deployed one and a trained one."""
+"""Shares of the trained weights in the interpolated models."""
 
 PLAIN, ADAPTER = "plain", "adapter"
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """One model that may be shipped, with what it scores on dev utterances.
+    """One model that may be shipped, with its scores on dev utterances.
 
-    `f1` is by language, in points, and `old` that of the deployed model. A candidate that is `routed` serves the new language
-    only: the deployed model goes on with the others, so nothing of them changes. `weight` is the share of the trained weights.
+    `f1` is by language, in points; `old` is F1 of the deployed model. A `routed` candidate serves the new language only. The
+    deployed model serves the others, so their F1 does not change. `weight` is the share of the trained weights.
     """
 
     way: str
@@ -46,12 +46,12 @@ class Candidate:
 
     @property
     def part(self) -> str:
-        """How far it goes from the deployed to the trained weights; empty for all the way."""
+        """The share of the trained weights, in percent; "" for the trained weights themselves."""
         return "" if self.weight == 1 else f"{self.weight:.0%}"
 
     @property
     def name(self) -> str:
-        """The way, and how far it goes."""
+        """The way of training and the share of the trained weights."""
         return f"{self.way}, {self.part} of the way" if self.part else self.way
 
     @property
@@ -66,18 +66,18 @@ class Candidate:
 
     @property
     def worst(self) -> tuple[str, float]:
-        """The language that loses most, and how many points."""
+        """The language with the largest loss, and this loss in points."""
         return max(self.losses.items(), key=lambda each: each[1])
 
 
 def methods_of(*, share: float, size: int, rank: int, adapter: bool) -> list[dict[str, Any]]:
-    """Return the entries of a study file for the ways that are trained, the cheapest first.
+    """Return the study file's entries for the ways of training, the cheapest first.
 
     Args:
-        share: of a batch's utterances, those that are replayed.
-        size: utterances in the memory of replay.
+        share: fraction of a batch's utterances that are replayed.
+        size: utterances in the replay memory.
         rank: of the adapter.
-        adapter: whether to train one.
+        adapter: True to train an adapter too.
     """
     replay = {"method": "VANILLA", "name": "replay", "replay": {"share": share, "size": size, "select": "balanced"}}
     lora = [{"method": "SHARED LoRA", "name": ADAPTER, "rank": rank}] if adapter else []
@@ -88,13 +88,13 @@ def candidates(prepared: Prepared, store: Store, jobs: Sequence[Job]) -> list[Ca
     """Return every candidate of the trained jobs, scored on the dev utterances of all languages.
 
     Args:
-        prepared: a study of one language, which watches the others.
-        store: of its results, where the jobs lie.
-        jobs: those that are trained, at least one.
+        prepared: a study of one language that is also scored on the others.
+        store: of its results.
+        jobs: the trained jobs, at least one.
     """
     (language,) = prepared.study.languages
     found = []
-    # Every way starts from the deployed model, which is scored once: an adapter's first factors change nothing.
+    # Every way starts from the deployed model, which is scored once: a new adapter changes nothing.
     old = _deployed_f1(prepared, jobs[0])
     for job in jobs:
         trains, name = job.choice.method.trains, job.choice.method.name
@@ -111,14 +111,14 @@ def candidates(prepared: Prepared, store: Store, jobs: Sequence[Job]) -> list[Ca
 
 
 def weights_of(prepared: Prepared, store: Store, job: Job, weight: float) -> Tensor:
-    """Return a trained learner's vector, [P], moved back towards the weights that it started from."""
+    """Return a learner's parameters, [P], interpolated between its start and its trained weights."""
     trains = job.choice.method.trains
     trained = restored(store, prepared.model, trains, job.key)
     return trained if weight == 1 else prepared.model.start(trains, *job.seed).cpu().lerp(trained.cpu(), weight)
 
 
 def _deployed_f1(prepared: Prepared, job: Job) -> dict[str, float]:
-    """Of the model as it is deployed: it has no classes for new labels, so it misses their spans."""
+    """Return F1 of the deployed model. It has no classes for new labels, so it misses their spans."""
     model, trains = prepared.model, job.choice.method.trains
     weights = model.weights(trains, model.start(trains, *job.seed).to(model.device))
     own = model.labels if model.pretrained.head is None else model.pretrained.head.labels
@@ -139,8 +139,8 @@ def _f1_of(prepared: Prepared, weights: Weights) -> dict[str, float]:
 def choose(found: Sequence[Candidate], margin: float) -> Candidate:
     """Return the best candidate by dev scores.
 
-    Of those whose worst loss is below `margin` points, that with the largest gain; if there is none, that with the smallest
-    worst loss. The first of equals.
+    Choose the largest gain among candidates whose worst loss is below `margin` points. If there are none, choose the smallest
+    worst loss. Ties: the first candidate.
     """
     within = [each for each in found if each.worst[1] < margin]
     return max(within, key=lambda each: each.gain) if within else min(found, key=lambda each: each.worst[1])

@@ -1,4 +1,4 @@
-"""The utterances of a corpus as rows of the gate."""
+"""Converts utterances of a corpus to rows for the gate."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def gold_rows(
 
     Args:
         corpus: any.
-        languages: those wanted; all that have the split if empty.
+        languages: to convert; if empty, all languages that have the split.
         split: of the corpus.
-        path: what messages call the corpus; by default its name.
-        cuts: how languages are cut into words, where not as the corpus does.
+        path: the corpus's name in messages; by default its own name.
+        cuts: how words are cut, for languages that do not use the corpus's default.
 
     Raises:
-        AttritionError: a language is not there or lacks the split.
+        AttritionError: a language is missing or lacks the split.
     """
     path = path or corpus.name
     for language in languages:

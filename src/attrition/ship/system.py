@@ -1,6 +1,6 @@
-"""What a checkpoint, or a PEFT adapter over one, predicts for test utterances: a system for `attrition.gate`.
+"""Predictions of a checkpoint, or of a PEFT adapter over one, for test utterances: a system for `attrition.gate`.
 
-The forward pass is that of `transformers`, so that every head it has a class for is judged as its users run it.
+The forward pass is done by `transformers`, so that every head is scored as its users run it.
 """
 
 from __future__ import annotations
@@ -45,9 +45,9 @@ class Tagger:
 
     Args:
         name: for messages.
-        module: gives `.logits` [U, N, C].
+        module: returns `.logits` [U, N, C].
         tokenizer: of the model.
-        labels: [C].
+        labels: names of the classes, [C].
         longest: sub-tokens of the longest input.
         progress: called as `progress(what, done, total)` with numbers of utterances.
     """
@@ -93,7 +93,7 @@ class Tagger:
 
     @torch.inference_mode()
     def _classes(self, encoded: Encoded, rows: np.ndarray) -> np.ndarray:
-        """The likeliest class of every sub-token of some utterances, one after another."""
+        """Return the likeliest class of every sub-token of the utterances at `rows`, concatenated."""
         lengths = torch.from_numpy(encoded.lengths[rows])
         mask = torch.arange(int(lengths.max())) < lengths[:, None]
         tokens, _ = gather_ranges(encoded.offsets, rows)
@@ -107,19 +107,19 @@ class Tagger:
 
 
 def _utterance(words: Sequence[str]) -> Utterance:
-    """The words as an utterance without slots; its ranges hold them whole, blanks in them included."""
+    """Return the words as an utterance without slots; a word may contain blanks."""
     ends = np.cumsum([len(word) for word in words]).tolist()
     ranges = tuple(zip([0, *ends[:-1]], ends, strict=True)) if words else ()
     return Utterance("", "", "".join(words), ranges, ())
 
 
 def open_system(source: str, progress: Progress = _nobody, device: torch.device | None = None) -> Predictions:
-    """Return the tagger of a folder that `transformers` or PEFT wrote, or of a name on the Hub.
+    """Return the tagger in a folder of `transformers` or PEFT, or with a name on the Hub.
 
     Args:
-        source: a folder, or `hub:NAME`. An adapter's base is what its `adapter_config.json` names.
-        progress: told how many utterances are predicted.
-        device: where the model runs; by default a GPU if there is one.
+        source: a folder, or `hub:NAME`. `adapter_config.json` names the base of an adapter.
+        progress: called with the number of predicted utterances.
+        device: of the model; by default a GPU if there is one.
 
     Raises:
         AttritionError: there is no such model, it does not label tokens, or its labels have no names.
@@ -139,7 +139,7 @@ def open_system(source: str, progress: Progress = _nobody, device: torch.device 
     else:
         labels = _labels_of(adapter, config)
     config.id2label, config.label2id = dict(enumerate(labels)), {label: row for row, label in enumerate(labels)}
-    # The classifier of an adapter may have other classes than that of its base, which it replaces.
+    # An adapter's classifier replaces the base's, and may have other classes.
     module, found = from_pretrained(base, config, AutoModelForTokenClassification, ignore_mismatched_sizes=adapter is not None)
     if adapter is None and (absent := sorted(found["missing_keys"])):
         raise AttritionError(
@@ -166,7 +166,7 @@ def _base_of(adapter: Path) -> str:
 
 
 def _labels_of(adapter: Path, config: Any) -> tuple[str, ...]:
-    """The classes of an adapter: `labels.json` beside it, or the base's own names where they are as many."""
+    """Return the classes of an adapter: from its `labels.json`, or the base's names if their number is the same."""
     number = _num_classes(adapter) or int(config.num_labels)
     if (adapter / "labels.json").is_file():
         given = _json(adapter / "labels.json")
@@ -182,7 +182,7 @@ def _labels_of(adapter: Path, config: Any) -> tuple[str, ...]:
 
 
 def _num_classes(adapter: Path) -> int | None:
-    """The rows of the classifier that an adapter brings with it; None if it has none."""
+    """Return the number of classes of an adapter's own classifier; None if it has none."""
     try:
         with safe_open(adapter / "adapter_model.safetensors", framework="pt") as tensors:
             for key in tensors.keys():  # noqa: SIM118 - not a dict

@@ -1,4 +1,4 @@
-"""The trade of a new language: what it gains, and what the others lose, as a table and a figure."""
+"""A table and a figure of the new language's gain and the other languages' losses."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def trade_table(found: Sequence[Candidate], chosen: Candidate) -> Table:
     columns = (
         Column(title="Way"),
         Column(title="Gain", digits=1, signed=True, help="Of the new language."),
-        Column(title="Worst loss", digits=1, help="Of the language that loses most."),
+        Column(title="Worst loss", digits=1, help="The largest loss of another language."),
         Column(title="Language"),
         Column(title="Chosen"),
     )
@@ -35,7 +35,7 @@ def trade_table(found: Sequence[Candidate], chosen: Candidate) -> Table:
 
 
 def trade_figure(found: Sequence[Candidate], chosen: Candidate, margin: float) -> Figure:
-    """Return a chart of the candidates: worst loss of another language against the gain; the margin is a line."""
+    """Return a chart of the candidates: gain against worst loss of another language; a line marks the margin."""
     table = pd.DataFrame(
         [
             {_WAY: each.way, _PART: each.part, _LOSS: each.worst[1], _GAIN: each.gain, "is_chosen": each is chosen}
@@ -55,8 +55,8 @@ def trade_figure(found: Sequence[Candidate], chosen: Candidate, margin: float) -
     )
     names = base.mark_text(align="left", dx=9, dy=-8).encode(x=x, y=y, text=f"{_PART}:N")
     caption = (
-        "Each mark is one way to learn the language, on dev utterances; the diamond is chosen. A percentage is the part of the "
-        f"way from the deployed to the trained weights. Right of the dashed line a language loses more than {margin:g} points."
+        "Each mark is one way to learn the language, on dev utterances; the diamond is chosen. A percentage is the share of "
+        f"the trained weights. Right of the dashed line a language loses more than {margin:g} points."
     )
     return Figure(
         name="trade",

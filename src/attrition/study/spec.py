@@ -1,6 +1,6 @@
-"""A study file: what it may say, and how it is read.
+"""Reads study files and defines their settings.
 
-A study is a TOML file. Every table is a frozen dataclass here; a key that is not a field is refused before anything runs.
+A study is a TOML file. Every table is a frozen dataclass here. An unknown key is refused before anything runs.
 """
 
 from __future__ import annotations
@@ -33,22 +33,22 @@ from attrition.study.spec_orders import NamedOrder, Portion, orders_table, read_
 from attrition.study.tables import as_dataclass, as_list, as_value, known_keys, plain
 
 Evaluate = Literal["all", "seen"] | int
-"""How much each stage is scored on: every utterance, those of languages learned so far, or so many of each language."""
+"""Utterances scored after each stage: all, only of languages learned so far, or this number of each language."""
 EvaluateOn = Literal["test", "dev"]
-"""The split that stages are scored on: with "dev", settings can be chosen without a look at test utterances."""
+"""The split that is scored: "dev" allows a choice of settings without test utterances."""
 _LISTS = ("languages", "methods", "orders", "stages", "seeds")
 FEWEST_TOKENS = 3
-FEWEST_SCORED = 2  # one utterance says nothing of the error
+FEWEST_SCORED = 2  # one utterance gives no standard error
 
 
 @dataclass(frozen=True, kw_only=True)
 class CorpusSettings:
-    """Where utterances come from.
+    """The source of utterances.
 
-    `name` is a corpus of `attrition list corpora`, or a Python file that opens one ("my_corpus.py"). `path` is where it lies.
-    `token`, `tag`, `scheme` and `labels` say how the files of "columns" are read (`attrition.corpus.formats.Layout`).
-    `languages` is a CSV file about languages (`attrition.languages.read_languages`). `cuts` are by language, where not the
-    default.
+    `name` is a corpus of `attrition list corpora`, or a Python file that opens one ("my_corpus.py"). `path` is its file or
+    folder. `token`, `tag`, `scheme` and `labels` describe the files of "columns" (`attrition.corpus.formats.Layout`).
+    `languages` is a CSV file about languages (`attrition.languages.read_languages`). `cuts` replace the default cut of
+    languages.
     """
 
     name: str = "massive"
@@ -66,17 +66,17 @@ class CorpusSettings:
 class ModelSettings:
     """The encoder.
 
-    `compact` keeps only the sub-tokens in use (the numbers are the same, bit for bit). `precision` is that of matrix products:
-    "float32", "bfloat16", or "auto" for bfloat16 where this machine is measured to gain by it; stages in one are not taken for
-    stages in the other.
+    `compact` keeps only the sub-tokens in use (results are the same, bit for bit). `precision` is for matrix products:
+    "float32", "bfloat16", or "auto" for bfloat16 if it is measured to be faster on this machine. Stages of different
+    precision are different stages.
 
-    `head`, `labels` and `new_labels` are for a checkpoint that was trained to label tokens (`attrition.encoder.head.fit_head`):
-    whether its classifier is used ("checkpoint") or left out ("fresh"), the study's class by label of the checkpoint, and
-    whether classes that it lacks may start fresh. With `grow` the head grows: classes that the checkpoint lacks start fresh,
-    and labels that the corpus lacks stay classes.
+    `head`, `labels` and `new_labels` are for a checkpoint of a token classifier (`attrition.encoder.head.fit_head`). `head`
+    uses its classifier ("checkpoint") or a new one ("fresh"). `labels` maps the checkpoint's labels to the study's classes.
+    `new_labels` allows new classes. With `grow` the head grows: classes that the checkpoint lacks start fresh, and labels
+    that the corpus lacks stay classes.
 
-    `learned` are languages that the checkpoint has learned already, all of them in `watch`. They count as a stage before the
-    first: hooks act from the first stage on, and replay draws from their train utterances.
+    `learned` are languages that the checkpoint has learned already; all must be in `watch`. They count as a stage before the
+    first: hooks act from the first stage on, and replay samples from their train utterances.
     """
 
     name: str = "embedded:e5-small"
@@ -91,19 +91,19 @@ class ModelSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Study:
-    """A whole study: every method x order x seed is a run.
+    """A study: every method x order x seed is a run.
 
-    `problem` is what is learned and how it is scored: a name of `attrition.problem.PROBLEMS`, or a Python file.
+    `problem` defines labels and score: a name of `attrition.problem.PROBLEMS`, or a Python file.
 
-    `evaluate` says how much each stage is scored on: "all" test utterances; "seen", only those of the languages that its
-    learner has been trained on so far; or a number, a random sample of so many of each language. `evaluate_on` = "dev" takes
-    the dev utterances instead. `only` names runs, or patterns of runs, as `select_runs` takes them: those
-    are the study, in the sequence of the patterns; all runs if it is empty. `own` is what the file `corpus.languages` says.
+    `evaluate` chooses the test utterances scored after each stage: "all"; "seen", of languages that the learner has learned
+    so far; or a number, the size of a random sample of each language. `evaluate_on` = "dev" scores dev utterances instead.
+    `only` restricts the study to these runs, or patterns of runs (see `select_runs`), in this order. `own` is the content of
+    the file `corpus.languages`.
 
-    `portions` are the files of further data in the orders, by what a stage calls them, such as "en-US (2)".
+    `portions` are the files of further data in the orders, by their names in stages, such as "en-US (2)".
 
-    `watch` are languages that are scored after every stage and never trained. R has a column for each, after those of
-    `languages`. Metrics count them as not yet learned. A method with several learners has no model for them: they are NaN.
+    `watch` are languages that are scored after every stage and never trained. R has a column for each, after `languages`.
+    Metrics count them as not yet learned. A method with several learners has no model for them: they are NaN.
     """
 
     name: str
@@ -127,7 +127,7 @@ class Study:
 
     @property
     def scored(self) -> tuple[str, ...]:
-        """The columns of R: the languages that are trained, then those that are watched."""
+        """The columns of R: the trained languages, then the watched languages."""
         return (*self.languages, *self.watch)
 
 
@@ -138,7 +138,7 @@ _TOP_KEYS = (
 
 
 def read_study(path: str | Path, changes: Sequence[str] = ()) -> Study:
-    """The study in a file, with `key=value` changes applied (dotted keys, TOML values).
+    """Return the study in a file, with `key=value` changes applied (dotted keys, TOML values).
 
     Raises:
         AttritionError: the file is missing or not TOML, or a key, name or value is not allowed.
@@ -158,7 +158,7 @@ def read_study(path: str | Path, changes: Sequence[str] = ()) -> Study:
 def apply_change(raw: dict[str, Any], change: str) -> None:
     """Set one dotted key of a study, in place.
 
-    The value is TOML; what is not TOML is taken as text, so that `--set model.name=tiny:bert` needs no quotes.
+    The value is TOML, or else text, so that `--set model.name=tiny:bert` needs no quotes.
 
     >>> raw = {"corpus": {"name": "massive"}}
     >>> apply_change(raw, "corpus.sizes.train=100")
@@ -176,13 +176,13 @@ def apply_change(raw: dict[str, Any], change: str) -> None:
             raise AttritionError(f"--set {change!r}: {part!r} is not a table in this study.")
     try:
         table[parts[-1]] = tomllib.loads(f"value = {value}")["value"]
-    except (ValueError, RecursionError):  # also a number of more digits than Python reads
+    except (ValueError, RecursionError):  # also a number with more digits than Python reads
         table[parts[-1]] = value.strip()
     refuse_depth(raw, f"--set {change[:80]!r}")
 
 
 def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) -> Study:
-    """A study from the contents of its file; `where` is named in errors, `folder` is where relative paths start.
+    """Return a study from the contents of its file. Errors name `where`; relative paths start at `folder`.
 
     Raises:
         AttritionError: a key, name or value is not allowed.
@@ -201,7 +201,7 @@ def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) ->
     languages = _languages(given["languages"], corpus.name, f"{where}: languages")
     watch = as_list(raw.get("watch", []), f"{where}: watch")
     if "orders" in given and "stages" in given:
-        raise AttritionError(f"{where}: stages is one order, and orders are all of them. Give one of the two.")
+        raise AttritionError(f"{where}: stages is one order, orders are several. Give one of the two.")
     key = "stages" if "stages" in given else "orders"
     listed = [given["stages"]] if "stages" in given else given.get("orders", [list(languages)])
     found = read_orders(listed, languages, where, folder, own, key=key)
@@ -228,15 +228,17 @@ def build_study(raw: Mapping[str, Any], *, where: str, folder: Path = Path()) ->
         own=own,
     )
     if not study.name.strip():
-        raise AttritionError(f"{where}: name is empty. The results folder is called by it.")
+        raise AttritionError(f"{where}: name is empty. Give a name: the results folder is named after it.")
     if both := [language for language in study.watch if language in languages]:
-        raise AttritionError(f"{where}: watch: {both[0]!r} is in languages, so it is trained. Leave it out of one of them.")
+        raise AttritionError(f"{where}: watch: {both[0]!r} is in languages, so it is trained. Remove it from one of them.")
     if both := [name for name in study.scored if name not in languages_of_portions(study.scored)]:
-        raise AttritionError(f"{where}: {both[0]!r} cannot name a language: further data of a language are called so.")
+        raise AttritionError(
+            f"{where}: {both[0]!r} cannot name a language: it is the name of further data. Rename the language."
+        )
     for language in study.model.learned:
         look_up(language, dict.fromkeys(study.watch), kind="language of watch", where=f"{where}: model.learned")
     if len(set(study.seeds)) < len(study.seeds):
-        raise AttritionError(f"{where}: seeds: each seed may be given once.")
+        raise AttritionError(f"{where}: seeds: give each seed once.")
     if study.encoding.max_tokens < FEWEST_TOKENS:
         least = f"give at least {FEWEST_TOKENS}: a word and the two special sub-tokens"
         raise AttritionError(f"{where}: encoding.max_tokens = {study.encoding.max_tokens} is not allowed: {least}.")
@@ -255,17 +257,17 @@ def _languages(raw: list[Any], corpus: str, where: str) -> tuple[str, ...]:
     for language in languages:
         refuse_other_languages(corpus, language, where=where)
         if not language or language != language.strip() or JOINED_BY in language:
-            raise AttritionError(f"{where}: {language!r} cannot name a language: leave out '{JOINED_BY}' and blanks around it.")
+            raise AttritionError(f"{where}: {language!r} cannot name a language: remove '{JOINED_BY}' and blanks around it.")
     return validate(languages, where=where)
 
 
 def resolve_orders(study: Study) -> dict[str, tuple[tuple[str, ...], ...]]:
-    """Return the study's orders by name, each a sequence of stages with the portions of data that they train."""
+    """Return the study's orders by name: for each stage the portions of data that it trains."""
     return {each.name: each.stages for each in study.orders}
 
 
 def _located(corpus: CorpusSettings, folder: Path, where: str) -> CorpusSettings:
-    """The settings with absolute paths, once the corpus is known."""
+    """Return the settings with absolute paths."""
     named = {"path": corpus.path, "languages": corpus.languages}
     if is_file_of_a_user(corpus.name):
         named["name"] = corpus.name
@@ -276,9 +278,9 @@ def _located(corpus: CorpusSettings, folder: Path, where: str) -> CorpusSettings
 
 
 def resolved(study: Study) -> dict[str, Any]:
-    """Return the study as a table with every default filled in; it reads back as the same study from any folder.
+    """Return the study as a table with all defaults. It reads back as the same study from any folder.
 
-    Orders are written out under their names, paths are absolute. Files of groups stay files: `study_files` copies them too.
+    Orders are listed in full, paths are absolute. Files of groups stay files: `study_files` copies them too.
     """
     table: dict[str, Any] = {"name": study.name, "description": study.description, "problem": study.problem}
     table["languages"] = list(study.languages)

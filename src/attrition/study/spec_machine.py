@@ -19,8 +19,8 @@ ExecutorName = Literal["local", "processes", "auto", "ray", "slurm"]
 class RaySettings:
     """Settings of the executor "ray".
 
-    `address` is the cluster; "auto" is the one this machine belongs to. By default a local cluster runs for the time of the
-    study. `cpus` and `gpus` are for one stage. `retries` is how often a stage restarts when its node is lost; -1 has no limit.
+    `address` is the cluster; "auto" is this machine's cluster. By default a local cluster runs during the study. `cpus` and
+    `gpus` are for one stage. `retries` limits how often a stage restarts after its node is lost; -1: no limit.
     """
 
     address: str | None = None
@@ -37,8 +37,8 @@ class RaySettings:
 class SlurmSettings:
     """Settings of the executor "slurm".
 
-    `walltime` is in minutes; `partition` and `account` are names, by default those of the cluster; `gpus`, `cpus` and
-    `memory_gb` are for one job. `options` are further options of `sbatch` without dashes, such as {constraint = "a100"}.
+    `walltime` is in minutes. `partition` and `account` default to the cluster's defaults. `gpus`, `cpus` and `memory_gb` are
+    for one job. `options` are further options of `sbatch` without dashes, such as {constraint = "a100"}.
     """
 
     walltime: int = 240
@@ -60,20 +60,20 @@ class SlurmSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class MachineSettings:
-    """Settings of the machine. They change results by rounding at most.
+    """Settings of the machine. They change results only by rounding.
 
     Attributes:
         device: "auto", "cpu" or "cuda".
         threads: CPU threads of a process; by default all cores, or the process's share of them.
-        population: learners that train side by side at most. "auto" is 1 on a CPU, and what fits in memory on a GPU.
-        deterministic: whether torch uses only algorithms that give the same bits every time, and stops where it has none.
-            Slower on a GPU; a CPU gives the same bits without it.
-        compile: whether torch compiles the encoder's layers. It needs a C++ compiler, takes a minute or more at the first
-            step, and changes the last digits. Use it on GPUs only: CPU training becomes slower.
+        population: largest number of learners that train side by side. "auto": 1 on a CPU, as many as fit in memory on a GPU.
+        deterministic: True to use only deterministic algorithms of torch, and to stop if there is none. Slower on a GPU; a
+            CPU is deterministic without it.
+        compile: True to compile the encoder's layers. It needs a C++ compiler, takes a minute or more at the first step, and
+            changes the last digits. Use it on GPUs only: CPU training becomes slower.
         checkpoint_seconds: seconds between checkpoints; writing them takes at most 2% of the time. "none" writes none.
-        executor: where stages are trained: "local" is this process, "processes" several on this machine, "auto" one of these
-            two, "ray" or "slurm" a cluster.
-        workers: stages trained at a time. "auto" is what cores and memory allow, or what the cluster takes.
+        executor: trains the stages: "local" in this process, "processes" in several on this machine, "auto" one of these two,
+            "ray" or "slurm" on a cluster.
+        workers: stages trained at a time. "auto": as many as cores and memory allow, or as the cluster takes.
         tracker: experiment tracker that receives finished stages and runs: "wandb" or "trackio".
     """
 

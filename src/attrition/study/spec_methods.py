@@ -1,4 +1,4 @@
-"""Reads the `methods` of a study file: each entry names a method, ours or a user's, and changes some of its settings."""
+"""Reads the `methods` of a study file: each entry names a built-in or user's method and changes some of its settings."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def read_methods(
     shared = {key: item for key, item in common.items() if key not in _OVERLAYS}
     known_keys(common, (*names_of(TrainingSettings), *_OVERLAYS), f"{where}: training")
     as_dataclass(shared, TrainingSettings, f"{where}: training")
-    for kind in _OVERLAYS:  # checked even if no method of this study reads it
+    for kind in _OVERLAYS:  # check also those that no method of this study reads
         as_dataclass(common.get(kind, {}), TrainingSettings, f"{where}: training.{kind}")
     choices = []
     for number, each in enumerate(raw):
@@ -72,7 +72,7 @@ def read_methods(
 def _refuse_without_effect(
     value: Method, given: Mapping[str, Any], languages: Sequence[str], orders: Sequence[Stages], own: OwnLanguages, where: str
 ) -> None:
-    """Refuse hooks when no learner trains a second stage, and merge weights for languages outside the study."""
+    """Refuse hooks if no learner trains a second stage, and merge weights for languages outside the study."""
     if isinstance(value.expand, Merged) and isinstance(value.expand.how, Mean):
         for language in value.expand.how.weights:
             look_up(language, dict.fromkeys(languages), kind="language", where=f"{where}.merge.weights")
@@ -89,7 +89,7 @@ def _method(given: Mapping[str, Any], where: str, folder: Path) -> Method:
     """Return the method of one entry of `methods`."""
     if "method" not in given:
         known_keys(given, METHOD_KEYS, where)
-        raise AttritionError(f'{where}: say which method this starts from, such as method = "SHARED LoRA".')
+        raise AttritionError(f'{where}: name the method to start from, such as method = "SHARED LoRA".')
     try:
         base = method(as_value(given["method"], str, f"{where}.method"), folder)
     except AttritionError as error:
@@ -116,7 +116,7 @@ def _method(given: Mapping[str, Any], where: str, folder: Path) -> Method:
     changes["hooks"] = _hooks(base, given, where)
     value = dataclasses.replace(base, **changes)
     found = known_as(value)
-    if "name" not in given and (added := _added(base, value)):  # a method with replay must not be called VANILLA
+    if "name" not in given and (added := _added(base, value)):  # a method with replay must not be named VANILLA
         value = dataclasses.replace(value, name=found or " + ".join([base.name, *added]))
     about = METHODS[found].about if found and base.source is None else base.about
     return dataclasses.replace(value, of=found, about=about)
@@ -130,7 +130,7 @@ def _added(base: Method, value: Method) -> list[str]:
 
 
 def _hooks(base: Method, given: Mapping[str, Any], where: str) -> tuple[Hook, ...]:
-    """Return the hooks of `base` with the given settings; hooks that it lacks are added."""
+    """Return the hooks of `base` with the given settings; missing hooks are added."""
     there = {hook.name: hook for hook in base.hooks}
     for name, kind in {**HOOKS, **{name: type(hook) for name, hook in there.items()}}.items():
         if name in given:
@@ -146,7 +146,7 @@ def _merging(raw: Any, where: str) -> Merging:
 
 
 def _told_apart(choices: Sequence[MethodChoice], named: Sequence[bool], where: str) -> tuple[MethodChoice, ...]:
-    """Add the rank to the name of methods that share a name, unless the study file names them; refuse names that stay equal."""
+    """Add the rank to equal names of methods, unless the study file sets them; refuse names that stay equal."""
     names = [choice.method.name for choice in choices]
     renamed = [
         choice
@@ -164,7 +164,7 @@ def _told_apart(choices: Sequence[MethodChoice], named: Sequence[bool], where: s
 
 
 def entry_of(choice: MethodChoice) -> dict[str, Any]:
-    """Return the entry of a study file that gives this method, with every default filled in."""
+    """Return the study file's entry for this method, with all defaults."""
     value = choice.method
     entry: dict[str, Any] = {"method": _origin(value), "name": value.name, "shared_by": value.shared_by}
     if isinstance(value.expand, Merged) and type(value.expand.how) in MERGING.values():
@@ -183,6 +183,6 @@ def _origin(value: Method) -> str:
 
 
 def located(path: str, folder: Path) -> str:
-    """Return `path` as an absolute path, relative to the working folder, or to `folder` if only that one has it."""
+    """Return the absolute form of `path`, relative to the working folder, or to `folder` if only `folder` has it."""
     given = Path(path).expanduser()
     return str((folder / given if not is_there(given) and is_there(folder / given) else given).absolute())

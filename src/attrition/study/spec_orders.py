@@ -1,7 +1,7 @@
-"""The orders of a study file: which data each stage of a run trains.
+"""Reads the orders of a study file: the data that each stage of a run trains.
 
-An order is a sequence of stages. A stage has one language or several, and may have further data of a language that an earlier
-stage brought. An order of languages is the case of one language a stage.
+An order is a sequence of stages. A stage has one language or several, and may have further data of a language from an
+earlier stage. In an order of languages each stage has one language.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class Portion:
 
 @dataclass(frozen=True)
 class NamedOrder:
-    """An order with its name, as `paper-1` or `file:mine.txt`: the languages are looked up once, when the study is read.
+    """An order with its name, such as `paper-1` or `file:mine.txt`. Its languages are read once, with the study.
 
-    `stages` are the portions of data that each stage trains, as `attrition.languages.portions` names them.
+    `stages` are the portions of data of each stage, with names as in `attrition.languages.portions`.
     """
 
     name: str
@@ -41,7 +41,7 @@ class NamedOrder:
 
 @dataclass(frozen=True)
 class Orders:
-    """All orders of a study, and the portions of data in them that are not the corpus's own, by their names."""
+    """All orders of a study, and their portions of data from outside the corpus, by name."""
 
     orders: tuple[NamedOrder, ...]
     portions: Mapping[str, Portion]
@@ -50,18 +50,18 @@ class Orders:
 def read_orders(
     raw: Sequence[Any], languages: tuple[str, ...], where: str, folder: Path, own: OwnLanguages, *, key: str = "orders"
 ) -> Orders:
-    """Return the orders of a study file. Each brings all languages, each of them once.
+    """Return the orders of a study file. Each order has every language once.
 
     Args:
         raw: as in the file.
         languages: of the study.
-        where: the file, named in errors.
-        folder: where relative paths start.
-        own: what the user's file of languages says.
-        key: of the study file that they stand in.
+        where: name of the file in error messages.
+        folder: start of relative paths.
+        own: content of the user's file of languages.
+        key: of the orders in the study file.
 
     Raises:
-        AttritionError: an order is not one of these languages.
+        AttritionError: an order does not have exactly these languages.
     """
     reader = _Reader(languages, folder)
     found: dict[str, NamedOrder] = {}
@@ -83,19 +83,19 @@ def read_orders(
                 )
             name, given = as_value(each["name"], str, f"{place}.name"), each.get("languages", each.get("stages"))
             if not name.strip():
-                raise AttritionError(f"{place}.name is empty. Runs are called by it.")
+                raise AttritionError(f"{place}.name is empty. Give a name: runs are named after it.")
             if "languages" in each:
                 as_value(as_list(given, place), tuple[str, ...], place)
         else:
             name = "as-listed" if len(raw) == 1 else f"listed-{index + 1}"
         if name in found:
-            raise AttritionError(f"{place}: the order {name!r} is there already. Each order may be named once.")
+            raise AttritionError(f"{place}: there are two orders {name!r}. Give each order its own name.")
         found[name] = NamedOrder(name, reader.stages(as_list(given, place), place))
     return Orders(tuple(found.values()), reader.portions)
 
 
 def orders_table(orders: Sequence[NamedOrder], portions: Mapping[str, Portion]) -> list[dict[str, Any]]:
-    """Return orders as a study file holds them: `languages` where every stage has one, `stages` where one has more."""
+    """Return orders as in a study file: `languages` if every stage has one language, else `stages`."""
 
     def stage(names: Sequence[str]) -> Any:
         found = [plain(portions[name]) if name in portions else name for name in names]
@@ -109,7 +109,7 @@ def orders_table(orders: Sequence[NamedOrder], portions: Mapping[str, Portion]) 
 
 
 class _Reader:
-    """Reads the stages of one order after another. A file has one number in all orders of a study."""
+    """Reads the stages of each order. A file has the same number in all orders of a study."""
 
     def __init__(self, languages: tuple[str, ...], folder: Path) -> None:
         self._languages, self._folder = languages, folder
@@ -124,14 +124,14 @@ class _Reader:
         later = [name for name in names if name in self.portions]
         validate([name for name in names if name not in self.portions], self._languages, where=place)
         if twice := [name for name in later if later.count(name) > 1]:
-            raise AttritionError(f"{place}: {self.portions[twice[0]].data} is there twice. An order trains on each file once.")
+            raise AttritionError(f"{place}: {self.portions[twice[0]].data} is given twice. Name each file once in an order.")
         try:
             return checked_stages(stages)
         except AttritionError as error:
             raise AttritionError(f"{place}: {error}") from error
 
     def _name(self, raw: Any, place: str) -> str:
-        """The name of a portion: a language, or a table with the file of further data."""
+        """Return the name of a portion: a language, or a table with the file of further data."""
         if not isinstance(raw, Mapping):
             return str(as_value(raw, str, place))
         known_keys(raw, ("language", "data"), place)

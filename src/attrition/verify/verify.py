@@ -68,7 +68,7 @@ class Verdict:
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """Return the problems, in the sequence of the checks."""
+        """Return the problems, in the order of the checks."""
         return tuple(problem for check in self.checks for problem in check.problems)
 
 

@@ -31,7 +31,7 @@ def test_a_machine_that_does_not_train_chooses_no_precision(
     make_study: Make, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _: object())
-    with pytest.raises(AttritionError, match=r'cannot choose model\.precision.*Set it to "float32" or "bfloat16"'):
+    with pytest.raises(AttritionError, match=r'model\.precision = "auto" is not possible.*Set it to "float32" or "bfloat16"'):
         run_study(make_study("machine.executor=slurm", "model.precision=auto"), tmp_path / "out")
 
 

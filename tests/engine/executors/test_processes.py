@@ -144,10 +144,10 @@ def test_a_disk_that_refuses_and_one_that_is_slow(
             while True:
                 file.write(bytes(1 << 20)) or file.write(b"0")
 
-    with pytest.raises(AttritionError, match=r"Read-only file system\. Choose a folder that you may write to.*same command"):
+    with pytest.raises(AttritionError, match=r"Read-only file system\. Choose a writable folder.*same command"):
         run(protect)
     subprocess.run(["umount", out], check=True)
-    with pytest.raises(AttritionError, match=r"No space left on device\. Make room on that disk.*same command"):
+    with pytest.raises(AttritionError, match=r"No space left on device\. Free space on this disk.*same command"):
         run(fill)
     filler.unlink()
     assert 1 < len(Store(out).keys("stages")) < 12

@@ -1,4 +1,4 @@
-"""Claims as data: a statement, the quantity and contrast that decide it, and the verdicts on all of them together."""
+"""Claims as data: statements with a quantity and a contrast, and joint verdicts on them."""
 
 from __future__ import annotations
 

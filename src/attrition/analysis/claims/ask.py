@@ -1,4 +1,4 @@
-"""What a claim asks of the evidence: an estimate of its contrast in points, or what it would need.
+"""Estimates a claim's contrast in points, or names the missing data.
 
 Shape letters: O replicates, L languages (L, L: the trained a, the changed b).
 """
@@ -39,11 +39,11 @@ from attrition.metrics.several import Floats
 __all__ = ["Found", "Needs", "ask"]
 
 NEAR = 0.25
-"""Stages at most this share of the sequence apart are near each other."""
+"""Stages are near each other if their distance is at most this share of the sequence."""
 
 
 def ask(claim: Claim, evidence: Evidence) -> Found:
-    """Return the claim's contrast in points, or what it needs."""
+    """Return the claim's contrast in points, or the missing data."""
     if evidence.generated:
         return Needs("a corpus of real language: this one is generated")
     runs = _runs(claim.runs, evidence)
@@ -109,7 +109,7 @@ def _setup_words(wanted: Runs) -> str:
 
 
 def _too_few(wanted: Runs, runs: Sequence[RunEvidence]) -> Needs | None:
-    """Fewer orders than a verdict on something that depends on the order may rest on."""
+    """Return the missing data if a verdict depends on the order and there are too few orders."""
     if not runs[0].order_matters or runs[0].matrix.num_stages < 2:
         return None
     orders = {run.replicate for run in distinct(runs)}
@@ -124,7 +124,7 @@ def _too_few(wanted: Runs, runs: Sequence[RunEvidence]) -> Needs | None:
 def _estimate(
     claim: Claim, runs: Sequence[RunEvidence], other: Sequence[RunEvidence] | None, table: Table = replicates
 ) -> Found:
-    """The contrast in fractions of F1; `table` makes the tables of replicates that its scores come from."""
+    """Return the contrast in fractions of F1; `table` makes the tables of replicates."""
     if claim.quantity in CURVES:
         function = _curve_values(CURVES[claim.quantity])
         found = _side_by_side(function, runs, other, table)
@@ -143,14 +143,14 @@ def _estimate(
 def _side_by_side(
     function: Callable[[RMatrix], Values], runs: Sequence[RunEvidence], other: Sequence[RunEvidence] | None, table: Table
 ) -> Replicates:
-    """A quantity of some runs, or what they have of it beyond others."""
+    """Return a quantity of some runs, or its difference from other runs."""
     return table(runs, function) if other is None else paired(table(runs, function), table(other, function))
 
 
 def _utterance_variance(
     claim: Claim, found: Estimate, runs: Sequence[RunEvidence], other: Sequence[RunEvidence] | None, evidence: Evidence
 ) -> float:
-    """The variance of the contrast that the choice of test utterances adds; NaN where their counts are not stored."""
+    """Return the contrast's variance from the choice of test utterances; NaN if counts are not stored."""
     if evidence.utterances is None:
         return math.nan
 
@@ -162,7 +162,7 @@ def _utterance_variance(
 
 
 def _contrast(table: Replicates, of: Languages | None, against: Languages | str | None) -> Found:
-    """The mean over languages, or one set of them minus another."""
+    """Return the mean over languages, or one set of them minus another."""
     places = {language: place for place, language in enumerate(table.languages)}
     weights_L = np.zeros(len(places))
     if of is None:
@@ -191,7 +191,7 @@ def _contrast(table: Replicates, of: Languages | None, against: Languages | str 
 
 
 def fall(R: RMatrix) -> float:
-    """Return P at the end minus P at its height: what the mean over learned languages lost on the way.
+    """Return P at the end minus the maximum of P.
 
     >>> fall(RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, .875]]))  # .6667 - .75
     -0.08333...
@@ -201,7 +201,7 @@ def fall(R: RMatrix) -> float:
 
 
 def swing(R: RMatrix) -> float:
-    """Return the height of P minus its depth over the sequence.
+    """Return the maximum of P minus its minimum over the sequence.
 
     >>> swing(RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]]))  # .75 - .6875
     0.0625
@@ -217,7 +217,7 @@ CURVES: dict[str, Callable[[RMatrix], float]] = {
 
 @cache
 def _curve_values(curve: Callable[[RMatrix], float]) -> Callable[[RMatrix], Values]:
-    """The curve's number for every language. Kept, as tables of resampled utterances are found by their function."""
+    """Return the curve's number for every language. Cached, because tables of resampled utterances use the function as key."""
     return lambda R: (np.full(len(R.languages), curve(R)), np.ones(len(R.languages)))
 
 
@@ -225,13 +225,13 @@ def _curve_values(curve: Callable[[RMatrix], float]) -> Callable[[RMatrix], Valu
 
 
 def _groups(locale: str) -> tuple[str, str, str]:
-    """Branch, script, and family; a language shares with none what is not known of it."""
+    """Return branch, script and family; an unknown attribute is shared with no other language."""
     language, alone = language_of(locale), f"({locale})"
     return (language.branch or alone).split(" (")[0] or alone, language.script or alone, language.family or alone
 
 
 def _pair_masks(kind: str, R: RMatrix) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """The pairs of a kind, and those that they are held against, each (L, L)."""
+    """Return the pairs of a kind, and the pairs to compare with, each (L, L)."""
     branches, scripts, families = np.array([_groups(language) for language in R.languages]).T
     different = ~np.eye(len(R.languages), dtype=bool)
     branch = (branches[:, None] == branches[None, :]) & different
@@ -301,7 +301,7 @@ def _pair(pair: tuple[str, str], runs: Sequence[RunEvidence], make: Table, *, ag
 
 
 def _stages(claim: Claim, runs: Sequence[RunEvidence], make: Table) -> Found:
-    """A quantity at the stages where the condition holds minus where it does not, within languages."""
+    """Return a quantity at stages with the condition minus at the other stages, within languages."""
     condition = is_late if claim.stages == "late" else follows_family
     table = make(runs, QUANTITIES[claim.quantity].function)
     kinds = replicates(
@@ -317,14 +317,14 @@ def _stages(claim: Claim, runs: Sequence[RunEvidence], make: Table) -> Found:
 
 
 def _slope(x_OL: Floats, y_OL: Floats) -> float:
-    """The slope of y on x within languages; NaN without variation."""
+    """Return the slope of y on x within languages; NaN without variation."""
     dx_OL, dy_OL = x_OL - mean_measured(x_OL, axis=0), y_OL - mean_measured(y_OL, axis=0)
     spread = float(np.nansum(dx_OL**2))
     return float(np.nansum(dx_OL * dy_OL)) / spread if spread > 1e-12 else math.nan
 
 
 def is_late(R: RMatrix, language: str) -> float:
-    """Return 1.0 for a language learned in the second half of the sequence, else 0.0; NaN for one never trained.
+    """Return 1.0 for a language learned in the second half of the sequence, else 0.0; NaN if it was never trained.
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> [is_late(R, language) for language in "abc"]
@@ -335,7 +335,7 @@ def is_late(R: RMatrix, language: str) -> float:
 
 
 def follows_family(R: RMatrix, language: str) -> float:
-    """Return 1.0 where the language trained just before is of the same family, else 0.0; NaN for the first."""
+    """Return 1.0 if the language trained just before is in the same family, else 0.0; NaN for the first."""
     stage = R.learned_at[language]
     family = language_of(language).family
     if stage is None or stage == 0 or family is None:
@@ -345,7 +345,7 @@ def follows_family(R: RMatrix, language: str) -> float:
 
 
 def _position(claim: Claim, runs: Sequence[RunEvidence], make: Table) -> Found:
-    """What of a language's quantity goes away when its positions are adjusted for (log of the languages learned before)."""
+    """Return the part of a language's quantity that its positions explain (log of the languages learned before)."""
     table = make(runs, QUANTITIES[claim.quantity].function)
     places = replicates(runs, lambda R: (np.log(np.maximum(R.stage_L, 1).astype(float)), np.ones(len(R.languages))))
     assert claim.of is not None

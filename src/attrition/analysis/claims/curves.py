@@ -1,4 +1,4 @@
-"""Numbers of a whole run that claims ask for, beside the fall and the swing of P."""
+"""Numbers of a whole run for claims, in addition to the fall and the swing of P."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from attrition.metrics.several import changes_SL
 
 
 def learned_gap(R: RMatrix) -> float:
-    """Return the mean score on languages learned minus that on languages to come, over all stages; NaN where one is missing.
+    """Return the mean score on learned languages minus the mean on languages to come, over all stages; NaN if one is missing.
 
     >>> learned_gap(RMatrix.sequential("ab", [[.5, .25], [.375, .75]]))  # (.5 + .375 + .75) / 3 - .25
     0.29166...
@@ -21,7 +21,7 @@ def learned_gap(R: RMatrix) -> float:
 
 
 def own_gain(R: RMatrix) -> float:
-    """Return what a stage changed on the language that it trained, averaged over the stages after the first.
+    """Return the mean change of the trained language at a stage, over the stages after the first.
 
     >>> own_gain(RMatrix.sequential("ab", [[.5, .25], [.375, .75]]))
     0.5

@@ -27,7 +27,7 @@ from attrition.names import AttritionError, look_up, nearest
 from attrition.reading import parse_toml, read_text
 
 CURVES = ("fall", "swing", "learned_gap", "own_gain")
-"""Quantities of a whole run: the fall of P from its height to the end, the range of P, learned minus to come, own stages."""
+"""Quantities of a whole run: P at the end minus its maximum, range of P, learned minus to come, own stages."""
 
 PAIR_KINDS = (
     "same branch", "same script", "same script, other branch", "same branch, other script", "same family, other branch",
@@ -36,7 +36,7 @@ PAIR_KINDS = (
 """Kinds of pairs (trained, changed) that D is averaged over."""
 
 CONDITIONS = ("late", "after own family")
-"""What may divide the stages of a language in two."""
+"""Conditions that divide the stages of a language in two."""
 
 
 class _Part(BaseModel):
@@ -62,16 +62,16 @@ class Languages(_Part):
 
     @property
     def given(self) -> dict[str, Any]:
-        """What was given."""
+        """The given fields."""
         return {name: value for name, value in self.__dict__.items() if value is not None}
 
     @property
     def named(self) -> bool:
-        """Whether these are languages by name, not a sample of a kind."""
+        """True if these are languages by name, not a sample of a kind."""
         return self.languages is not None
 
     def among(self, known: Iterable[str]) -> frozenset[str]:
-        """Return the languages that belong to this set; a language of which the attribute is not known belongs to none.
+        """Return the languages in this set; a language with an unknown attribute is in no set.
 
         >>> sorted(Languages(branch="Romance").among(["es-ES", "de-DE", "Klingon"]))
         ['es-ES']
@@ -102,7 +102,7 @@ class Languages(_Part):
 
 
 class Runs(_Part):
-    """Which runs: a method of the paper ("sequential": VANILLA or, without it, SHARED LoRA), a rank, a model, a cut."""
+    """A selection of runs: a method of the paper ("sequential": VANILLA, else SHARED LoRA), a rank, a model, a cut."""
 
     method: str = "sequential"
     rank: Literal["lowest", "highest"] | int | None = None
@@ -123,7 +123,7 @@ class Runs(_Part):
 
 
 class Claim(_Part):
-    """One claim: one contrast of one quantity, and what is expected of it.
+    """One claim: one contrast of one quantity, and its expected value.
 
     Without `of`, the quantity is averaged over all languages. `versus` subtracts other runs. `pairs` takes D over one
     kind of pairs minus D over the others; `pair` D of one pair (minus what the trained one did to the rest, with
@@ -170,14 +170,14 @@ class Claim(_Part):
 
     @property
     def region(self) -> tuple[float, float]:
-        """Where the claim says that the value lies, in points."""
+        """The claimed region of the value, in points."""
         if self.expect == "within":
             return self.low, self.high
         return (0.0, math.inf) if self.expect == "higher" else (-math.inf, 0.0)
 
     @property
     def equivalence(self) -> bool:
-        """Whether the claim says that a difference is small."""
+        """True if the claim says that a difference is small."""
         return self.expect == "within" and -math.inf < self.low < 0 < self.high < math.inf
 
 
@@ -191,7 +191,7 @@ def read_claims(path: str | Path) -> tuple[Claim, ...]:
 
 
 def parse_claims(text: str, where: str) -> tuple[Claim, ...]:
-    """Return the claims in a text of TOML; `where` names it in errors.
+    """Return the claims in a TOML text; `where` is its name in errors.
 
     >>> parse_claims('[[claims]]\\nid = "a"\\nstatement = "A."\\nquantity = "doner"\\nexpect = "higher"', "mine.toml")
     Traceback (most recent call last):

@@ -1,11 +1,10 @@
-"""The verdicts on a list of claims, corrected for how many were asked at once.
+"""Verdicts on a list of claims, corrected for their number.
 
-A claim says that a contrast lies in a region: above 0, below 0, or between two margins. Two one-sided tests ask whether it
-lies inside (both ends must be rejected: TOST, Schuirmann 1987) and whether it lies outside. The claim's p-value is twice the
-smaller. Over all claims that can be asked, the false discovery rate is held at 5% (Benjamini and Hochberg 1995): where no
-claim is true or false in any direction, a verdict on any of them is as rare as 5%; with claims that do hold, at most 5% of
-the verdicts are wrong on average. Holm's correction would hold the probability of a single wrong verdict instead, at a
-price that five orders cannot pay.
+A claim says that a contrast is in a region: above 0, below 0, or between two margins. Two one-sided tests check if it is
+inside (both ends must be rejected: TOST, Schuirmann 1987) and if it is outside. The claim's p-value is twice the smaller p.
+The false discovery rate over all tested claims is 5% (Benjamini and Hochberg 1995). If every true contrast is at its
+region's edge, the probability of any verdict is at most 5%; otherwise at most 5% of the verdicts are wrong on average.
+Holm's correction would limit the probability of a single wrong verdict, but with five orders it has too little power.
 """
 
 from __future__ import annotations
@@ -28,15 +27,15 @@ from attrition.metrics.several import Floats
 Verdict = Literal["supported", "contradicted", "equivalent", "undecided", "needs"]
 
 RATE = 0.05
-"""The false discovery rate over all claims asked."""
+"""The false discovery rate over all tested claims."""
 
 MOST_REPLICATES = 200
-"""Beyond so many orders it is said that orders alone would not decide."""
+"""If more orders than this are needed, the message says that orders alone would not decide."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """A claim with its verdict: `found` is the contrast in points, `p_adjusted` is corrected for all claims asked."""
+    """A claim with its verdict: `found` is the contrast in points, `p_adjusted` is corrected for all tested claims."""
 
     claim: Claim
     found: Found
@@ -70,7 +69,7 @@ def _p(value: float) -> str:
 
 
 def judge_all(claims: Sequence[Claim], evidence: Evidence) -> tuple[Judged, ...]:
-    """Return the verdict on each claim, corrected for all of those that could be asked."""
+    """Return the verdict on each claim, corrected for the number of claims that could be tested."""
     found = [ask(claim, evidence) for claim in claims]
     tests = [None if isinstance(each, Needs) else _tests(claim, each) for claim, each in zip(claims, found, strict=True)]
     p_values = np.array([2 * min(test) if test is not None else math.nan for test in tests], dtype=np.float64).clip(max=1.0)
@@ -91,7 +90,7 @@ def judge_all(claims: Sequence[Claim], evidence: Evidence) -> tuple[Judged, ...]
 
 
 def _tests(claim: Claim, found: Estimate) -> tuple[float, float]:
-    """The p-values of the tests that would show the value inside the claim's region, and outside it."""
+    """Return the p-values of the tests for "inside the claim's region" and "outside it"."""
     low, high = claim.region
     inside = max(found.above(low), found.below(high))
     outside = min(1.0, min(found.below(low), found.above(high)) * (1 if math.isinf(low) or math.isinf(high) else 2))
@@ -99,7 +98,7 @@ def _tests(claim: Claim, found: Estimate) -> tuple[float, float]:
 
 
 def benjamini_hochberg(p_values: Floats) -> Floats:
-    """Return p-values adjusted for their number, NaN where there is none (Benjamini and Hochberg 1995).
+    """Return p-values adjusted for their number; NaN stays NaN (Benjamini and Hochberg 1995).
 
     >>> benjamini_hochberg(np.array([0.01, 0.04, np.nan, 0.03])).round(3).tolist()
     [0.03, 0.04, nan, 0.04]
@@ -112,7 +111,7 @@ def benjamini_hochberg(p_values: Floats) -> Floats:
 
 
 def replicates_needed(claim: Claim, found: Estimate, threshold: float) -> str:
-    """Return how many orders would decide a claim, if the contrast is what it seems and `threshold` is what p must reach."""
+    """Return the number of orders that would decide a claim, if the estimate is right and p must reach `threshold`."""
     low, high = claim.region
     now = found.num_replicates
     if found.error == 0 or math.isnan(found.freedom):

@@ -1,4 +1,4 @@
-"""What a claim's estimate does not show of itself: how a method that was run once would differ, and the test utterances."""
+"""Variance that a claim's estimate does not show: between runs of a method with one run, and from test utterances."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from attrition.metrics.means import mean_measured
 
 @dataclass(frozen=True)
 class Needs:
-    """What the evidence lacks for a claim to be asked."""
+    """The data that a claim's test lacks."""
 
     what: str
 
@@ -31,8 +31,8 @@ def with_run_noise(
 ) -> Found:
     """Add the run-to-run variance of a joint method that was run with one seed.
 
-    All its languages share that one run, so their spread does not show it. Where it is unknown, the variance between
-    the orders of the sequential method with five or more orders is taken, which is no smaller: it holds the seeds too.
+    All its languages share this run, so their spread does not show it. If it is unknown, the variance between the orders of
+    a sequential method with at least five orders is used. It is not smaller, because it includes the seeds.
     """
     function = QUANTITIES[claim.quantity].function if claim.quantity in QUANTITIES else None
     variance = found.error**2 if found.known else 0.0

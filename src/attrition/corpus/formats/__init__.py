@@ -1,4 +1,4 @@
-"""The formats that are read, and the one place where their rows become utterances.
+"""All supported formats, and the conversion of their rows to utterances.
 
 A new format is one module here with one function (`attrition.corpus.formats.row.Reader`) and one entry of `FORMATS`.
 """
@@ -38,7 +38,7 @@ BY_ENDING: Mapping[str, Format] = MappingProxyType({ending: each for each in _AL
 
 
 class Found(NamedTuple):
-    """An utterance and the line (of a table: the row) that it begins in."""
+    """An utterance and the line (in a table: the row) where it begins."""
 
     line: int
     utterance: Utterance
@@ -57,16 +57,16 @@ def read_utterances(
 ) -> Iterator[Found]:
     """Yield the utterances of a file, in its order.
 
-    Utterances without an id are named after their language, split and number, so that no two languages seem parallel.
+    Utterances without an id get one from language, split and number, so that languages do not seem parallel.
 
     Args:
         path: the file.
         kind: its format.
-        language, split: what it holds.
-        layout: where words and tags are, and what tags mean.
-        file: how errors call the file; by default its path.
-        warn: told of what was skipped, and of labels that have no scheme.
-        after: how many utterances of the split other files hold before this one.
+        language, split: of the file.
+        layout: the columns of words and tags, and the meaning of tags.
+        file: name of the file in error messages; by default its path.
+        warn: called with skipped lines, and if labels have no prefix.
+        after: number of utterances in earlier files of the split.
 
     Raises:
         AttritionError: "file, line N: what is wrong, what to do".
@@ -92,10 +92,10 @@ def read_utterances(
 
 
 def utterance_of(row: Row, name: str, split: Split, scheme: SchemeName) -> Utterance:
-    """Return a row as an utterance, called `name` if it has no id.
+    """Return a row as an utterance, with `name` as its id if it has none.
 
     Raises:
-        AttritionError: words and text do not fit, or a tag is not one of the scheme.
+        AttritionError: words and text do not match, or a tag is not in the scheme.
 
     >>> utterance_of(Row(1, words=("um", "fünf"), tags=("O", "B-time")), "de/train/1", "train", "bio").slots
     (Slot(start=3, end=7, name='time'),)
@@ -119,7 +119,7 @@ def utterance_of(row: Row, name: str, split: Split, scheme: SchemeName) -> Utter
 
 
 def _locate(words: tuple[str, ...], text: str) -> Ranges:
-    """Where the words are in the text, which must hold them in order and nothing else but blanks."""
+    """Return the words' ranges in the text, which must consist of these words, in order, and blanks."""
     ranges: list[tuple[int, int]] = []
     position = 0
     for word in words:

@@ -1,7 +1,7 @@
-"""Parquet and Arrow files, as the library `datasets` writes them; pyarrow reads them, and `datasets` is not needed.
+"""Reads Parquet and Arrow files of the library `datasets`, with pyarrow only.
 
-The names of classes (`ClassLabel`) come from the schema's metadata under "huggingface", or from a `dataset_info.json` beside
-the file. `attrition.corpus.formats.records` says which columns are read.
+The class names (`ClassLabel`) come from the schema's metadata under "huggingface", or from a `dataset_info.json` beside the
+file. `attrition.corpus.formats.records` lists the columns.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from attrition.names import AttritionError
 from attrition.reading import is_text, parse_json, read_text
 
 MOST_BYTES = 1_000_000_000
-"""The largest file of a table that is read: it is held in memory whole."""
+"""The largest table that is read, in bytes: it is loaded into memory."""
 
 
 def read_parquet(path: Path, file: str, layout: Layout, _warn: OnProblem) -> Iterator[Row]:
-    """Yield the rows of a Parquet file; `attrition.corpus.formats.row.Reader` says what is given and raised."""
+    """Yield the rows of a Parquet file; see `attrition.corpus.formats.row.Reader`."""
     import pyarrow.parquet as pq
 
     yield from _rows(lambda: pq.ParquetFile(path).read(), path, file, layout)
 
 
 def read_arrow(path: Path, file: str, layout: Layout, _warn: OnProblem) -> Iterator[Row]:
-    """Yield the rows of an Arrow file, a stream (as `save_to_disk` writes it) or not."""
+    """Yield the rows of an Arrow file, in the stream format (as `save_to_disk` writes) or the file format."""
     import pyarrow as pa
 
     def table() -> Any:
@@ -61,7 +61,7 @@ def _rows(load: Any, path: Path, file: str, layout: Layout) -> Iterator[Row]:
         records = [{key: value for key, value in record.items() if key != "id"} for record in records]
     for number, record in enumerate(records, start=1):
         try:
-            # Columns that a row has no value in are there all the same.
+            # A row has every column, also those without a value.
             given = {key: value for key, value in record.items() if value is not None}
             text = json.dumps(given, ensure_ascii=False, default=str)
             if not is_text(text) or "\\u0000" in text:
@@ -72,12 +72,12 @@ def _rows(load: Any, path: Path, file: str, layout: Layout) -> Iterator[Row]:
 
 
 def _only_counts(ids: Sequence[object]) -> bool:
-    """Whether ids are nothing but 0, 1, 2, ...: such ids would make utterances of two languages seem translations."""
+    """Return True if ids are just 0, 1, 2, ...: such ids would make utterances of two languages look like translations."""
     return all(str(found) == str(number) for number, found in enumerate(ids))
 
 
 def _class_names(metadata: bytes, path: Path) -> dict[str, list[str]]:
-    """The names of the classes of each column, from the schema's metadata or the file beside."""
+    """Return the class names of each column, from the schema's metadata or `dataset_info.json`."""
     beside = path.with_name("dataset_info.json")
     info: Mapping[str, Any] = {}
     if metadata:
@@ -91,7 +91,7 @@ def _class_names(metadata: bytes, path: Path) -> dict[str, list[str]]:
 
 
 def _names_in(feature: Any) -> list[str]:
-    """The first list of names inside a feature, however deep: lists are written as [x], {"feature": x} or "Sequence"."""
+    """Return the first list of names at any depth of a feature: a list is [x], {"feature": x} or "Sequence"."""
     if isinstance(feature, list):
         return next(filter(None, map(_names_in, feature)), [])
     if not isinstance(feature, dict):

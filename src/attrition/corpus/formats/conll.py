@@ -1,4 +1,4 @@
-"""Columns, as CoNLL has them: a word and its tag a line, separated by tabs or blanks; an empty line ends the utterance.
+"""Reads CoNLL columns: one word and its tag per line, separated by tabs or blanks. An empty line ends the utterance.
 
     # id = 17
     # intent = alarm_set
@@ -8,10 +8,9 @@
     um      O
     fünf    B-time
 
-The word is the first column and the tag the last, unless the layout says otherwise. Comments before the first word may give an
-id, an intent and the text. Without `# text` the text is the words joined by blanks; with it, the words must be found in it one
-after another. Other comments ("# " and anything) and `-DOCSTART-` lines are skipped. A line without a word is skipped too, and
-reported.
+By default the word is the first column and the tag the last. Comments before the first word may give an id, an intent and
+the text. Without `# text` the text is the words joined by blanks; with it, the text must contain the words in order. Other
+comments ("# " and anything) and `-DOCSTART-` lines are skipped. A line without a word is skipped and reported.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ _COMMENT = re.compile(r"#[ \t]*(id|text|intent)[ \t]*=[ \t]?(.*)")
 
 
 def read_conll(path: Path, file: str, layout: Layout, warn: OnProblem) -> Iterator[Row]:
-    """Yield the utterances of a file of columns; `attrition.corpus.formats.row.Reader` says what is given and raised."""
+    """Yield the utterances of a file of columns; see `attrition.corpus.formats.row.Reader`."""
     block = _Block(layout, file, warn)
     for number, line in text_lines(path.read_bytes(), file):
         try:
@@ -46,7 +45,7 @@ def read_conll(path: Path, file: str, layout: Layout, warn: OnProblem) -> Iterat
 
 
 class _Block:
-    """The lines of one utterance so far, and where the columns of the file are."""
+    """The lines of the current utterance, and the file's columns of words and tags."""
 
     def __init__(self, layout: Layout, file: str, warn: OnProblem) -> None:
         self.layout, self.file, self.warn = layout, file, warn
@@ -63,7 +62,7 @@ class _Block:
         self.lines: list[int] = []
 
     def take(self) -> Row:
-        """The utterance; the next one begins."""
+        """Return the current utterance, and begin the next one."""
         given = self.given
         row = Row(
             self.lines[0],
@@ -78,7 +77,7 @@ class _Block:
         return row
 
     def add(self, number: int, line: str) -> None:
-        """Take one more line that is not empty."""
+        """Add a line that is not empty."""
         if line[0] == "#" and (comment := _COMMENT.fullmatch(line)):
             if self.words:
                 raise AttritionError(f"{line!r} stands between words. Put an empty line before the next utterance.")
@@ -110,7 +109,7 @@ class _Block:
         self.lines.append(number)
 
     def _is_row(self, columns: list[str]) -> bool:
-        """Whether a line that looks like a comment is the word "#" with its tag."""
+        """Return True if a line that begins with "#" is the word "#" with its tag."""
         return len(columns) in (2, self.num_columns) and has_prefix(columns[-1])
 
     def _warn_of_no_word(self, number: int, tag: str) -> None:

@@ -1,9 +1,9 @@
-"""CoNLL-U and CoNLL-U Plus: ten columns (or those that `# global.columns` names), one word a line, with tags in one of them.
+"""Reads CoNLL-U and CoNLL-U Plus: ten columns (or those in `# global.columns`), one word per line, tags in one column.
 
-The tag is the column or the key of MISC that the layout names, by default the first of NER, NE and Entity that the header of
-CoNLL-U Plus or the file's MISC holds: `SpaceAfter=No|NER=B-LOC`. An empty one ("_") is O. The words are those of the text:
-of a multiword token (`2-3 du`) the whole, with the first tag of its parts that is not O. Empty nodes (`8.1`) are skipped, and a
-form with a blank inside ("200 000") becomes two words of one slot.
+The layout names the tags' column or key of MISC. The default is the first of NER, NE and Entity in the header of CoNLL-U
+Plus or in MISC: `SpaceAfter=No|NER=B-LOC`. An empty tag ("_") is O. A multiword token (`2-3 du`) is one word, with the first
+tag of its parts that is not O. Empty nodes (`8.1`) are skipped. A form with a blank ("200 000") becomes two words of one
+slot.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _EMPTY = "_"
 
 
 def read_conllu(path: Path, file: str, layout: Layout, _warn: OnProblem) -> Iterator[Row]:
-    """Yield the sentences of a CoNLL-U file; `attrition.corpus.formats.row.Reader` says what is given and raised."""
+    """Yield the sentences of a CoNLL-U file; see `attrition.corpus.formats.row.Reader`."""
     columns: list[str] = list(COLUMNS)
     lines = [(number, line) for number, line in text_lines(path.read_bytes(), file)]
     sentence: list[tuple[int, dict[str, str]]] = []
@@ -49,7 +49,7 @@ def read_conllu(path: Path, file: str, layout: Layout, _warn: OnProblem) -> Iter
 
 
 def _tag_named(layout: Layout, lines: list[tuple[int, str]]) -> str:
-    """The column or key of MISC that holds tags."""
+    """Return the name of the tags' column or key of MISC."""
     if isinstance(layout.tag, int) or layout.token is not None:
         raise AttritionError(
             "CoNLL-U has named columns, and its words are in FORM: set corpus.tag to the name of a column or of a key of MISC, "
@@ -91,7 +91,7 @@ def _row(sentence: list[tuple[int, dict[str, str]]], given: dict[str, str], tag:
     tags: list[str] = []
     lines: list[int] = []
     text = ""
-    covered, whole_is_tagged = 0, False  # up to which number the last multiword token reaches
+    covered, whole_is_tagged = 0, False  # last number in the latest multiword token
     for number, cells in sentence:
         found = _ID.fullmatch(cells.get("ID", str(len(words) + 1)))
         if not found:
@@ -126,7 +126,7 @@ def _row(sentence: list[tuple[int, dict[str, str]]], given: dict[str, str], tag:
 
 
 def _shared(tag: str, num_words: int) -> list[str]:
-    """A word's tag for the words that it is cut into, as one slot: S-x for two words is B-x and E-x."""
+    """Return the tags of a word's parts, as one slot: S-x for two parts is B-x and E-x."""
     if num_words == 1 or not has_prefix(tag) or tag == "O":
         return [tag] * num_words
     first = {"S": "B", "U": "B", "E": "I", "L": "I"}.get(tag[0], tag[0])

@@ -1,4 +1,4 @@
-"""JSONL: one object a line; `attrition.corpus.formats.records` says which fields are read."""
+"""Reads JSONL: one object per line; `attrition.corpus.formats.records` lists the fields."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from attrition.names import AttritionError
 
 
 def read_jsonl(path: Path, file: str, layout: Layout, _warn: OnProblem) -> Iterator[Row]:
-    """Yield the rows of a JSONL file; `attrition.corpus.formats.row.Reader` says what is given and raised."""
+    """Yield the rows of a JSONL file; see `attrition.corpus.formats.row.Reader`."""
     for number, line in text_lines(path.read_bytes(), file):
         try:
             yield row_of_record(number, json_object(line), layout, {})

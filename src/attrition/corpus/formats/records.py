@@ -1,10 +1,10 @@
-"""Records with named fields, as JSONL and tables have them: which of their fields are words, tags, slots, text.
+"""Converts records with named fields (JSONL, tables) to rows: the fields of words, tags, slots and text.
 
     {"tokens": ["um", "fünf"], "ner_tags": ["O", "B-time"]}                     (and "text", where blanks do not join words)
     {"text": "um fünf", "spans": [{"start": 3, "end": 7, "label": "time"}]}     (in characters, the end not included)
     {"id": "17", "intent": "alarm_set", "utt": "um fünf", "annot_utt": "um [time : fünf]"}                (a row of MASSIVE)
 
-`id` and `intent` are optional. Tags may be numbers: of the names that the table has, or of the layout's labels.
+`id` and `intent` are optional. Tags may be numbers: indices of the table's class names, or of the layout's labels.
 """
 
 from __future__ import annotations
@@ -32,11 +32,11 @@ def row_of_record(line: int, record: Mapping[str, Any], layout: Layout, names: M
     Args:
         line: its line or row.
         record: the fields.
-        layout: which fields are words and tags, where not by the usual names; what numbers mean.
-        names: the names of the classes of a field, where the table says them.
+        layout: the fields of words and tags, if they do not have the usual names; the meaning of numbers.
+        names: the class names of a field, if the table has them.
 
     Raises:
-        AttritionError: a field is missing or of another type.
+        AttritionError: a field is missing or has a wrong type.
 
     >>> row_of_record(1, {"tokens": ["um", "fünf"], "ner_tags": [0, 1]}, Layout(), {"ner_tags": ["O", "B-time"]}).tags
     ('O', 'B-time')
@@ -97,7 +97,7 @@ def _tags(record: Mapping[str, Any], name: str, labels: Sequence[str]) -> tuple[
 
 
 def _named(number: object, field: str, labels: Sequence[str]) -> str:
-    """The label that a number means."""
+    """Return the label with this number."""
     if not isinstance(number, int) or isinstance(number, bool):
         raise AttritionError(f"field {field!r} holds {str(number)[:40]!r}, which is neither a text nor a whole number.")
     if not labels:
@@ -111,7 +111,7 @@ def _named(number: object, field: str, labels: Sequence[str]) -> str:
 
 
 def _slots(given: object, field: str, text: str) -> tuple[Slot, ...]:
-    """Slots given as objects: sorted, without the blanks at their edges."""
+    """Return slots from objects: sorted, without blanks at their edges."""
     if not isinstance(given, list):
         raise AttritionError(f"field {field!r} must be a list. Write [] for an utterance without slots.")
     slots = sorted(_slot(item, text) for item in given)
@@ -136,7 +136,7 @@ def _slot(item: object, text: str) -> Slot:
 
 
 def _parts(item: object) -> tuple[Any, Any, Any]:
-    """Start, end and name of a slot, from an object or a list of three."""
+    """Return start, end and name of a slot, from an object or a list of three."""
     if isinstance(item, Mapping):
         start, end, name = (next((item[key] for key in keys if key in item), None) for keys in (_STARTS, _ENDS, _NAMES))
         return start, end, name

@@ -1,4 +1,4 @@
-"""What every format gives: rows, as they stand in the file, with their places; and how a user says where the tags are."""
+"""The rows that every format returns, and the layout in which a user names the columns of words and tags."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from attrition.names import AttritionError, unknown
 
 @dataclass(frozen=True)
 class Layout:
-    """Where words and tags are, and what tags mean. The defaults read most files.
+    """The columns of words and tags, and the meaning of tags. The defaults read most files.
 
     Args:
-        token: the column or field of words: a number from 0 (-1 is the last), or a name. None: the format's usual one.
-        tag: the column or field of tags, likewise; a name in columns means that the first line is a header.
+        token: the column or field of words: a number from 0 (-1 is the last), or a name. None: the format's default.
+        tag: the column or field of tags, likewise; with a name, the first line of a file of columns is a header.
         scheme: of the tags; "auto" finds it in each file.
-        labels: what tags mean that are numbers, where the files do not say it.
+        labels: the labels of numeric tags, if the files do not have them.
     """
 
     token: int | str | None = None
@@ -42,10 +42,10 @@ USUAL = Layout()
 
 
 class Row(NamedTuple):
-    """One utterance as its file has it: words and tags, or a text with slots, or a text with MASSIVE's brackets.
+    """One utterance as in its file: words and tags, or a text with slots, or a text with MASSIVE's brackets.
 
-    `line` is the line (of a table: the row) in which it begins, from 1. `word_lines` are those of its words, where each word
-    has a line of its own.
+    `line` is the line (in a table: the row) where it begins, from 1. `word_lines` are the lines of its words, if each word
+    has its own line.
     """
 
     line: int
@@ -61,7 +61,7 @@ class Row(NamedTuple):
 
 
 Reader = Callable[[Path, str, Layout, OnProblem], Iterator[Row]]
-"""From a file, what errors call it, the layout and whom to tell of what was skipped, to its rows in order.
+"""Returns the rows of a file in order. Arguments: path, name in error messages, layout, function called with skipped lines.
 
 Raises `AttritionError`, "file, line N: what is wrong, what to do".
 """
@@ -69,7 +69,7 @@ Raises `AttritionError`, "file, line N: what is wrong, what to do".
 
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """A format of files: its endings, its reader, and what its rows are counted in ("line" or "row")."""
+    """A file format: its endings, its reader, and the unit of its rows ("line" or "row")."""
 
     name: str
     endings: tuple[str, ...]

@@ -1,15 +1,14 @@
-"""How utterances are made: sentence patterns are read, checked, and filled with values drawn without repetition.
+"""Generates utterances: reads and checks sentence patterns, and fills them with values drawn without repetition.
 
-A pattern is a sentence with placeholders, `"wake me up at {time} on {date}"`, in `patterns/<locale>.toml`; `patterns/README.md`
-has the rules for whoever adds or mends a language. Its blanks cut it into tokens, each a word of the annotation or a
-placeholder.
+A pattern is a sentence with placeholders, `"wake me up at {time} on {date}"`, in `patterns/<locale>.toml`. To add or correct a
+language, see `patterns/README.md`. Blanks separate a pattern's tokens: words of the annotation and placeholders.
 
-Three things are promised of what is made:
+Three guarantees:
 
-- *No slot filling is in two splits.* A value belongs to the split that its surface hashes to, in whatever slot or language.
-- *No utterance is made twice.* Every pattern is a deck of all its fillings, drawn from without putting back.
-- *The same everywhere.* Draws come from the raw 64-bit stream of a PCG64 seeded by SHA-256. NumPy promises that stream for
-  ever (NEP 19), but not what `Generator.integers` makes of it. A larger size continues a smaller one.
+- *No slot value is in two splits.* The hash of a value's text determines its split, for every slot and language.
+- *No utterance occurs twice.* Every pattern draws from all its fillings without replacement.
+- *The same on every machine.* Draws come from the raw 64-bit stream of a PCG64 seeded by SHA-256. NumPy guarantees this
+  stream (NEP 19), but not the results of `Generator.integers`. A larger size continues a smaller one.
 """
 
 from __future__ import annotations
@@ -35,7 +34,7 @@ from attrition.names import AttritionError, unknown
 T = TypeVar("T")
 
 REVISION = "1"
-"""The number of the generator: raised whenever the same settings would make other utterances."""
+"""The generator's version: increased whenever the same settings would give other utterances."""
 
 SCENARIOS: Mapping[str, str] = {
     "alarm_remove": "alarm",
@@ -55,14 +54,14 @@ SCENARIOS: Mapping[str, str] = {
 
 _FOLDER = files(__package__).joinpath("patterns")
 _PLACEHOLDER = regex.compile(r"\{([^{}]*)\}")
-# Slots that hold names share some ("berlin" is a place and a time zone): patterns alike but for these make the same sentences.
+# These slots share values ("berlin" is a place and a time zone): patterns that differ only in them give equal sentences.
 _NAMES = regex.compile(r"\{(?:currency_name|definition_word|place_name|time_zone)\}")
 _BOUNDS: tuple[tuple[int, Split], ...] = ((70, "train"), (80, "dev"), (100, "test"))
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """A sentence of one intent; a token that starts with a brace is a placeholder, any other a word.
+    """A sentence of one intent. A token that starts with a brace is a placeholder, every other token a word.
 
     >>> Pattern("alarm_set", "wake me at {time}").slots
     ('time',)
@@ -82,19 +81,19 @@ class Pattern:
 
 @dataclass(frozen=True)
 class PatternFile:
-    """The patterns of one language, by intent and then in the file's order; `blanks`: whether its script separates words."""
+    """The patterns of one language, by intent, in the file's order. `blanks`: True if its script separates words by blanks."""
 
     blanks: bool
     patterns: tuple[Pattern, ...]
 
 
 def known_languages() -> tuple[str, ...]:
-    """The locales that have a pattern file, sorted."""
+    """Return the locales that have a pattern file, sorted."""
     return tuple(sorted(entry.name.removesuffix(".toml") for entry in _FOLDER.iterdir() if entry.name.endswith(".toml")))
 
 
 def pattern_source(language: str) -> str:
-    """The text of a language's pattern file.
+    """Return the text of a language's pattern file.
 
     Raises:
         UnknownNameError: there is none.
@@ -106,19 +105,19 @@ def pattern_source(language: str) -> str:
 
 @cache
 def read_patterns(language: str) -> PatternFile:
-    """The checked patterns of `language`.
+    """Return the checked patterns of `language`.
 
     Raises:
-        AttritionError: the file is missing or breaks the rules of `patterns/README.md`; every mistake in it is named.
+        AttritionError: the file is missing or breaks the rules of `patterns/README.md`; the message lists all mistakes.
     """
     return parse_patterns(pattern_source(language), where=f"{language}.toml")
 
 
 def parse_patterns(source: str, *, where: str) -> PatternFile:
-    """The patterns in the text of a pattern file; `where` names the file in what is said about it.
+    """Return the patterns in the text of a pattern file; `where` is the file's name in messages.
 
     Raises:
-        AttritionError: `source` is no TOML, or breaks the rules of `patterns/README.md`; every mistake is named.
+        AttritionError: `source` is not TOML, or breaks the rules of `patterns/README.md`; the message lists all mistakes.
     """
     try:
         document = tomllib.loads(source)
@@ -193,7 +192,7 @@ def _mistakes_between(patterns: Sequence[Pattern], where: str) -> Iterator[str]:
 
 
 def split_of(surface: str) -> Split:
-    """The split that may hold `surface` (a slot's value, or a whole sentence without slots): 70% train, 10% dev, 20% test.
+    """Return the split of `surface` (a slot's value, or a sentence without slots): 70% train, 10% dev, 20% test.
 
     >>> split_of("berlin"), split_of("paris"), split_of("7:30")
     ('train', 'train', 'test')
@@ -203,7 +202,7 @@ def split_of(surface: str) -> Split:
 
 
 def join(tokens: Sequence[str], blanks: bool) -> str:
-    """The tokens as they are written: with blanks, or without (but where two numbers would run together).
+    """Return the tokens as text: joined by blanks, or without (except between two numbers).
 
     >>> join(["3月14日", "7:30", "に"], blanks=False), join(["မတ် ၁၄", "၇:၃၀"], blanks=False)
     ('3月14日7:30に', 'မတ်၁၄ ၇:၃၀')
@@ -214,7 +213,7 @@ def join(tokens: Sequence[str], blanks: bool) -> str:
 
 @cache
 def pools(language: str) -> Mapping[Split, Mapping[str, tuple[str, ...]]]:
-    """Split -> slot -> the values that this split may use in `language`, as they are written in an utterance."""
+    """Return split -> slot -> the values that this split may use in `language`, as written in an utterance."""
     blanks = read_patterns(language).blanks
     found: dict[Split, dict[str, list[str]]] = {split: {slot: [] for slot in SLOTS} for _, split in _BOUNDS}
     for slot, values in slot_values(language).items():
@@ -225,9 +224,9 @@ def pools(language: str) -> Mapping[Split, Mapping[str, tuple[str, ...]]]:
 
 @dataclass
 class _Deck:
-    """All fillings of one pattern, numbered from 0, drawn without repetition.
+    """All fillings of one pattern, numbered from 0, drawn without replacement.
 
-    This is a Fisher-Yates shuffle of `range(size)` that keeps only the cards moved so far: sizes reach 10^11.
+    A Fisher-Yates shuffle of `range(size)` that stores only the moved items: sizes reach 10^11.
     """
 
     pattern: Pattern
@@ -237,7 +236,7 @@ class _Deck:
     moved: dict[int, int] = field(default_factory=dict)
 
     def draw(self, raw: int) -> tuple[str, ...]:
-        """One filling of the placeholders, picked by 64 random bits."""
+        """Return one filling of the placeholders, chosen by 64 random bits."""
         place = self.drawn + (raw * (self.size - self.drawn) >> 64)
         card = self.moved.get(place, place)
         self.moved[place] = self.moved.pop(self.drawn, self.drawn)
@@ -250,7 +249,7 @@ class _Deck:
 
 
 def _decks(language: str, split: Split) -> dict[str, list[_Deck]]:
-    """Intent -> its decks; no deck is empty."""
+    """Return intent -> its decks, without empty decks."""
     by_slot = pools(language)[split]
     decks: dict[str, list[_Deck]] = {}
     for pattern in read_patterns(language).patterns:
@@ -262,17 +261,17 @@ def _decks(language: str, split: Split) -> dict[str, list[_Deck]]:
 
 
 def num_distinct(language: str, split: Split) -> int:
-    """How many different utterances there are in `language` and `split`."""
+    """Return the number of different utterances in `language` and `split`."""
     return sum(deck.size for decks in _decks(language, split).values() for deck in decks)
 
 
 def generate_utterances(language: str, split: Split, size: int, seed: int) -> Iterator[Utterance]:
-    """`size` different utterances; the first ones are the same for every size. Ids are those of `utterance_id`.
+    """Return `size` different utterances; the first ones are the same for every size. `utterance_id` gives the ids.
 
     Intents are drawn evenly, then the intent's patterns, then the fillings of the pattern.
 
     Raises:
-        AttritionError: `size` is more than there are.
+        AttritionError: there are fewer than `size` utterances.
     """
     if size > (most := num_distinct(language, split)):
         raise AttritionError(
@@ -295,7 +294,7 @@ def generate_utterances(language: str, split: Split, size: int, seed: int) -> It
 
 
 def utterance_id(index: int, split: Split) -> str:
-    """The id of a split's utterance number `index`: the three splits take turns, so that ids do not depend on sizes.
+    """Return the id of a split's utterance number `index`. The splits alternate, so that ids do not depend on sizes.
 
     >>> utterance_id(0, "train"), utterance_id(0, "dev"), utterance_id(0, "test"), utterance_id(1, "train")
     ('0', '1', '2', '3')
@@ -308,7 +307,7 @@ def _pick(choices: Sequence[T], stream: np.random.PCG64) -> T:
 
 
 def fill(pattern: Pattern, filling: Sequence[str], blanks: bool, *, id: str) -> Utterance:  # noqa: A002 - MASSIVE's name
-    """The utterance that `pattern` makes with one value for each of its placeholders, in their order.
+    """Return the utterance of `pattern` with one value for each placeholder, in order.
 
     >>> fill(Pattern("alarm_set", "wake me at {time}"), ["7:30 am"], blanks=True, id="0")
     Utterance(id='0', intent='alarm_set', text='wake me at 7:30 am', words=((0, 4), (5, 7), (8, 10), (11, 15), (16, 18)),
@@ -334,7 +333,7 @@ def fill(pattern: Pattern, filling: Sequence[str], blanks: bool, *, id: str) -> 
 
 
 def annotate(utterance: Utterance) -> str:
-    """The utterance in MASSIVE's notation, with every slot in brackets and blanks between the words of the annotation.
+    """Return the utterance in MASSIVE's notation: slots in brackets, blanks between the words of the annotation.
 
     >>> annotate(fill(Pattern("alarm_set", "{time} に起こして"), ["7:30"], blanks=False, id="0"))
     '[time : 7:30] に起こして'

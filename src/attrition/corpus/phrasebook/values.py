@@ -1,17 +1,16 @@
-"""What may stand in a slot: dates, times, places, currencies, percentages and words, from CLDR through Babel.
+"""The values of slots: dates, times, places, currencies, percentages and words, from CLDR through Babel.
 
-Values are made to look as MASSIVE's do: lower case, no commas between words, plain blanks. CLDR writes no-break blanks into
-times and percentages ("7:05\\u202fam"); they become plain blanks here, since words are cut at blanks. Marks that only steer
-line breaks or the direction of writing are dropped; joiners that the orthography needs (Persian, Kannada, ...) stay. Digits
-are those of the locale's default numbering system. Dates are Gregorian everywhere.
+Values look like MASSIVE's: lower case, no commas between words, plain blanks. CLDR has no-break blanks in times and
+percentages ("7:05\\u202fam"); they become plain blanks here, because words are cut at blanks. Marks for line breaks and
+writing direction are removed; joiners that the orthography needs (Persian, Kannada, ...) stay. Digits belong to the
+locale's default numbering system. All dates are Gregorian.
 
-A value is kept only when every letter of it is of the locale's script: CLDR falls back to Latin names where a translation
-is missing. In Latin scripts the same fallback is right: CLDR lists a city there only when its name differs from the time
-zone's, so "Berlin" is read from "Europe/Berlin".
+A value is kept only if all its letters are in the locale's script: CLDR uses Latin names where a translation is missing.
+In Latin scripts this default is right: CLDR lists a city only if its name differs from the time zone's, so "Berlin" is
+read from "Europe/Berlin".
 
-One trap of Babel's is stepped round: its stand-alone names of months and weekdays are those of whichever locale asked for
-them first (Japanese months in German dates), so only `format` names are used. They are inflected as a date wants them
-("14. maaliskuuta").
+Only Babel's `format` names of months and weekdays are used, inflected as in a date ("14. maaliskuuta"). Babel's stand-alone
+names have a bug: they come from the locale that was used first (Japanese months in German dates).
 """
 
 from __future__ import annotations
@@ -32,15 +31,15 @@ SLOTS = ("change_amount", "currency_name", "date", "definition_word", "place_nam
 """The slot names, all of them MASSIVE's, in sorted order."""
 
 MOST_WORDS = 5
-"""A longer name is not what one says to a voice assistant."""
+"""Users do not say longer names to a voice assistant."""
 
-# Where MASSIVE's name for a locale is not CLDR's: its sl-SL is Slovenian.
+# Locales that CLDR names differently: MASSIVE's sl-SL is Slovenian.
 _IN_CLDR = {"sl-SL": "sl_SI", "tl-PH": "fil_PH", "zh-CN": "zh_Hans_CN", "zh-TW": "zh_Hant_TW"}
-# Scripts that ISO 15924 lumps together; every other code is a Unicode script by itself.
+# ISO 15924 codes of several Unicode scripts; every other code is one Unicode script.
 _SCRIPTS = {"Hans": ("Hani",), "Hant": ("Hani",), "Jpan": ("Hani", "Hira", "Kana"), "Kore": ("Hang",)}
 _DIGITS = {"arab": "٠١٢٣٤٥٦٧٨٩", "arabext": "۰۱۲۳۴۵۶۷۸۹", "beng": "০১২৩৪৫৬৭৮৯", "mymr": "၀၁၂၃၄၅၆၇၈၉"}
 
-_YEAR = 2023  # Any year of 365 days would do: it only decides which weekday a date falls on.
+_YEAR = 2023  # Any year of 365 days: it only determines the weekday of a date.
 _NOT_COUNTRIES = {"EU", "EZ", "QO", "UN", "XA", "XB", "ZZ"}
 _NOT_LANGUAGES = {"mis", "mul", "und", "zxx"}
 _MEASURES = (
@@ -54,7 +53,7 @@ _NAME = regex.compile(r"(?:[\p{L}\p{M}][ .'’‘ʻʼ′׳״\-‑–·・\u200c\
 
 
 def cldr_locale(language: str) -> Locale:
-    """CLDR's locale for one of MASSIVE's.
+    """Return CLDR's locale for a locale of MASSIVE.
 
     >>> str(cldr_locale("sl-SL")), str(cldr_locale("tl-PH"))
     ('sl_SI', 'fil_PH')
@@ -71,7 +70,7 @@ def _letters(language: str) -> regex.Pattern[str]:
 
 
 def in_script(text: str, language: str) -> bool:
-    """Whether every letter of `text` is of the script that `language` is written in; what is not a letter never matters.
+    """Return True if every letter of `text` is in the script of `language`; other characters do not count.
 
     >>> in_script("14 марта", "ru-RU"), in_script("7:30 AM", "hi-IN"), in_script("3月14日", "ja-JP")
     (True, False, True)
@@ -80,20 +79,20 @@ def in_script(text: str, language: str) -> bool:
 
 
 def lower(text: str, language: str) -> str:
-    """`text` in lower case, with the Turkish and Azerbaijani dots in their places.
+    """Return `text` in lower case, with the right dots in Turkish and Azerbaijani.
 
     >>> lower("Irak İran", "tr-TR"), lower("ΑΘΗΝΑΣ", "el-GR")
     ('ırak iran', 'αθηνας')
     """
     if language in ("az-AZ", "tr-TR"):
         text = text.replace("I", "ı")
-    # Python lowers a dotted capital to "i" and a dot above it, which is no letter of any of these languages.
+    # Python lowers a dotted capital to "i" and a combining dot, which is not a letter in these languages.
     return text.replace("İ", "i").lower()
 
 
 def clean(text: str, language: str) -> str:
-    """`text` as an utterance holds it: lower case, plain single blanks, no comma at a word's end,
-    and nothing invisible but joiners within a word.
+    """Return `text` as in an utterance: lower case, single plain blanks, no comma at a word's end,
+    and no invisible characters except joiners within a word.
 
     >>> clean("Mittwoch,\\u00a014. März", "de-DE"), clean("2,5\\u00a0%", "de-DE")
     ('mittwoch 14. märz', '2,5 %')
@@ -106,7 +105,7 @@ def clean(text: str, language: str) -> str:
 
 
 def _names(candidates: Iterable[str], language: str) -> Iterator[str]:
-    """Those `candidates` that are plain names: letters, hyphens and the like; no brackets, digits or commas."""
+    """Yield the `candidates` that are plain names, without brackets, digits or commas."""
     for candidate in candidates:
         if "," not in candidate and "،" not in candidate:
             name = clean(candidate, language)
@@ -115,7 +114,7 @@ def _names(candidates: Iterable[str], language: str) -> Iterator[str]:
 
 
 def _date_pattern(locale: Locale, weekday: bool) -> str:
-    """CLDR's order of day, month and weekday, with the names written out and in their `format` shape."""
+    """Return CLDR's order of day, month and weekday, with full names in `format` style."""
     skeletons = locale.datetime_skeletons
     found = skeletons.get("MMMMEd") or skeletons["MMMEd"] if weekday else skeletons["MMMMd"]
     pattern: str = found.pattern.replace("L", "M")
@@ -132,9 +131,9 @@ def _dates(locale: Locale) -> Iterator[str]:
 
 
 def _times(locale: Locale, language: str) -> Iterator[str]:
-    """Every five minutes of a day, with a period of the day where the locale's short format has one.
+    """Yield times of a day in steps of five minutes, with a period of the day if the locale's short format has one.
 
-    Where CLDR's period is a Latin "AM" in another script (Hindi, Urdu, Korean, ...), the flexible ones are used: "सुबह 7:30".
+    If CLDR's period is a Latin "AM" in another script (Hindi, Urdu, Korean, ...), flexible periods are used: "सुबह 7:30".
     """
     pattern = locale.time_formats["short"]
     if not in_script(pattern.apply(datetime.time(7), locale), language):
@@ -156,7 +155,7 @@ def _cities(locale: Locale, language: str) -> Iterator[str]:
         renamed = {new for old, new in get_global("zone_aliases").items() if old in named}
         for zone in get_global("zone_territories"):
             if zone not in named and zone not in renamed and not zone.startswith("Etc/"):
-                # Lower case already here: these names are no Turkish ones, their "I" has a dot.
+                # Lower case here: these names are not Turkish, their "I" has a dot.
                 yield zone.rpartition("/")[2].replace("_", " ").lower()
 
 
@@ -165,7 +164,7 @@ def _countries(locale: Locale) -> Iterator[str]:
 
 
 def _currencies(locale: Locale) -> Iterator[str]:
-    day = datetime.date(_YEAR, 12, 31)  # A fixed day: what is in use "today" would change the corpus under its users.
+    day = datetime.date(_YEAR, 12, 31)  # A fixed day: with the current day the corpus would change over time.
     in_use = {
         currency
         for territory in get_global("territory_currencies")
@@ -175,7 +174,7 @@ def _currencies(locale: Locale) -> Iterator[str]:
 
 
 def _defined(locale: Locale) -> Iterator[str]:
-    """Names of languages and, written out, of units of measure."""
+    """Yield names of languages, and full names of units of measure."""
     for code, name in locale.languages.items():
         if len(code) <= 3 and code not in _NOT_LANGUAGES:
             yield name
@@ -185,7 +184,7 @@ def _defined(locale: Locale) -> Iterator[str]:
 
 
 def _in_own_digits(texts: Iterable[str], locale: Locale) -> Iterator[str]:
-    """`texts` with the digits, and the sign for percent, of the locale's default numbering system."""
+    """Yield `texts` with the digits and the percent sign of the locale's default numbering system."""
     system = locale.default_numbering_system
     if system not in _DIGITS:
         yield from texts
@@ -202,7 +201,7 @@ def _percent_sign(locale: Locale, system: str) -> str:
 
 @cache
 def slot_values(language: str) -> Mapping[str, tuple[str, ...]]:
-    """Slot name -> all values of the slot in `language`, sorted, none twice.
+    """Return slot name -> all values of the slot in `language`, sorted, without repetition.
 
     >>> slot_values("de-DE")["change_amount"][:2], "14. märz" in slot_values("de-DE")["date"]
     (('0,5 %', '1 %'), True)

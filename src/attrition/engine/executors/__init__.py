@@ -1,7 +1,7 @@
-"""Where the stages of a study are trained. The driver (`attrition.engine.run`) decides what, and an executor where.
+"""Executors train the stages of a study. The driver (`attrition.engine.run`) decides what is trained, an executor where.
 
-Every executor does the same units by the same code (`attrition.engine.work.Worker`), over the same results folder. A worker
-leaves finished stages and checkpoints there, and the driver looks there for them: no executor passes weights or scores on.
+Every executor runs the same units with the same code (`attrition.engine.work.Worker`) and the same results folder. Workers
+write finished stages and checkpoints to this folder, and the driver reads them there. Executors send no weights or scores.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from attrition.engine.schedule import Unit
 
 @dataclass(frozen=True)
 class Outcome:
-    """How the work on a unit ended.
+    """The result of the work on a unit.
 
     Attributes:
-        unit: which.
-        warnings: what a person must know.
-        stopped: it was asked to stop, and what was in training is kept.
-        died: what became of the worker, in words, if it did not end its work; the unit can be given to another one.
+        unit: the unit.
+        warnings: for the user.
+        stopped: True if the worker was asked to stop and has saved its training.
+        died: why the worker ended early, in words; another worker can take the unit. "" if it did not.
     """
 
     unit: Unit
@@ -31,32 +31,32 @@ class Outcome:
 
 
 class Executor(Protocol):
-    """Takes units, and says when the results folder may have changed."""
+    """Accepts units, and reports when the results folder may have changed."""
 
     slots: int
-    """So many units can be at work at a time."""
+    """The largest number of units at work at a time."""
     chains: bool
-    """Whether a unit is a whole chain: where beginning a unit means to wait in a queue."""
+    """True if a unit is a whole chain, because each unit waits in a queue."""
     elsewhere: bool
-    """Whether workers are other processes than the driver."""
+    """True if workers are not in the driver's process."""
     device: str
     """The kind of device that trains: "cpu" or "cuda"."""
     at_work: Sequence[Unit]
-    """Units that an earlier driver submitted, and that are at work still."""
+    """Units that an earlier driver submitted and that still run."""
 
     def submit(self, units: Sequence[Unit]) -> None:
-        """Begin to work on units; those that are at work already are at most `slots` with them."""
+        """Start units. Together with the running units there are at most `slots`."""
 
     def wait(self) -> Sequence[Outcome]:
-        """Wait until a stage may have been stored; return the units whose work has ended since the last call.
+        """Wait until a stage may have been stored; return the outcomes of units that ended since the last call.
 
         Raises:
-            AttritionError: the work itself cannot be done.
-            Stopped: that was asked for, and this process is the worker.
+            AttritionError: the work cannot be done.
+            Stopped: a stop was requested, and this process is the worker.
         """
 
     def stop(self) -> Sequence[Outcome]:
-        """Have the workers keep what is in training, wait until they have, and end them. Return what has ended meanwhile."""
+        """Make the workers save their training and end; return the outcomes of units that ended meanwhile."""
 
     def close(self) -> None:
         """End the workers at once."""

@@ -1,4 +1,4 @@
-"""The executor that a study's `machine.executor` names, and how many workers it has."""
+"""Chooses the executor of a study's `machine.executor` and its number of workers."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ from attrition.prepare.prepare import Prepared, num_threads
 from attrition.study.spec import Study
 
 PROGRAM_BYTES = 800_000_000
-"""What a worker process takes besides parameters (measured; see docs/scale.md)."""
+"""Memory of a worker process without parameters (measured; see docs/scale.md)."""
 
 MANY = 1000
-"""Units that a cluster is given at a time, where the study names no number: its own scheduler has them wait."""
+"""Default number of units submitted to a cluster at a time; its scheduler queues them."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """An executor's name, its workers and the threads of each; None for as many as a machine has cores."""
+    """An executor's name, its workers and the threads of each; None for one per core."""
 
     name: Literal["local", "processes", "ray", "slurm"]
     workers: int
@@ -34,13 +34,13 @@ class Choice:
 
 
 def choose(prepared: Prepared) -> Choice:
-    """Return the executor of a study as it is now.
+    """Return the executor of a study, for the free memory and cores at this time.
 
-    "auto" takes processes on a CPU if at least two stages can be trained at a time: two learners with a thread each are faster
-    than one with two threads. Populations need a GPU's memory as a whole, so that a GPU has one worker.
+    "auto" chooses processes on a CPU if at least two stages can be trained at a time: two learners with a thread each are
+    faster than one with two threads. A GPU has one worker, because a population uses all of its memory.
 
     Raises:
-        AttritionError: as many workers as the study asks for do not fit into memory.
+        AttritionError: the study's number of workers does not fit into memory.
     """
     machine = prepared.study.machine
     if machine.executor in ("ray", "slurm"):
@@ -53,7 +53,7 @@ def choose(prepared: Prepared) -> Choice:
         fit = workers_that_fit(prepared)
         if machine.workers != "auto" and workers > fit:
             raise AttritionError(
-                f"machine.workers = {workers}, but there is memory for {fit}. Lower it, or leave it out for as many as fit."
+                f"machine.workers = {workers}, but there is memory for {fit}. Lower it, or remove it to use as many as fit."
             )
         workers = max(1, min(workers, fit))
     if name == "auto":
@@ -64,14 +64,14 @@ def choose(prepared: Prepared) -> Choice:
 
 
 def chains(prepared: Prepared) -> int:
-    """Return how many stages can be trained at a time at most: no two of them have a stage of one another behind them."""
+    """Return the largest number of stages that can be trained at a time: none of them depends on another."""
     jobs = prepared.plan.jobs.values()
     parents = {job.parent for job in jobs}
     return sum(job.key not in parents for job in jobs)
 
 
 def workers_that_fit(prepared: Prepared) -> int:
-    """Return how many workers this machine's memory holds beside the driver; they share the encoder."""
+    """Return the number of workers that fit into memory beside the driver; they share the encoder."""
     base = sum(tensor.numel() * tensor.element_size() for tensor in prepared.model.base.values())
     each = PROGRAM_BYTES + parameter_bytes(prepared) - base
     free = available_bytes()
@@ -79,7 +79,7 @@ def workers_that_fit(prepared: Prepared) -> int:
 
 
 def available_bytes() -> int | None:
-    """Return the memory that programs can still get on this machine; None where that cannot be told."""
+    """Return the free memory of this machine in bytes; None if it is unknown."""
     path = Path("/proc/meminfo")
     if path.is_file():
         lines = dict(line.split(":", 1) for line in path.read_text(encoding="utf-8").splitlines() if ":" in line)
@@ -89,7 +89,7 @@ def available_bytes() -> int | None:
 
 
 def executor_of(prepared: Prepared, local: Local, folder: Path, pack: Path | None) -> Executor:
-    """Return the executor of a study; `local` is the one that works in this process."""
+    """Return the executor of a study; `local` is the executor in this process."""
     chosen, machine = choose(prepared), prepared.study.machine
     if chosen.name == "local":
         return local
@@ -114,17 +114,17 @@ def executor_of(prepared: Prepared, local: Local, folder: Path, pack: Path | Non
 
 
 def _cluster_device(study: Study) -> str:
-    """The device of a cluster's workers, which need not be that of the machine on which the driver runs."""
+    """Return the device of a cluster's workers, which may differ from the driver's device."""
     machine = study.machine
     gpus = machine.ray.gpus if machine.executor == "ray" else machine.slurm.gpus
     return "cuda" if gpus else "cpu"
 
 
 def refuse_unfit(study: Study) -> None:
-    """Say before anything is prepared that an executor cannot be used.
+    """Refuse, before anything is prepared, an executor that cannot be used.
 
     Raises:
-        AttritionError: its package is missing, or a setting is left to a machine that does not do the work.
+        AttritionError: its package is missing, or a setting depends on the machine that trains.
     """
     name, package = study.machine.executor, {"ray": "ray", "slurm": "submitit"}.get(study.machine.executor)
     if package is None:
@@ -133,13 +133,13 @@ def refuse_unfit(study: Study) -> None:
         raise AttritionError(f'machine.executor = "{name}" needs an extra: pip install "attrition[{name}]"')
     if study.model.precision == "auto":
         raise AttritionError(
-            f'machine.executor = "{name}": this machine does not train, and cannot choose model.precision for those that do. '
+            f'machine.executor = "{name}": other machines train, so model.precision = "auto" is not possible. '
             'Set it to "float32" or "bfloat16".'
         )
 
 
 def said_of(prepared: Prepared) -> str:
-    """Return in a sentence where stages are trained; empty for this process."""
+    """Return a sentence that says where stages are trained; "" for this process."""
     chosen = choose(prepared)
     if chosen.name == "local":
         return ""

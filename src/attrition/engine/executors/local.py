@@ -22,13 +22,13 @@ class Local:
         self._begun: tuple[Unit, Iterator[str]] | None = None
 
     def submit(self, units: Sequence[Unit]) -> None:
-        """Remember the unit; `wait` does the work."""
+        """Store the unit; `wait` does the work."""
         (unit,) = units
         self._begun = unit, self._worker.work(unit)
         self._pulse.begin(unit)
 
     def wait(self) -> Sequence[Outcome]:
-        """Work until the next stage is stored and scored, or the unit is at its end."""
+        """Work until the next stage is stored and scored, or the unit has ended."""
         assert self._begun is not None, "no unit was submitted"
         unit, work = self._begun
         if next(work, None) is not None:
@@ -37,9 +37,9 @@ class Local:
         return (Outcome(unit),)
 
     def stop(self) -> Sequence[Outcome]:
-        """Do nothing: the worker has seen the request itself."""
+        """Do nothing: the worker sees the request itself."""
         return ()
 
     def close(self) -> None:
-        """Say that nothing is at work here."""
+        """Mark this process as idle."""
         self._pulse.end()

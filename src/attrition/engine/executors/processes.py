@@ -1,4 +1,4 @@
-"""The executor "processes": several workers on this machine, each a process with its share of the cores."""
+"""The executor "processes": several worker processes on this machine, each with a share of the cores."""
 
 from __future__ import annotations
 
@@ -31,31 +31,31 @@ from attrition.names import AttritionError
 from attrition.prepare.prepare import Prepared
 
 LOOK_SECONDS = 1.0
-"""So often does the driver look what was stored."""
+"""Seconds between the driver's checks for stored stages."""
 
 _SHARED = ".attrition-shared-"
 _FORKS = sys.platform == "linux"
-"""Whether workers are forked from a process that has imported torch: a worker starts in a fraction of the seconds."""
+"""True if workers are forked from a process that has imported torch, which makes their start faster."""
 
 
 @dataclass(frozen=True, eq=False)
 class _Worker:
-    """A process, and the end of the pipe through which it takes units."""
+    """A process, and the pipe that sends it units."""
 
     process: BaseProcess
     pipe: Connection
 
     def send(self, number: int) -> None:
-        """Send a signal, if the process runs."""
+        """Send a signal if the process is running."""
         if self.process.exitcode is None and self.process.pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(self.process.pid, number)
 
 
 def _serve(setup: Setup, pipe: Connection, variables: Mapping[str, str]) -> None:
-    """In the new process: do units until the driver has ended. It then keeps what is in training."""
+    """In the new process: run units until the driver ends. Then save the training."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    os.environ.clear()  # those of the process that this one was forked from may be old
+    os.environ.clear()  # the forked process may have old values
     os.environ.update(variables)
     threading.Thread(target=_follow_driver, daemon=True).start()
     with suppress(EOFError, OSError):  # the driver has ended
@@ -71,17 +71,17 @@ def _serve(setup: Setup, pipe: Connection, variables: Mapping[str, str]) -> None
 
 
 def _follow_driver() -> None:
-    """Wait until the driver has ended, then end this process."""
+    """Wait until the driver has ended, then stop this process."""
     driver = multiprocessing.parent_process()
     assert driver is not None
     connection.wait([driver.sentinel])
-    while True:  # the first one asks for a stop between two steps; without a unit, or at the second, the process ends
+    while True:  # first signal: stop between two steps; second signal, or no unit: end
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(60)
 
 
 class Processes:
-    """Workers in processes of their own, which share the encoder and the utterances through mapped files."""
+    """Workers in separate processes, which share the encoder and the utterances through mapped files."""
 
     chains, elsewhere = False, True
     at_work: Sequence[Unit] = ()
@@ -89,7 +89,7 @@ class Processes:
     def __init__(self, prepared: Prepared, setup: Setup, workers: int) -> None:
         self.slots, self.device = workers, prepared.device.type
         for left in Path(tempfile.gettempdir()).glob(f"{_SHARED}*.tmp"):
-            if is_left_behind(left):  # by a driver that was killed
+            if is_left_behind(left):  # from a killed driver
                 shutil.rmtree(left, ignore_errors=True)
         self._temporary = tempfile.TemporaryDirectory(prefix=_SHARED, suffix=f".{writer()}.tmp")
         self._setup = setup
@@ -112,7 +112,7 @@ class Processes:
         for unit in units:
             worker = self._idle.pop() if self._idle else self._start()
             self._busy[worker] = unit
-            with suppress(OSError):  # it has died: `wait` sees it
+            with suppress(OSError):  # the worker has died: `wait` sees it
                 worker.pipe.send(unit)
 
     def _start(self) -> _Worker:
@@ -128,7 +128,7 @@ class Processes:
         return _Worker(process, ours)
 
     def wait(self) -> Sequence[Outcome]:
-        """Wait a second, or until a unit has ended."""
+        """Wait a second, or until a unit ends."""
         return self._ended(LOOK_SECONDS)
 
     def _ended(self, seconds: float) -> Sequence[Outcome]:
@@ -152,7 +152,7 @@ class Processes:
         return outcome
 
     def stop(self) -> Sequence[Outcome]:
-        """Ask every worker to keep what is in training, and wait until all have."""
+        """Ask every worker to save its training, and wait until all have done so."""
         for worker in self._busy:
             worker.send(signal.SIGTERM)
         ended: list[Outcome] = []
@@ -167,7 +167,7 @@ class Processes:
         return ended
 
     def close(self) -> None:
-        """End all processes at once; without a unit, that is at no cost."""
+        """End all processes at once. Idle processes lose nothing."""
         for worker in (*self._idle, *self._busy):
             worker.send(signal.SIGKILL)
             worker.process.join()
@@ -177,7 +177,7 @@ class Processes:
 
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
-    """A process that starts inside never gets ctrl-C from the driver's terminal: the driver asks workers to stop."""
+    """Start processes that ignore Ctrl-C from the terminal: the driver asks the workers to stop."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,6 +1,6 @@
-"""The executor "ray": each unit is a task of Ray Core. Ray finds the node, waits for GPUs, and tries again when a node is lost.
+"""The executor "ray": each unit is a task of Ray Core. Ray chooses the node, waits for GPUs, and retries if a node is lost.
 
-All nodes see the results folder under the same path (a shared disk), and have attrition and the corpus or the pack.
+All nodes need attrition, the corpus or the pack, and the results folder under the same path (a shared disk).
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from attrition.engine.schedule import Unit
 from attrition.study.spec_machine import RaySettings
 
 LOOK_SECONDS = 2.0
-"""So often does the driver look what was stored."""
+"""Seconds between the driver's checks for stored stages."""
 
 
 class Ray:
-    """Units as tasks of a Ray cluster, which may grow and shrink meanwhile."""
+    """Units as tasks of a Ray cluster, which may grow and shrink."""
 
     chains, elsewhere = False, True
     at_work: Sequence[Unit] = ()
@@ -32,17 +32,17 @@ class Ray:
         if self._began:
             ray.init(address=settings.address, log_to_driver=False, include_dashboard=False)
         task: Any = ray.remote(work)
-        # Errors of the work itself are not tried again: they would come again.
+        # Errors in the work are not retried: they would occur again.
         self._task = task.options(num_cpus=settings.cpus, num_gpus=settings.gpus, max_retries=settings.retries)
         self._busy: dict[Any, Unit] = {}
 
     def submit(self, units: Sequence[Unit]) -> None:
-        """Make a task of each unit."""
+        """Submit each unit as a task."""
         for unit in units:
             self._busy[self._task.remote(self._setup, unit)] = unit
 
     def wait(self) -> Sequence[Outcome]:
-        """Wait two seconds, or until a task has ended."""
+        """Wait two seconds, or until a task ends."""
         done, _ = ray.wait(list(self._busy), timeout=LOOK_SECONDS)
         return [self._outcome(each) for each in done]
 
@@ -59,7 +59,7 @@ class Ray:
         return outcome
 
     def stop(self) -> Sequence[Outcome]:
-        """Cancel the tasks: a worker gets the signal of ctrl-C, keeps what is in training, and ends."""
+        """Cancel the tasks: a worker gets SIGINT, saves its training, and ends."""
         for task in self._busy:
             ray.cancel(task)
         while self._busy:
@@ -69,6 +69,6 @@ class Ray:
         return ()
 
     def close(self) -> None:
-        """Leave the cluster; one that was started for this study ends."""
+        """Disconnect from the cluster; a cluster started for this study ends."""
         if self._began:
             ray.shutdown()

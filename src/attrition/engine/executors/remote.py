@@ -1,4 +1,4 @@
-"""What runs in a worker process, wherever it was started: it prepares the study once, and then does units."""
+"""The code of a worker process: it prepares the study once, then runs units."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from attrition.study.watcher import Watcher
 
 @dataclass(frozen=True)
 class Setup:
-    """What a worker must know before its first unit.
+    """The settings of a worker.
 
     Attributes:
-        folder: of the results, with the study file that the driver has written.
-        executor: its name, for people.
-        device: as `machine.device` has it.
-        threads: of the worker; None for all cores that it may use.
-        pack: where the study was packed, or None.
-        shared: where `write_shared` wrote, or None.
-        seconds: the worker's own time limit since its process began, or None; what is in training then is kept.
-        place: where it runs besides host and process, for people.
+        folder: of the results, with the driver's study file.
+        executor: its name, for messages.
+        device: as in `machine.device`.
+        threads: of the worker; None for all available cores.
+        pack: folder of the packed study, or None.
+        shared: folder of `write_shared`, or None.
+        seconds: time limit of the worker since its process started, or None. Training is saved before it ends.
+        place: where it runs besides host and process, for messages.
     """
 
     folder: str
@@ -55,7 +55,7 @@ class Setup:
 
 
 class _Warnings(Watcher):
-    """Collects what a person must know."""
+    """Collects warnings for the user."""
 
     def __init__(self) -> None:
         self.messages: list[str] = []
@@ -65,7 +65,7 @@ class _Warnings(Watcher):
 
 
 class _Session:
-    """A study made ready in this process."""
+    """A study prepared in this process."""
 
     def __init__(self, setup: Setup) -> None:
         folder = Path(setup.folder)
@@ -87,7 +87,7 @@ _session = cache(_Session)
 
 
 def process_seconds() -> float:
-    """Return the seconds since this process began, which has imported torch meanwhile; 0 where the system does not tell."""
+    """Return the seconds since this process started, including imports; 0 if the system does not report them."""
     with suppress(OSError, AttributeError):
         ticks = int(Path("/proc/self/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19])
         return time.clock_gettime(time.CLOCK_BOOTTIME) - ticks / os.sysconf("SC_CLK_TCK")
@@ -95,16 +95,16 @@ def process_seconds() -> float:
 
 
 def work(setup: Setup, unit: Unit) -> Outcome:
-    """Do a unit. A stop that is asked for by SIGINT, SIGTERM or the time limit keeps what is in training.
+    """Run a unit. SIGINT, SIGTERM and the time limit save the training and stop.
 
     Raises:
-        AttritionError: the work cannot be done; another worker could not do it either.
+        AttritionError: the work cannot be done, also not by another worker.
     """
     session = _session(setup)
     if unknown := [key for key in unit.keys if key not in session.keys]:
         raise AttritionError(
-            f"A worker does not find {counted(len(unknown), 'stage')} in its plan, such as {unknown[0]}: it has another "
-            "corpus, encoder or version of attrition than the driver. Give all machines the same."
+            f"A worker does not have {counted(len(unknown), 'stage')} in its plan, such as {unknown[0]}: its corpus, encoder "
+            "or version of attrition differs from the driver's. Use the same on all machines."
         )
     session.warnings.messages.clear()
     stopped, died = False, ""

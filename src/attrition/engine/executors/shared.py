@@ -1,4 +1,4 @@
-"""What several workers on one machine read alike, in files that each maps into its memory: it is there once for all of them."""
+"""Files that several workers on one machine map into memory, so that they share one copy."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAPPED = ("ids", "labels", "offsets", "gold", "word_token", "word_inside", "wor
 
 
 def write_shared(prepared: Prepared, folder: Path) -> None:
-    """Write the encoder, cut to the vocabulary, and the encoded utterances into a folder."""
+    """Write the encoder, reduced to the vocabulary, and the encoded utterances into a folder."""
     tensors = {f"weights.{name}": tensor.detach().cpu().contiguous() for name, tensor in prepared.model.base.items()}
     for (language, split), each in prepared.encoded.items():
         for name in _MAPPED:
@@ -32,7 +32,7 @@ def write_shared(prepared: Prepared, folder: Path) -> None:
 
 
 def with_shared(prepared: Prepared, folder: Path) -> Prepared:
-    """Return the same study, its encoder and utterances mapped from `write_shared`'s file instead of held in memory."""
+    """Return the same study with encoder and utterances mapped from the file of `write_shared`."""
     with safe_open(folder / FILE, framework="pt") as file:
         tensors: Mapping[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
     encoded = {
@@ -63,7 +63,7 @@ def _same(
     now: Mapping[tuple[str, Split], Encoded],
     place: tuple[str, Split],
 ) -> Encoded:
-    """The mapped utterances in place of the same ones; a sample of them stays in memory."""
+    """Return the mapped utterances instead of equal ones in memory; a sample of them stays in memory."""
     return now[place] if each is before[place] else each
 
 

@@ -1,7 +1,7 @@
 """The executor "slurm": chains of stages as array jobs, through submitit.
 
-A job that comes near its walltime keeps what is in training and ends; the driver submits the rest of its chain again, which
-goes on from there. Jobs outlive the driver: what was submitted stands in `slurm/jobs.json`, and the next driver waits for it.
+Near its walltime a job saves its training and ends. The driver submits the rest of the chain again, which resumes from the
+checkpoint. Jobs outlive the driver: `slurm/jobs.json` lists them, and the next driver waits for them.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ from attrition.results.at_work import SLURM
 from attrition.study.spec_machine import SlurmSettings
 
 LOOK_SECONDS = 10.0
-"""So often does the driver look what was stored."""
+"""Seconds between the driver's checks for stored stages."""
 
 QUEUE_SECONDS = 60.0
-"""So often does it ask SLURM which jobs there are: one that has left the queue without a result was killed."""
+"""Seconds between the driver's queries of SLURM's queue: a job that left it without a result was killed."""
 
 MARGIN_SECONDS = 120.0
-"""A worker stops so long before the walltime: a step ends, and a checkpoint is written."""
+"""A worker stops this long before the walltime, to end a step and write a checkpoint."""
 
 SIGNAL_SECONDS = 30
-"""So long before the walltime submitit gives a job up; the worker must have stopped before, or its last checkpoint counts."""
+"""submitit gives up a job this long before the walltime. A worker still running then loses work since its checkpoint."""
 
 STOP_SECONDS = 60.0
-"""SLURM kills a cancelled job 30 seconds after SIGTERM, if it is not set otherwise."""
+"""SLURM kills a cancelled job 30 seconds after SIGTERM by default."""
 
 _JOBS = "jobs.json"
 _GIVEN_UP = "timed-out and not checkpointable"
-"""What submitit raises in a job that runs at `SIGNAL_SECONDS` before its walltime."""
+"""submitit's error for a job that still runs `SIGNAL_SECONDS` before its walltime."""
 
 
 class Slurm:
@@ -52,7 +52,7 @@ class Slurm:
     chains, elsewhere = True, True
 
     def __init__(self, settings: SlurmSettings, setup: Setup, workers: int, cluster: str = "slurm") -> None:
-        """An executor of at most `workers` tasks at a time; `cluster` is "local" for tests without SLURM."""
+        """Create an executor with at most `workers` tasks at a time; `cluster` is "local" in tests without SLURM."""
         self.slots, self.device = workers, setup.device
         self._setup = replace(setup, seconds=60.0 * settings.walltime - MARGIN_SECONDS)
         self._folder = Path(setup.folder) / SLURM
@@ -85,7 +85,7 @@ class Slurm:
         self._write()
 
     def wait(self) -> Sequence[Outcome]:
-        """Wait ten seconds, or until a job has ended."""
+        """Wait ten seconds, or until a job ends."""
         end, gone = time.monotonic() + LOOK_SECONDS, self._gone()
         while not (done := [unit for unit, job in self._busy.items() if job.done() or unit in gone]) and time.monotonic() < end:
             time.sleep(min(1.0, LOOK_SECONDS))
@@ -104,13 +104,13 @@ class Slurm:
             return Outcome(unit, died=f"SLURM job {job.job_id} was ended: {str(error).splitlines()[0]}.")
         except utils.FailedJobError as error:
             if _GIVEN_UP in str(error):
-                return Outcome(unit, died=f"SLURM job {job.job_id} came to its walltime before its worker could stop.")
+                return Outcome(unit, died=f"SLURM job {job.job_id} reached its walltime before its worker could stop.")
             said = [line for line in str(error).splitlines() if "Error: " in line]
             raise AttritionError(f"SLURM job {job.job_id} has failed: {(said or [str(error)])[-1]}") from error
         return outcome
 
     def _gone(self) -> set[Unit]:
-        """The units whose jobs were not in the queue at the last two looks: without a result, they were killed."""
+        """Return the units whose jobs were missing from the queue twice in a row. Without a result, they were killed."""
         now = time.monotonic()
         if self._cluster != "slurm" or now - self._asked < QUEUE_SECONDS:
             return set()
@@ -118,13 +118,13 @@ class Slurm:
         command = ["squeue", "--me", "--noheader", "--array", "--format=%i"]
         asked = subprocess.run(command, capture_output=True, text=True, check=False)
         if asked.returncode:
-            return set()  # a busy controller: the next look will tell
+            return set()  # a busy controller: ask again next time
         missing = {unit for unit, job in self._busy.items() if job.job_id not in asked.stdout.split()}
         gone, self._missing = missing & self._missing, missing
         return gone
 
     def stop(self) -> Sequence[Outcome]:
-        """Send the jobs SIGTERM: those that train keep it and end; those that wait in the queue leave it."""
+        """Send the jobs SIGTERM: running jobs save their training and end, queued jobs leave the queue."""
         for job in self._busy.values():
             job.cancel(check=False)
         end = time.monotonic() + STOP_SECONDS
@@ -144,7 +144,7 @@ class Slurm:
         write_whole(self._folder / _JOBS, json.dumps(listed, indent=1) + "\n")
 
     def _submitted_earlier(self) -> dict[Unit, Any]:
-        """The jobs of an earlier driver, by what they do; none where the list is missing or damaged."""
+        """Return the jobs of an earlier driver, by unit; {} if the list is missing or damaged."""
         found: dict[Unit, Any] = {}
         with suppress(OSError, ValueError, KeyError, TypeError):
             for each in json.loads((self._folder / _JOBS).read_text(encoding="utf-8")):
