@@ -11,7 +11,13 @@ import pytest
 
 from attrition.study.spec import Study
 
-LINES = ["wake\tO\nat\tO\nfive\tB-time\n", "call\tO\nnine\tB-time\n", "at\tO\nten\tB-time\n", "stop\tO\n", "at\tO\nsix\tB-time\n"]
+LINES = [
+    "wake\tO\nat\tO\nfive\tB-time\n",
+    "call\tO\nnine\tB-time\n",
+    "at\tO\nten\tB-time\n",
+    "stop\tO\n",
+    "at\tO\nsix\tB-time\n",
+]
 
 
 def write(folder: Path, train: list[int], test: list[int]) -> Path:
