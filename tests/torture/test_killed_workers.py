@@ -21,7 +21,7 @@ from attrition.store.stages import Store
 
 ASKED = int(os.environ.get("ATTRITION_TORTURE", "0"))
 LONG = ASKED > 0
-ALL = {0: 10, 1: 200}.get(ASKED, ASKED)
+ALL = {0: 40, 1: 200}.get(ASKED, ASKED)
 DRIVERS = max(1, ALL // 20)
 KILLS = ALL - DRIVERS, DRIVERS
 """Of workers and of drivers."""

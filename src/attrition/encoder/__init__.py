@@ -1,1 +1,1 @@
-"""What learns: where encoders come from, their forward pass for many learners at once, LoRA."""
+"""Encoders: their sources, their forward pass for several learners at once, and LoRA."""

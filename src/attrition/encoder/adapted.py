@@ -1,12 +1,12 @@
-"""Linear layers; frozen ones with LoRA factors as one step of autograd.
+"""Linear layers; frozen layers with LoRA factors are one step of autograd.
 
     y_k = x W_k^T + b_k + s B_k A_k (x * m)          k = 1..K layers that read the same x
 
-Left to autograd, each sum makes a copy of [M, N, out], each of the 2 K consumers of x adds into its gradient, and skinny
-products run one by one. Here the frozen weights of all K layers are one product, LoRA's are added in place, and the factors A
-are one product too. The frozen weights have no gradient.
+With plain autograd, each sum would copy [M, N, out], each of the 2 K readers of x would add to its gradient, and small products
+would run one by one. Here the frozen weights of all K layers are one product, LoRA's outputs are added in place, and the factors
+A are also one product. The frozen weights have no gradient.
 
-Shape letters: M learners, N sub-tokens of a learner, I width of the input, O of all outputs together, R ranks together.
+Shape letters: M learners, N sub-tokens of a learner, I width of the input, O total width of all outputs, R sum of the ranks.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from attrition.encoder.dropout import with_bits
 
 
 class Columns(NamedTuple):
-    """The outputs of one layer among those that read the same input: `start:end` of O."""
+    """The output columns of one layer among layers that read the same input: `start:end` of O."""
 
     start: int
     end: int
 
 
 class Linears(NamedTuple):
-    """Linear layers that read the same input, side by side; those that are `adapted` have factors.
+    """Linear layers that read the same input; the `adapted` layers have factors.
 
     Attributes:
-        weight_OI, bias_O: weights, one layer below another, in the precision of products; frozen if there are factors.
-        adapted: the columns of the layers that have factors.
-        factors: stacked factors `(A [M, r, I], B [M, out, r])` of each of these; they may be of another precision.
-        scale_M: what the factors' part is multiplied by for each learner, float32.
-        bits_MNI: which inputs of the factors are dropped, for all layers alike; see `dropout.as_mask`. None for none.
+        weight_OI, bias_O: weights of all layers, stacked, in the precision of products; frozen if there are factors.
+        adapted: the columns of the layers with factors.
+        factors: stacked factors `(A [M, r, I], B [M, out, r])` of each of these layers; their precision may differ.
+        scale_M: factor of LoRA's output for each learner, float32.
+        bits_MNI: dropout mask of the factors' input, the same for all layers; see `dropout.as_mask`. None without dropout.
     """
 
     weight_OI: Tensor
@@ -48,7 +48,7 @@ class Linears(NamedTuple):
 
 
 def linears(x_MNI: Tensor, layers: Linears) -> Tensor:
-    """The outputs [M, N, O] of layers side by side, in the precision of their weights."""
+    """Return the outputs [M, N, O] of the layers, in the precision of their weights."""
     if not layers.factors:
         return F.linear(x_MNI.to(layers.weight_OI.dtype), layers.weight_OI, layers.bias_O)
     weight_OI, bias_O, adapted, factors, scale_M, bits_MNI = layers
@@ -112,10 +112,10 @@ class _AdaptedLinears(torch.autograd.Function):
 def _products(
     adapted: Sequence[Columns], b_factors: Sequence[Tensor], num_out: int, dtype: torch.dtype
 ) -> tuple[list[Columns], list[Tensor]]:
-    """Which columns of the output are added to by which factors B, in the precision of products.
+    """Return which factors B add to which output columns, in the precision of products.
 
-    Where a product is so fast that calling it takes longer, several layers' are one, with zeros where an output is of another
-    layer: in bfloat16 that takes half the time (three layers of 384 by 384 on two cores), in float32 twice.
+    If a product is faster than its call, several layers share one product, with zeros for the outputs of other layers. In bfloat16
+    this takes half the time (three layers of 384 by 384 on two cores), in float32 twice the time.
     """
     if len(adapted) == 1 or dtype == torch.float32:
         return list(adapted), [b.to(dtype) for b in b_factors]
@@ -127,5 +127,5 @@ def _products(
 
 
 def _split(low_MNR: Tensor, b_MORs: Sequence[Tensor]) -> Sequence[Tensor]:
-    """What each product reads of a tensor that has all ranks side by side."""
+    """Return the input of each product, from a tensor with all ranks."""
     return low_MNR.split([b.shape[2] for b in b_MORs], dim=2) if len(b_MORs) > 1 else (low_MNR,)

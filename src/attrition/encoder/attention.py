@@ -1,8 +1,8 @@
 """Attention of short utterances, for a population of learners.
 
-Scaled dot-product attention (Vaswani et al. 2017, section 3.2.1) for what MASSIVE's utterances are: a dozen sub-tokens. There
-torch's own softmax spends its time on calling itself for each row, so rows shorter than a processor's vector are normalised
-all at once.
+Scaled dot-product attention (Vaswani et al. 2017, section 3.2.1) for utterances of about a dozen sub-tokens, as in MASSIVE. For
+such short rows torch's softmax spends most time on one call per row. So rows shorter than a vector register are normalised all
+at once.
 
 Shape letters: M learners, N sub-tokens of a learner, B rows of its grid, L cells of a row, H width, D width of a head.
 """
@@ -20,25 +20,25 @@ from torch.nn import functional as F
 from attrition.encoder.batch import Grid
 
 VECTOR = 16
-"""Rows of at least so many float32 numbers are what torch's softmax is made for."""
+"""From this number of float32 values in a row on, torch's softmax is faster."""
 
 LONG = 128
-"""From this length on, torch's own attention, which never holds all scores, does better where nothing is dropped."""
+"""From this length on, torch's own attention is faster without dropout, because it never stores all scores."""
 
 
 @dataclass(frozen=True, eq=False)
 class Places:
-    """Where heads of sub-tokens lie, as rows of width D: flat as linear layers give them, and in the rows of the grid.
+    """Positions of the heads of sub-tokens, as rows of width D: in the flat layout of linear layers and in the grid.
 
-    Queries, keys and values go there together: flat, [M * N, 3, heads]; in the grid, [3, M * B, heads, L].
+    Queries, keys and values move together: flat, [M * N, 3, heads]; in the grid, [3, M * B, heads, L].
 
     Attributes:
         shape: M, B, heads and L.
-        three_there, three_back: what to take for each place in the grid, and for each flat one.
-        one_there, one_back: the same for one of the three.
-        spare: the sub-tokens that are padding, or None where there are none.
-        bias: what is added to scores, [M * B, 1, L, L]: 0 between cells of one utterance, the smallest number between others;
-            None where each row is one utterance. Padding attends to padding, whence nothing comes back.
+        three_there, three_back: the source index of each grid place, and of each flat place.
+        one_there, one_back: the same for one of queries, keys and values.
+        spare: the sub-tokens that are padding, or None without padding.
+        bias: added to scores, [M * B, 1, L, L]: 0 between cells of one utterance, the smallest number between different ones;
+            None if each row is one utterance. Padding attends only to padding, and its output is not read.
     """
 
     shape: tuple[int, int, int, int]
@@ -51,7 +51,7 @@ class Places:
 
     @staticmethod
     def of(grid: Grid, heads: int) -> Places:
-        """The places of a batch's sub-tokens, for all layers alike."""
+        """Return the places of a batch's sub-tokens; all layers use them."""
         num_learners, count, longest = grid.shape
         device = grid.tokens_C.device
         parts, head = torch.arange(3, device=device), torch.arange(heads, device=device)
@@ -76,12 +76,12 @@ class Places:
 
 
 def attend(three_MNH: Tensor, places: Places, kept_MBHLL: Tensor | None = None) -> Tensor:
-    """Mixed values, [M, N, H].
+    """Return the mixed values, [M, N, H].
 
     Args:
-        three_MNH: queries, keys and values of every sub-token one behind another, [M, N, 3 H].
+        three_MNH: queries, keys and values of each sub-token, concatenated, [M, N, 3 H].
         places: of these sub-tokens.
-        kept_MBHLL: what attention probabilities are multiplied by, [M, B, heads, L, L]; None where nothing is dropped.
+        kept_MBHLL: factor of the attention probabilities, [M, B, heads, L, L]; None without dropout.
     """
     if kept_MBHLL is None and (places.shape[-1] >= LONG or three_MNH.is_cuda):
         return _torchs(three_MNH, places)
@@ -90,7 +90,7 @@ def attend(three_MNH: Tensor, places: Places, kept_MBHLL: Tensor | None = None) 
 
 
 class _Attention(torch.autograd.Function):
-    """The formula and its gradient; scores and probabilities are float32 whatever the products are."""
+    """The formula and its gradient; scores and probabilities are always float32."""
 
     @staticmethod
     def forward(ctx: Any, three_MNH: Tensor, places: Places, kept_MBHLL: Tensor | None) -> Tensor:
@@ -129,7 +129,7 @@ class _Attention(torch.autograd.Function):
 
 
 def _softmax(scores: Tensor) -> Tensor:
-    """Over the last axis; `scores` may be written over."""
+    """Return the softmax over the last axis; may overwrite `scores`."""
     if _is_torchs(scores):
         return torch.softmax(scores, dim=-1)
     chances = scores.sub_(scores.amax(-1, keepdim=True)).exp_()
@@ -137,12 +137,12 @@ def _softmax(scores: Tensor) -> Tensor:
 
 
 def _is_torchs(scores: Tensor) -> bool:
-    # Compiled it is one kernel either way, and a second variant of the layer would have to be compiled for short rows.
+    # Compiled, both variants are one kernel, and a variant for short rows would mean a second compilation.
     return torch.compiler.is_compiling() or scores.shape[-1] >= VECTOR
 
 
 def _softmax_gradient(d_chances: Tensor, chances: Tensor) -> Tensor:
-    """Of chances p with gradient g: p (g - sum p g); `d_chances` may be written over."""
+    """Return the gradient for probabilities p with gradient g: p (g - sum p g); may overwrite `d_chances`."""
     if _is_torchs(chances):
         return torch._softmax_backward_data(d_chances, chances, -1, torch.float32)
     return d_chances.sub_((d_chances * chances).sum(-1, keepdim=True)).mul_(chances)

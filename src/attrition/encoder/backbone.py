@@ -1,4 +1,4 @@
-"""What the training loop asks of an encoder."""
+"""The interface of an encoder for the training loop."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from attrition.encoder.lora import Adapter
 class Backbone(Protocol):
     """An encoder as a function of its weights.
 
-    `linears` names the linear layers that LoRA may adapt, with their `(out, in)`; `populations` says whether several
-    learners may go through at once (else M = 1); a learner's sub-tokens are best filled up to a `multiple`.
+    `linears`: the linear layers that LoRA may adapt, each with `(out, in)`. `populations`: True if several learners may go
+    through at once (else M = 1). `multiple`: pad a learner's sub-tokens to a multiple of this number for speed.
     """
 
     @property
@@ -31,7 +31,7 @@ class Backbone(Protocol):
     def encode(
         self, batch: Batch, weights: Mapping[str, Tensor], adapter: Adapter | None = None, dropout: Dropout | None = None
     ) -> Tensor:
-        """Hidden states of the scored sub-tokens, [M, W, hidden].
+        """Return hidden states of the scored sub-tokens, [M, W, hidden].
 
         Args:
             batch: M learners' utterances.
@@ -42,12 +42,12 @@ class Backbone(Protocol):
         ...
 
     def rounded(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Weights that will not be trained, in whatever precision spares a pass the rounding."""
+        """Return frozen weights, rounded in advance if this saves time in each pass."""
         ...
 
 
 def at_words(hidden_MNH: Tensor, words_MW: Tensor) -> Tensor:
-    """The hidden states at the scored sub-tokens: [M, N, H] and [M, W] to [M, W, H]."""
+    """Return the hidden states at the scored sub-tokens: [M, N, H] and [M, W] to [M, W, H]."""
     if len(hidden_MNH) == 1:
         return hidden_MNH[0].index_select(0, words_MW[0]).unsqueeze(0)
     return hidden_MNH.gather(1, words_MW.unsqueeze(-1).expand(-1, -1, hidden_MNH.shape[-1]))

@@ -1,8 +1,8 @@
-"""What an encoder reads: the utterances of a whole population of learners, one behind another.
+"""The input of an encoder: the utterances of all learners of a population, concatenated.
 
-Everything in an encoder but attention looks at each sub-token by itself, so sub-tokens lie flat, [M, N], and only attention
-sets utterances side by side, in a grid [M, B, L]. Shape letters: M learners, N sub-tokens of a learner, B rows of its grid, L
-sub-tokens of its longest utterance, W scored sub-tokens.
+Except for attention, an encoder treats each sub-token alone. So sub-tokens are stored flat, [M, N], and only attention uses a
+grid of utterances, [M, B, L]. Shape letters: M learners, N sub-tokens of a learner, B rows of its grid, L sub-tokens of its
+longest utterance, W scored sub-tokens.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from torch import Tensor
 class Part(NamedTuple):
     """One learner's utterances in flat arrays.
 
-    `ids` int [N]: compact sub-token ids of all utterances, one after another; `lengths` int [B]: sub-tokens of each;
-    `labels` int [N]: class of each sub-token, -1 where none is asked for.
+    `ids` int [N]: compact sub-token ids of all utterances, concatenated; `lengths` int [B]: number of sub-tokens of each;
+    `labels` int [N]: class of each sub-token, -1 for none.
     """
 
     ids: NDArray[np.int64]
@@ -30,9 +30,9 @@ class Part(NamedTuple):
 
 
 class Extent(NamedTuple):
-    """What one learner has of its own in a batch, whoever is beside it.
+    """The part of a batch that belongs to one learner; it does not depend on the other learners.
 
-    `filled` is the number of its sub-tokens filled up to a multiple; `rows` are those of the grid that its utterances take.
+    `filled`: number of its sub-tokens, padded to a multiple; `rows`: the grid rows of its utterances.
     """
 
     tokens: int
@@ -44,17 +44,17 @@ class Extent(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Utterances side by side for attention, B rows of L cells for each of M learners, and the way there and back.
+    """Utterances in a grid for attention, B rows of L cells for each of M learners, and the mapping to and from flat sub-tokens.
 
-    Short utterances share a row: attention takes time for all pairs of a row's cells, whether they belong together or not.
+    Short utterances share a row, because attention takes time for all pairs of cells in a row, related or not.
 
     Attributes:
         shape: M, B and L.
-        tokens_C: for each of the C = M * B * L cells its sub-token in the flattened [M * N]; 0 at padding.
-        cells_T: for each of the T = M * N sub-tokens its cell; 0 behind a learner's own.
-        utterances_C: a number for each cell, equal for cells of one utterance, or -1 at padding; None where each row is one
-            utterance from end to end.
-        spare: the sub-tokens behind learners' own, or None where there are none.
+        tokens_C: for each of the C = M * B * L cells its sub-token in the flattened [M * N]; 0 for padding.
+        cells_T: for each of the T = M * N sub-tokens its cell; 0 for padding.
+        utterances_C: a number for each cell, equal for cells of one utterance, -1 for padding; None if each row is exactly one
+            utterance.
+        spare: the padding sub-tokens of learners, or None without padding.
     """
 
     shape: tuple[int, int, int]
@@ -68,8 +68,8 @@ class Grid:
 class Batch:
     """Utterances of M learners.
 
-    `ids_MN` and `positions_MN` are sub-tokens and their places in their utterances; behind a learner's own they are 0.
-    `words_MW` are positions in [N] of the sub-tokens that carry a label; `labels_MW` their classes, -1 where padded.
+    `ids_MN` and `positions_MN`: sub-tokens and their positions in their utterances; 0 for padding.
+    `words_MW`: positions in [N] of the sub-tokens with a label; `labels_MW`: their classes, -1 for padding.
     """
 
     ids_MN: Tensor
@@ -81,19 +81,19 @@ class Batch:
 
     @property
     def num_learners(self) -> int:
-        """M."""
+        """Return M."""
         return self.ids_MN.shape[0]
 
     @property
     def num_tokens(self) -> int:
-        """Sub-tokens without padding."""
+        """Return the number of sub-tokens without padding."""
         return sum(extent.tokens for extent in self.extents)
 
 
 def shared_rows(lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Rows as long as the longest utterance, and utterances laid into them: the row of each, and its first cell there.
+    """Put utterances into rows as long as the longest utterance; return the row of each utterance, and its first cell there.
 
-    The longest come first, each into the first row that has room ("first fit decreasing", Johnson 1973).
+    The longest utterance comes first. Each goes into the first row with enough space ("first fit decreasing", Johnson 1973).
 
     >>> shared_rows(np.array([2, 5, 3, 4]))
     (array([2, 0, 2, 1]), array([3, 0, 0, 0]))
@@ -114,7 +114,7 @@ def shared_rows(lengths: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[
 
 
 def assemble(parts: Sequence[Part], device: torch.device | str = "cpu", multiple: int = 1) -> Batch:
-    """Stack the parts of a population, each filled up to a `multiple` of sub-tokens.
+    """Stack the parts of a population, each padded to a `multiple` of sub-tokens.
 
     >>> one = Part(np.array([5, 6, 7]), np.array([2, 1]), np.array([-1, 3, 4]))
     >>> batch = assemble([one])
@@ -172,7 +172,7 @@ def assemble(parts: Sequence[Part], device: torch.device | str = "cpu", multiple
 
 
 def _sent(array: NDArray[Any], device: torch.device | str) -> Tensor:
-    """An array on the device; on its way to a GPU nobody waits for it."""
+    """Return an array on the device; a copy to a GPU does not block."""
     tensor = torch.from_numpy(array)
     if torch.device(device).type == "cuda":
         return tensor.pin_memory().to(device, non_blocking=True)

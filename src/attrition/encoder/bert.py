@@ -1,8 +1,8 @@
-"""The BERT family (BERT, RoBERTa, XLM-R) as one function of its weights, for a population of learners at once.
+"""The BERT family (BERT, RoBERTa, XLM-R) as one function of its weights, for several learners at once.
 
-Post-layer-norm transformer (Vaswani et al. 2017; Devlin et al. 2019): equal to `transformers`' own modules, which are the
-oracle in the tests. Linear layers see [M, N, in], all sub-tokens of a batch without padding, so one product serves the whole
-population, and LoRA's factors are one batched product more.
+Post-layer-norm transformer (Vaswani et al. 2017; Devlin et al. 2019), equal to the modules of `transformers`; the tests compare
+both. Linear layers read [M, N, in], all sub-tokens of a batch without padding, so one product serves the whole population. LoRA
+adds one batched product.
 
 Shape letters: M learners, N sub-tokens of a learner, H hidden width.
 """
@@ -33,13 +33,13 @@ _BLOCKS: dict[str, tuple[str, ...]] = {
     "intermediate.": ("dense",),
     "output.": ("dense",),
 }
-"""The linear layers of each block of a layer that read the same input, and are one product."""
+"""The linear layers in each block of a layer that read the same input and form one product."""
 FAMILY = ("bert", "roberta", "xlm-roberta")
-"""transformers' names of the architectures."""
+"""The names of the architectures in transformers."""
 
 
 def supports(config: Any) -> bool:
-    """Return True if `BertBackbone` computes what this configuration asks for."""
+    """Return True if `BertBackbone` supports all settings of this configuration."""
     return (
         config.model_type in FAMILY
         and config.hidden_act in ACTIVATIONS
@@ -50,9 +50,9 @@ def supports(config: Any) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class BertBackbone:
-    """The encoder of one configuration. Holds no weights.
+    """The encoder of one configuration, without weights.
 
-    `compiled` has torch compile its layers for training.
+    `compiled`: torch compiles its layers for training.
     """
 
     config: Any
@@ -62,17 +62,17 @@ class BertBackbone:
 
     @property
     def hidden_size(self) -> int:
-        """Width of the hidden states."""
+        """Return the width of the hidden states."""
         return int(self.config.hidden_size)
 
     @property
     def multiple(self) -> int:
-        """Matrix units take 16 rows at a time; float32 has none, and would compute on what was filled up."""
+        """Return 16 for precisions with matrix units, which process 16 rows at a time; in float32 padding would only cost time."""
         return 1 if self.precision == "float32" else 16
 
     @property
     def linears(self) -> dict[str, tuple[int, int]]:
-        """Every linear layer of the encoder's layers, `(out, in)`; the pooler takes no part in token classification."""
+        """Return `(out, in)` of each linear layer, by name; without the pooler, which token classification does not use."""
         width, wide = self.config.hidden_size, self.config.intermediate_size
         shapes: dict[str, tuple[int, int]] = {}
         for layer in range(self.config.num_hidden_layers):
@@ -86,13 +86,13 @@ class BertBackbone:
 
     @property
     def first_position(self) -> int:
-        """Row of the position table for the first sub-token: RoBERTa counts from its padding id + 1."""
+        """Return the row of the position table for the first sub-token: RoBERTa counts from its padding id + 1."""
         return 0 if self.config.model_type == "bert" else int(self.config.pad_token_id) + 1
 
     def encode(
         self, batch: Batch, weights: Mapping[str, Tensor], adapter: Adapter | None = None, dropout: Dropout | None = None
     ) -> Tensor:
-        """Hidden states of the scored sub-tokens, [M, W, H]; see `Backbone`."""
+        """Return hidden states of the scored sub-tokens, [M, W, H]; see `Backbone`."""
         pass_ = _Pass(self.config, DTYPES[self.precision], weights, adapter, dropout)
         places = Places.of(batch.grid, self.config.num_attention_heads)
         run = compiled_layer() if self.compiled and torch.is_grad_enabled() else transformer_layer
@@ -102,7 +102,7 @@ class BertBackbone:
         return at_words(x_MNH, batch.words_MW)
 
     def rounded(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The same weights, ready for products: linear layers in their precision, those that read the same input as one."""
+        """Return the weights ready for products: linear layers in their precision, joined if they read the same input."""
         dtype, found = DTYPES[self.precision], dict(weights)
         for layer in range(self.config.num_hidden_layers):
             for block, parts in _BLOCKS.items():
@@ -115,14 +115,14 @@ class BertBackbone:
 
 
 def _joined(weights: Mapping[str, Tensor], prefix: str, parts: Sequence[str], kind: str) -> Tensor:
-    """Weights or biases of layers that read the same input, one below another."""
+    """Return the stacked weights or biases of layers that read the same input."""
     whole = weights.get(f"{prefix}{'+'.join(parts)}.{kind}")
     return torch.cat([weights[f"{prefix}{part}.{kind}"] for part in parts]) if whole is None else whole
 
 
 @dataclass(frozen=True, eq=False)
 class _Pass:
-    """One pass: the weights and what changes them."""
+    """One pass: the weights, and the adapter and dropout that change them."""
 
     config: Any
     dtype: torch.dtype
@@ -143,7 +143,7 @@ class _Pass:
         return x_MNH if mask is None else x_MNH * mask
 
     def layer(self, prefix: str, x_MNH: Tensor, places: Places) -> Layer:
-        """What a layer that reads `x_MNH` computes with."""
+        """Return the tensors of a layer that reads `x_MNH`."""
         num_learners, count, heads, longest = places.shape
         narrow, wide = tuple(x_MNH.shape), (*x_MNH.shape[:2], self.config.intermediate_size)
         dropout = self.dropout
@@ -159,7 +159,7 @@ class _Pass:
         )
 
     def linears(self, prefix: str, shape_MNI: tuple[int, ...]) -> Linears:
-        """The layers of a block that read the same input; those with factors share one dropout mask."""
+        """Return the layers of a block that read the same input; those with factors share one dropout mask."""
         parts = _BLOCKS[prefix.partition("encoder.layer.")[2].partition(".")[2]]
         weight, bias = (_joined(self.weights, prefix, parts, kind).to(self.dtype) for kind in ("weight", "bias"))
         factors = {} if self.adapter is None else self.adapter.factors

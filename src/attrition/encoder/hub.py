@@ -1,4 +1,4 @@
-"""Any Hugging Face encoder by name or local folder: safetensors only, no remote code."""
+"""Load any Hugging Face encoder by name or local folder: safetensors only, no remote code."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _HOW = (
 )
 
 _CLASSIFIERS = ("classifier.", "score.", "crf.")
-"""How the names of tensors on top of an encoder begin where a model was trained to classify; those of pretraining differ."""
+"""Prefixes of tensor names of trained classifiers; the heads of pretraining have other names."""
 _OTHER_TASKS = ("ForSequenceClassification", "ForQuestionAnswering", "ForMultipleChoice", "ForNextSentencePrediction")
 
 
@@ -44,7 +44,7 @@ def _first_line(error: Exception) -> str:
 
 @contextmanager
 def quiet_transformers() -> Iterator[None]:
-    """Keep the progress bars and remarks of `transformers` off the terminal."""
+    """Context manager: hide the progress bars and messages of `transformers`."""
     verbosity, bars = transformers_logging.get_verbosity(), transformers_logging.is_progress_bar_enabled()
     transformers_logging.set_verbosity_error()
     transformers_logging.disable_progress_bar()
@@ -57,7 +57,7 @@ def quiet_transformers() -> Iterator[None]:
 
 
 def read_config(name: str) -> Any:
-    """Return the `transformers` configuration of a folder or a name on the Hub; code of a repository is never run."""
+    """Return the `transformers` configuration of a folder or a name on the Hub; never runs a repository's code."""
     try:
         return AutoConfig.from_pretrained(name, trust_remote_code=False)
     except (OSError, ValueError) as error:
@@ -68,10 +68,10 @@ def read_config(name: str) -> Any:
 
 
 def read_tokenizer(name: str, config: Any) -> Tokenizer:
-    """The tokeniser as its `tokenizer.json` says.
+    """Return the tokeniser, exactly as in its `tokenizer.json`.
 
-    `AutoTokenizer` would keep the vocabulary of that file but rebuild the rest from the tokeniser's class, with other
-    character offsets; it is only asked where there is no such file.
+    `AutoTokenizer` would use the vocabulary of this file but rebuild the rest from the tokeniser's class, with other character
+    offsets. So it is used only without such a file.
     """
     try:
         file = cached_file(name, "tokenizer.json")
@@ -79,7 +79,7 @@ def read_tokenizer(name: str, config: Any) -> Tokenizer:
         return _converted_tokenizer(name, config)
     try:
         tokenizer = Tokenizer.from_file(str(file))
-    except Exception as error:  # tokenizers raises nothing more precise
+    except Exception as error:  # tokenizers raises no more specific class
         raise _failure(name, f"its tokeniser could not be read ({_first_line(error)}).") from error
     tokenizer.no_padding()
     tokenizer.no_truncation()
@@ -87,12 +87,12 @@ def read_tokenizer(name: str, config: Any) -> Tokenizer:
 
 
 def _converted_tokenizer(name: str, config: Any) -> Tokenizer:
-    """The tokeniser that transformers makes of older files (vocab.txt, spm.model)."""
+    """Return the tokeniser that transformers makes from older files (vocab.txt, spm.model)."""
     try:
         tokenizer = getattr(AutoTokenizer.from_pretrained(name, trust_remote_code=False), "backend_tokenizer", None)
     except (OSError, ValueError) as error:
         raise _failure(name, f"its tokeniser could not be read ({_first_line(error)}).") from error
-    # Without any file transformers makes an empty tokeniser, in which every word is unknown, and says nothing.
+    # Without a file transformers silently makes an empty tokeniser, in which every word is unknown.
     if not isinstance(tokenizer, Tokenizer) or 2 * tokenizer.get_vocab_size() < config.vocab_size:
         raise _failure(name, "it has no fast tokeniser (tokenizer.json), which word alignment needs.")
     tokenizer.no_padding()
@@ -102,7 +102,7 @@ def _converted_tokenizer(name: str, config: Any) -> Tokenizer:
 
 @dataclass(frozen=True, eq=False)
 class _Loaded:
-    """What a checkpoint holds: all encoder parameters by our names, float32, without pooler; and what was on top of them."""
+    """The contents of a checkpoint: all encoder parameters by our names, float32, without pooler; and its classifier."""
 
     weights: dict[str, Tensor]
     head: Head | None = None
@@ -111,7 +111,7 @@ class _Loaded:
 
 
 def from_pretrained(name: str, config: Any, kind: Any, **more: Any) -> tuple[Any, dict[str, Any]]:
-    """Return a model of a `transformers` class in float32, from safetensors only, and what its files lacked.
+    """Return a model of a `transformers` class in float32, from safetensors only, and the report on missing tensors.
 
     Raises:
         AttritionError: its files are missing or damaged.
@@ -134,7 +134,7 @@ def from_pretrained(name: str, config: Any, kind: Any, **more: Any) -> tuple[Any
 
 
 def _loaded(name: str, config: Any) -> _Loaded:
-    """The encoder of a checkpoint, and its classifier of tokens where it has one."""
+    """Return the encoder of a checkpoint, and its token classifier if it has one."""
     tagger = MODEL_FOR_TOKEN_CLASSIFICATION_MAPPING.get(type(config), None)
     names = tuple(config.architectures or ())
     if tagger is not None and tagger.__name__ in names:
@@ -158,7 +158,7 @@ def _loaded(name: str, config: Any) -> _Loaded:
 
 def _encoder_weights(name: str, config: Any, model: Any, missing_keys: Iterable[str], prefix: str = "") -> dict[str, Tensor]:
     tensors = tensors_of(model)
-    # transformers draws at random whatever a file lacks; only the pooler may be missing here.
+    # transformers fills missing tensors with random values; here only the pooler may be missing.
     missing = sorted(key for key in missing_keys if key in tensors and not key.startswith(f"{prefix}pooler."))
     if missing:
         raise _failure(name, f"its weights lack {len(missing)} of the encoder's tensors, such as {missing[0]!r}.")
@@ -185,7 +185,7 @@ def _with_head(name: str, config: Any, model: Any, found: Mapping[str, Any]) -> 
 
 
 def _refuse_adapter(folder: Path, name: str) -> None:
-    """Say how to make a whole model of a PEFT adapter, whose file has no encoder and no names of classes."""
+    """Refuse a PEFT adapter, whose file has no encoder and no class names, and explain how to merge it."""
     if (folder / "adapter_config.json").is_file():
         raise AttritionError(
             f"Model 'hub:{name}' is a PEFT adapter, not a whole model. Merge it into its base and save the result: "
@@ -196,7 +196,7 @@ def _refuse_adapter(folder: Path, name: str) -> None:
 
 
 def _check_safetensors(folder: Path) -> None:
-    """A sentence for the commonest damage to a local folder, before transformers starts reading it."""
+    """Refuse the most common damage to a local folder with a clear message, before transformers reads it."""
     for file in sorted(folder.glob("*.safetensors")):
         try:
             with safe_open(file, framework="pt"):
@@ -207,7 +207,7 @@ def _check_safetensors(folder: Path) -> None:
 
 @cache
 def load(name: str) -> Pretrained:
-    """The encoder called `name` on the Hub, or in the local folder `name`.
+    """Return the encoder called `name` on the Hub, or in the local folder `name`.
 
     Raises:
         AttritionError: no such model, no network, no safetensors, no fast tokeniser, or an architecture that needs remote code.

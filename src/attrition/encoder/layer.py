@@ -1,7 +1,7 @@
 """One layer of a post-layer-norm transformer as a pure function of tensors, plain or compiled.
 
-Whatever is random, looked up by name or depends on a learner has been done before: so torch can compile the whole layer, once
-for all layers, learners and lengths.
+All random numbers, look-ups by name and differences between learners are resolved before the call. So torch can compile the
+whole layer once for all layers, learners and lengths.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from attrition.names import AttritionError
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu}
 
 MOST_VARIANTS = 64
-"""So many kinds of layer may be compiled: with and without dropout, padding, factors, one learner and several."""
+"""Limit of compiled variants: with and without dropout, padding and factors, for one learner and several."""
 
 
 class Norm(NamedTuple):
-    """Weight and bias of a layer norm, [H], and what is added to the variance."""
+    """Weight and bias of a layer norm, [H], and its epsilon, added to the variance."""
 
     weight_H: Tensor
     bias_H: Tensor
@@ -38,14 +38,14 @@ class Norm(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """What one layer computes with in one pass.
+    """The tensors of one layer in one pass.
 
     Attributes:
-        attention: query, key and value side by side.
-        mixed, wide, narrow: the layers behind attention, into the feed-forward's width and out of it.
+        attention: query, key and value, joined.
+        mixed, wide, narrow: the layers after attention, into the feed-forward's width, and out of it.
         norms: after attention and at the end.
-        hidden_masks: what is multiplied with the output of attention and of the feed-forward, float32; None for nothing.
-        kept_MBHLL: what attention probabilities are multiplied by; None for nothing.
+        hidden_masks: factors of the outputs of attention and feed-forward, float32; None without dropout.
+        kept_MBHLL: factor of the attention probabilities; None without dropout.
         activation: of the feed-forward, by its name in `ACTIVATIONS`.
     """
 
@@ -60,7 +60,7 @@ class Layer(NamedTuple):
 
 
 def transformer_layer(x_MNH: Tensor, layer: Layer, places: Places) -> Tensor:
-    """Hidden states after a layer, [M, N, H] float32 (Vaswani et al. 2017, section 3.1)."""
+    """Return the hidden states after a layer, [M, N, H] float32 (Vaswani et al. 2017, section 3.1)."""
     mixed = attend(linears(x_MNH, layer.attention), places, layer.kept_MBHLL)
     x_MNH = add_and_norm(linears(mixed, layer.mixed), x_MNH, layer.hidden_masks[0], *layer.norms[0])
     wide = ACTIVATIONS[layer.activation](linears(x_MNH, layer.wide))
@@ -69,7 +69,7 @@ def transformer_layer(x_MNH: Tensor, layer: Layer, places: Places) -> Tensor:
 
 @functools.cache
 def compiled_layer(backend: str = "inductor") -> Callable[[Tensor, Layer, Places], Tensor]:
-    """`transformer_layer`, compiled by torch when first called; what cannot be compiled whole is an error, not another way.
+    """Return `transformer_layer`, compiled by torch at its first call; a graph break is an error.
 
     Args:
         backend: a name that `torch.compile` knows.
@@ -80,7 +80,7 @@ def compiled_layer(backend: str = "inductor") -> Callable[[Tensor, Layer, Places
 
 
 def refuse_without_compiler(device: torch.device) -> None:
-    """Say before the first step what `compiled_layer` would miss.
+    """Check, before the first step, the requirements of `compiled_layer`.
 
     Raises:
         AttritionError: there is no C++ compiler, or on a GPU no Triton.

@@ -1,8 +1,8 @@
-"""Low-rank adaptation (LoRA, Hu et al. 2021) of a whole population of learners, and PEFT's file format.
+"""Low-rank adaptation (LoRA, Hu et al. 2021) of several learners at once, and PEFT's file format.
 
-A linear layer `y = W x + b` becomes `y = W x + b + (alpha / r) B A x` with `A [r, in]` and `B [out, r]`; for M learners over
-one frozen `W` the factors are stacked, `A [M, r, in]` and `B [M, out, r]`. As in PEFT, `A` starts uniform in
-+-1/sqrt(in) (Kaiming with a = sqrt(5)) and `B` at zero, so that a fresh adapter changes nothing.
+A linear layer `y = W x + b` becomes `y = W x + b + (alpha / r) B A x` with `A [r, in]` and `B [out, r]`. For M learners over
+one frozen `W` the factors are stacked: `A [M, r, in]` and `B [M, out, r]`. As in PEFT, `A` starts uniform in +-1/sqrt(in)
+(Kaiming with a = sqrt(5)) and `B` at zero, so a new adapter changes nothing.
 """
 
 from __future__ import annotations
@@ -27,23 +27,23 @@ ALL_LINEAR = "all-linear"
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
-    """Stacked factors by the name of the linear layer they adapt: `(A [M, r, in], B [M, out, r])`, and `alpha / r`, [M]."""
+    """Stacked factors by the name of their linear layer: `(A [M, r, in], B [M, out, r])`, and `alpha / r`, [M]."""
 
     factors: Mapping[str, tuple[Tensor, Tensor]]
     scale_M: Tensor
 
     def delta(self, name: str, x_MNI: Tensor) -> Tensor:
-        """`(alpha / r) B A x` for every learner: [M, N, in] to [M, N, out]."""
+        """Return `(alpha / r) B A x` for every learner: [M, N, in] to [M, N, out]."""
         a_MRI, b_MOR = self.factors[name]
         low_MNR = torch.bmm(x_MNI, a_MRI.transpose(1, 2)) * self.scale_M[:, None, None]
         return torch.bmm(low_MNR, b_MOR.transpose(1, 2))
 
 
 def match_targets(targets: Sequence[str], linears: Mapping[str, tuple[int, int]]) -> list[str]:
-    """The linear layers whose names end in one of `targets`, as PEFT matches them; "all-linear" means every one.
+    """Return the linear layers whose names end in one of `targets`, as PEFT matches them; "all-linear" means all.
 
     Raises:
-        AttritionError: a target that no layer bears.
+        AttritionError: a target that matches no layer.
 
     >>> match_targets(["dense"], {"layer.0.query": (4, 4), "layer.0.output.dense": (4, 8)})
     ['layer.0.output.dense']
@@ -62,7 +62,7 @@ def _matches(name: str, target: str) -> bool:
 
 
 def shapes(linears: Mapping[str, tuple[int, int]], targets: Sequence[str], rank: int) -> dict[str, tuple[int, ...]]:
-    """Name and shape of every factor of one learner."""
+    """Return name and shape of every factor of one learner."""
     found: dict[str, tuple[int, ...]] = {}
     for name in match_targets(targets, linears):
         num_out, num_in = linears[name]
@@ -72,7 +72,7 @@ def shapes(linears: Mapping[str, tuple[int, int]], targets: Sequence[str], rank:
 
 
 def initial(shape_of: Mapping[str, tuple[int, ...]], stream: torch.Generator) -> dict[str, Tensor]:
-    """Fresh factors of one learner: A uniform in +-1/sqrt(in), B zero.
+    """Return new factors of one learner: A uniform in +-1/sqrt(in), B zero.
 
     >>> fresh = initial({"q.lora_A": (2, 4), "q.lora_B": (4, 2)}, torch.Generator().manual_seed(0))
     >>> bool(fresh["q.lora_A"].abs().max() <= 0.5), fresh["q.lora_B"].abs().max().item()
@@ -89,13 +89,13 @@ def initial(shape_of: Mapping[str, tuple[int, ...]], stream: torch.Generator) ->
 
 
 def stacked(tensors: Mapping[str, Tensor], scale_M: Tensor) -> Adapter:
-    """An `Adapter` from stacked tensors named as in `shapes`."""
+    """Return an `Adapter` from stacked tensors, with names as in `shapes`."""
     names = [name.removesuffix(A_SUFFIX) for name in tensors if name.endswith(A_SUFFIX)]
     return Adapter({name: (tensors[name + A_SUFFIX], tensors[name + B_SUFFIX]) for name in names}, scale_M)
 
 
 def merged(weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor], scale: float) -> dict[str, Tensor]:
-    """The base weights with one learner's factors multiplied in: `W + (alpha / r) B A`. The base is not touched."""
+    """Return the base weights plus one learner's factors: `W + (alpha / r) B A`. The base does not change."""
     result = dict(weights)
     for name, a_RI in tensors.items():
         if name.endswith(A_SUFFIX):
@@ -105,7 +105,7 @@ def merged(weights: Mapping[str, Tensor], tensors: Mapping[str, Tensor], scale: 
 
 
 def encoder_attribute(config: Any) -> str:
-    """Under which name transformers' token classification model of this configuration holds its encoder.
+    """Return the attribute name of the encoder in transformers' token classification model of this configuration.
 
     >>> from transformers import XLMRobertaConfig
     >>> encoder_attribute(XLMRobertaConfig())
@@ -127,16 +127,16 @@ def save_peft(
     config: Any,
     head: tuple[Tensor, Tensor] | None = None,
 ) -> None:
-    """Write one learner's adapter as PEFT does: `adapter_config.json` and `adapter_model.safetensors`.
+    """Write one learner's adapter in PEFT's format: `adapter_config.json` and `adapter_model.safetensors`.
 
-    It loads with `PeftModel.from_pretrained(AutoModelForTokenClassification..., folder)`, or over the bare encoder when
-    `head` is None.
+    Load it with `PeftModel.from_pretrained(AutoModelForTokenClassification..., folder)`, or over the bare encoder if `head` is
+    None.
 
     Args:
-        folder: made if missing.
+        folder: created if missing.
         tensors: `<layer>.lora_A` [r, in] and `<layer>.lora_B` [out, r].
         rank, alpha, dropout: as trained.
-        base: name or path of the base model, for the reader of the file.
+        base: name or path of the base model, as information in the file.
         config: of the base model.
         head: weight [classes, hidden] and bias [classes] of the classifier.
 

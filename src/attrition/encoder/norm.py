@@ -1,4 +1,4 @@
-"""The end of each block of a transformer: dropout, the residual stream and layer norm as one step of autograd."""
+"""The end of each transformer block: dropout, the residual connection and layer norm as one step of autograd."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from torch import Tensor
 def add_and_norm(
     out: Tensor, residual: Tensor, mask: Tensor | None, weight_H: Tensor, bias_H: Tensor, epsilon: float
 ) -> Tensor:
-    """LayerNorm(residual + mask * out) (Vaswani et al. 2017, section 3.1; Ba et al. 2016), of the last axis.
+    """Return LayerNorm(residual + mask * out) over the last axis (Vaswani et al. 2017, section 3.1; Ba et al. 2016).
 
     Args:
-        out: what the block gives, in any precision.
-        residual: the stream it is added to, float32.
-        mask: of dropout, with its scale, float32; None where nothing is dropped.
+        out: output of the block, in any precision.
+        residual: the residual stream, float32.
+        mask: dropout mask with its scale, float32; None without dropout.
         weight_H, bias_H: of the norm.
         epsilon: added to the variance.
 

@@ -1,4 +1,4 @@
-"""The dropout probabilities of a model's configuration, whatever its family calls them."""
+"""Reads the dropout probabilities from a model's configuration, for every family's names."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ HIDDEN = (
 """Names of dropout on embeddings and hidden states: BERT's first, then DistilBERT's, ModernBERT's, BART's, GPT's and T5's."""
 
 ATTENTION = ("attention_probs_dropout_prob", "attention_dropout", "attn_pdrop", "dropout_rate")
-"""Names of dropout on attention probabilities; T5 has one name for both. Dropout of classifiers and poolers is in neither list:
-we use our own head."""
+"""Names of dropout on attention probabilities; T5 has one name for both. Dropout of classifiers and poolers is in neither list,
+because attrition uses its own head."""
 
 
 def own_dropout(config: Any) -> tuple[float, float]:
-    """Return the dropout probabilities of hidden states and of attention in a configuration, 0 where it names none.
+    """Return the dropout probabilities of hidden states and of attention in a configuration; 0 if it names none.
 
-    Where a family has several for hidden states, such as one for embeddings and one for the feed-forward part, the largest
+    If a family has several for hidden states, such as one for embeddings and one for the feed-forward part, the largest one
     counts.
 
     >>> from types import SimpleNamespace

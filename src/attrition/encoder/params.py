@@ -1,6 +1,6 @@
-"""How many parameters a method trains and stores, from the encoder's configuration alone: no weights, no torch, no network.
+"""Counts the parameters that a method trains and stores, from the encoder's configuration only: no weights, torch or network.
 
-Covers encoders laid out like BERT: `bert`, `roberta`, `xlm-roberta`, `camembert`.
+Supports encoders with BERT's layout: `bert`, `roberta`, `xlm-roberta`, `camembert`.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from attrition.names import AttritionError, look_up, nearest, unknown
 MODEL_TYPES = ("bert", "camembert", "roberta", "xlm-roberta")
 
 PAPER_TARGETS = ("query", "key", "value", "dense")
-"""The linear modules that the paper adapts, named as PEFT's `target_modules` would: all of the layers, and the pooler's."""
+"""The linear modules that the paper adapts, in the form of PEFT's `target_modules`: all modules of the layers, and the pooler."""
 
 Trains = Literal["full", "lora"]
 
 
 @dataclass(frozen=True, slots=True)
 class EncoderConfig:
-    """What decides the size of a BERT-like encoder, under the names of Hugging Face's `config.json`.
+    """The fields that determine the size of a BERT-like encoder, named as in Hugging Face's `config.json`.
 
-    `name` is the encoder's first name or the path it was read from.
+    `name` is the encoder's first name, or the path of its file.
 
     >>> load_config("xlm-roberta-base").vocab_size
     250002
@@ -51,7 +51,7 @@ class EncoderConfig:
     attention_probs_dropout_prob: float
 
 
-# What transformers assumes where a config.json is silent (pad_token_id: by model type). Sizes must be given.
+# The defaults of transformers for missing fields (pad_token_id: by model type). Sizes must be given.
 _DEFAULTS: Mapping[str, int | float | str] = MappingProxyType(
     {
         "layer_norm_eps": 1e-12,
@@ -63,10 +63,10 @@ _DEFAULTS: Mapping[str, int | float | str] = MappingProxyType(
 
 
 def config_from(values: Mapping[str, object], *, name: str) -> EncoderConfig:
-    """The configuration in the values of a `config.json`, whose other fields are passed over.
+    """Return the configuration in the values of a `config.json`; other fields are ignored.
 
     Raises:
-        AttritionError: a model type with another layout; a field that is missing or not of its kind.
+        AttritionError: a model type with another layout; a field that is missing or has a wrong type.
     """
     model_type = values.get("model_type")
     if model_type not in MODEL_TYPES:
@@ -90,7 +90,7 @@ def config_from(values: Mapping[str, object], *, name: str) -> EncoderConfig:
 
 @functools.cache
 def shipped_configs() -> Mapping[str, EncoderConfig]:
-    """The configurations that come with the program, by each of their names.
+    """Return the configurations included in the package, by each of their names.
 
     >>> [name for name in shipped_configs() if name.startswith("intfloat/")][-1]
     'intfloat/multilingual-e5-small'
@@ -105,13 +105,13 @@ def shipped_configs() -> Mapping[str, EncoderConfig]:
 
 
 def load_config(name_or_path: str | Path) -> EncoderConfig:
-    """The configuration of a model, by a name known here or from a local folder or `config.json`.
+    """Return the configuration of a model, by a known name or from a local folder or `config.json`.
 
     Args:
-        name_or_path: a key of `shipped_configs()`, with or without "hub:" before it, or a path.
+        name_or_path: a key of `shipped_configs()`, with or without the prefix "hub:", or a path.
 
     Raises:
-        AttritionError: neither a known name nor a path; a file that is no configuration of a BERT-like encoder.
+        AttritionError: neither a known name nor a path; a file that is not the configuration of a BERT-like encoder.
 
     >>> load_config("hub:intfloat/multilingual-e5-large-instruct").num_hidden_layers
     24
@@ -144,16 +144,16 @@ class Linear(NamedTuple):
 
     @property
     def num_parameters(self) -> int:
-        """Weights and biases."""
+        """Return the number of weights and biases."""
         return self.inputs * self.outputs + self.outputs
 
     def num_lora_parameters(self, rank: int) -> int:
-        """A is rank x inputs, B is outputs x rank (Hu et al. 2021)."""
+        """Return the number of LoRA parameters: A is rank x inputs, B is outputs x rank (Hu et al. 2021)."""
         return rank * (self.inputs + self.outputs)
 
 
 def linear_modules(config: EncoderConfig, *, with_pooler: bool = True) -> tuple[Linear, ...]:
-    """All linear modules of the encoder under their names in transformers: six a layer, and the pooler's.
+    """Return all linear modules of the encoder, named as in transformers: six for each layer, and the pooler.
 
     >>> [module.name for module in linear_modules(load_config("xlm-roberta-base"))][-2:]
     ['encoder.layer.11.output.dense', 'pooler.dense']
@@ -177,10 +177,10 @@ def linear_modules(config: EncoderConfig, *, with_pooler: bool = True) -> tuple[
 
 
 def targeted(modules: Sequence[Linear], targets: Sequence[str]) -> tuple[Linear, ...]:
-    """The modules that PEFT would adapt: those whose name is a target or ends in "." and a target.
+    """Return the modules that PEFT would adapt: their name is a target, or ends in "." and a target.
 
     Raises:
-        AttritionError: a target that names no module.
+        AttritionError: a target that matches no module.
     """
     endings = {
         ".".join(parts[start:]) for parts in (module.name.split(".") for module in modules) for start in range(len(parts))
@@ -194,7 +194,7 @@ def targeted(modules: Sequence[Linear], targets: Sequence[str]) -> tuple[Linear,
 
 
 class Component(NamedTuple):
-    """A part of the account: how many numbers of it are trained, and how many stored, over all learners."""
+    """A part of the parameter count: its trained and its stored numbers, over all learners."""
 
     name: str
     trainable: int
@@ -203,10 +203,10 @@ class Component(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ParameterAccount:
-    """What a method trains and stores.
+    """The numbers of parameters that a method trains and stores.
 
-    `trainable` counts the parameters that receive gradients, over all learners; `stored` what must be kept to use all the
-    learners, where a frozen base is kept once. Both are sums over `components`.
+    `trainable` counts the parameters with gradients, over all learners. `stored` counts the parameters needed to use all
+    learners; a frozen base counts once. Both are sums over `components`.
     """
 
     model: str
@@ -217,17 +217,17 @@ class ParameterAccount:
 
     @property
     def trainable(self) -> int:
-        """Parameters that receive gradients."""
+        """Return the number of parameters with gradients."""
         return sum(component.trainable for component in self.components)
 
     @property
     def stored(self) -> int:
-        """Parameters that must be kept."""
+        """Return the number of stored parameters."""
         return sum(component.stored for component in self.components)
 
     @property
     def trainable_millions(self) -> float:
-        """Trainable parameters in millions with two decimals, as in the paper's Table 1."""
+        """Return the trainable parameters in millions with two decimals, as in the paper's Table 1."""
         return round(self.trainable / 1e6, 2)
 
 
@@ -241,23 +241,23 @@ def account(
     head_classes: int | None = None,
     num_learners: int = 1,
 ) -> ParameterAccount:
-    """The parameters of one or more learners over an encoder.
+    """Return the parameter count of one or more learners over an encoder.
 
-    Full fine-tuning trains and stores every parameter of every learner. LoRA trains rank x (inputs + outputs) for every
-    adapted linear module (Hu et al. 2021) and stores them besides one frozen encoder. The defaults count as the paper does,
-    with the pooler and without the task head; a token classifier in fact has no use for the pooler.
+    Full fine-tuning trains and stores every parameter of every learner. LoRA trains rank x (inputs + outputs) parameters for
+    each adapted linear module (Hu et al. 2021) and stores them, plus one frozen encoder. The defaults count as the paper does:
+    with the pooler and without the task head, although a token classifier does not use the pooler.
 
     Args:
         config: the encoder.
         trains: "full" or "lora".
         rank: LoRA's rank; only with "lora".
         targets: LoRA's modules, named as in PEFT.
-        count_pooler: whether the pooler exists, and whether LoRA adapts it where a target names it.
-        head_classes: labels of the token classifier, trained by every learner; None leaves the head out.
-        num_learners: how many are trained side by side, such as one per language.
+        count_pooler: True to count the pooler, and to adapt it if a target matches it.
+        head_classes: number of labels of the token classifier, which every learner trains; None omits the head.
+        num_learners: number of learners, such as one per language.
 
     Raises:
-        AttritionError: a rank where none belongs or none where one does; a number below 1; an unknown target.
+        AttritionError: a rank without LoRA, or LoRA without a rank; a number below 1; an unknown target.
 
     >>> base = load_config("xlm-roberta-base")
     >>> account(base).trainable, account(base, "lora", rank=1).trainable
@@ -284,7 +284,7 @@ def account(
 
 
 def _encoder_parts(config: EncoderConfig, modules: Sequence[Linear]) -> dict[str, int]:
-    """Parameters of one encoder by part; parts that do not exist are left out."""
+    """Return the parameters of one encoder by part, without parts that do not exist."""
     hidden, layers = config.hidden_size, config.num_hidden_layers
     norm = 2 * hidden  # a scale and a shift for every unit
     counts = {
@@ -307,7 +307,7 @@ def _encoder_parts(config: EncoderConfig, modules: Sequence[Linear]) -> dict[str
 
 
 class TableRow(NamedTuple):
-    """A row of the paper's Table 1 as counted here; `note` says where the paper prints something else."""
+    """A row of the paper's Table 1 as counted here; `note` explains a different number in the paper."""
 
     method: str
     rank: int | None
@@ -316,14 +316,14 @@ class TableRow(NamedTuple):
 
     @property
     def millions(self) -> float:
-        """What the column shows."""
+        """Return the number in the column."""
         return self.account.trainable_millions
 
 
 def paper_table1_parameters(
     config: EncoderConfig | None = None, num_languages: int = len(LANGUAGES), ranks: Sequence[int] = (32, 64, 256)
 ) -> tuple[TableRow, ...]:
-    """The column "Params (M)" of the paper's Table 1, row by row, by default for its XLM-R base, 52 languages and ranks.
+    """Return the column "Params (M)" of the paper's Table 1 by row, by default for its XLM-R base, 52 languages and ranks.
 
     >>> [(row.method, row.rank, row.millions) for row in paper_table1_parameters()][:2]
     [('MULTI', None, 278.04), ('MULTI LoRA', 32, 5.36)]

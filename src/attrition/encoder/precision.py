@@ -1,8 +1,8 @@
-"""In which numbers matrix products are computed.
+"""The numeric precision of matrix products.
 
-"float32" is exact to single precision. "bfloat16" rounds what enters the linear layers to 8 significant bits; sums are kept
-in float32, and so are parameters, gradients that are added up, norms, softmax, loss and optimiser (Micikevicius et al. 2018;
-Kalamkar et al. 2019). "auto" measures which is faster here.
+"float32" is exact to single precision. "bfloat16" rounds the inputs of linear layers to 8 significant bits. Sums stay in
+float32, and so do parameters, accumulated gradients, norms, softmax, loss and optimiser (Micikevicius et al. 2018; Kalamkar et
+al. 2019). "auto" measures which is faster on this machine.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ PrecisionChoice = Literal["auto", "float32", "bfloat16"]
 DTYPES: dict[Precision, torch.dtype] = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 
 WORTH = 1.5
-"""How many times as fast products in bfloat16 must be to be chosen: the rest of a pass is no faster."""
+"""The smallest speed-up of products for which bfloat16 is chosen: the rest of a pass gets no faster."""
 
 TURNS = 20
 
 
 def choose_precision(choice: PrecisionChoice, device: torch.device) -> Precision:
-    """The precision asked for; "auto" takes bfloat16 where `bfloat16_gain` is at least `WORTH`.
+    """Return the requested precision; "auto" chooses bfloat16 if `bfloat16_gain` is at least `WORTH`.
 
     >>> choose_precision("float32", torch.device("cpu"))
     'float32'
@@ -38,10 +38,11 @@ def choose_precision(choice: PrecisionChoice, device: torch.device) -> Precision
 
 
 def bfloat16_gain(device: torch.device) -> float:
-    """How many times as fast a linear layer of an encoder is in bfloat16 on this machine, its input's rounding included.
+    """Return the speed-up of an encoder's linear layer in bfloat16 on this machine, with the rounding of its input.
 
-    Processors with bfloat16 units gain three times and more, others lose. The best of many turns of each, in turn and by one
-    thread: several would wait for each other on a busy machine, and the answer has to be the same on a busy one.
+    Processors with bfloat16 units are three or more times as fast; others are slower. Both are measured alternately, many times,
+    by one thread, and the best time counts. Several threads would wait for each other on a busy machine, and the result must be
+    the same there.
     """
     x, weight = torch.ones(384, 512, device=device), torch.ones(512, 512, device=device)
     rounded = weight.bfloat16()

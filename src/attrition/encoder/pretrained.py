@@ -24,13 +24,12 @@ _INCIDENTAL = ("_name_or_path", "transformers_version", "architectures", "dtype"
 class Pretrained:
     """An encoder before any training.
 
-    `rows` returns rows of the word embedding matrix (float32, [len(ids), hidden]) for given sub-token ids, so that a
-    vocabulary of which a corpus uses a tenth is never held whole. `weights` holds every other parameter by its Hugging Face
-    name.
+    `rows` returns rows of the word embedding matrix (float32, [len(ids), hidden]) for given sub-token ids. So the whole vocabulary
+    is never in memory if a corpus uses only a tenth. `weights` has every other parameter by its Hugging Face name.
 
-    `head` is a classifier of tokens that came with the encoder. `head_problem` says in a sentence why a classifier that came
-    cannot be used (see `attrition.encoder.head.fit_head`). `fingerprint` is of all that decides a number: the encoder, and the
-    classifier once it is fitted to a study. `encoder_fingerprint` is of the encoder alone.
+    `head` is the checkpoint's token classifier. `head_problem` is a sentence on why a classifier cannot be used (see
+    `attrition.encoder.head.fit_head`). `fingerprint` covers everything that determines a result: the encoder, and the classifier
+    after it is fitted to a study. `encoder_fingerprint` covers only the encoder.
     """
 
     name: str
@@ -51,19 +50,19 @@ class Pretrained:
 
     @property
     def hidden_size(self) -> int:
-        """Width of the hidden states."""
+        """Return the width of the hidden states."""
         return int(self.config.hidden_size)
 
     @property
     def vocabulary_size(self) -> int:
-        """Rows of the whole word embedding matrix."""
+        """Return the number of rows of the whole word embedding matrix."""
         return int(self.config.vocab_size)
 
 
 def fingerprint_of(config: Any, weights: Mapping[str, Tensor]) -> str:
-    """SHA-256 over a configuration and named tensors: names, shapes and bytes, in the order of the names.
+    """Return the SHA-256 of a configuration and named tensors: names, shapes and bytes, sorted by name.
 
-    Where the model was read from, and by which version of `transformers`, takes no part: a copy has the same fingerprint.
+    The location of the model and the version of `transformers` do not count, so a copy has the same fingerprint.
     """
     settings = {key: value for key, value in config.to_dict().items() if key not in _INCIDENTAL}
     digest = hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode())
@@ -75,9 +74,9 @@ def fingerprint_of(config: Any, weights: Mapping[str, Tensor]) -> str:
 
 
 def about_model(pretrained: Pretrained) -> dict[str, str]:
-    """Return what a stored stage says of the model that it started from.
+    """Return the facts about the initial model for a stored stage.
 
-    `encoder` is there where the model has a classifier of its own, of which an export has no need.
+    `encoder` is present if the model has its own classifier, which an export does not need.
     """
     about = {"name": pretrained.name, "fingerprint": pretrained.fingerprint}
     if pretrained.encoder_fingerprint != pretrained.fingerprint:
@@ -86,12 +85,12 @@ def about_model(pretrained: Pretrained) -> dict[str, str]:
 
 
 def tokenizer_fingerprint_of(tokenizer: Tokenizer) -> str:
-    """SHA-256 of everything a tokeniser does."""
+    """Return the SHA-256 of everything that a tokeniser does."""
     return hashlib.sha256(tokenizer.to_str().encode()).hexdigest()
 
 
 def split_embeddings(weights: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], Callable[[NDArray[np.int64]], Tensor]]:
-    """The weights without their word embeddings, and a function that gives rows of those."""
+    """Return the weights without their word embeddings, and a function that returns rows of these."""
     rest = {name: tensor for name, tensor in weights.items() if name != WORD_EMBEDDINGS}
     table = weights[WORD_EMBEDDINGS]
 

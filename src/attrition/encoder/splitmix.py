@@ -1,8 +1,8 @@
-"""Random numbers that are a function of a key and of where they stand: SplitMix64 (Steele, Lea and Flood 2014).
+"""Random numbers as a function of a key and a position: SplitMix64 (Steele, Lea and Flood 2014).
 
-The n-th number of a key is `mix(key + n * GOLDEN)`, so a device makes all of a population's at once, in as many calls as for
-one learner. n follows from a number's own coordinates and not from how wide a tensor is, so whoever is beside a learner does
-not change what it gets.
+The n-th number of a key is `mix(key + n * GOLDEN)`. So a device computes the numbers of a whole population at once, in as many
+calls as for one learner. n depends on a number's own coordinates and not on the width of the tensor. So a learner's numbers do
+not depend on the other learners.
 
 Shape letters: M learners.
 """
@@ -20,11 +20,11 @@ _ROUNDS = ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1))
 _WHOLE = (1 << 64) - 1
 
 SHIFTS = (0, 12, 24, 34)
-"""A number's place in 64 bits, from the last axis of a tensor on: an axis may have 4,096 groups of four, 4,096, 1,024, any."""
+"""A number's position in 64 bits, from the last axis on: the axes may have 4,096 groups of four, 4,096, 1,024, any number."""
 
 
 def mix(number: int) -> int:
-    """SplitMix64's function of a 64-bit number.
+    """Return SplitMix64's function of a 64-bit number.
 
     >>> mix(1234567 + GOLDEN)
     6457827717110365317
@@ -36,7 +36,7 @@ def mix(number: int) -> int:
 
 
 def signed(number: int) -> int:
-    """The 64 bits of a number as torch's int64 has them.
+    """Return the 64 bits of a number as a signed int64, as in torch.
 
     >>> signed(_WHOLE)
     -1
@@ -45,11 +45,11 @@ def signed(number: int) -> int:
 
 
 def numbers(keys_M: Tensor, shape: Sequence[int]) -> Tensor:
-    """Numbers of which each of the 65,536 values is equally likely, int16 [M, *shape].
+    """Return numbers with each of the 65,536 values equally likely, int16 [M, *shape].
 
     Args:
         keys_M: int64.
-        shape: of one learner's, one to four axes.
+        shape: of one learner's numbers, one to four axes.
     """
     groups = (*shape[:-1], -(-shape[-1] // 4))
     rooms = [following - shift for shift, following in itertools.pairwise(SHIFTS)]
@@ -59,6 +59,6 @@ def numbers(keys_M: Tensor, shape: Sequence[int]) -> Tensor:
         step = signed((GOLDEN << shift) & _WHOLE)
         at = at + (torch.arange(size, device=keys_M.device) * step).view(-1, *(1 for _ in range(axis)))
     for shift, factor in _ROUNDS:
-        at ^= (at >> shift) & (_WHOLE >> shift)  # int64 brings its sign along
+        at ^= (at >> shift) & (_WHOLE >> shift)  # the shift of an int64 copies its sign bit
         at *= signed(factor)
     return at.view(torch.int16)[..., : shape[-1]]

@@ -1,4 +1,4 @@
-"""Random encoders of a few thousand parameters with a byte-level vocabulary: real architectures, nothing to download."""
+"""Random encoders of a few thousand parameters with a byte-level vocabulary: real architectures, without a download."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _CONFIGS: dict[str, Callable[..., Any]] = {"bert": BertConfig, "xlm-roberta": XL
 
 
 def byte_tokenizer() -> Tokenizer:
-    """A tokeniser of single ASCII characters, bytes for the rest, and U+2581 before each word as in XLM-R's.
+    """Return a tokeniser of single ASCII characters, bytes for all others, and U+2581 before each word as in XLM-R.
 
     >>> byte_tokenizer().encode("hi é").tokens
     ['<s>', '▁', 'h', 'i', '▁', '<0xC3>', '<0xA9>', '</s>']
@@ -43,7 +43,7 @@ def byte_tokenizer() -> Tokenizer:
 
 @cache
 def load(name: str) -> Pretrained:
-    """The tiny encoder called `name`: "bert" or "xlm-roberta". Its weights are the same in every process."""
+    """Return the tiny encoder called `name`: "bert" or "xlm-roberta". Its weights are the same in every process."""
     make_config = look_up(name, _CONFIGS, kind="tiny model")
     tokenizer = byte_tokenizer()
     config = make_config(vocab_size=tokenizer.get_vocab_size(), **_SIZES)

@@ -1,7 +1,7 @@
-"""Vocabulary compaction: keep only the sub-tokens that a study looks up.
+"""Vocabulary compaction: keep only the sub-tokens that a study uses.
 
-A row of the word embedding matrix that is never looked up takes no part in any output and has zero gradient for ever, so
-leaving it out changes nothing: the model computes the same numbers with a table a tenth as large.
+An unused row of the word embedding matrix affects no output and always has zero gradient. So its removal changes nothing: the
+model computes the same numbers with a table a tenth as large.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, eq=False)
 class Vocabulary:
-    """The sub-token ids kept, ascending, out of `full_size`; a compact id is a position in `kept`."""
+    """The kept sub-token ids, ascending, out of `full_size`; a compact id is an index into `kept`."""
 
     kept: NDArray[np.int64]
     full_size: int
@@ -24,7 +24,7 @@ class Vocabulary:
         return len(self.kept)
 
     def compact(self, ids: NDArray[np.integer]) -> NDArray[np.int64]:
-        """Compact ids for the model's own ids, all of which must be kept.
+        """Return compact ids for the model's own ids, which must all be kept.
 
         >>> Vocabulary(np.array([0, 2, 7]), 10).compact(np.array([7, 0, 2]))
         array([2, 0, 1])
@@ -35,7 +35,7 @@ class Vocabulary:
 
 
 def used_vocabulary(used: Iterable[NDArray[np.integer]], special: Iterable[int], full_size: int) -> Vocabulary:
-    """The vocabulary of everything in `used` and the special ids.
+    """Return the vocabulary of all ids in `used` and the special ids.
 
     >>> used_vocabulary([np.array([5, 3, 5])], special=[0, 1], full_size=10).kept
     array([0, 1, 3, 5])
@@ -48,5 +48,5 @@ def used_vocabulary(used: Iterable[NDArray[np.integer]], special: Iterable[int],
 
 
 def whole_vocabulary(full_size: int) -> Vocabulary:
-    """Every sub-token: compaction switched off."""
+    """Return the whole vocabulary: no compaction."""
     return Vocabulary(np.arange(full_size, dtype=np.int64), full_size)

@@ -1,4 +1,4 @@
-"""Any other Hugging Face encoder: its own module, called with our weights, one learner at a time."""
+"""Runs any other Hugging Face encoder: its own module, called with our weights, one learner at a time."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ from attrition.encoder.precision import DTYPES, Precision
 
 
 class WrappedBackbone:
-    """A `transformers` encoder as a function of its weights; LoRA enters by hooks on its linear layers.
+    """A `transformers` encoder as a function of its weights; LoRA acts through hooks on its linear layers.
 
-    The module's own dropout layers draw from torch's global stream, which is seeded from the learner's at each pass; their
-    probabilities are those of the configuration, since they are part of the module.
+    The module's own dropout layers use torch's global stream, which each pass seeds from the learner's stream. Their
+    probabilities come from the configuration, because they are part of the module.
     """
 
     populations = False
@@ -41,19 +41,19 @@ class WrappedBackbone:
 
     @property
     def hidden_size(self) -> int:
-        """Width of the hidden states."""
+        """Return the width of the hidden states."""
         config: Any = self._module.config
         return int(config.hidden_size)
 
     @property
     def linears(self) -> Mapping[str, tuple[int, int]]:
-        """Every `torch.nn.Linear` of the module outside a pooler, `(out, in)`."""
+        """Return `(out, in)` of each `torch.nn.Linear` of the module outside a pooler, by name."""
         return self._linears
 
     def encode(
         self, batch: Batch, weights: Mapping[str, Tensor], adapter: Adapter | None = None, dropout: Dropout | None = None
     ) -> Tensor:
-        """Hidden states of the scored sub-tokens, [1, W, H]; see `Backbone`."""
+        """Return hidden states of the scored sub-tokens, [1, W, H]; see `Backbone`."""
         assert batch.num_learners == 1, "this architecture takes one learner at a time"
         (extent,) = batch.extents
         position_N = batch.positions_MN[0, : extent.tokens]
@@ -72,7 +72,7 @@ class WrappedBackbone:
         return at_words(hidden_NH.unsqueeze(0), batch.words_MW)
 
     def rounded(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The weights as they are: autocast rounds them."""
+        """Return the weights unchanged: autocast rounds them."""
         return dict(weights)
 
     def _named(self, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -80,7 +80,7 @@ class WrappedBackbone:
 
     @contextmanager
     def _mode(self, adapter: Adapter | None, dropout: Dropout | None) -> Iterator[None]:
-        # Dropout switched off means the module's own as well; LoRA's is drawn here, in the hooks.
+        # Without dropout, switch off the module's own too; LoRA's dropout is drawn here, in the hooks.
         self._module.train(dropout is not None and (dropout.hidden > 0 or dropout.attention > 0))
         self._adapter, self._dropout = adapter, dropout
         try:
@@ -100,7 +100,7 @@ class WrappedBackbone:
             x_MBLI = inputs[0].unsqueeze(0)
             dropout = self._dropout
             if dropout is not None and dropout.adapter > 0:
-                # Not every linear layer reads utterances: DeBERTa's also read its table of relative positions.
+                # Not every linear layer reads utterances: DeBERTa's layers also read its table of relative positions.
                 mask = draw_mask(tuple(x_MBLI.shape), dropout.adapter, dropout.streams[0], x_MBLI.dtype)
                 x_MBLI = x_MBLI * mask.mul_(dropout.adapter_scale)
             return output + self._adapter.delta(name, x_MBLI.flatten(1, -2)).view_as(output)
