@@ -12,6 +12,7 @@ import statistics
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -30,12 +31,12 @@ from attrition.problem.base import word_predictions
 from attrition.training.model import Model, build_model
 from attrition.training.predict import predict
 from attrition.training.settings import TrainingSettings
-from benchmarks import baseline, common, memory, ours
+from benchmarks import baseline, common, in_processes, memory, ours
 from benchmarks.workload import LANGUAGES, Workload, load_workload
 
 TRAINER, TRAINER_BFLOAT16, STRONGER = "trainer", "trainer_bfloat16", "trainer_stronger"
-THEIRS = (TRAINER, TRAINER_BFLOAT16, STRONGER)
-OURS, OURS_FLOAT32 = "ours", "ours_float32"
+OURS, OURS_FLOAT32, OURS_PROCESSES = "ours", "ours_float32", "ours_processes"
+SIDES = (OURS, OURS_FLOAT32, OURS_PROCESSES, TRAINER, TRAINER_BFLOAT16, STRONGER)
 SCORER_CALLS = 20
 
 LORA_SETTINGS = TrainingSettings(epochs=1, learning_rate=5e-4, head_learning_rate=5e-4, keep="last")
@@ -84,6 +85,27 @@ class Bench:
     lora: LoRA
     folder: Path
     precision: Precision
+    threads: int
+
+    @property
+    def theirs(self) -> tuple[str, ...]:
+        """The Trainer's sides. Where this machine gains nothing from bfloat16 it is emulated, many times slower: left out."""
+        return (TRAINER, STRONGER) if self.precision == "float32" else (TRAINER, TRAINER_BFLOAT16, STRONGER)
+
+    def in_processes(
+        self, trains: Trains, settings: TrainingSettings, flat_P: Tensor | None = None
+    ) -> AbstractContextManager[Callable[[], None]]:
+        """A pass in each of as many processes as one process has threads."""
+        plan = self.plan
+        job = in_processes.Pass(
+            model=plan.model, languages=plan.languages, num_train=plan.num_train, num_test=plan.num_test,
+            phrasebook=plan.phrasebook, precision=self.precision, trains=trains, settings=settings, flat_P=flat_P,
+        )  # fmt: skip
+        return in_processes.processes(job, self.threads)
+
+    def shared(self, seconds: dict[str, list[float]]) -> dict[str, list[float]]:
+        """Seconds with those of processes for one pass: so many were made in that time."""
+        return {**seconds, OURS_PROCESSES: [spent / self.threads for spent in seconds[OURS_PROCESSES]]}
 
     @property
     def model(self) -> Model:
@@ -111,7 +133,7 @@ def compare_training(
     if isinstance(trains, LoRA):
         module = baseline.with_lora(module, trains)
     _check_sizes(model, trains, baseline.trainable(module))
-    losses: dict[str, list[float]] = {side: [] for side in (*bench.models, *THEIRS)}
+    losses: dict[str, list[float]] = {side: [] for side in (*bench.models, *bench.theirs)}
 
     def back() -> None:
         if isinstance(trains, LoRA):
@@ -133,11 +155,10 @@ def compare_training(
         trainer = bench.trainer(module, settings, train=rows, grouped=name == STRONGER, bf16=name == TRAINER_BFLOAT16)
         return lambda: losses[name].append(float(trainer.train().training_loss))
 
-    seconds = common.interleave(
-        {side: partial(prepare_ours, side) for side in bench.models} | {side: partial(prepare_theirs, side) for side in THEIRS},
-        bench.plan.repeats,
-        between=between,
-    )
+    sides = {side: partial(prepare_ours, side) for side in bench.models}
+    sides |= {side: partial(prepare_theirs, side) for side in bench.theirs}
+    with bench.in_processes(trains, settings) as at_once:
+        seconds = common.interleave({**sides, OURS_PROCESSES: lambda: at_once}, bench.plan.repeats, between=between)
     # The very first step, on the same batch from the same start: only dropout and precision differ.
     first = np.arange(min(settings.batch_size, len(compact)))
     first_loss = {}
@@ -147,7 +168,7 @@ def compare_training(
     back()
     single = bench.trainer(module, settings, train=[rows[row] for row in first], steps=1)
     first_loss[TRAINER] = float(single.train().training_loss)
-    return {"seconds": seconds, "first_step_loss": first_loss, "mean_loss": losses}
+    return {"seconds": bench.shared(seconds), "first_step_loss": first_loss, "mean_loss": losses}
 
 
 def _check_sizes(model: Model, trains: Trains, theirs: int) -> None:
@@ -201,11 +222,11 @@ def compare_evaluation(bench: Bench, flat_P: Tensor) -> dict[str, Any]:
 
         return timed
 
-    seconds = common.interleave(
-        {side: partial(prepare_ours, side) for side in bench.models} | {side: partial(prepare_theirs, side) for side in THEIRS},
-        bench.plan.repeats,
-    )
-    return {"seconds": seconds, "f1": f1}
+    sides = {side: partial(prepare_ours, side) for side in bench.models}
+    sides |= {side: partial(prepare_theirs, side) for side in bench.theirs}
+    with bench.in_processes(bench.lora, LORA_SETTINGS, flat_P) as at_once:
+        seconds = common.interleave({**sides, OURS_PROCESSES: lambda: at_once}, bench.plan.repeats)
+    return {"seconds": bench.shared(seconds), "f1": f1}
 
 
 def _pooled_f1(counts: Any) -> float:
@@ -261,11 +282,14 @@ def run(plan: Plan, threads: int | None = None) -> dict[str, Any]:
     work = load_workload(plan.model, plan.languages, plan.num_train, plan.num_test, phrasebook=plan.phrasebook)
     parts_of_model = (work.pretrained, work.vocabulary, work.labels, "cpu")
     precision = choose_precision("auto", torch.device("cpu"))
-    models = {OURS: build_model(*parts_of_model, precision), OURS_FLOAT32: build_model(*parts_of_model)}
+    models = {OURS: build_model(*parts_of_model, precision)}
+    if precision != "float32":
+        models[OURS_FLOAT32] = build_model(*parts_of_model)
+    in_float32 = OURS if precision == "float32" else OURS_FLOAT32
     lora = LoRA(rank=plan.rank)
     products: list[float] = []
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(plan, work, models, lora, Path(folder), precision)
+        bench = Bench(plan, work, models, lora, Path(folder), precision, used)
         common.console.print("LoRA training ...")
         train_lora = compare_training(bench, lora, LORA_SETTINGS, lambda: products.append(common.product_rate()))
         common.console.print("evaluation and scorer ...")
@@ -288,8 +312,11 @@ def run(plan: Plan, threads: int | None = None) -> dict[str, Any]:
         "gemm_fraction": fractions[OURS],
         "gemm_fractions": fractions,
         "precision": precision,
-        "float32_ratios": {name: _ratio(part["seconds"], TRAINER, OURS_FLOAT32) for name, part in parts.items()},
-        "bfloat16_ratios": {name: _ratio(part["seconds"], TRAINER_BFLOAT16) for name, part in parts.items()},
+        "float32_ratios": {name: _ratio(part["seconds"], TRAINER, in_float32) for name, part in parts.items()},
+        "processes_ratios": {name: _ratio(part["seconds"], TRAINER, OURS_PROCESSES) for name, part in parts.items()},
+        "bfloat16_ratios": {
+            name: _ratio(part["seconds"], TRAINER_BFLOAT16) for name, part in parts.items() if TRAINER_BFLOAT16 in bench.theirs
+        },
         "stronger_ratios": {name: _ratio(part["seconds"], STRONGER) for name, part in parts.items()},
         "utterances_a_second": {
             name: {side: counts[name] / statistics.median(spent) for side, spent in part["seconds"].items()}
@@ -301,10 +328,10 @@ def run(plan: Plan, threads: int | None = None) -> dict[str, Any]:
         "comparable": {
             "first_step_loss_differs_by": max(_apart(part["first_step_loss"]) for part in (train_lora, train_full)),
             "float32_first_step_loss_differs_by": max(
-                _apart(part["first_step_loss"], OURS_FLOAT32) for part in (train_lora, train_full)
+                _apart(part["first_step_loss"], in_float32) for part in (train_lora, train_full)
             ),
             "f1_differs_by": abs(evaluation["f1"][OURS] - evaluation["f1"][TRAINER]),
-            "float32_f1_differs_by": abs(evaluation["f1"][OURS_FLOAT32] - evaluation["f1"][TRAINER]),
+            "float32_f1_differs_by": abs(evaluation["f1"][in_float32] - evaluation["f1"][TRAINER]),
         },
         "product_operations_a_second": {"median": rate, "all": products},
         "operations_a_subtoken": operations / work.train.num_tokens,
@@ -324,23 +351,28 @@ def _apart(losses: dict[str, float], side: str = OURS) -> float:
 
 def show(result: dict[str, Any]) -> None:
     """Print a result as a table."""
-    work, sides = result["workload"], (OURS, OURS_FLOAT32, *THEIRS)
+    work = result["workload"]
     table = Table(title=f"{work['model']} on {work['corpus']}, utterances a second (medians); ours in {result['precision']}")
-    for column in ("", "ours", "float32", "Trainer", "bfloat16", "by length", "ratio"):
+    for column in ("", "ours", "float32", "processes", "Trainer", "bfloat16", "by length", "ratio"):
         table.add_column(column, justify="left" if not column else "right")
     for name, rates in result["utterances_a_second"].items():
-        table.add_row(name, *(f"{rates[side]:.1f}" for side in sides), f"{result[f'{name}_ratio']:.2f}")
+        table.add_row(
+            name, *(f"{rates[side]:.1f}" if side in rates else "" for side in SIDES), f"{result[f'{name}_ratio']:.2f}"
+        )
     scorer = {side: 1000 * statistics.median(spent) for side, spent in result["scorer"]["seconds"].items()}
-    table.add_row("scorer, ms", f"{scorer[OURS]:.2f}", "", f"{scorer['seqeval']:.1f}", "", "", f"{result['scorer_ratio']:.0f}")
+    table.add_row(
+        "scorer, ms", f"{scorer[OURS]:.2f}", "", "", f"{scorer['seqeval']:.1f}", "", "", f"{result['scorer_ratio']:.0f}"
+    )
     if result["memory"]:
         peaks = {side: each["peak_bytes"] / 1e6 for side, each in result["memory"].items()}
-        peak = f"{peaks[OURS]:.0f}", "", f"{peaks[TRAINER]:.0f}", "", "", f"{result['full_memory_ratio']:.2f}"
+        peak = f"{peaks[OURS]:.0f}", "", "", f"{peaks[TRAINER]:.0f}", "", "", f"{result['full_memory_ratio']:.2f}"
         table.add_row("full, peak MB", *peak)
     common.console.print(table)
     for name, title in (("float32_ratios", "Both in float32"), ("bfloat16_ratios", "Both in bfloat16"),
+                        ("processes_ratios", "By default, in processes"),
                         ("stronger_ratios", "By default against Trainer by length")):  # fmt: skip
-        ratios = ", ".join(f"{part} {ratio:.2f}" for part, ratio in result[name].items())
-        common.console.print(f"{title}: {ratios}.")
+        if ratios := ", ".join(f"{part} {ratio:.2f}" for part, ratio in result[name].items()):
+            common.console.print(f"{title}: {ratios}.")
     fractions, rate = result["gemm_fractions"], result["product_operations_a_second"]["median"]
     common.console.print(
         f"Of this machine's {rate / 1e9:.0f} GFLOP/s of matrix products LoRA training reaches {fractions[OURS]:.2f}, "
@@ -364,9 +396,12 @@ def main(arguments: list[str]) -> dict[str, Any]:
     size.add_argument("--quick", action="store_true", help="a fifth of the work: to see that it runs")
     size.add_argument("--toy", action="store_true", help="a model of a few thousand parameters: for tests")
     parser.add_argument("--threads", type=int, help="of both sides; all cores by default")
+    parser.add_argument("--rounds", type=int, help="timed rounds; 5 by default")
     parser.add_argument("--out", type=Path, default=common.RESULTS / "cpu.json")
     given = parser.parse_args(arguments)
     plan = QUICK if given.quick else TOY if given.toy else WHOLE
+    if given.rounds:
+        plan = dataclasses.replace(plan, repeats=given.rounds)
     result = run(plan, given.threads) | common.facts(common.command_of("cpu", arguments))
     common.write_result(given.out, result)
     show(result)

@@ -38,27 +38,36 @@ def rows(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
 
 
 def _cpu(result: Result) -> str:
-    sides = ("ours", "ours_float32", "trainer", "trainer_bfloat16", "trainer_stronger")
+    sides = ("ours", "ours_float32", "ours_processes", "trainer", "trainer_bfloat16", "trainer_stronger")
     body = []
     for name, rates in result["utterances_a_second"].items():
         seconds = result[name]["seconds"]
-        body.append([name, *(f"{rates[side]:.1f} ({_spread(seconds[side])})" for side in sides)])
+        body.append([name, *(f"{rates[side]:.1f} ({_spread(seconds[side])})" if side in rates else "" for side in sides)])
     header = [
-        "utterances/s, median (slowest to fastest pass)", f"ours ({result['precision']})", "ours, float32", "Trainer",
+        "utterances/s, median (slowest to fastest pass)", f"ours ({result['precision']})", "ours, float32",
+        "ours in processes", "Trainer",
         "Trainer, bfloat16", "Trainer by length",
     ]  # fmt: skip
     scorer = {side: f"{1000 * statistics.median(spent):.2f} ms" for side, spent in result["scorer"]["seconds"].items()}
-    body.append(["scorer alone", scorer["ours"], "", f"seqeval {scorer['seqeval']}", "", ""])
+    body.append(["scorer alone", scorer["ours"], "", "", f"seqeval {scorer['seqeval']}", "", ""])
     ratios = []
     for name in result["utterances_a_second"]:
-        others = (result[kind][name] for kind in ("float32_ratios", "bfloat16_ratios", "stronger_ratios"))
-        ratios.append([name, *(f"{ratio:.2f}" for ratio in (result[f"{name}_ratio"], *others))])
-    ratios.append(["scorer alone", f"{result['scorer_ratio']:.0f}", "", "", ""])
+        kinds = ("float32_ratios", "processes_ratios", "bfloat16_ratios", "stronger_ratios")
+        others = (f"{result[kind][name]:.2f}" if name in result.get(kind, {}) else "" for kind in kinds)
+        ratios.append([name, f"{result[f'{name}_ratio']:.2f}", *others])
+    ratios.append(["scorer alone", f"{result['scorer_ratio']:.0f}", "", "", "", ""])
     if result["memory"]:
         peak = {side: f"{each['peak_bytes'] / 1e6:,.0f} MB" for side, each in result["memory"].items()}
-        body.append(["full, peak memory", peak["ours"], "", peak["trainer"], "", ""])
-        ratios.append(["full, peak memory", f"{result['full_memory_ratio']:.2f}", "", "", ""])
-    titles = ["ratio to", "Trainer (both by default)", "both in float32", "both in bfloat16", "Trainer by length, float32"]
+        body.append(["full, peak memory", peak["ours"], "", "", peak["trainer"], "", ""])
+        ratios.append(["full, peak memory", f"{result['full_memory_ratio']:.2f}", "", "", "", ""])
+    titles = [
+        "ratio to",
+        "Trainer (both by default)",
+        "both in float32",
+        "ours in processes",
+        "both in bfloat16",
+        "Trainer by length, float32",
+    ]
     rate = result["product_operations_a_second"]["median"] / 1e9
     shares = ", ".join(f"{side} {share:.2f}" for side, share in result["gemm_fractions"].items())
     work = result["workload"]
