@@ -21,7 +21,7 @@ Value = str | int | float | bool | None
 SOURCES: Mapping[str, str] = MappingProxyType(
     {
         "locale": "FitzGerald et al. 2023, MASSIVE 1.1",
-        "name": "English name, mostly that of Glottolog",
+        "name": "English name, mostly from Glottolog",
         "iso639_3": "ISO 639-3, the code of the individual language (not of the macrolanguage)",
         "glottocode": "Glottolog",
         "script": "ISO 15924",

@@ -72,7 +72,7 @@ class BalancedHops:
 
 
 def hops_balanced(matrices: Matrices, metric: HopMetric, num_hops: int = NUM_HOPS) -> BalancedHops:
-    """Return a metric per language and hop over the same (language, order) cells for all hops, the literal means beside it.
+    """Return a metric per language and hop over the same (language, order) cells for all hops, and the literal means.
 
     Formula: as `metrics.mft`, `mbt`, `mft_pairwise` or `mbt_pairwise`; the mean over orders uses only the orders in which all
     hops of the metric below `num_hops` are defined for the language. NaN with n = 0 without such an order.

@@ -93,7 +93,7 @@ def forest(
         said.append("A point without a line has no interval; it is grey.")
     span = axis_domain(rows)
     if (table["low"] < span[0]).any() or (table["high"] > span[1]).any():
-        said.append("A line that reaches the edge goes on beyond it.")
+        said.append("A line that reaches the edge continues beyond it.")
     return Figure(
         name=name,
         title=title,
