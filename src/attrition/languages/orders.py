@@ -117,9 +117,8 @@ def order(
     Args:
         name: as listed at the top of this module.
         languages: the locales to order, by default all 52 (for an order file: all its locales). The paper's orders and order
-        files are
-            restricted to these languages, in the same sequence. Generated orders use exactly these languages, and do not depend
-            on their sequence here.
+            files are restricted to these languages, in the same sequence. Generated orders use exactly these languages, and
+            do not depend on their sequence here.
         folder: the base of a relative file name.
         own: the user's file of languages, for orders by an attribute.
 
