@@ -1,4 +1,4 @@
-"""Small random encoders of `transformers` and batches to put through them."""
+"""Small random encoders of `transformers`, and input batches for them."""
 
 from __future__ import annotations
 
@@ -50,13 +50,13 @@ T5: dict[str, Any] = {
 MORE: dict[str, dict[str, Any]] = {
     "electra": {"embedding_size": 8},
     "distilbert": {"hidden_dim": 24},
-    # Every third layer sees all sub-tokens, the others two to each side: shorter than the utterances of the tests.
+    # Every third layer attends to all sub-tokens, the others to two on each side: fewer than the utterances of the tests have.
     "modernbert": {"num_hidden_layers": 3, "local_attention": 4, **SPECIAL},
     "eurobert": {"num_key_value_heads": 1, **SPECIAL},
     "t5": {**T5, "feed_forward_proj": "relu"},
     "mt5": T5,
     "umt5": T5,
-    # As DeBERTa v3 has it: positions only relative, their keys from the same linear layers as the content's.
+    # As in DeBERTa v3: only relative positions, with keys from the same linear layers as the content's.
     "deberta-v2": {
         "relative_attention": True,
         "pos_att_type": ["p2c", "c2p"],
@@ -79,7 +79,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def make_encoder() -> Callable[..., Any]:
-    """A `transformers` encoder by model type; every parameter random, norms and biases too, so that each of them matters."""
+    """Return a `transformers` encoder by model type; all parameters are random, including norms and biases."""
 
     def make(kind: str, seed: int = 0, **settings: Any) -> Any:
         make_config, make_module = CLASSES[kind]
@@ -96,7 +96,7 @@ def make_encoder() -> Callable[..., Any]:
 
 @pytest.fixture
 def weights_of() -> Callable[[Any], dict[str, Tensor]]:
-    """The parameters of a module by our names, without a pooler."""
+    """Return the parameters of a module by our names, without a pooler."""
 
     def of(module: Any) -> dict[str, Tensor]:
         words = module.get_input_embeddings().weight
@@ -111,7 +111,7 @@ def weights_of() -> Callable[[Any], dict[str, Tensor]]:
 
 @pytest.fixture
 def make_part() -> Callable[..., Part]:
-    """Random utterances of the given lengths; every sub-token scored, or about half of them."""
+    """Return random utterances of the given lengths; every sub-token is scored, or about half of them."""
 
     def make(lengths: Sequence[int], seed: int = 0, every: bool = True) -> Part:
         stream = np.random.default_rng(seed)
@@ -126,7 +126,7 @@ def make_part() -> Callable[..., Part]:
 
 @pytest.fixture
 def hidden_states() -> Callable[[Any, Part], Tensor]:
-    """What `transformers` itself gives for every scored sub-token, [W, H], from a padded batch."""
+    """Return the output of `transformers` for every scored sub-token, [W, H], from a padded batch."""
 
     def states(module: Any, part: Part) -> Tensor:
         longest, at = int(part.lengths.max()), 0

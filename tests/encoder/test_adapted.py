@@ -1,4 +1,4 @@
-"""Linear layers with LoRA by the formula, their gradients by autograd, on both ways the factors are multiplied."""
+"""Linear layers with LoRA, compared with the formula, and their gradients with autograd, for both kinds of products."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from attrition.encoder.adapted import Columns, Linears, linears
 LEARNERS, TOKENS, WIDTH_IN = 2, 5, 7
 LAYERS = [Columns(0, 4), Columns(4, 8), Columns(8, 12)]
 
-# In float32 each layer has a product of its own, in any other precision all share one.
+# In float32 each layer has its own product; in any other precision all layers share one.
 PRECISIONS = [(torch.float32, 1e-5), (torch.float64, 1e-12)]
 
 
@@ -30,7 +30,7 @@ def by_formula(
 @pytest.mark.parametrize("adapted", [LAYERS, LAYERS[:1], LAYERS[1:2], LAYERS[::2]])
 @pytest.mark.parametrize("drops", [False, True])
 def test_outputs_and_gradients(adapted: list[Columns], drops: bool, dtype: torch.dtype, tolerance: float) -> None:
-    """Ranks differ from layer to layer; the factors are float32 and so are their gradients."""
+    """Ranks differ between layers; the factors and their gradients are float32."""
     stream = torch.Generator().manual_seed(0)
 
     def drawn(*shape: int, of: torch.dtype = dtype) -> Tensor:

@@ -1,4 +1,4 @@
-"""Stacking a population's utterances, checked by hand."""
+"""The stacked utterances of a population, checked by hand."""
 
 from __future__ import annotations
 

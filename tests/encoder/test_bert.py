@@ -1,4 +1,4 @@
-"""The flat encoder against transformers' own modules, and a population against its members."""
+"""The flat encoder compared with transformers' own modules, and a population with its learners alone."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_equals_transformers(
 def test_positions_up_to_the_last(
     kind: str, longest: int, make_encoder: Any, weights_of: Any, make_part: Any, hidden_states: Any
 ) -> None:
-    """RoBERTa's first two of 20 positions belong to padding."""
+    """RoBERTa reserves the first two of 20 positions for padding."""
     module, part = make_encoder(kind), make_part([longest, 1])
     with torch.no_grad():
         ours = BertBackbone(module.config).encode(assemble([part]), weights_of(module))[0]
@@ -79,7 +79,7 @@ def random_factors(backbone: BertBackbone, seed: int, rank: int = 3) -> dict[str
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_population_equals_its_members(kind: str, make_encoder: Any, weights_of: Any, make_part: Any) -> None:
-    """Members differ in factors, scale, number, length of utterances, so that each is padded in another direction."""
+    """Learners differ in factors, scale, number and length of utterances, so each has another kind of padding."""
     module = make_encoder(kind)
     backbone, weights = BertBackbone(module.config), weights_of(module)
     parts = [make_part([3, 9, 2], 1), make_part([4] * 6, 2, every=False), make_part([1], 3)]
@@ -99,7 +99,7 @@ def test_a_population_equals_its_members(kind: str, make_encoder: Any, weights_o
 
 
 def test_a_learner_without_utterances_beside_it_stays_finite(make_encoder: Any, weights_of: Any, make_part: Any) -> None:
-    """Rows that are all padding attend to nothing: they must yield no NaN, forwards or backwards."""
+    """Rows of only padding have nothing to attend to: they must give no NaN, forwards or backwards."""
     module = make_encoder("bert")
     backbone = BertBackbone(module.config)
     factors = {name: torch.stack([tensor, tensor]).requires_grad_() for name, tensor in random_factors(backbone, 0).items()}
@@ -130,7 +130,7 @@ def test_gradients_of_one_learner_do_not_depend_on_another(make_encoder: Any, we
 def test_attention_that_can_drop_equals_the_fused_one(
     lengths: tuple[int, ...], make_encoder: Any, weights_of: Any, make_part: Any
 ) -> None:
-    """A probability that rounds to 0 takes the path that drops and drops nothing; exactly 0 takes the fused path."""
+    """A probability that rounds to 0 uses the path with dropout but drops nothing; exactly 0 uses the fused path."""
     module, batch = make_encoder("bert"), assemble([make_part(lengths)])
     backbone, weights = BertBackbone(module.config), weights_of(module)
     none = backbone.encode(batch, weights)
@@ -143,7 +143,7 @@ def test_attention_that_can_drop_equals_the_fused_one(
 
 @pytest.mark.parametrize("with_adapter", [False, True])
 def test_bfloat16_is_float32_to_its_precision(with_adapter: bool, make_encoder: Any, weights_of: Any, make_part: Any) -> None:
-    """Hidden states and gradients agree to some roundings of 8 bits, and are in float32 themselves."""
+    """Hidden states and gradients agree within a few roundings of 8 bits, and are float32."""
     module, batch = make_encoder("bert"), assemble([make_part([5, 3])])
     found = []
     for precision in ("float32", "bfloat16"):

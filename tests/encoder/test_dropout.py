@@ -1,4 +1,4 @@
-"""Dropout: whose stream, how much, and that nothing is lost in expectation."""
+"""Dropout: its streams, its probability and its expectation."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def test_a_learner_draws_the_same_bits_alone_and_in_a_population(dtype: torch.dt
 
 
 def test_a_learner_draws_for_what_fills_it_up_wherever_it_is() -> None:
-    """Alone the mask is one draw; beside another it is a corner of a larger one."""
+    """Alone the mask is one draw; beside another learner it is a corner of a larger mask."""
     own, other = extent(6)._replace(filled=8), extent(16)
     alone = Dropout([stream(7)], [own], hidden=0.3).hidden_mask((1, 8, 4))
     both = Dropout([stream(1), stream(7)], [other, own], hidden=0.3).hidden_mask((2, 16, 4))
@@ -57,7 +57,7 @@ def test_a_learner_draws_for_what_fills_it_up_wherever_it_is() -> None:
 
 
 def test_the_stream_stands_at_the_same_place_afterwards() -> None:
-    """A second mask is the same too: padding has drawn nothing."""
+    """A second mask is also the same: padding uses no random numbers."""
     seconds = []
     for width in (6, 9):
         dropout = Dropout([stream(7)], [extent(6)], hidden=0.3)

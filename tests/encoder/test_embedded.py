@@ -1,4 +1,4 @@
-"""The embedded multilingual-E5-small against the package that carries it, and its file format on hand-made files."""
+"""The embedded multilingual-E5-small compared with the engine of its package, and its file format on small made-up files."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def e5() -> Pretrained:
 
 
 def embed(pretrained: Pretrained, text: str) -> torch.Tensor:
-    """The sentence vector of E5: the mean of the hidden states, of length 1."""
+    """Return the sentence vector of E5: the mean of the hidden states, normalised to length 1."""
     ids = np.array(pretrained.tokenizer.encode(f"query: {text}").ids, np.int64)
     distinct, compact = np.unique(ids, return_inverse=True)
     weights = {**pretrained.weights, WORD_EMBEDDINGS: pretrained.rows(distinct)}
@@ -57,7 +57,7 @@ def test_embeddings_equal_those_of_the_package(e5: Pretrained) -> None:
     cosines = dict(zip(TEXTS, (ours * expected).sum(1).tolist(), strict=True))
     assert len(cosines) >= 6
     assert min(cosines.values()) >= 0.999, cosines
-    # Sentences of one meaning are alike, yet not equal: the comparison can tell them apart.
+    # Sentences of one meaning are similar, but not equal: the comparison can distinguish them.
     between = ours @ expected.T
     assert (between - torch.eye(len(TEXTS))).max() < 0.99
 
@@ -89,7 +89,7 @@ def test_it_is_multilingual_e5_small(e5: Pretrained) -> None:
 
 
 def q4_block(scale: float, values: list[int]) -> bytes:
-    """A block as the format describes it: weight j in the low nibble of byte j, weight j + 16 in the high one."""
+    """Return a block in the described format: weight j in the low nibble of byte j, weight j + 16 in the high one."""
     assert len(values) == 32
     assert all(-8 <= value <= 7 for value in values)
     return struct.pack("<e", scale) + bytes((values[j] + 8) | (values[j + 16] + 8) << 4 for j in range(16))
@@ -110,7 +110,7 @@ HIDDEN, LAYERS, HEADS, WIDE, VOCABULARY, POSITIONS = 32, 1, 2, 64, 3, 5
 
 
 def tiny_file() -> tuple[bytes, dict[str, np.ndarray]]:
-    """A whole model file of one layer, and the tensors in it."""
+    """Return a complete model file of one layer, and its tensors."""
     stream = np.random.default_rng(0)
     shapes = {
         "emb.word": (VOCABULARY, HIDDEN), "emb.pos": (POSITIONS, HIDDEN), "emb.type": (2, HIDDEN),
@@ -165,7 +165,7 @@ def test_a_file_of_another_format() -> None:
 
 @pytest.fixture
 def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, np.ndarray]:
-    """Two packages with a tiny model and a tokeniser, in place of the real ones."""
+    """Install two fake packages with a tiny model and a tokeniser, instead of the real ones."""
     from attrition.encoder.tiny import byte_tokenizer
 
     data, values = tiny_file()

@@ -1,4 +1,4 @@
-"""Checkpoints in a local folder, whole and damaged; no network."""
+"""Checkpoints in a local folder, complete and damaged; no network."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def _offline(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def save(tmp_path: Path, make_encoder: Any) -> Callable[..., tuple[Path, Any]]:
-    """Write a random checkpoint with a tokeniser to a folder of its own."""
+    """Return a function that writes a random checkpoint with a tokeniser to a new folder."""
 
     def checkpoint(kind: str, *, tokenizer: bool = True, folder: str = "model") -> tuple[Path, Any]:
         module = make_encoder(kind, vocab_size=TOKENIZER.get_vocab_size())
@@ -79,7 +79,7 @@ def test_loads_and_computes_what_transformers_computes(kind: str, save: Any, hid
 
 @pytest.mark.parametrize("kind", ["deberta-v2", "camembert", "modernbert", "eurobert", "mt5"])
 def test_a_cut_vocabulary_changes_nothing_in_other_families(kind: str, save: Any, hidden_states: Any) -> None:
-    """CamemBERT counts positions from its padding id, which therefore has to stay where it was."""
+    """CamemBERT counts positions from its padding id, so this id must keep its place."""
     path, module = save(kind)
     pretrained = load(path)
     part = encoded(pretrained, ["hello world", "a"])
@@ -91,7 +91,7 @@ def test_a_cut_vocabulary_changes_nothing_in_other_families(kind: str, save: Any
 
 
 def test_a_task_model_loads_as_its_encoder(save: Any) -> None:
-    """Keys with the prefix of a task model, and a head that is not wanted."""
+    """Keys have the prefix of a task model, and the file has a head that is not used."""
     path, module = save("xlm-roberta")
     weights = {f"roberta.{key}": tensor for key, tensor in load_file(path / "model.safetensors").items()}
     save_file({**weights, "classifier.weight": torch.ones(2, 16)}, path / "model.safetensors", metadata={"format": "pt"})
@@ -113,7 +113,7 @@ def test_a_copy_has_the_same_fingerprint(tmp_path: Path, save: Any) -> None:
 
 
 def test_the_tokeniser_is_the_one_of_the_file(save: Any) -> None:
-    """`AutoTokenizer` rebuilds XLM-R's pre-tokeniser from its class; the file's own word and character offsets count."""
+    """`AutoTokenizer` rebuilds XLM-R's pre-tokeniser from its class; only the file's own word and character offsets count."""
     path, _ = save("xlm-roberta")
     (path / "tokenizer_config.json").write_text(json.dumps({"tokenizer_class": "XLMRobertaTokenizer"}), encoding="utf-8")
     ours = load(path).tokenizer
@@ -154,7 +154,7 @@ def test_a_hub_name_without_network() -> None:
 
 @pytest.mark.parametrize("kind", ["bert", "xlm-roberta"])
 def test_missing_tokeniser(kind: str, save: Any) -> None:
-    """transformers would make an empty one, in which every word is unknown."""
+    """transformers would make an empty tokeniser, in which every word is unknown."""
     path, _ = save(kind, tokenizer=False)
     refused(path, "it has no fast tokeniser (tokenizer.json)")
 
@@ -183,7 +183,7 @@ def test_truncated_weights(share: float, save: Any) -> None:
 
 
 def test_weights_that_lack_a_layer(save: Any) -> None:
-    """transformers would draw them at random."""
+    """transformers would draw the missing weights at random."""
     path, _ = save("bert")
     file = path / "model.safetensors"
     save_file({k: v for k, v in load_file(file).items() if "layer.1" not in k}, file, metadata={"format": "pt"})

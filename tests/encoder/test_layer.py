@@ -1,4 +1,4 @@
-"""A compiled layer computes what the plain one does."""
+"""A compiled layer gives the same result as the plain one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MINUTES = [
     pytest.mark.skipif(os.environ.get("ATTRITION_TORTURE") != "1", reason="compiles for minutes: ATTRITION_TORTURE=1"),
 ]
 CASES = [
-    # Captured and differentiated as when compiled, then run by torch's own kernels.
+    # Captured and differentiated as in compilation, then run by torch's own kernels.
     pytest.param("aot_eager", False, 1, id="captured"),
     pytest.param("inductor", False, 3, marks=MINUTES, id="LoRA"),
     pytest.param("inductor", True, 1, marks=MINUTES, id="full"),
@@ -34,7 +34,7 @@ def _fresh() -> Any:
 
 
 def encoded(backbone: BertBackbone, weights: Any, parts: list[Any], trains_all: bool) -> list[torch.Tensor]:
-    """Hidden states and gradients of a pass with dropout everywhere."""
+    """Return hidden states and gradients of a pass with dropout everywhere."""
     stream = torch.Generator().manual_seed(0)
     batch = assemble(parts, multiple=backbone.multiple)
     streams = [MaskStream("masks", learner) for learner, _ in enumerate(parts)]
@@ -56,7 +56,7 @@ def encoded(backbone: BertBackbone, weights: Any, parts: list[Any], trains_all: 
 
 
 @pytest.mark.long
-@pytest.mark.filterwarnings("default")  # torch warns of what it does itself while it captures
+@pytest.mark.filterwarnings("default")  # torch warns about its own actions during capture
 @pytest.mark.parametrize(("backend", "trains_all", "most_learners"), CASES)
 def test_it_equals_the_plain_one(
     backend: str,
@@ -67,7 +67,7 @@ def test_it_equals_the_plain_one(
     make_part: Any,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Short rows and long, padded and not, one learner and several: one after another, as they come in a training."""
+    """Short and long rows, padded or not, one learner and several: in sequence, as in training."""
     asked: list[str] = []
 
     def asking() -> Any:

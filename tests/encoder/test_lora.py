@@ -1,4 +1,4 @@
-"""LoRA's arithmetic, fresh factors and files against PEFT."""
+"""LoRA's arithmetic, new factors and files, compared with PEFT."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def adapter_of(factors: dict[str, Tensor], scale: float = ALPHA / RANK) -> lora.
 
 
 def as_task_model(module: Any) -> Any:
-    """A token classification model around the encoder, with random numbers in its head."""
+    """Return a token classification model around the encoder, with random numbers in its head."""
     module.config.num_labels = CLASSES
     task = transformers.AutoModelForTokenClassification.from_config(module.config)
     encoder = getattr(task, lora.encoder_attribute(module.config))
@@ -144,7 +144,7 @@ def test_an_unknown_target(target: str, guess: str, make_encoder: Any) -> None:
 
 @pytest.mark.parametrize("kind", [*KINDS, "electra", "deberta-v2", "camembert"])
 def test_a_saved_adapter_loads_in_peft(kind: str, tmp_path: Path, make_encoder: Any, weights_of: Any, make_part: Any) -> None:
-    """Over the token classification model, whatever the architecture calls its encoder."""
+    """Over the token classification model, whatever the encoder's name in the architecture."""
     from attrition.encoder.wrapped import WrappedBackbone
 
     module = make_encoder(kind)
@@ -152,7 +152,7 @@ def test_a_saved_adapter_loads_in_peft(kind: str, tmp_path: Path, make_encoder: 
     backbone = BertBackbone(module.config) if kind in KINDS else WrappedBackbone(module)
     factors = random_factors(backbone.linears)
     head = torch.randn(CLASSES, 16), torch.randn(CLASSES)
-    # A name that says something else than the architecture does.
+    # A name that contradicts the architecture.
     lora.save_peft(
         tmp_path, factors, rank=RANK, alpha=ALPHA, dropout=0.1, base="my/roberta-bert", config=module.config, head=head
     )
@@ -179,7 +179,7 @@ def test_a_saved_adapter_loads_over_the_bare_encoder(
 def test_what_the_saved_configuration_says(tmp_path: Path, make_encoder: Any) -> None:
     module = make_encoder("bert")
     factors = random_factors({"encoder.layer.0.output.dense": (16, 24)})
-    # Rows of a population's matrix are views: they must be written as tensors of their own.
+    # Rows of a population's matrix are views: they must be written as separate tensors.
     views = {name: tensor.expand(2, *tensor.shape)[1] for name, tensor in factors.items()}
     lora.save_peft(
         tmp_path / "new" / "folder", views, rank=RANK, alpha=ALPHA, dropout=0.2, base="some/base", config=module.config

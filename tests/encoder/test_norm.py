@@ -1,4 +1,4 @@
-"""The end of a block, by autograd's own layer norm and its gradients."""
+"""The end of a block, compared with autograd's own layer norm and its gradients."""
 
 from __future__ import annotations
 

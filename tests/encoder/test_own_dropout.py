@@ -1,4 +1,4 @@
-"""Dropout as families of encoders call it, against the dropout layers that `transformers` builds of it."""
+"""The dropout settings of encoder families, compared with the dropout layers that `transformers` builds from them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parameter accounts against transformers, PEFT and the paper's Table 1."""
+"""Parameter counts compared with transformers, PEFT and the paper's Table 1."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which precision is chosen, and that choosing does nothing else."""
+"""The choice of precision, which has no side effects."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def test_what_was_asked_for_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_the_gain_is_the_best_time_of_one_over_that_of_the_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Slow turns do not count, whichever they are; and the number of threads is what it was."""
+    """Slow runs do not count, for either precision; the number of threads does not change."""
     turns = {torch.float32: iter([6.0, 3.0, 9.0] + [8.0] * 17), torch.bfloat16: iter([5.0, 1.5, 1.5] + [4.0] * 17)}
     monkeypatch.setattr(precision, "_seconds", lambda x, weight: next(turns[weight.dtype]))
     before = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""SplitMix64 against its published numbers, and what masks ask of it."""
+"""SplitMix64 compared with its published numbers, and the properties that masks need."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scipy import stats
 
 from attrition.encoder.splitmix import GOLDEN, mix, numbers, signed
 
-# Of the seed 1234567, as its authors' program prints them.
+# For the seed 1234567, as printed by the authors' program.
 PUBLISHED = [
     6457827717110365317,
     3203168211198807973,
@@ -26,7 +26,7 @@ def test_the_published_numbers() -> None:
 
 
 def test_every_number_is_that_of_its_coordinates() -> None:
-    """A tensor of four axes, one number after another by the formula."""
+    """A tensor of four axes, compared with the formula number by number."""
     keys, shape = [mix(1), mix(2)], (2, 3, 5, 6)
     drawn = numbers(torch.tensor([signed(key) for key in keys]), shape)
     assert drawn.shape == (2, *shape)

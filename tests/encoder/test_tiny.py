@@ -1,4 +1,4 @@
-"""Random encoders for tests: small, and the same everywhere."""
+"""Random encoders for tests: small, and the same on every machine."""
 
 from __future__ import annotations
 

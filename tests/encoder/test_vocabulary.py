@@ -1,4 +1,4 @@
-"""A model cut to the sub-tokens in use computes the very same numbers."""
+"""A model reduced to the sub-tokens in use gives exactly the same numbers."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_rows_not_kept_have_no_gradient(make_encoder: Any, weights_of: Any, make
     BertBackbone(module.config).encode(assemble([part]), weights).square().sum().backward()
     assert table.grad is not None
     touched = np.flatnonzero(table.grad.abs().sum(1).numpy())
-    # Sub-token 0 is what a batch is padded with: masked, so that nothing flows back to it either.
+    # Sub-token 0 pads the batch: it is masked, so it gets no gradient either.
     assert set(touched) == set(part.ids.tolist())
 
 

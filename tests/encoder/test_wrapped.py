@@ -1,4 +1,4 @@
-"""Encoders of other families through their own modules, each against transformers; BERT as a cross-check."""
+"""Encoders of other families through their own modules, each compared with transformers; BERT as a cross-check."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def adapter_of(factors: dict[str, Tensor], scale: float = 1.0) -> lora.Adapter:
 def test_equals_the_module_with_our_weights(
     kind: str, lengths: tuple[int, ...], make_encoder: Any, weights_of: Any, make_part: Any, hidden_states: Any
 ) -> None:
-    """The wrapped module has other weights of its own: only those given count."""
+    """The wrapped module has other weights: only the given weights count."""
     module, part = make_encoder(kind), make_part(lengths)
     expected = hidden_states(module, part)
     backbone = WrappedBackbone(make_encoder(kind, seed=1))
@@ -81,7 +81,7 @@ def test_gradients_reach_weights_and_factors(make_encoder: Any, weights_of: Any,
 
 @pytest.mark.parametrize("kind", ["electra", "deberta-v2", "distilbert", "mt5"])
 def test_dropout_is_the_streams_and_nothing_else(kind: str, make_encoder: Any, weights_of: Any, make_part: Any) -> None:
-    """The same stream gives the same masks whatever torch's global stream does, which stays where it was."""
+    """The same stream gives the same masks for any state of torch's global stream, which does not change."""
     module, batch = make_encoder(kind), assemble([make_part([5, 3])])
     backbone, weights = WrappedBackbone(module), weights_of(module)
     adapter = adapter_of(factors_of(backbone.linears))
@@ -102,7 +102,7 @@ def test_dropout_of_the_adapter_alone_leaves_the_modules_own_off(make_encoder: A
     module, batch = make_encoder("electra"), assemble([make_part([5, 3])])
     backbone, weights = WrappedBackbone(module), weights_of(module)
     dropout = Dropout([MaskStream(0)], batch.extents, adapter=0.5)
-    # Without factors there is nothing for it to act on.
+    # Without factors it has no effect.
     assert torch.equal(backbone.encode(batch, weights, None, dropout), backbone.encode(batch, weights))
 
 

@@ -1,4 +1,4 @@
-"""One seed, one machine: the same bits. With another number of threads nothing is promised, and nothing here relies on it."""
+"""One seed on one machine gives the same bits. With another number of threads nothing is promised or tested."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ METHODS = ["MULTI", "VANILLA", "SHARED LoRA", "NON-SHARED LoRA"]
 
 
 def bits(folder: Path) -> dict[str, bytes]:
-    """Weights, counts, R, tables and metrics, by path."""
+    """Return weights, counts, R, tables and metrics, by path."""
     files = [path for kind in ("stages", "evaluations") for path in folder.glob(f"{kind}/*/*.safetensors")]
     files += [path for name in ("*matrix.csv", "metrics.json", "*.parquet") for path in folder.glob(f"runs/*/{name}")]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
 def losses(folder: Path) -> dict[str, list[float]]:
-    """The training loss of every epoch: where bits part first."""
+    """Return the training loss of every epoch: the place where bits first differ."""
     store = Store(folder)
     return {key: [epoch.train_loss for epoch in store.load_history(key).history] for key in store.keys("stages")}
 
@@ -67,7 +67,7 @@ def test_on_a_cpu_determinism_need_not_be_asked_for(again: Callable[..., Study],
 
 
 def test_another_seed_has_other_bits(again: Callable[..., Study], first: Path, tmp_path: Path) -> None:
-    """Or the tests above would prove nothing."""
+    """Without this the other tests would prove nothing."""
     folder = run_study(again("seeds=[1]"), tmp_path)
     assert not set(losses(folder)) & set(losses(first))
     assert not any(one == two for one in losses(folder).values() for two in losses(first).values())

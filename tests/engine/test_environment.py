@@ -1,4 +1,4 @@
-"""What results say of the program and the machine that made them."""
+"""The facts about the program and the machine in the results."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not i
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """The package of a repository with one commit."""
+    """Return the package of a repository with one commit."""
     package = tmp_path / "src" / "attrition"
     package.mkdir(parents=True)
     (package / "__init__.py").touch()

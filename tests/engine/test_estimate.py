@@ -1,4 +1,4 @@
-"""What a study will cost: sums over its stages, held against counting every batch."""
+"""The estimated cost of a study: sums over its stages, compared with a count of every batch."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def rates_of(training: dict[Kind, Line]) -> Rates:
 
 
 def by_batch(prepared: Prepared, languages: tuple[str, ...], line: Line, *, epochs: int, batch_size: int) -> float:
-    """The seconds of all steps, one after another."""
+    """Return the seconds of all steps in sequence."""
     lengths = np.concatenate([prepared.encoded[language, "train"].lengths for language in languages])
     seconds = 0.0
     for epoch in range(epochs):
@@ -63,7 +63,7 @@ def test_a_stage_is_its_batches_and_what_is_around_them(make_study: Make, prepar
             seconds += 2 * (7.0 + 0.01 * tokens(prepared, (language,), "dev"))
             seconds += 2.0 + 2 * 3.0 + scored
         expected.append(seconds)
-    expected[0] += scored  # the model before training, which both runs begin with
+    expected[0] += scored  # the model before training, which both runs score
     assert list(found.by_run.values()) == pytest.approx(expected)
     assert list(found.by_run) == [run.key for run in prepared.plan.runs]
     assert found.seconds == pytest.approx(sum(expected))
@@ -83,12 +83,12 @@ def test_what_is_there_costs_nothing(make_study: Make, prepared_of: Ready) -> No
     assert (nothing.seconds, nothing.disk_bytes, nothing.training) == (0.0, 0, {})
     once = 7.0 + 0.01 * tokens(prepared, (EN, DE, ZH), "test")
     assert estimate(prepared, rates_of({}), stored).seconds == pytest.approx(4 * once)
-    # Not trained yet, but scored: another folder's scores are not this study's, so nothing but training is left.
+    # Not trained, but already scored: another folder's scores do not belong to this study, so only training remains.
     assert estimate(prepared, rates_of({Kind(Full(), 8, None, 1): Line(1.0, 0.0)}), frozenset(), scored).seconds > 3 * 2 * 3
 
 
 def test_learners_side_by_side_share_the_time_of_a_step(make_study: Make, prepared_of: Ready) -> None:
-    """Only what they train; joint training reads all languages; epochs without dev utterances are not scored."""
+    """Only the training steps; joint training reads all languages; epochs without dev utterances are not scored."""
     methods = [{"method": "NON-SHARED LoRA", "rank": 4, "alpha": 3}, {"method": "MULTI", "training": {"batch_size": 16}}]
     sizes = {"train": 24, "dev": 0, "test": 10}
     study = make_study(
@@ -113,13 +113,13 @@ def test_learners_side_by_side_share_the_time_of_a_step(make_study: Make, prepar
 
 
 def test_checkpoints_are_counted(make_study: Make, prepared_of: Ready) -> None:
-    """By the clock, and for no more than a fiftieth of the time."""
+    """By the clock, limited to a fiftieth of the time."""
     rates = rates_of({Kind(Full(), 8, None, 1): Line(1000.0, 0.0)})
 
     def seconds(every: str) -> float:
         return estimate(prepared_of(make_study(f"machine.checkpoint_seconds={every}")), rates).seconds
 
-    # A stage takes 6 steps of 1,000 s and a few more; a checkpoint is four times a stage.
+    # A stage takes 6 steps of 1,000 s and a few more; a checkpoint takes four times as long as a stage.
     assert seconds("500") - seconds("none") == pytest.approx(3 * 12 * 8.0)
     assert seconds("1") - seconds("none") == pytest.approx(3 * 15 * 8.0), "8 s are a fiftieth of 400 s"
 

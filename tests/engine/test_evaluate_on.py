@@ -1,4 +1,4 @@
-"""The setting `evaluate_on`: dev utterances instead of test utterances, with nothing trained again."""
+"""The setting `evaluate_on`: dev utterances instead of test utterances, without new training."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_stages_keep_their_keys_and_evaluations_do_not(make_study: Make, run_not
 
 
 def test_dev_scores_are_those_of_early_stopping(make_study: Make, run_notes: Run, tmp_path: Path) -> None:
-    """The F1 by which the epoch was kept is the diagonal of R."""
+    """The F1 that chose the kept epoch is the diagonal of R."""
     study = make_study(*SIZES, "training.epochs=6", "training.learning_rate=3e-3", evaluate_on="dev")
     notes = run_notes(study, tmp_path)
     (path,) = tmp_path.glob("runs/*/matrix.csv")
@@ -88,7 +88,7 @@ def test_the_setting_is_kept(make_study: Make) -> None:
 
 
 def test_runs_scored_otherwise_are_named(make_study: Make, run_notes: Run, tmp_path: Path) -> None:
-    """Some runs on dev and some on test utterances in one report would not be seen."""
+    """In one report, a mixture of runs on dev and on test utterances would be invisible."""
     methods = ["VANILLA", "MULTI"]
     run_notes(make_study(methods=methods, evaluate_on="dev"), tmp_path)
     from attrition.study.watcher import Watcher

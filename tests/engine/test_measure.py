@@ -1,4 +1,4 @@
-"""What is measured before a study, on a clock that work itself moves on: no test waits for a real one."""
+"""The measurement before a study, with a clock that only work advances: no test waits for a real one."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Ready = Callable[[Study], Prepared]
 
 
 class Worked:
-    """A clock that stands still but for passes: training `call` + `token` a sub-token, scoring 0.002 a sub-token."""
+    """A clock that only passes advance: training takes `call` + `token` per sub-token, scoring 0.002 per sub-token."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, call: float = 0.25, token: float = 0.01) -> None:
         self.seconds, self.steps, self.learners = 0.0, 0, set[int]()
@@ -60,7 +60,7 @@ def measured(prepared: Prepared, clock: Worked, folder: Path, seconds: float = 1
 def test_rates_are_those_of_the_steps(
     make_study: Make, prepared_of: Ready, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Each step is taken for the sub-tokens that it really read, also over several epochs and side by side."""
+    """Each step counts the sub-tokens that it really read, also over several epochs and side by side."""
     methods = ["VANILLA", {"method": "NON-SHARED LoRA", "rank": 4, "alpha": 2}]
     prepared = prepared_of(make_study("machine.population=2", methods=methods))
     clock, before = Worked(monkeypatch), torch.get_num_threads()
@@ -100,7 +100,7 @@ def test_what_is_stored_is_not_measured(
 def test_a_disk_that_takes_nothing(
     make_study: Make, prepared_of: Ready, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """It is for the run to say so; the dry run still tells the rest."""
+    """The run reports the full disk; the dry run still reports everything else."""
 
     def full(*_: Any, **__: Any) -> None:
         raise OSError("no space")
@@ -121,7 +121,7 @@ def test_the_line_through_steps(spoiled: int) -> None:
 
 
 def test_lines_that_would_fall_are_level() -> None:
-    """Neither part is ever negative, and equal steps have no slope of their own."""
+    """No part is ever negative, and equal steps have no slope."""
     assert fit(np.array([100, 200]), np.array([3.0, 2.0])) == Line(2.5, 0.0)
     assert fit(np.array([100, 100]), np.array([1.0, 3.0])) == Line(0.0, 0.02)
     assert fit(np.array([100, 200]), np.array([1.0, 3.0])) == Line(0.0, 0.0125)

@@ -1,4 +1,4 @@
-"""Studies of other problems than slot filling, from the study file to checks and reports."""
+"""Studies of problems other than slot filling, from the study file to checks and reports."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_a_users_own_problem(make_study: Callable[..., Study], run_notes: Run, t
     run_notes(study, tmp_path)
     spec, scores = spec_of(tmp_path), scores_of(tmp_path)
     assert spec["problem"] == {"name": "token-accuracy", "score": "token accuracy", "macro_f1": True}
-    assert (scores["tp"] + scores["fn"] > scores["num_utterances"]).all()  # words, of which an utterance has several
+    assert (scores["tp"] + scores["fn"] > scores["num_utterances"]).all()  # words; an utterance has several
     assert (scores["fp"] == scores["fn"]).all()
     assert not verify(tmp_path, sample=1).problems
 

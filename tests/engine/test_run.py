@@ -1,4 +1,4 @@
-"""A whole tiny study: what it leaves, and what happens when it is interrupted, damaged, changed or run twice."""
+"""A complete tiny study: its files, and its behaviour after interruption, damage, change or a second run."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def all_methods(make_study: Make) -> Study:
 
 @pytest.fixture(scope="module")
 def whole(all_methods: Study, run_notes: Run, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
-    """A finished study of all methods, read only, and what it told."""
+    """Return a finished study of all methods, read-only, and the calls of its watcher."""
     folder = tmp_path_factory.mktemp("whole")
     return folder, run_notes(all_methods, folder)
 
 
 def run_folder(folder: Path, method: str, order: str = "listed-1") -> Path:
-    """The folder of a run."""
+    """Return the folder of a run."""
     specs = {path.parent: json.loads(path.read_text()) for path in folder.glob("runs/*/spec.json")}
     (found,) = (path for path, spec in specs.items() if spec["name"] == method and spec["order"]["name"] in (order, "joint"))
     return found
@@ -61,7 +61,7 @@ def matrix(folder: Path, method: str, order: str = "listed-1") -> RMatrix:
     return RMatrix.from_csv(run_folder(folder, method, order) / "matrix.csv")
 
 
-# What lies there
+# Files
 
 
 def test_every_method_has_its_files(whole: tuple[Path, Any]) -> None:
@@ -102,7 +102,7 @@ def test_a_shared_learner_is_measured_everywhere_and_before(method: str, whole: 
     assert R.before_L is not None
     assert not np.isnan(R.scores_SL).any()
     assert not (run_folder(whole[0], method) / "transfer.csv").exists()
-    # The header, the row before training, and a row for each stage, as a person reads them.
+    # The header, the row before training, and a row for each stage, in the form for people.
     lines = (run_folder(whole[0], method) / "matrix.csv").read_text().splitlines()
     assert lines[0] == "trained,en-US,de-DE,zh-CN"
     assert [line.partition(",")[0] for line in lines[1:]] == ["", EN, DE, ZH]
@@ -123,7 +123,7 @@ def test_a_learner_for_each_language(method: str, whole: tuple[Path, Any]) -> No
     assert R.before_L is None
     learned = [[False, False, True], [True, False, True], [True, True, True]]
     assert (~np.isnan(R.scores_SL)).tolist() == learned
-    for column in range(3):  # nobody else touches a language's learner
+    for column in range(3):  # no other language changes a language's learner
         scores = R.scores_SL[:, column]
         assert len(set(scores[~np.isnan(scores)].tolist())) == 1
     transfer = RMatrix.from_csv(run_folder(whole[0], method, "listed-2") / "transfer.csv")
@@ -177,7 +177,7 @@ def test_metrics_are_those_of_the_matrix(whole: tuple[Path, Any]) -> None:
             expected, nan_ok=True
         )
     joint = json.loads((run_folder(whole[0], "MULTI") / "metrics.json").read_text())
-    assert joint["cbt"] is None  # nothing came later: undefined, not 0
+    assert joint["cbt"] is None  # nothing comes later: undefined, not 0
 
 
 def test_history_has_every_epoch(whole: tuple[Path, Any]) -> None:
@@ -222,7 +222,7 @@ def test_shared_stages_are_trained_once(whole: tuple[Path, Any]) -> None:
     assert notes.unused == 0
 
 
-# Again
+# Running again
 
 
 def test_a_second_run_trains_and_scores_nothing(whole: tuple[Path, Any], all_methods: Study, run_notes: Run) -> None:
@@ -248,7 +248,7 @@ def test_another_folder_gives_the_same_to_the_last_bit(
 
 @pytest.fixture
 def finished(make_study: Make, run_notes: Run, matrices: Matrices, tmp_path: Path) -> tuple[Study, Path, dict[str, str], Any]:
-    """A study of two methods and its matrices, in a folder that a test may damage."""
+    """Return a study of two methods and its matrices, in a folder that a test may damage."""
     study = make_study(methods=["VANILLA", "SHARED LoRA"])
     notes = run_notes(study, tmp_path)
     return study, tmp_path, matrices(tmp_path), notes
@@ -276,7 +276,7 @@ def test_what_is_missing_is_trained_again_and_nothing_else(finished: Any, run_no
 @pytest.mark.parametrize("name", ["weights.safetensors", "history.json", "manifest.json"])
 def test_a_damaged_stage_is_named_and_trained_again(name: str, finished: Any, run_notes: Run, matrices: Matrices) -> None:
     study, folder, before, notes = finished
-    key = key_of(notes, "VANILLA", EN, DE)  # its child stays as it is
+    key = key_of(notes, "VANILLA", EN, DE)  # its child does not change
     path = folder / "stages" / key / name
     path.write_bytes(path.read_bytes()[:-9])
     again = run_notes(study, folder)
@@ -313,7 +313,7 @@ def test_stopped_at_any_moment_it_goes_on_to_the_same_end(
     folder = tmp_path_factory.mktemp("stopped")
 
     class Stopping(type(notes)):  # type: ignore[misc]
-        """Presses ctrl-C the third time that something happens, or the first time of what is rare."""
+        """Presses ctrl-C at the third occurrence of an event, or at the first of a rare event."""
 
         count = 0 if when in ("started", "trained", "epoch_ended", "finished", "scoring") else 2
 
@@ -365,13 +365,13 @@ def test_a_further_language_is_scored_and_not_trained_again(finished: Any, make_
     assert R.scores_SL.shape == (4, 4)
     old = RMatrix.parse(before["vanilla--as-listed--s0"])
     assert R.scores_SL[:3, :3].tolist() == old.scores_SL.tolist()
-    # The smaller study's runs make way for the report, but are not lost.
+    # The smaller study's runs are removed from the report, but not lost.
     assert len(list(folder.glob("runs/*"))) == len(list(folder.glob("earlier/*"))) == 2
     assert any("2 runs in" in each and "earlier" in each for each in notes.warnings)
 
 
 def test_a_further_language_with_weight_decay(make_study: Make, run_notes: Run, tmp_path: Path) -> None:
-    """Word embeddings that the first language never looked up have decayed all the same when the second one needs them."""
+    """Word embeddings that the first language did not use have still decayed when the second one needs them."""
     settings = ("training.weight_decay=0.5", "training.keep=last", 'languages=["en-US", "zh-CN"]')
     run_notes(make_study('languages=["en-US"]', *settings[:2]), tmp_path / "grown")
     run_notes(make_study(*settings), tmp_path / "grown")
@@ -382,7 +382,7 @@ def test_a_further_language_with_weight_decay(make_study: Make, run_notes: Run, 
         if Store(tmp_path / "grown").about("stages", key)["languages"] == [ZH]
     )
     grown, at_once = (Store(tmp_path / name).load_tensors(key)[WORD_EMBEDDINGS] for name in ("grown", "at-once"))
-    # Rows are 0.02 large: what the first stage took from them, a hundredth or more, is far above this tolerance.
+    # Rows are 0.02 large: the first stage's decay, a hundredth or more, is far above this tolerance.
     np.testing.assert_allclose(grown, at_once, rtol=0, atol=2e-5)
     assert Store(tmp_path / "grown").load_history(key).decay < 0.98
 
@@ -447,14 +447,14 @@ def test_a_model_that_finds_nothing_is_said_loudly(make_study: Make, run_notes: 
     assert "was no better after training on" in still
     assert warning.startswith(f"VANILLA (as-listed, seed 0): F1 is 0 right after training on {', '.join(expected)}.")
     spec = json.loads(next(tmp_path.glob("runs/*/spec.json")).read_text())
-    # Whoever shows a warning says of which run it is.
+    # Any display of a warning names its run.
     assert [f"VANILLA (as-listed, seed 0): {each}" for each in spec["warnings"]] == [warning, still]
 
 
 def test_a_diverged_training_is_stored_and_said(
     make_study: Make, run_notes: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The second language's weights become infinite in its second epoch: those of the first are kept, and the third goes on."""
+    """The second language's weights become infinite in its second epoch: the first epoch is kept, and the third continues."""
     step = training._Population.step
 
     def breaking(self: Any) -> int:
@@ -496,7 +496,7 @@ def test_what_training_did_not_better_is_said(make_study: Make, prepared_of: Cal
 
 
 def test_what_early_stopping_saves_is_told(make_study: Make, run_notes: Run, tmp_path: Path) -> None:
-    # A rate of 0 never gets better after the first epoch.
+    # A rate of 0 never improves after the first epoch.
     still = ("training.learning_rate=0.0", "training.head_learning_rate=0.0", "training.epochs=5", "training.patience=1")
     notes = run_notes(make_study(*still), tmp_path)
     assert len(notes.epochs) == 3 * 2

@@ -1,4 +1,4 @@
-"""Which stage when: against brute force on random plans."""
+"""The schedule of stages, compared with brute force on random plans."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Parents = dict[str, str | None]
 
 
 def random_plan(seed: int, stages: int = 30) -> tuple[list[Population], Parents, dict[str, int]]:
-    """Stages in trees; those of one depth are parted into populations, listed by their first stage."""
+    """Return stages in trees; those of one depth are divided into populations, listed by their first stage."""
     chance = random.Random(seed)
     parents: Parents = {}
     depth: dict[str, int] = {}
@@ -78,8 +78,8 @@ def test_with_several_the_longest_chain_comes_first() -> None:
 
 @pytest.mark.parametrize("seed", range(10))
 def test_the_length_of_a_study_against_all_sequences(seed: int) -> None:
-    """Never shorter than the longest chain or the whole work shared out, never longer than Graham's bound (1966) allows;
-    against the best of all lists of seven stages."""
+    """Never shorter than the longest chain or the equally divided work, never longer than Graham's bound (1966); compared
+    with the best of all lists of seven stages."""
     _, parents, cost = random_plan(seed, stages=7)
     singles: list[Population] = [(key,) for key in parents]
     nothing = dict.fromkeys(parents, 0.0)
@@ -103,6 +103,6 @@ def test_what_an_earlier_driver_gave_out_is_not_given_out_again() -> None:
 
 
 def test_a_stored_member_of_a_population_is_nobodys_parent_to_wait_for() -> None:
-    """Learners that began together go on together, also with one that is stored since; its parent may even be trained again."""
+    """Learners that started together continue together, even if one is stored by then; its parent may be trained again."""
     schedule = Schedule([("a", "b"), ("p",)], {"a": "p", "b": None, "p": None}, stored=["a"])
     assert schedule.take() == (("a", "b"),)

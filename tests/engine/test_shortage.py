@@ -1,4 +1,4 @@
-"""A study whose memory runs out goes on with less at a time, says so, and keeps to it."""
+"""A study whose memory runs out continues with smaller pieces of work, reports it, and keeps the limit."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Matrices = Callable[[Path], dict[str, str]]
 
 @pytest.fixture
 def small(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
-    """Memory for so many learners side by side, and so many utterances of a batch; change it as you like."""
+    """Simulate memory for a number of learners side by side, and of utterances in a batch; tests may change both."""
     fits = {"learners": 99, "utterances": 99, "refused": 0}
     losses = training._Population._losses
 
@@ -53,7 +53,7 @@ def spec_warnings(folder: Path) -> list[str]:
 def test_fewer_learners_from_there_on(
     small: dict[str, int], make_study: Make, run_notes: Run, matrices: Matrices, tmp_path: Path
 ) -> None:
-    """Six learners, three side by side, of which one fits: found out once. The numbers are those of one at a time."""
+    """Six learners, three side by side, of which one fits: found only once. The numbers equal those of one at a time."""
     parts: dict[str, Any] = {"methods": [{"method": "NON-SHARED LoRA", "rank": rank} for rank in (2, 3)]}
     run_notes(make_study("machine.population=1", **parts), tmp_path / "alone")
     small["learners"] = 1
@@ -101,7 +101,7 @@ def test_batches_in_pieces_from_there_on(small: dict[str, int], make_study: Make
 def test_interrupted_when_some_wait(
     small: dict[str, int], make_study: Make, run_notes: Run, matrices: Matrices, tmp_path: Path
 ) -> None:
-    """Four learners, of which two train and two wait when it is stopped: who waits is in the checkpoint."""
+    """Four learners; two train and two wait at the stop: the checkpoint has the waiting learners."""
     parts: dict[str, Any] = {"methods": [{"method": "NON-SHARED LoRA", "rank": rank} for rank in (2, 3)], "languages": [EN, DE]}
     study = make_study("machine.population=4", **parts)
     small["learners"] = 2
@@ -120,7 +120,7 @@ def test_interrupted_when_some_wait(
     (key,) = Store(tmp_path / "stopped").checkpoints()
     assert [each["turn"] for each in Store(tmp_path / "stopped").checkpoint_details(key)["learners"]] == [0, 0, 1, 1]
     small["refused"] = 0
-    # Two at a time is what the checkpoint is of, whatever it began with.
+    # The checkpoint is for two at a time, whatever the number at the start.
     notes = run_notes(make_study("machine.population=2", **parts), tmp_path / "stopped")
     assert (small["refused"], notes.trained_stages) == (0, [])
     for key in Store(tmp_path / "whole").keys("stages"):

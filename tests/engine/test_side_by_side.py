@@ -1,4 +1,4 @@
-"""How many learners train side by side: what was asked for, or what fits."""
+"""The number of learners side by side: the requested number, or as many as fit."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ Ready = Callable[[Study], Prepared]
 
 
 def of_gpu(prepared: Prepared, free: int, monkeypatch: pytest.MonkeyPatch) -> Prepared:
-    """The study on a GPU with so much free memory, which nothing here touches."""
+    """Return the study on a GPU with this much free memory; nothing here uses the GPU."""
     monkeypatch.setattr(side_by_side, "free_bytes", lambda _: free)
-    there = copy.copy(prepared)  # with the model as it was made: on a device that exists
+    there = copy.copy(prepared)  # with the model already made, on a device that exists
     vars(there)["device"] = torch.device("cuda")
     return there
 
@@ -71,7 +71,7 @@ def test_a_number_is_taken_at_its_word(make_study: Make, prepared_of: Ready) -> 
 
 
 def test_ranks_stand_together_and_other_kinds_do_not(make_study: Make, prepared_of: Ready) -> None:
-    """The nearest ranks first: less of a row is zeros."""
+    """The nearest ranks first, so that fewer zeros fill a row."""
     methods = [
         {**LORA, "rank": 8},
         {**LORA, "name": "far", "rank": 64},
@@ -90,7 +90,7 @@ def test_ranks_stand_together_and_other_kinds_do_not(make_study: Make, prepared_
 
 
 def test_chains_are_counted_by_their_ends(make_study: Make, prepared_of: Ready) -> None:
-    """Two orders begin with English and part then: two at a time, however many stages there are."""
+    """Two orders start with English and then differ: two at a time, whatever the number of stages."""
     methods = [{"method": "SHARED LoRA", "rank": 4}]
     prepared = prepared_of(make_study("machine.population=9", methods=methods, orders=[[EN, DE, ZH], [EN, ZH, DE]]))
     assert len(prepared.plan.jobs) == 5
@@ -115,7 +115,7 @@ def test_on_a_gpu_as_many_as_fit(make_study: Make, prepared_of: Ready, monkeypat
 
 
 def test_the_largest_of_each_counts_for_all() -> None:
-    """Rows are as wide as the widest rank's, batches as long as the longest utterance: one large learner halves the number."""
+    """Rows are as wide as the largest rank's, batches as long as the longest utterance: one large learner halves the number."""
     small = Need(parameters=1_000_000, rank=8, batch_size=32, longest=20)
     large = Need(parameters=4_000_000, rank=32, batch_size=32, longest=40)
     together = small.beside(dataclasses.replace(large, batch_size=8))
@@ -132,10 +132,10 @@ def test_the_largest_of_each_counts_for_all() -> None:
 def test_the_estimate_covers_what_a_step_keeps(
     precision: str, make_study: Make, prepared_of: Ready, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Against torch itself: what autograd keeps of one pass of two learners, each storage once, parameters left out.
+    """Compared with torch: the memory that autograd keeps in one pass of two learners, each storage once, without parameters.
 
-    The estimate also has what the way back works in, and takes the longest utterance for all: it may be up to three times as
-    much, and must not be less.
+    The estimate also includes memory for the backward pass, and the longest utterance for all. It may be up to three times as
+    large, and must not be smaller.
     """
     prepared = prepared_of(make_study(f"model.precision={precision}", methods=[LORA]))
     model, jobs = prepared.model, list(prepared.plan.jobs.values())[:2]

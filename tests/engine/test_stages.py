@@ -1,4 +1,4 @@
-"""A run whose stages bring several languages, and further data of one: what is trained, and all that reads its results."""
+"""A run whose stages have several languages, and further data of one: its training, and all readers of its results."""
 
 from __future__ import annotations
 

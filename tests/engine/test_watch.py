@@ -1,4 +1,4 @@
-"""Languages that are scored and never trained (`watch`), and a checkpoint that has learned some already (`model.learned`)."""
+"""Languages that are scored and never trained (`watch`), and a checkpoint that already knows some (`model.learned`)."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_what_is_refused(make_study: Make, parts: dict[str, Any], words: str) ->
 
 @pytest.fixture(scope="module")
 def tagger(prepared_of: PreparedOf, make_study: Make, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint with the phrasebook's classes but two, and one that the phrasebook lacks."""
+    """Return a checkpoint with all but two of the phrasebook's classes, and one that the phrasebook lacks."""
     labels = prepared_of(make_study(languages=["en-US"])).labels
     base = load_pretrained("tiny:bert")
     folder = tmp_path_factory.mktemp("learned") / "tagger"

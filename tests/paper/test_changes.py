@@ -55,7 +55,7 @@ def test_the_legend_names_strokes_and_lines_and_the_caption_says_how_bars_are_so
     assert "NaN" not in svg
     assert capfd.readouterr().err == ""
     assert "Sorted by the bars, largest gain first." in figure.caption
-    assert "Where these overlap, the order of the bars is not a ranking." in figure.caption
+    assert "If these overlap, the order of the bars is not a ranking." in figure.caption
     assert "one order" not in figure.caption
 
 

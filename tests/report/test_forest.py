@@ -63,7 +63,7 @@ def test_a_wide_interval_does_not_press_the_others_together() -> None:
     wide = [*ROWS[:3], ForestRow(name="wide", estimate=0.0, low=-400.0, high=400.0)]
     low, high = axis_domain(wide)
     assert -9 < low < high < 9
-    assert "A line that reaches the edge goes on beyond it." in forest(wide, name="f", title="T").caption
+    assert "A line that reaches the edge continues beyond it." in forest(wide, name="f", title="T").caption
     assert "edge" not in forest(ROWS[:3], name="f", title="T").caption
     assert axis_domain([ForestRow(name="zero", estimate=0.0, low=0.0, high=0.0)])[0] <= 0
 

@@ -1,4 +1,4 @@
-"""Archives: everything but weights, in few files; verified from counts, read like a results folder, joined."""
+"""Archives: everything except weights, in few files; verified from counts, read like a results folder, merged."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def study(make_study: Make) -> Study:
 
 @pytest.fixture(scope="module")
 def whole(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished study, read only."""
+    """Return a finished study; read-only."""
     return run_study(study, tmp_path_factory.mktemp("whole") / "results")
 
 
 @pytest.fixture(scope="module")
 def archived(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its archive, read only."""
+    """Return its archive; read-only."""
     out = tmp_path_factory.mktemp("archived") / "archive"
     write_archive([whole], out)
     return out
@@ -53,7 +53,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 def sealed_again(archive: Path) -> None:
-    """Have archive.json fit files that were changed, as somebody might who wants to deceive."""
+    """Update archive.json to match changed files, as an attacker could do."""
     index = json.loads((archive / INDEX).read_text())
     index["files"] = {name: sha256_of(archive / name) for name in index["files"]}
     (archive / INDEX).write_text(json.dumps(index))
@@ -133,7 +133,7 @@ def test_damage_is_found(archived: Path, tmp_path: Path) -> None:
 
 
 def test_changed_counts_are_found(archived: Path, tmp_path: Path) -> None:
-    """Although all checksums of archive.json fit: the manifest of the evaluation knows its counts."""
+    """Even if all checksums of archive.json match: the evaluation's manifest has the checksum of its counts."""
     copy = tmp_path / "copy"
     shutil.copytree(archived, copy)
     store = ArchivedStore(archived)
@@ -177,7 +177,7 @@ def test_what_is_refused(whole: Path, archived: Path, study: Study, make_study: 
 
 
 def test_parts_are_joined(study: Study, whole: Path, tmp_path: Path) -> None:
-    """Parts of one study, one of them an archive already, are the runs of the whole; twice the same is once."""
+    """Parts of one study, one of them already an archive, give the runs of the whole; duplicates count once."""
     one = run_study(study, tmp_path / "one", only=["VANILLA"])
     two = run_study(study, tmp_path / "two", only=["MULTI", "NON-SHARED LoRA"])
     write_archive([one], tmp_path / "first")
@@ -220,7 +220,7 @@ def test_covariates_come_along_and_may_not_contradict(whole: Path, archived: Pat
 
 
 def test_other_counts_of_a_stage_are_refused(study: Study, whole: Path, tmp_path: Path) -> None:
-    """A stage that was trained a second time took other seconds at least."""
+    """A stage that was trained twice has at least different seconds."""
     again = run_study(study, tmp_path / "again", only=["VANILLA"])
     shutil.rmtree(again / "runs")
     with pytest.raises(AttritionError, match=r"manifest\.json contradicts"):

@@ -1,4 +1,4 @@
-"""Checkpoints inside a stage, and being asked to stop."""
+"""Checkpoints within a stage, and requests to stop."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _handlers_come_back() -> Iterator[None]:
 
 
 class Asking(Watcher):
-    """Has the process receive a signal at the n-th step; remembers what it is told."""
+    """Sends the process a signal at the n-th step; records its calls."""
 
     def __init__(self, at: int, number: int = signal.SIGTERM, also: int | None = None) -> None:
         self.left, self.number, self.also = at, number, also
@@ -69,7 +69,7 @@ def stop(study: Study, folder: Path, at: int) -> Stopped:
     return caught.value
 
 
-# --- What is stored
+# --- Stored files
 
 
 def test_a_state_comes_back_to_the_last_bit(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_a_state_comes_back_to_the_last_bit(tmp_path: Path) -> None:
 
 
 def test_when_a_checkpoint_is_due(tmp_path: Path) -> None:
-    """Every 10 seconds; after one that took 2 not before 100 more; and once before a learner leaves others behind."""
+    """Every 10 seconds; after one that took 2 seconds, not before 100 more; and once before a learner leaves the others."""
     time_now = [0.0]
     keeper = CheckpointKeeper(Store(tmp_path), [], KEY, 10.0, Shares(Clock(), {}), StopRequests(), now=lambda: time_now[0])
     state = LearnerState("a", 0, 0, (), -1.0, 0, "", 0.0, torch.zeros(0), torch.zeros(0), torch.ones(3), None, None)
@@ -142,14 +142,14 @@ def test_without_checkpoints_none_is_made(make_study: Make, run_notes: Run, tmp_
     assert run_notes(study, tmp_path).steps == 3 * 2 * 24
 
 
-# --- Going on
+# --- Resuming
 
 
 @pytest.mark.parametrize(("every", "at"), [("0", 1), ("60", 3), ("2.5", 11)])
 def test_a_stopped_study_goes_on_to_the_same_end(
     every: str, at: int, make_study: Make, run_notes: Run, matrices: Matrices, tmp_path: Path
 ) -> None:
-    """Three steps an epoch and two epochs; nothing is read twice, and progress counts what was read before."""
+    """Three steps per epoch and two epochs; nothing is read twice, and progress includes earlier work."""
     parts = {"methods": ["VANILLA", "SHARED LoRA"], "orders": [[EN, DE, ZH], [ZH, EN, DE]]}
     run_notes(make_study("machine.population=2", **parts), tmp_path / "whole")
     study = make_study("machine.population=2", f"machine.checkpoint_seconds={every}", **parts)
@@ -174,9 +174,9 @@ def test_a_stopped_study_goes_on_to_the_same_end(
 def test_a_stored_member_goes_along_until_it_leaves(
     make_study: Make, run_notes: Run, matrices: Matrices, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The short learner is stored, then the newest checkpoint is lost; in the one before it, it was still in training.
+    """The short learner is stored, then the newest checkpoint is lost; in the previous one, it was still in training.
 
-    It is trained along for the padding it brings, but neither stored nor scored again.
+    It trains along because its padding matters for the others, but it is neither stored nor scored again.
     """
     methods = [
         {"method": "NON-SHARED LoRA", "rank": 2, "training": {"epochs": 1}},
@@ -186,7 +186,7 @@ def test_a_stored_member_goes_along_until_it_leaves(
     study = make_study("machine.population=2", "machine.checkpoint_seconds=0", **parts)
     run_notes(study, tmp_path / "whole")
     with monkeypatch.context() as patch:
-        patch.setattr("attrition.store.checkpoints.SHARE", 1e9)  # at every step, however long it takes
+        patch.setattr("attrition.store.checkpoints.SHARE", 1e9)  # at every step, however slow
         discard = Store.discard
         patch.setattr(Store, "discard", lambda self, kind, key: None if kind == "checkpoints" else discard(self, kind, key))
         stop(study, tmp_path / "stopped", 6)
@@ -266,7 +266,7 @@ def test_a_checkpoint_that_does_not_fit_is_named(
 def test_a_checkpoint_in_another_form_is_removed_and_the_stage_begins_again(
     wrote: int | None, make_study: Make, run_notes: Run, matrices: Matrices, tmp_path: Path
 ) -> None:
-    """As the first version wrote it, which did not count its forms, or one to come."""
+    """A checkpoint of the first version, which had no format number, or of a future version."""
     study, save = make_study(languages=[EN]), Store.save_checkpoint
 
     def otherwise(self: Store, key: str, about: Any, tensors: Any, details: Any) -> None:
@@ -286,7 +286,7 @@ def test_a_checkpoint_in_another_form_is_removed_and_the_stage_begins_again(
 
 
 def test_fewer_side_by_side_than_before(make_study: Make, run_notes: Run, tmp_path: Path) -> None:
-    """Whoever runs out of memory lowers machine.population: the checkpoint must not bring the many back."""
+    """After lack of memory a user lowers machine.population: the checkpoint must not restore the larger population."""
     parts = {"methods": ["NON-SHARED LoRA"]}
     stop(make_study("machine.population=3", **parts), tmp_path, 4)
     notes = run_notes(make_study("machine.population=2", **parts), tmp_path)
@@ -305,7 +305,7 @@ def test_a_newer_checkpoint_stops_everything(make_study: Make, run_notes: Run, t
         run_notes(study, tmp_path)
 
 
-# --- Being asked to stop
+# --- Requests to stop
 
 
 def test_the_second_signal_stops_at_once(make_study: Make, tmp_path: Path) -> None:
@@ -355,7 +355,7 @@ def test_an_ignored_signal_stays_ignored_and_threads_have_none() -> None:
 @pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "openpty"), reason="needs a terminal")
 def test_a_real_process_with_its_progress_bar(tiny: dict[str, Any], tmp_path: Path) -> None:
-    """`attrition run` in a terminal, in the midst of training."""
+    """`attrition run` in a terminal, during training."""
     changes = {"languages": [EN, DE], "training": {**tiny["training"], "epochs": 400}}
     (tmp_path / "study.toml").write_text(
         tomli_w.dumps({**tiny, **changes, "machine": {**tiny["machine"], "checkpoint_seconds": 0.1}})
@@ -394,7 +394,7 @@ def test_a_real_process_with_its_progress_bar(tiny: dict[str, Any], tmp_path: Pa
 
 
 def test_a_checkpoint_whose_stages_are_all_stored_is_forgotten(make_study: Make, run_notes: Run, tmp_path: Path) -> None:
-    """As a worker leaves it that is killed after its last stage: the driver ends without another worker at it."""
+    """A worker that is killed after its last stage leaves such a checkpoint: the driver then ends without another worker."""
     study = make_study(languages=[EN])
     stop(study, tmp_path, 4)
     (path,) = tmp_path.glob("checkpoints/*")

@@ -1,4 +1,4 @@
-"""The setting `evaluate`: the same numbers from fewer cells or utterances, nothing trained again, and all of it verified."""
+"""The setting `evaluate`: the same numbers from fewer cells or utterances, no repeated training, and verification."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ UNMEASURED = {"cft", "cft_cells", "fwt"}
 
 @pytest.fixture(scope="module")
 def study_of(make_study: Make) -> Callable[[str | int], Study]:
-    """Trained until VANILLA finds some slots: cells of 0 would all be equal."""
+    """Return studies trained until VANILLA finds some slots; otherwise all cells would be 0."""
     sizes = ("corpus.sizes.train=150", "corpus.sizes.test=20")
     rates = ("training.epochs=5", "training.learning_rate=3e-3", "training.head_learning_rate=1e-2")
     return lambda evaluate: make_study(*sizes, *rates, methods=METHODS, evaluate=evaluate)
@@ -51,7 +51,7 @@ def study_of(make_study: Make) -> Callable[[str | int], Study]:
 def folders(
     study_of: Callable[[str | int], Study], run_notes: Run, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str | int, Path]:
-    """The study under each setting, trained once and each time scored by itself; read only."""
+    """Return the study under each setting, trained once and scored separately each time; read-only."""
     parent = tmp_path_factory.mktemp("evaluated")
     found: dict[str | int, Path] = {evaluate: parent / str(evaluate) for evaluate in ("all", "seen", SAMPLE)}
     run_notes(study_of("all"), found["all"])
@@ -76,7 +76,7 @@ def R_of(folder: Path, method: str) -> RMatrix:
 
 
 def tables_of(folder: Path) -> dict[str, str]:
-    """What no clock shows in."""
+    """Return the tables without times."""
     names = ("matrix.csv", "metrics.json", "transfer.csv")
     return {
         f"{path.parent.name}/{path.name}": path.read_text() for path in sorted(folder.glob("runs/*/*")) if path.name in names
@@ -97,7 +97,7 @@ def test_metrics_of_what_was_seen(method: str, folders: dict[str | int, Path]) -
     for name, value in of_seen.items():
         if name in UNMEASURED or math.isnan(of_all[name]):
             assert math.isnan(value), name
-        elif name != "forgetting":  # whose best score may lie before a language's own stage
+        elif name != "forgetting":  # its best score may be before a language's own stage
             assert value == of_all[name], name
     assert not of_seen["forgetting"] > of_all["forgetting"]
     if method == "VANILLA":
@@ -186,7 +186,7 @@ def test_numbers_of_what_was_seen_are_compared(folders: dict[str | int, Path], t
 @pytest.mark.parametrize(
     ("path", "scored"),
     [
-        (("all", "seen"), 0),  # all of it is there
+        (("all", "seen"), 0),  # everything is already stored
         (("seen", "all"), 3 + 1 + 3 + 2),  # MONO's, VANILLA's second, GROUPED LoRA's, two untrained
         (("all", SAMPLE, "all"), 0),
         (("seen", SAMPLE, "seen"), 0),
@@ -209,7 +209,7 @@ def test_another_setting_trains_nothing_and_scores_what_is_missing(
 
 
 def test_what_was_reused_can_be_lost(study_of: Any, folders: dict[str | int, Path], run_notes: Run, tmp_path: Path) -> None:
-    """All, seen from it, all again after its evaluations were lost: languages were scored with different others each time."""
+    """All, then seen from it, then all again after its evaluations were lost: each time other languages are scored together."""
     folder = Path(shutil.copytree(folders["all"], tmp_path / "r"))
     whole = Store(folder).keys("evaluations")
     run_notes(study_of("seen"), folder)
@@ -217,7 +217,7 @@ def test_what_was_reused_can_be_lost(study_of: Any, folders: dict[str | int, Pat
         about = Store(folder).about("evaluations", key)
         if len(about["tests"]) == 3 and not about["before"]:
             shutil.rmtree(folder / "evaluations" / key)
-    assert verify(folder, sample=0).problems  # runs whose last stage has seen everything
+    assert verify(folder, sample=0).problems  # runs whose last stage has scored every language
     run_notes(study_of("all"), folder)
     assert verify(folder, sample=99).problems == ()
     assert tables_of(folder) == tables_of(folders["all"])
@@ -244,7 +244,7 @@ def test_an_estimate_counts_what_is_scored(study_of: Any, prepared_of: PreparedO
         return estimate(prepared, rates, stored, scored).seconds
 
     stored = frozenset(Store(folders["all"]).keys("stages"))
-    scoring = {each: seconds(each, stored) for each in ("all", "seen", SAMPLE)}  # nothing is trained
+    scoring = {each: seconds(each, stored) for each in ("all", "seen", SAMPLE)}  # without training
     assert 0 < scoring["seen"] < scoring["all"]
     assert 0.2 < scoring[SAMPLE] / scoring["all"] < 0.6  # 8 of 20
     scored = frozenset(Store(folders["all"]).keys("evaluations"))
@@ -295,7 +295,7 @@ def test_a_report_reads_it(evaluate: str | int, folders: dict[str | int, Path]) 
 
 
 def test_a_language_more_scores_nothing_again(make_study: Make, run_notes: Run, tmp_path: Path) -> None:
-    """The vocabulary in use grows with the study, and the names of test utterances must not follow it."""
+    """The used vocabulary grows with the study, but the keys of evaluations must not depend on it."""
     parts: dict[str, Any] = {"methods": ["MONO"], "orders": [[EN, DE]]}
     run_notes(make_study(languages=[EN, DE], **parts), tmp_path)
     store = Store(tmp_path)

@@ -1,4 +1,4 @@
-"""A disk that is full, at every single moment: a sentence, nothing half-written that counts, and the same end after it."""
+"""A disk that is full at any moment: a clear message, no incomplete file that counts, and the same result afterwards."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FULL = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 class Disk:
-    """Counts what is asked of the disk under a folder, and refuses from the n-th on: once, or ever after."""
+    """Counts disk operations under a folder, and refuses from the n-th on: once, or permanently."""
 
     def __init__(self, folder: Path, n: int, *, for_ever: bool) -> None:
         self.folder, self.n, self.for_ever = folder, n, for_ever
@@ -46,7 +46,7 @@ class Disk:
 
 @contextmanager
 def failing(disk: Disk) -> Iterator[None]:
-    """Every way in which the program makes, fills, flushes and names files goes through `disk`."""
+    """Route all ways of creating, filling, flushing and renaming files through `disk`."""
     with pytest.MonkeyPatch.context() as patch:
 
         def guard(module: Any, name: str) -> None:
@@ -64,7 +64,7 @@ def failing(disk: Disk) -> Iterator[None]:
         guard(Path, "write_bytes")
 
         class Guarded(io.BufferedWriter):
-            """A file that asks before it takes bytes, and then takes only half of them, as a full disk does."""
+            """A file that asks `disk` before it writes, and then writes only half of the bytes, as on a full disk."""
 
             def write(self, data: Any) -> int:
                 try:
@@ -86,7 +86,7 @@ def failing(disk: Disk) -> Iterator[None]:
         real_save = store_module.save_file
 
         def guarded_save(tensors: Any, path: Path) -> None:
-            """As safetensors does it: an error of its own, and a file that is too short."""
+            """Fail as safetensors does: with its own error, and a file that is too short."""
             real_save(tensors, path)
             try:
                 disk.ask("save_file")
@@ -100,7 +100,7 @@ def failing(disk: Disk) -> Iterator[None]:
 
 
 def bits(folder: Path) -> dict[str, bytes]:
-    """Everything that is a number and no time, by path."""
+    """Return all result files without times, by path."""
     files = [path for part in ("stages", "evaluations") for path in folder.glob(f"{part}/*/*.safetensors")]
     files += [path for name in ("*matrix.csv", "metrics.json", "*.parquet") for path in folder.glob(f"runs/*/{name}")]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
@@ -113,7 +113,7 @@ def study(make_study: Make) -> Study:
 
 @pytest.fixture
 def quick(study: Study, prepared: Prepared, monkeypatch: pytest.MonkeyPatch) -> Study:
-    """The study, its materials ready: what is under test is the writing, and no power fails while it lasts."""
+    """Return the study with its materials ready: this tests writing, without power failures."""
     monkeypatch.setattr(os, "fsync", lambda _: None)
     monkeypatch.setattr(engine, "prepare", lambda *_: prepared)
     return study
@@ -132,7 +132,7 @@ def expected(study: Study, run_notes: Run, tmp_path_factory: pytest.TempPathFact
 
 
 def attempt(study: Study, folder: Path) -> str | None:
-    """What the user is told, or None when the run went through."""
+    """Return the message to the user, or None if the run completed."""
     try:
         run_study(study, folder)
     except AttritionError as error:
@@ -141,7 +141,7 @@ def attempt(study: Study, folder: Path) -> str | None:
 
 
 def num_asked(study: Study, folder: Path) -> int:
-    """What a whole run asks of the disk."""
+    """Return the number of disk operations of a whole run."""
     disk = Disk(folder, 0, for_ever=False)
     with failing(disk):
         run_study(study, folder)
@@ -151,7 +151,7 @@ def num_asked(study: Study, folder: Path) -> int:
 @pytest.mark.parametrize("for_ever", [False, True], ids=["once", "ever after"])
 def test_full_at_any_moment(for_ever: bool, quick: Study, expected: dict[str, bytes], tmp_path: Path) -> None:
     total = num_asked(quick, tmp_path / "whole")
-    assert total > 60  # if this falls, writing goes another way than the one that is guarded here
+    assert total > 60  # fewer operations mean that some writing bypasses the guard
     kinds: set[str] = set()
     silent: list[list[str]] = []
     for n in range(1, total + 1):
@@ -159,14 +159,14 @@ def test_full_at_any_moment(for_ever: bool, quick: Study, expected: dict[str, by
         disk = Disk(folder, n, for_ever=for_ever)
         with failing(disk):
             said = attempt(quick, folder)
-        if said is None:  # only the notes of who is at what work may fail without a word
+        if said is None:  # only notes about the current work may fail silently
             silent.append(disk.refused)
         else:
             assert str(folder) in said, n
             assert "No space left on device" in said, n
             assert "Free space" in said or "Choose another --out" in said, n
         kinds |= set(disk.refused)
-        # What counts is whole, and nothing but what counts takes up room: a full disk needs it.
+        # Valid files are complete, and no other file takes space, which a full disk needs.
         store = Store(folder)
         for kind in KINDS:
             for key in store.keys(kind):
@@ -178,7 +178,7 @@ def test_full_at_any_moment(for_ever: bool, quick: Study, expected: dict[str, by
         run_study(quick, folder)
         assert bits(folder) == expected, (n, disk.refused)
         shutil.rmtree(folder)
-    # A folder that is there already need not be made, and what a worker is at (write_text) is only for people to look at.
+    # An existing folder is not created, and a worker's note (write_text) is only for people.
     assert [each[0] for each in silent if each[0] not in ("mkdir", "write_text")] in (
         [],
         ["open", "write", "fsync", "replace"],
@@ -187,7 +187,7 @@ def test_full_at_any_moment(for_ever: bool, quick: Study, expected: dict[str, by
 
 
 def test_a_stage_is_not_trained_again_for_a_table(quick: Study, run_notes: Run, tmp_path: Path) -> None:
-    """The disk is full when the very last file is written: what was trained is kept."""
+    """The disk is full at the last file: the trained stages are kept."""
     total = num_asked(quick, tmp_path / "whole")
     with failing(Disk(tmp_path / "r", total, for_ever=True)), pytest.raises(UnwrittenError, match=r"matrix\.csv cannot be"):
         run_study(quick, tmp_path / "r")

@@ -1,4 +1,4 @@
-"""One process at a time in a results folder, tried with real processes."""
+"""One process at a time in a results folder, tested with real processes."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ with locked(Path(sys.argv[1])):
 
 @contextmanager
 def at_work(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that holds the folder."""
+    """Start another process that locks the folder."""
     with subprocess.Popen(
         [sys.executable, "-c", HOLD, str(folder)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:

@@ -1,4 +1,4 @@
-"""The counts behind R, read again without torch: from a results folder and from its archive."""
+"""The counts behind R, read without torch: from a results folder and from its archive."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ METHODS = ["VANILLA", "NON-SHARED LoRA", "MULTI"]
 
 @pytest.fixture(scope="module", params=["all", "seen"])
 def whole(request: pytest.FixtureRequest, make_study: Callable[..., Study], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished study, read only."""
+    """Return a finished study; read-only."""
     study = make_study("training.epochs=12", f"evaluate={request.param}", methods=METHODS)
     return run_study(study, tmp_path_factory.mktemp("whole") / "results")
 

@@ -1,4 +1,4 @@
-"""Stages on disk: to the last bit, whole or not there."""
+"""Stages on disk: exact to the last bit, and complete or absent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A disk that lies, and formats of other versions: what is damaged is named and made again, and nothing else."""
+"""Damaged files and formats of other versions: damage is named, and only the damaged part is recomputed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ FILES: list[tuple[Kind, str]] = [
     ("evaluations", "details.json"),
     ("evaluations", "manifest.json"),
 ]
-# Where a byte may be wrong: a safetensors file begins with the length of its header, then the header, then the numbers.
+# The places of a wrong byte: a safetensors file has the length of its header, then the header, then the numbers.
 PLACES: dict[str, Callable[[bytes], int]] = {
     "the first byte": lambda _: 0,
     "the header's length": lambda _: 3,
@@ -38,7 +38,7 @@ EN, DE = "en-US", "de-DE"
 
 
 def results(folder: Path) -> dict[str, bytes]:
-    """Everything that is a number and no time, by path."""
+    """Return all result files without times, by path."""
     files = [path for part in ("stages", "evaluations") for path in folder.glob(f"{part}/*/*.safetensors")]
     files += [path for name in ("matrix.csv", "metrics.json", "*.parquet") for path in folder.glob(f"runs/*/{name}")]
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
@@ -51,7 +51,7 @@ def study(make_study: Make) -> Study:
 
 @pytest.fixture(scope="module")
 def folder(study: Study, run_notes: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished study; every test leaves it as whole as it was."""
+    """Return a finished study; every test leaves it complete."""
     folder = tmp_path_factory.mktemp("faults")
     run_notes(study, folder)
     return folder
@@ -64,7 +64,7 @@ def stage_of(folder: Path, *chain: str) -> str:
 
 
 def key_of(folder: Path, kind: Kind) -> str:
-    """The first stage, or its evaluation."""
+    """Return the key of the first stage, or of its evaluation."""
     store, stage = Store(folder), stage_of(folder, EN)
     if kind == "stages":
         return stage
@@ -74,7 +74,7 @@ def key_of(folder: Path, kind: Kind) -> str:
 
 
 def repaired(kind: Kind, path: Path, study: Study, folder: Path, run_notes: Run, before: dict[str, bytes]) -> None:
-    """The next run names the damage, makes that one folder again and ends where it was."""
+    """Check that the next run names the damage, recomputes only this folder and gives the same result."""
     notes = run_notes(study, folder)
     assert len(notes.trained_stages) == (kind == "stages")
     assert len(notes.scored) == (kind == "evaluations")
@@ -115,7 +115,7 @@ def test_every_kind_of_file_with_a_bit_flipped(
 
 @pytest.mark.parametrize("bit", range(8))
 def test_no_bit_of_a_manifest_can_flip_unseen(bit: int, folder: Path) -> None:
-    """Also those that leave it JSON: a digit of the format, a letter of what the stage says of itself."""
+    """Also bits whose change leaves valid JSON: a digit of the format, a letter of the stage's facts."""
     store, key = Store(folder), stage_of(folder, EN)
     path = folder / "stages" / key / "manifest.json"
     whole = path.read_bytes()
@@ -165,7 +165,7 @@ def test_a_damaged_study_or_environment_is_written_again(content: bytes, study: 
 # Formats
 
 
-# The weights [1.5, -2.0] as x, written by hand after the description of the format, not by this program.
+# The weights [1.5, -2.0] as x, written by hand from the description of the format, not by this program.
 HEADER = b'{"x":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}  '
 WEIGHTS = len(HEADER).to_bytes(8, "little") + HEADER + np.array([1.5, -2.0], "<f4").tobytes()
 HISTORY = b"""{"history": [{"epoch": 1, "train_loss": 0.25, "dev_f1": "nan", "seconds": 2.0}],
@@ -174,7 +174,7 @@ HISTORY = b"""{"history": [{"epoch": 1, "train_loss": 0.25, "dev_f1": "nan", "se
 
 @pytest.fixture
 def format_1(tmp_path: Path) -> Store:
-    """A stage as format 1 had it: no seal."""
+    """Return a stage of format 1, which had no seal."""
     folder = tmp_path / "stages" / "00ff"
     folder.mkdir(parents=True)
     files = {"weights.safetensors": WEIGHTS, "history.json": HISTORY}

@@ -1,4 +1,4 @@
-"""What the workers of a study wrote down (`noting/sitecustomize.py`), as tests ask for it."""
+"""Reads the notes of a study's workers (`noting/sitecustomize.py`) for tests."""
 
 from __future__ import annotations
 
@@ -12,17 +12,19 @@ from pathlib import Path
 import pytest
 
 collect_ignore = ["crowd.py", "noting"]
-"""Programs for processes of their own."""
+"""Programs that run in separate processes."""
 
 NOTING = Path(__file__).with_name("noting")
 
 
 @dataclass(frozen=True)
 class Noted:
-    """Attributes:
-    steps: how often each step was made.
-    processes: of each stage, the processes that made its steps.
-    after_stored: steps of stages that were stored already.
+    """The steps in the notes of workers.
+
+    Attributes:
+        steps: number of times that each step was made.
+        processes: for each stage, the processes that made its steps.
+        after_stored: steps of stages that were already stored.
     """
 
     steps: Mapping[str, int]
@@ -31,12 +33,12 @@ class Noted:
 
     @property
     def repeated(self) -> int:
-        """Steps that were made again."""
+        """Return the number of repeated steps."""
         return sum(self.steps.values()) - len(self.steps)
 
 
 def read_notes(path: Path) -> Noted:
-    """Return what a file of notes says."""
+    """Return the contents of a file of notes."""
     steps, processes, stored, after = Counter[str](), dict[str, set[str]](), set[str](), list[str]()
     for kind, *words in (line.split() for line in path.read_text().splitlines() if line):
         if kind == "stored":
@@ -52,13 +54,13 @@ def read_notes(path: Path) -> Noted:
 
 @pytest.fixture(scope="session")
 def noted() -> Callable[[Path], Noted]:
-    """`read_notes`."""
+    """Return `read_notes`."""
     return read_notes
 
 
 @pytest.fixture(scope="session")
 def kill_table(pytestconfig: pytest.Config) -> Callable[..., None]:
-    """Print a row of the table of kills: executor, kills, steps, steps that were made again, result."""
+    """Print a row of the table of kills: executor, kills, steps, repeated steps, result."""
     capture = pytestconfig.pluginmanager.getplugin("capturemanager")
 
     def tell(executor: str, kills: str, notes: list[Noted], result: str = "same bits") -> None:
@@ -71,7 +73,7 @@ def kill_table(pytestconfig: pytest.Config) -> Callable[..., None]:
 
 @pytest.fixture
 def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The file in which workers that start from now on write down their steps; each lasts a moment longer."""
+    """Return the file in which new workers note their steps; each step takes a little longer."""
     path = tmp_path / "notes"
     path.write_text("\n")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(NOTING), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep))

@@ -1,10 +1,10 @@
-"""Runs a small study with `machine.executor = "processes"`; workers and drivers are killed at random, until it is finished.
+"""Run a small study with `machine.executor = "processes"`; kill workers and drivers at random until it is finished.
 
     python crowd.py FOLDER SEED WORKER_KILLS DRIVER_KILLS
 
-Workers kill themselves (`noting/sitecustomize.py`); drivers are forked from one warm process, as in `driver.py`. When a study
-is finished before there were enough kills, another round begins. FOLDER/reference is the study trained by one process,
-FOLDER/round-N the others, FOLDER/report.json the summary, FOLDER/round-N.notes what the workers wrote down.
+Workers kill themselves (`noting/sitecustomize.py`); drivers are forked from one warm process, as in `driver.py`. If a study
+finishes before the required number of kills, another round starts. FOLDER/reference is the study trained by one process,
+FOLDER/round-N are the others, FOLDER/report.json is the summary, FOLDER/round-N.notes has the notes of the workers.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ MOST_CALLS = 120
 
 
 def drive(folder: Path, machine: dict[str, object], calls: int | None) -> None:
-    """One driver's part; it dies at its n-th call, if `calls` says so."""
+    """Run one driver; with `calls`, it kills itself at this call."""
     if calls is not None:
         countdown = Countdown(calls)
         for owner, name in ((os, "replace"), (os, "fsync"), (engine._Driver, "_look"), (engine, "write_run")):
@@ -42,7 +42,7 @@ def drive(folder: Path, machine: dict[str, object], calls: int | None) -> None:
     except AttritionError as error:
         if "without progress" not in str(error):
             raise
-        os.kill(os.getpid(), signal.SIGKILL)  # chance hit one stage five times: another driver goes on
+        os.kill(os.getpid(), signal.SIGKILL)  # by chance one stage was killed five times: another driver resumes
 
 
 def main(folder: Path, seed: int, worker_kills: int, driver_kills: int) -> None:

@@ -1,10 +1,10 @@
-"""Runs a small study in processes that are killed at random, until it is finished; says what was done how often.
+"""Run a small study in processes that are killed at random, until it is finished; count the repeated work.
 
     python driver.py FOLDER SEED KILLS
 
-One warm process imports everything and forks; a child works on the study and dies by SIGKILL: after a random time, or before
-or after the n-th of the calls in `_points`. When a study is finished before there were enough kills, another round begins.
-FOLDER/reference is the uninterrupted study, FOLDER/round-N the others, FOLDER/report.json the summary.
+One warm process imports everything and forks. A child works on the study and dies by SIGKILL: after a random time, or before
+or after the n-th of the calls in `_points`. If a study finishes before the required number of kills, another round starts.
+FOLDER/reference is the uninterrupted study, FOLDER/round-N are the others, FOLDER/report.json is the summary.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ from attrition.study.watcher import Watcher
 
 LANGUAGES = ["en-US", "de-DE", "zh-CN"]
 INTERVALS = (0, 2, 5)
-"""Steps between checkpoints; each child has one of them."""
+"""Steps between checkpoints; each child uses one of these numbers."""
 
 FIRST_CALLS = 12
-"""Of a new folder: each of them kills once."""
+"""Points of a new folder: each of them kills once."""
 
 STUDY: dict[str, Any] = {
     "name": "torture",
@@ -63,7 +63,7 @@ STUDY: dict[str, Any] = {
 
 
 class Diary(Watcher):
-    """Writes down at once what happens, so that it outlives the process."""
+    """Writes every event at once, so that it survives the process."""
 
     def __init__(self, path: Path) -> None:
         self._file = os.open(path, os.O_CREAT | os.O_APPEND | os.O_WRONLY)
@@ -117,7 +117,7 @@ _points: tuple[tuple[Any, str], ...] = (
 
 
 def work(folder: Path, interval: float, countdown: Countdown | None) -> None:
-    """One process's part: go on with the study."""
+    """Run one process: resume the study."""
     diary = Diary(folder.with_suffix(".diary"))
     steps = 0
     step = training._Population.step
@@ -130,7 +130,7 @@ def work(folder: Path, interval: float, countdown: Countdown | None) -> None:
         return made
 
     training._Population.step = noting  # type: ignore[method-assign]
-    # The clock of checkpoints counts steps, so that what an interruption may cost is a number.
+    # The clock of checkpoints counts steps, so that the cost of an interruption is a number.
     working.CheckpointKeeper = functools.partial(working.CheckpointKeeper, now=lambda: float(steps))  # type: ignore[misc,assignment]
     if countdown is not None:
         for owner, name in _points:
@@ -140,7 +140,7 @@ def work(folder: Path, interval: float, countdown: Countdown | None) -> None:
 
 
 def child(work: Callable[[], None], seconds: float | None = None) -> bool:
-    """Fork, work, and wait; whether it was killed, by itself or after so many seconds."""
+    """Fork, work and wait; return True if the child was killed, by itself or after this number of seconds."""
     number = os.fork()
     if number == 0:
         code = 1
@@ -164,7 +164,7 @@ def child(work: Callable[[], None], seconds: float | None = None) -> bool:
 
 
 def warm(folder: Path) -> None:
-    """Have everything imported that a child will want; train nothing, since threads do not survive a fork."""
+    """Import everything that a child needs; do not train, because threads do not survive a fork."""
     prepare(build_study(STUDY, where="torture"), Watcher(), None)
     pd.DataFrame({"x": [0.0]}).to_parquet(folder / "warm.parquet")
 

@@ -1,6 +1,6 @@
-"""Twelve languages by processes, by a Ray cluster that loses a node, and by SLURM jobs that reach their walltime.
+"""Twelve languages with processes, with a Ray cluster that loses a node, and with SLURM jobs that reach their time limit.
 
-The end is that of one process, to the bit. Only `make torture` runs these; Ray and SLURM where they are installed.
+The result equals that of one process, bit for bit. Only `make torture` runs these; Ray and SLURM only if installed.
 """
 
 from __future__ import annotations
@@ -48,12 +48,12 @@ pytestmark = [
 
 
 def study(**machine: Any) -> Study:
-    """The study with other settings of the machine."""
+    """Return the study with other settings of the machine."""
     return build_study({**STUDY, "machine": {**STUDY["machine"], **machine}}, where="torture")
 
 
 def weights(folder: Path) -> dict[str, bytes]:
-    """The bytes of every stored weight, and of every R."""
+    """Return the bytes of every stored weight, and of every R."""
     store = Store(folder)
     found = {f"{key}.{name}": a.tobytes() for key in store.keys("stages") for name, a in store.load_tensors(key).items()}
     return found | {path.parent.name: path.read_bytes() for path in folder.glob("runs/*/matrix.csv")}
@@ -61,7 +61,7 @@ def weights(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What one process makes of the study."""
+    """Return the result of one process for the study."""
     folder = tmp_path_factory.mktemp("alone")
     run_study(study(), folder)
     found = weights(folder)
@@ -73,7 +73,7 @@ needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="
 
 
 class Told(Watcher):
-    """Remembers which stages were stored; acts once, when so many are."""
+    """Records the stored stages; acts once, at a given number of them."""
 
     def __init__(self, act: Callable[[], object] = lambda: None, at: int = 8) -> None:
         self.finished_stages: list[str] = []
@@ -86,7 +86,7 @@ class Told(Watcher):
 
 
 def check(out: Path, alone: dict[str, bytes], finished: list[str], notes: Any, lost: int) -> None:
-    """The bits are those of one process; every stage was stored once, and every step made, `lost` of them twice at most."""
+    """Check that the bits equal those of one process, every stage was stored once, and at most `lost` steps were repeated."""
     assert sorted(finished) == sorted(Store(out).keys("stages"))
     assert weights(out) == alone
     assert len(notes.steps) == STEPS
@@ -107,10 +107,10 @@ run_study(build_study(json.loads(sys.argv[1]), where="torture"), Path(sys.argv[2
 
 
 def kill_a_driver(out: Path, stages: int = 8, **machine: Any) -> list[str]:
-    """Run the study in another process, kill it by SIGKILL when so many stages are stored, and return their keys."""
+    """Run the study in another process, kill it by SIGKILL after this number of stored stages, and return their keys."""
     raw = json.dumps({**STUDY, "machine": {**STUDY["machine"], **machine}})
     slurm = ["slurm"] if machine["executor"] == "slurm" else []
-    # A session of its own: what the driver started must end, or go on, by itself.
+    # In a separate session: processes that the driver started must end, or continue, without help.
     driver = subprocess.Popen([sys.executable, "-c", DRIVER, raw, str(out), *slurm], start_new_session=True)
     end = time.monotonic() + 600
     while len(Store(out).keys("stages")) < stages:
@@ -133,9 +133,9 @@ def test_processes(
 
 @pytest.fixture
 def cluster(monkeypatch: pytest.MonkeyPatch, notes: Path) -> Iterator[Any]:
-    """Three nodes of Ray on this machine, two of which train. Their workers write notes."""
+    """Start three nodes of Ray on this machine, two of which train. Their workers write notes."""
     assert notes.exists()
-    # Beside other work a worker of niceness 15 hardly runs, and a node that is only slow counts as lost.
+    # Beside other work a worker of niceness 15 hardly runs, and Ray treats a slow node as lost.
     for name, value in {
         "worker_niceness": 0,
         "health_check_timeout_ms": 120_000,
@@ -167,7 +167,7 @@ def test_a_ray_cluster_loses_a_node(
     noted: Callable[[Path], Any],
     kill_table: Callable[..., None],
 ) -> None:
-    """One of two nodes that train is lost in the middle of a stage, and another one comes."""
+    """One of two training nodes is lost during a stage, and a new one joins."""
     node = next(iter(cluster.worker_nodes))
     told = Told(lambda: (cluster.remove_node(node, allow_graceful=False), cluster.add_node(num_cpus=1)))
     run_study(study(executor="ray", workers=4, ray={"address": cluster.address}), tmp_path / "out", told)
@@ -185,12 +185,12 @@ def test_a_killed_driver_of_a_ray_cluster(
     noted: Callable[[Path], Any],
     kill_table: Callable[..., None],
 ) -> None:
-    """Ray ends the tasks of a driver that died. The next driver goes on from what was stored."""
+    """Ray ends the tasks of a dead driver. The next driver resumes from the stored stages."""
     out, machine = tmp_path / "out", {"executor": "ray", "workers": 4, "ray": {"address": cluster.address}}
     kill_a_driver(out, **machine)
     told, before = Told(), Store(out).keys("stages")
     run_study(study(**machine), out, told)
-    # A worker may store a stage between the death of its driver and its own.
+    # After the death of its driver a worker may still store a stage.
     late = set(Store(out).keys("stages")) - {*before, *told.finished_stages}
     assert len(late) <= 4
     check(out, alone, [*before, *late, *told.finished_stages], noted(notes), lost=2 * 3)
@@ -226,13 +226,13 @@ PROGRAMS = ("munged", "mungekey", "slurmctld", "slurmd", "squeue")
 
 
 def say(*command: str) -> str:
-    """What a command prints."""
+    """Return the output of a command."""
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout
 
 
 @pytest.fixture
 def one_node(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """SLURM of one node with four CPUs and a munge of its own, from Debian's slurmctld, slurmd and munge."""
+    """Start SLURM with one node of four CPUs and its own munge, from Debian's slurmctld, slurmd and munge."""
     if not all(map(shutil.which, PROGRAMS)) or os.geteuid() != 0 or importlib.util.find_spec("submitit") is None:
         pytest.skip("needs munged, slurmctld, slurmd, root and the extra slurm")
     folder = tmp_path_factory.mktemp("slurm")
@@ -271,7 +271,7 @@ def test_slurm_jobs_go_on_after_their_walltime(
     kill_table: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """An array of four, each task a chain of 12 stages; one is cancelled, and the time of the others is over before the end."""
+    """An array of four, each task a chain of 12 stages; one is cancelled, and the others reach their time limit early."""
     began = time.monotonic()
     subprocess.run([sys.executable, "-c", "import attrition.engine.executors.remote"], check=True)
     limit = 20 + 4 * (time.monotonic() - began)  # four import torch at a time, on a machine that may be busy
@@ -307,7 +307,7 @@ def test_a_killed_driver_of_slurm_jobs(
     kill_table: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The jobs of a killed driver go on. The next driver waits for them and trains no stage a second time."""
+    """The jobs of a killed driver continue. The next driver waits for them and trains no stage twice."""
     monkeypatch.setattr("attrition.engine.executors.slurm.QUEUE_SECONDS", 2.0)
     monkeypatch.setattr("attrition.engine.executors.slurm.LOOK_SECONDS", 1.0)
     monkeypatch.setenv("ATTRITION_SLOW", "0.3")

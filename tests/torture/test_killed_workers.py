@@ -1,7 +1,7 @@
-"""Workers and drivers of `machine.executor = "processes"`, killed again and again: the end is that of one process, to the bit.
+"""Workers and drivers of `machine.executor = "processes"`, killed repeatedly: the result equals one process, bit for bit.
 
-`ATTRITION_TORTURE=1` (as `make torture` sets it) is the long form: 200 kills, and another sequence of them on each day. Another
-number is so many kills.
+`ATTRITION_TORTURE=1` (as `make torture` sets it) is the long form: 200 kills, in another sequence each day. Another
+number sets the number of kills.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ LONG = ASKED > 0
 ALL = {0: 40, 1: 200}.get(ASKED, ASKED)
 DRIVERS = max(1, ALL // 20)
 KILLS = ALL - DRIVERS, DRIVERS
-"""Of workers and of drivers."""
+"""The numbers of killed workers and drivers."""
 
 SEED = datetime.datetime.now(tz=datetime.UTC).date().toordinal() if LONG else 0
 LIMIT_SECONDS = 7200 if LONG else 600
@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.long, pytest.mark.skipif(not hasattr(os, "fork"), reas
 
 
 def weights(folder: Path) -> dict[str, bytes]:
-    """The bytes of every stored weight, of every score and of every R."""
+    """Return the bytes of every stored weight, of every score and of every R."""
     store = Store(folder)
     found = {f"{key}.{name}": a.tobytes() for key in store.keys("stages") for name, a in store.load_tensors(key).items()}
     files = [*folder.glob("runs/*/matrix.csv"), *folder.glob("evaluations/*/counts.safetensors")]
@@ -59,7 +59,7 @@ def test_killed_at_random(tmp_path: Path, noted: Callable[[Path], Any], kill_tab
         assert notes.steps.keys() == all_notes[0].steps.keys(), "every step was made"
         assert not notes.after_stored, "no finished stage was trained again"
         died = folder.with_suffix(".notes").read_text().count("killed worker")
-        # A checkpoint is made when the interval is over and the step has ended: one step may be lost beside the interval.
+        # A checkpoint is made when the interval is over and the step has ended: one extra step may be lost.
         assert notes.repeated <= died * (LONGEST_INTERVAL + 1)
         finished = [line for line in folder.with_suffix(".diary").read_text().splitlines() if line.startswith("finished")]
         assert len(finished) == len(set(finished))

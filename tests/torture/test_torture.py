@@ -1,6 +1,6 @@
-"""A study whose processes are killed again and again ends as one that was never interrupted, to the last bit.
+"""A study whose processes are killed repeatedly gives the same result as an uninterrupted study, to the last bit.
 
-`ATTRITION_TORTURE=1` (as `make torture` sets it) is the long form: 200 kills, and another sequence of them on each day.
+`ATTRITION_TORTURE=1` (as `make torture` sets it) is the long form: 200 kills, in another sequence each day.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.long, pytest.mark.skipif(not hasattr(os, "fork"), reas
 
 @pytest.fixture(scope="module")
 def tortured(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of the driver, when it is done; its seed stands in the message of every failure."""
+    """Return the folder of the finished driver; every failure message contains its seed."""
     folder = tmp_path_factory.mktemp(f"torture-seed-{SEED}")
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     command = [sys.executable, str(Path(__file__).with_name("driver.py")), str(folder), str(SEED), str(KILLS)]
@@ -47,7 +47,7 @@ def report(folder: Path) -> dict[str, Any]:
 
 
 def diary(folder: Path) -> list[list[list[str]]]:
-    """What was noted, line by line, of each process."""
+    """Return the notes of each process, by line."""
     processes: list[list[list[str]]] = [[]]
     for line in folder.with_suffix(".diary").read_text().splitlines():
         if line == "began":
@@ -57,7 +57,7 @@ def diary(folder: Path) -> list[list[list[str]]]:
 
 
 def contents(folder: Path) -> dict[str, Any]:
-    """Every result file without what is a time."""
+    """Return every result file without times."""
     found: dict[str, Any] = {}
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         name = str(path.relative_to(folder))
@@ -105,7 +105,7 @@ def steps_of(process: list[list[str]]) -> Iterator[tuple[str, ...]]:
 
 
 def test_a_kill_costs_at_most_one_interval(tortured: Path) -> None:
-    """A step is named by its learners and how far they are: made again, it has the same name."""
+    """A step is named by its learners and their progress: a repeated step has the same name."""
     whole = [step for process in diary(tortured / "reference") for step in steps_of(process)]
     assert len(whole) == len(set(whole)) == NUM_STEPS
     repeated_anywhere = 0
@@ -115,7 +115,7 @@ def test_a_kill_costs_at_most_one_interval(tortured: Path) -> None:
             steps = list(steps_of(process))
             repeated = sum(step in made for step in steps)
             repeated_anywhere += repeated
-            # A checkpoint is made when the interval is over and the step has ended: one step may be lost beside the interval.
+            # A checkpoint is made when the interval is over and the step has ended: one extra step may be lost.
             assert repeated <= max(INTERVALS) + 1, f"{folder}: {steps[:8]}"
             made.update(steps)
         assert made == set(whole), "the same learners were side by side at every step"
@@ -123,7 +123,7 @@ def test_a_kill_costs_at_most_one_interval(tortured: Path) -> None:
 
 
 def test_what_was_said(tortured: Path) -> None:
-    """Interruptions are no damage, and nobody is warned of them."""
+    """Interruptions are not damage, so nobody is warned about them."""
     for folder in rounds(tortured):
         warned = {" ".join(line[1:]) for process in diary(folder) for line in process if line[0] == "warned"}
         assert {each for each in warned if "F1 is 0" not in each and "no better" not in each} == set()

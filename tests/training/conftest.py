@@ -1,4 +1,4 @@
-"""A small learnable corpus, tiny models, and the plain training loop that ours is compared with."""
+"""A small learnable corpus, tiny models, and a plain training loop as reference."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _utterance(number: int, stream: np.random.Generator) -> Utterance:
 
 @pytest.fixture
 def make_encoded() -> Callable[..., Encoded]:
-    """Random utterances about times and cities; a word's first letter nearly gives its label away."""
+    """Return random utterances about times and cities; a word's first letter nearly determines its label."""
 
     def make(count: int, seed: int = 0, **settings: Any) -> Encoded:
         stream = np.random.default_rng(seed)
@@ -67,7 +67,7 @@ def make_encoded() -> Callable[..., Encoded]:
 
 @pytest.fixture
 def make_model() -> Callable[..., Model]:
-    """A tiny encoder with the labels of that corpus."""
+    """Return a tiny encoder with the labels of that corpus."""
 
     def make(kind: str = "bert") -> Model:
         pretrained = load_pretrained(f"tiny:{kind}")
@@ -78,10 +78,10 @@ def make_model() -> Callable[..., Model]:
 
 @pytest.fixture
 def plain_loop() -> Callable[..., list[float]]:
-    """Train a `transformers` (or PEFT) token classification model as its own users do, on the batches that we draw.
+    """Train a `transformers` (or PEFT) token classification model like its own users, on the batches that we draw.
 
     Padded batches of input_ids, attention_mask and labels with -100, the model's own loss, `clip_grad_norm_`, torch's AdamW
-    (not fused, no decay on biases and norms), a rate for the classifier and one for all else. Returns each step's loss.
+    (not fused, no decay on biases and norms), one rate for the classifier and one for the rest. Returns each step's loss.
     """
 
     def train(module: Any, encoded: Encoded, settings: TrainingSettings, seed: tuple[Any, ...], pad: int = 1) -> list[float]:

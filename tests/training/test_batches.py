@@ -1,4 +1,4 @@
-"""Which utterances go together."""
+"""The composition of batches."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def test_an_epoch_holds_every_row_once(lengths: Any, batch_size: int, seed: int)
 
 
 def evaluation_batches(lengths: Sequence[Any], num_tokens: int) -> Iterator[dict[int, Any]]:
-    """The lengths of each learner's utterances in each batch, until all are read."""
+    """Yield the lengths of each learner's utterances in each batch, until all are read."""
     left = [-np.sort(-each) for each in lengths]
     while counts := next_batch(left, num_tokens):
         yield {row: left[row][:count] for row, count in counts.items()}
@@ -48,7 +48,7 @@ def test_a_budget_is_kept_and_no_utterance_is_left_out(lengths: Any, num_tokens:
 
 
 def test_learners_with_as_many_utterances_are_read_through_together() -> None:
-    """Three of nine, four sub-tokens each; 24 are room for two of each. The last batch is the short one."""
+    """Three of nine utterances, four sub-tokens each; 24 sub-tokens allow two of each. The last batch is shorter."""
     batches = list(evaluation_batches([np.full(9, 4)] * 3, 24))
     assert [[len(each) for each in batch.values()] for batch in batches] == [[2, 2, 2]] * 4 + [[1, 1, 1]]
 
@@ -63,7 +63,7 @@ def test_an_epoch_depends_on_its_stream_only() -> None:
 
 
 def test_batches_of_like_lengths_are_padded_little() -> None:
-    """Random batches of lengths like MASSIVE's are nearly half padding; these are padded less than 1.1 times."""
+    """Random batches with lengths as in MASSIVE are nearly half padding; these have less than 10% padding on top."""
     lengths = np.random.default_rng(0).normal(12, 5, 5000).clip(4, 60).astype(int)
 
     def padded(batches: list[Any]) -> float:

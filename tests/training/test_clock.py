@@ -1,4 +1,4 @@
-"""Where time goes, with a clock that is turned by hand."""
+"""Time by purpose, with a fake clock."""
 
 from __future__ import annotations
 

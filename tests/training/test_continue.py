@@ -1,4 +1,4 @@
-"""A training that goes on from a kept state against one that never stopped: step by step, to the last bit."""
+"""Training resumed from a saved state, compared with uninterrupted training: step by step, to the last bit."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PLAIN = TrainingSettings(epochs=3, batch_size=4, learning_rate=3e-3, dropout=0.1
 
 
 def copied(state: LearnerState) -> LearnerState:
-    """The state as it is now, for good: what a keeper is given goes on being trained."""
+    """Return a copy of the state, because its tensors are still in training."""
 
     def own(value: Any) -> Any:
         if isinstance(value, torch.Tensor):
@@ -49,7 +49,7 @@ class Recorder:
 
 
 def bits(value: Any) -> Any:
-    """What two states must agree in; seconds are what they are."""
+    """Return the parts of two states that must be equal; seconds may differ."""
     if isinstance(value, torch.Tensor):
         return (tuple(value.shape), value.numpy().tobytes())
     if isinstance(value, tuple):
@@ -69,7 +69,7 @@ Trained = tuple[Recorder, list[list[float]], dict[str, Finished]]
 def trained(
     tasks: Sequence[Task], model: Model, monkeypatch: pytest.MonkeyPatch, states: Sequence[LearnerState] = ()
 ) -> Trained:
-    """Train, and note every state, every learning rate, and what came of it."""
+    """Train, and record every state, every learning rate and the result."""
     recorder, rates = Recorder(), list[list[float]]()
     step = PopulationAdamW.step
 
@@ -84,7 +84,7 @@ def trained(
 
 
 def check_every_state(tasks: Sequence[Task], model: Model, monkeypatch: pytest.MonkeyPatch) -> Trained:
-    """Go on from each kept state in turn: all that follows must be as it was."""
+    """Resume from each saved state in turn: all later states must be equal."""
     by_name = {task.name: task for task in tasks}
     whole, rates, done = trained(tasks, model, monkeypatch)
     expected = [[essence(state) for state in states] for states in whole.kept]
@@ -118,8 +118,8 @@ def test_full_training(make_model: Any, make_encoded: Any, monkeypatch: pytest.M
 def test_a_population_whose_members_leave_at_different_times(
     make_model: Any, make_encoded: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Two, three and five steps an epoch: mid-epoch for one is the end of an epoch for another. Three ranks, the largest leaves
-    first."""
+    """Two, three and five steps per epoch: the middle of one learner's epoch is the end of another's. Three ranks; the
+    largest leaves first."""
     model, dev = make_model(), make_encoded(4, 9)
     lora = {rank: LoRA(rank=rank, dropout=0.1) for rank in (2, 3, 5)}
     tasks = [
@@ -138,7 +138,7 @@ def test_a_population_whose_members_leave_at_different_times(
 def test_early_stopping_decides_the_same(
     trains: Trains, make_model: Any, make_encoded: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """F1 by epoch is given: 0.1, 0.4, 0.3, 0.3, so patience of 2 stops after the fourth of six and keeps the second."""
+    """F1 by epoch is 0.1, 0.4, 0.3, 0.3: patience 2 stops after the fourth of six epochs and keeps the second."""
     scores = {1: 0.1, 2: 0.4, 3: 0.3, 4: 0.3}
     model, encoded = make_model(), make_encoded(8)
     now: list[int] = []
@@ -161,9 +161,9 @@ def test_early_stopping_decides_the_same(
 
 
 def test_another_population_would_round_otherwise(make_model: Any, make_encoded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Why a checkpoint belongs to a population: the same learner alone agrees within rounding, and not beyond.
+    """A checkpoint belongs to a population, because the same learner alone agrees only within rounding.
 
-    If this fails since the bits agree, checkpoints might belong to learners, and that would be simpler.
+    If this fails because the bits agree, checkpoints could belong to learners, which would be simpler.
     """
     model, trains = make_model(), LoRA(rank=4, dropout=0.1)
     dev = make_encoded(4, 9)
@@ -182,20 +182,20 @@ def test_the_states_of_others_are_our_own_mistake(make_model: Any, make_encoded:
         trained([dataclasses.replace(task, name="b")], model, monkeypatch, recorder.kept[1])
 
 
-# --- Numbers that went wrong
+# --- Diverged learners
 
 
 @pytest.mark.parametrize("what", ["loss", "weight"])
 def test_a_learner_that_diverges_leaves_and_the_others_do_not_notice(
     what: str, make_model: Any, make_encoded: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In its second epoch one learner's weights become infinite; it keeps those of the first."""
+    """In its second epoch one learner's weights become infinite; it keeps the weights of the first epoch."""
     model, trains = make_model(), LoRA(rank=2, dropout=0.1)
     dev = make_encoded(4, 9)
     tasks = [make_task(name, model, trains, make_encoded(8, n), dev, epochs=4) for n, name in enumerate("abc")]
     healthy = trained(tasks, model, monkeypatch)
     step = training._Population.step
-    last = 4 if what == "weight" else 3  # two steps an epoch: after the last one no loss shows it
+    last = 4 if what == "weight" else 3  # two steps per epoch: no loss shows it after the last one
 
     def breaking(self: Any) -> int:
         count = step(self)
@@ -212,7 +212,7 @@ def test_a_learner_that_diverges_leaves_and_the_others_do_not_notice(
     first = next(states for states in healthy[0].kept if states[1].best_epoch == 1)[1].best_P
     assert first is not None
     assert torch.equal(done["b"].flat, first)
-    # While it is there, the others have the same bits as beside a learner that is well.
+    # Until it leaves, the others have the same bits as beside a healthy learner.
     early = [
         [[essence(each) for each in states if each.name != "b"] for states in recorder.kept if states[0].step <= 4][:7]
         for recorder in (whole, healthy[0])

@@ -1,4 +1,4 @@
-"""Rows of word embeddings that a stage does not read: as torch.optim.AdamW leaves them when it trains the whole table."""
+"""Unused rows of word embeddings, compared with torch.optim.AdamW on the whole table."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def trained(task: Task, model: Any) -> Finished:
 def test_the_whole_table_trained_gives_the_same(
     keep: Any, make_model: Any, make_encoded: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The other side trains all rows with torch's AdamW; only the rounding of the decays' product may differ."""
+    """The reference trains all rows with torch's AdamW; only the rounding of the decays' product may differ."""
     model = make_model()
     task = task_of(model, make_encoded, dataclasses.replace(SETTINGS, keep=keep))
     ours = trained(task, model)

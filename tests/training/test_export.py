@@ -1,4 +1,4 @@
-"""Exported learners read back by the programs they are for."""
+"""Exported learners, loaded by the libraries that they are made for."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ KINDS = ("bert", "xlm-roberta")
 
 
 def cut(model: Model, encoded: Encoded) -> tuple[Model, Encoded]:
-    """The model with the sub-tokens of these utterances only, and the utterances in its ids."""
+    """Return the model with only the sub-tokens of these utterances, and the utterances with its ids."""
     vocabulary = used_vocabulary([encoded.ids], special=[0, 1, 2, 3], full_size=model.pretrained.vocabulary_size)
     compact = dataclasses.replace(encoded, ids=vocabulary.compact(encoded.ids).astype(np.int32))
     return build_model(model.pretrained, vocabulary, model.labels), compact
@@ -52,7 +52,7 @@ def our_logits(model: Model, trains: Trains, flat: Tensor, encoded: Encoded) -> 
 
 
 def their_logits(module: Any, encoded: Encoded) -> Tensor:
-    """Of one utterance after another, at the sub-tokens that are scored."""
+    """Return the logits of each utterance at the scored sub-tokens."""
     found = []
     with torch.no_grad():
         for row in range(len(encoded)):
@@ -86,7 +86,7 @@ def test_a_full_learner_becomes_a_whole_checkpoint(kind: str, tmp_path: Path, ma
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_an_exported_checkpoint_is_a_model_for_us_too(kind: str, tmp_path: Path, make_model: Any, make_encoded: Any) -> None:
-    """Its encoder, its tokeniser, and its own weights rather than those it came from."""
+    """It has its encoder, its tokeniser, and its trained weights, not the initial weights."""
     model, _ = cut(make_model(kind), make_encoded(6))
     flat = moved(model, Full())
     export_model(tmp_path, model, Full(), flat)
@@ -102,7 +102,7 @@ def test_an_exported_checkpoint_is_a_model_for_us_too(kind: str, tmp_path: Path,
 @pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")  # peft asks transformers for it
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_lora_learner_becomes_an_adapter_over_its_base(kind: str, tmp_path: Path, make_model: Any, make_encoded: Any) -> None:
-    """The base saved beforehand to a folder of its own, and read as 'hub:' from there: the adapter finds it by its name."""
+    """The base is saved to its own folder and read as 'hub:' from there; the adapter finds it by its name."""
     peft = pytest.importorskip("peft")
     tiny, encoded = make_model(kind), make_encoded(6)
     module = transformers.AutoModel.from_config(tiny.pretrained.config)
@@ -135,8 +135,8 @@ def test_the_adapter_of_an_embedded_encoder_names_it_on_the_hub(tmp_path: Path, 
 
 
 def test_dropped_rows_decay_in_closed_form(make_model: Any, make_encoded: Any) -> None:
-    """Train once with the whole vocabulary and once with a cut one: the tables are equal when dropped rows are multiplied by
-    the product of 1 - lr_t * weight_decay."""
+    """Train once with the whole vocabulary and once with a reduced one. The tables are equal after the dropped rows are
+    multiplied by the product of 1 - lr_t * weight_decay."""
     whole, encoded = make_model(), make_encoded(20)
     model, compact = cut(whole, encoded)
     settings = TrainingSettings(epochs=3, batch_size=8, learning_rate=1e-2, weight_decay=0.5, dropout=0.0, keep="last")
@@ -203,7 +203,7 @@ def test_a_head_of_two_layers_is_not_exported(trains: Trains, tmp_path: Path, ma
 
 
 def test_an_architecture_whose_head_is_another(tmp_path: Path, make_model: Any) -> None:
-    """BigBird-like heads have layers of their own; here a base that lacks a tensor stands for it."""
+    """BigBird-like heads have their own layers; here a base without one tensor represents them."""
     model = make_model()
     base = {name: tensor for name, tensor in model.base.items() if name != "embeddings.LayerNorm.bias"}
     odd = dataclasses.replace(model, base=base)

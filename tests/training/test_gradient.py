@@ -1,4 +1,4 @@
-"""The gradient that hooks estimate from, against autograd of a plain transformers model."""
+"""The gradient for hooks, compared with autograd on a plain transformers model."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def plain_module(model: Model, flat_P: torch.Tensor) -> Any:
 
 
 def logits_of(module: Any, encoded: Encoded, row: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Logits and labels of the scored sub-tokens of one utterance."""
+    """Return logits and labels of the scored sub-tokens of one utterance."""
     piece = slice(encoded.offsets[row], encoded.offsets[row + 1])
     labels = torch.from_numpy(encoded.labels[piece].astype(np.int64))
     logits = module(input_ids=torch.from_numpy(encoded.ids[piece].astype(np.int64))[None]).logits[0]
@@ -57,7 +57,7 @@ def flat_gradient(module: Any, model: Model) -> torch.Tensor:
 
 @pytest.mark.parametrize("kind", ["bert", "xlm-roberta"])
 def test_the_summed_gradient_and_the_observed_fisher(kind: str, make_model: Any, make_encoded: Any) -> None:
-    """Utterance by utterance; Float32: within 1e-4 of the largest number."""
+    """By utterance; float32: within 1e-4 of the largest number."""
     model, encoded = make_model(kind), make_encoded(5, 3)
     flat_P = model.start(Full(), "a")
     module = plain_module(model, flat_P)
@@ -78,7 +78,7 @@ def test_the_summed_gradient_and_the_observed_fisher(kind: str, make_model: Any,
 
 
 def test_sampled_labels_give_the_fisher_information_in_expectation(make_model: Any, make_encoded: Any) -> None:
-    """For the classifier's bias: sum over words of diag(p) - p p', as labels are drawn independently. 800 draws: 15%."""
+    """For the classifier's bias: sum over words of diag(p) - p p', because labels are drawn independently. 800 draws: 15%."""
     model, encoded = make_model(), make_encoded(1, 3)
     flat_P = model.start(Full(), "a")
     with torch.no_grad():

@@ -1,4 +1,4 @@
-"""Hooks in the training loop: against steps made by hand with torch, and alone against side by side."""
+"""Hooks in the training loop: compared with manual torch steps, and alone with side by side."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class PullByLoss(Hook):
 
 
 class PullByGradient(Hook):
-    """The same as its gradient."""
+    """The same pull, as a gradient."""
 
     name: ClassVar[str] = "pull"
     strength: float = 0.5
@@ -99,7 +99,7 @@ def test_a_step_with_replay_is_one_on_the_joined_batch(make_model: Any, make_enc
     for group in model.layout(Full()).groups:
         rate_P[group.start : group.end] = PLAIN.head_learning_rate if group.head else PLAIN.learning_rate
     expected_P = start_P - rate_P * gradient_P / (gradient_P.abs() + PLAIN.epsilon)
-    clear_P = gradient_P.abs() > 1e-5  # Adam makes whole steps of rounding noise
+    clear_P = gradient_P.abs() > 1e-5  # Adam turns rounding noise into full steps
     assert clear_P.float().mean() > 0.2
     found_P = run([learner], model)["a"].flat
     torch.testing.assert_close(found_P[clear_P], expected_P[clear_P], atol=2e-6, rtol=1e-5)
@@ -107,7 +107,7 @@ def test_a_step_with_replay_is_one_on_the_joined_batch(make_model: Any, make_enc
 
 @pytest.mark.parametrize("factor", [1.0, 0.25])
 def test_rate_decay_on_the_step_of_adamw(factor: float, make_model: Any, make_encoded: Any) -> None:
-    """The first step of AdamW is proportional to the rate; in stage number 2 it is factor ** 2 as long."""
+    """The first step of AdamW is proportional to the rate; in stage 2 it is factor ** 2 as long."""
     model, own = make_model(), make_encoded(8, 1)
     plain = task("a", model, Full(), own, (), epochs=1)
     slow = task("a", model, Full(), own, (RateDecay(factor=factor),), [own, own], epochs=1)
@@ -139,7 +139,7 @@ def test_a_loss_equals_its_gradient(trains: Trains, make_model: Any, make_encode
 
 @pytest.mark.parametrize("kind", [PullByLoss, PullByGradient])
 def test_side_by_side_equals_alone(kind: type[Hook], make_model: Any, make_encoded: Any) -> None:
-    """Learners of ranks 2 and 5 with different hooks, one without; each is given tensors of its own shapes."""
+    """Learners of ranks 2 and 5 with different hooks, and one without; each hook gets tensors of its learner's shapes."""
     model, earlier = make_model(), make_encoded(12, 9)
     tasks = [
         task("a", model, LoRA(rank=2, dropout=0.0), make_encoded(20, 1), (kind(), Replay(share=0.4)), [earlier]),
@@ -153,7 +153,7 @@ def test_side_by_side_equals_alone(kind: type[Hook], make_model: Any, make_encod
 
 @pytest.mark.parametrize("pieces", [2, 3])
 def test_batches_in_pieces(pieces: int, make_model: Any, make_encoded: Any) -> None:
-    """A term of the loss counts once for a step, and what replay adds is cut as the batch is."""
+    """A loss term counts once per step, and replayed utterances are split like the batch."""
     model = make_model()
     learner = task("a", model, Full(), make_encoded(16, 1), (PullByLoss(), Replay(share=0.3)), [make_encoded(12, 2)])
     whole, cut = run([learner], model)["a"], run([learner], model, room=Room(pieces=pieces))["a"]
@@ -161,12 +161,12 @@ def test_batches_in_pieces(pieces: int, make_model: Any, make_encoded: Any) -> N
     assert not whole.shortage
     ours, theirs = (model.layout(Full()).unpack(each.flat) for each in (cut, whole))
     for name in ours:
-        if not name.endswith("key.bias"):  # attention does not depend on them: Adam makes whole steps of rounding noise
+        if not name.endswith("key.bias"):  # attention does not depend on them, so Adam makes full steps of rounding noise
             torch.testing.assert_close(ours[name], theirs[name], atol=5e-5, rtol=1e-3)
 
 
 class Counting(Hook):
-    """A hook whose state is the running sum of squared gradients; it ends the stage with it, and leaves it."""
+    """A hook whose state is the running sum of squared gradients; it ends the stage with this sum and saves it."""
 
     name: ClassVar[str] = "counting"
     first_stage: ClassVar[bool] = True
@@ -200,7 +200,7 @@ class StoppedError(Exception):
 
 
 class KeepsAt:
-    """Keeps a copy of the state when it is asked for the n-th time, and interrupts."""
+    """Copies the state at the n-th request, and interrupts."""
 
     def __init__(self, at: int) -> None:
         self.left, self.states = at, ()
@@ -216,7 +216,7 @@ class KeepsAt:
 
 @pytest.mark.parametrize("at", [1, 3, 6, 8])
 def test_a_hooks_state_goes_on_to_the_bit(at: int, make_model: Any, make_encoded: Any) -> None:
-    """Also where all steps were made (asked for the 8th time), and only what hooks do at the end was left."""
+    """Also after the last step (8th request), when only the final action of the hooks remains."""
     model = make_model()
     learner = task("a", model, LoRA(rank=2, dropout=0.0), make_encoded(24, 1), (Counting(),))
     whole = run([learner], model)["a"]

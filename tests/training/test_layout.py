@@ -1,4 +1,4 @@
-"""Tensors in a vector and back."""
+"""Tensors as a vector and back."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_pack_and_unpack_are_inverse() -> None:
 
 
 def test_groups_by_hand() -> None:
-    """Decayed: a.weight 6, lora_A 3, scalar 1; not: a.bias 2, norms 3 + 4; the head's weight 6 and bias 2."""
+    """With decay: a.weight 6, lora_A 3, scalar 1; without: a.bias 2, norms 3 + 4; the head's weight 6 and bias 2."""
     assert Layout.of(SHAPES).groups == (
         Group(head=False, decayed=True, start=0, end=10),
         Group(head=False, decayed=False, start=10, end=19),

@@ -1,4 +1,4 @@
-"""Memory that runs out, injected: the same numbers from smaller pieces of work."""
+"""Simulated lack of memory: smaller pieces of work give the same numbers."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def make_task(name: str, model: Model, trains: Trains, train: Any, dev: Any, **s
 
 @pytest.fixture
 def four(make_model: Any, make_encoded: Any) -> Callable[..., tuple[Model, list[Task]]]:
-    """A model and four learners of four steps an epoch, of ranks 2, 4, 2 and 2."""
+    """Return a model and four learners of four steps per epoch, of ranks 2, 4, 2 and 2."""
 
     def make(dropout: float = 0.0, **settings: Any) -> tuple[Model, list[Task]]:
         model, dev = make_model(), make_encoded(4, 9)
@@ -57,7 +57,7 @@ def four(make_model: Any, make_encoded: Any) -> Callable[..., tuple[Model, list[
 
 @dataclasses.dataclass
 class Passes:
-    """The learners of each pass that fitted, and the sub-tokens that the first one of them read."""
+    """The learners of each pass that fitted, and the sub-tokens that the first learner read."""
 
     learners: list[str] = dataclasses.field(default_factory=list)
     ids: list[int] = dataclasses.field(default_factory=list)
@@ -65,7 +65,7 @@ class Passes:
 
 @contextmanager
 def holding(monkeypatch: pytest.MonkeyPatch, learners: int = 99, utterances: int = 99, from_step: int = 0) -> Iterator[Passes]:
-    """Memory for so many learners, or utterances of a batch, from a step on."""
+    """Simulate memory for this number of learners, or utterances of a batch, from a step on."""
     original, passes = training._Population._losses, Passes()
 
     def losses(self: Any, batch: Any, *others: Any) -> Any:
@@ -82,7 +82,7 @@ def holding(monkeypatch: pytest.MonkeyPatch, learners: int = 99, utterances: int
         yield passes
 
 
-# --- What is caught
+# --- Recognised errors
 
 
 def test_what_counts_as_out_of_memory() -> None:
@@ -95,7 +95,7 @@ def test_what_counts_as_out_of_memory() -> None:
 
 
 def test_torch_says_what_we_look_for() -> None:
-    """A true refusal: no machine has an exabyte."""
+    """A real refusal: no machine has an exabyte."""
     assert if_it_fits(lambda: torch.empty(2**57)) is None
     assert if_it_fits(lambda: np.empty(2**57)) is None
     assert if_it_fits(lambda: 3) == 3
@@ -114,13 +114,13 @@ def test_nothing_else_is_caught(error: BaseException, four: Any, monkeypatch: py
     assert caught.value is error
 
 
-# --- Fewer side by side
+# --- Fewer learners side by side
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.1], ids=["no dropout", "dropout"])
 @pytest.mark.parametrize("fits", [2, 1])
 def test_a_population_of_four_of_which_fewer_fit(fits: int, dropout: float, four: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """At the first step: the bits are those of the smaller populations from the beginning, and so are the masks."""
+    """At the first step: bits and masks are equal to those of the smaller populations from the start."""
     model, tasks = four(dropout)
     expected: dict[str, Finished] = {}
     for at in range(0, 4, fits):
@@ -146,9 +146,9 @@ def test_a_population_of_four_of_which_fewer_fit(fits: int, dropout: float, four
 
 @pytest.mark.parametrize("where", ["losses", "moments", "evaluation"])
 def test_in_the_midst_of_training(where: str, four: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever was refused, no step is lost, made twice or made on other gradients: within 1e-6 of what never ran short.
+    """No step is lost, repeated or made with other gradients: the result is within 1e-6 of training without lack of memory.
 
-    An epsilon that is large beside gradients' rounding keeps AdamW from making steps of it.
+    An epsilon larger than the rounding of gradients prevents AdamW from turning it into full steps.
     """
     model, tasks = four(epsilon=1e-3)
     whole = run(tasks, model)
@@ -217,7 +217,7 @@ def test_a_room_that_is_known_is_kept_to(four: Any, monkeypatch: pytest.MonkeyPa
 
 
 class Recorder:
-    """Keeps a copy of the states between any two steps."""
+    """Copies the states between any two steps."""
 
     def __init__(self) -> None:
         self.kept: list[list[LearnerState]] = []
@@ -233,7 +233,7 @@ class Recorder:
 def test_going_on_from_every_state_ends_in_the_same_bits(
     fits: int, utterances: int, four: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Who waits, and in how many pieces batches are trained, is kept with the learners."""
+    """The waiting learners and the number of pieces are stored with the learners."""
     model, tasks = four(0.1)
     by_name, recorder = {task.name: task for task in tasks}, Recorder()
     with holding(monkeypatch, learners=fits, utterances=utterances, from_step=3):
@@ -256,7 +256,7 @@ def test_going_on_from_every_state_ends_in_the_same_bits(
 def test_a_batch_in_pieces_has_the_gradients_of_the_whole(
     fits: int, pieces: int, trains: Trains, make_model: Any, make_encoded: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Without dropout: within 1e-6 of the training that never ran short, after 12 steps; the last of an epoch is short."""
+    """Without dropout: within 1e-6 of training without lack of memory, after 12 steps; the last of an epoch is short."""
     model = make_model()
     task = make_task("a", model, trains, make_encoded(27), make_encoded(4, 9), epsilon=1e-3, max_grad_norm=0.5)
     whole = run([task], model)["a"]
@@ -274,7 +274,7 @@ def test_a_batch_in_pieces_has_the_gradients_of_the_whole(
 
 
 def test_with_dropout_the_same_utterances_are_read(make_model: Any, make_encoded: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A mask is drawn for a piece at a time, so the numbers are others, and no worse."""
+    """A mask is drawn for each piece, so the numbers differ, but the quality does not."""
     model = make_model()
     task = make_task("a", model, LoRA(rank=4, dropout=0.1), make_encoded(27), make_encoded(4, 9), dropout=0.1)
     read: list[list[int]] = []
@@ -348,7 +348,7 @@ def test_evaluation_in_smaller_batches(make_model: Any, make_encoded: Any, monke
 
 @pytest.mark.parametrize("fits", [9, 3, 1])
 def test_a_population_is_scored_in_smaller_batches(fits: int, four: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Memory runs out in the midst of what four learners score together: the same dev F1, and nobody trains alone for it."""
+    """Memory runs out while four learners are scored together: the dev F1 is the same, and all train on together."""
     model, tasks = four(keep="best")
     sizes = (12, 5, 0, 7)
     tasks = [dataclasses.replace(task, dev=task.dev.select(np.arange(n) % 4)) for task, n in zip(tasks, sizes, strict=True)]
@@ -376,7 +376,7 @@ def test_a_population_is_scored_in_smaller_batches(fits: int, four: Any, monkeyp
 
 @pytest.mark.parametrize("where", ["the second", "scoring"])
 def test_where_one_epoch_cannot_end_none_has(where: str, four: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """All four end at the same step. The best weights of the second are refused, or all scoring of more than two learners."""
+    """All four end at the same step. Memory refuses the best weights of the second, or scoring of more than two learners."""
     model, tasks = four(epsilon=1e-3, keep="best")
     whole, best, evaluate = run(tasks, model), training._Population._best, training.evaluate_stacked
     refusing = iter([True])

@@ -1,4 +1,4 @@
-"""AdamW of a population against torch's own, one optimiser for each learner."""
+"""AdamW of a population, compared with one torch optimiser for each learner."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SETTINGS = [
 
 
 class Reference:
-    """One learner as torch.optim.AdamW trains it: the columns of each group are a parameter."""
+    """One learner with torch.optim.AdamW: the columns of each group are a parameter."""
 
     def __init__(self, flat_P: torch.Tensor, settings: TrainingSettings, layout: Layout = LAYOUT) -> None:
         self.settings, self.layout = settings, layout
@@ -63,7 +63,7 @@ class Reference:
 def step_together(
     optimizer: PopulationAdamW, references: Sequence[Reference], flat_MP: torch.Tensor, rates: Sequence[float]
 ) -> None:
-    """One step of the population and of each learner alone, on the same random gradients: the same bits."""
+    """Make one step of the population and of each learner alone, with the same random gradients: the same bits."""
     grads_MP = torch.randn_like(flat_MP)
     optimizer.step(flat_MP, grads_MP, rates)
     for row, (reference, rate) in enumerate(zip(references, rates, strict=True)):
@@ -74,7 +74,7 @@ def step_together(
 
 
 def test_equals_torch_with_a_learner_leaving() -> None:
-    """Ten steps of three learners, then ten of the outer two, each with its own rates: bit for bit."""
+    """Ten steps of three learners, then ten of the first and the last, each with its own rates: bit for bit."""
     torch.manual_seed(0)
     flat_MP = torch.randn(3, LAYOUT.size)
     references = [Reference(row, settings) for row, settings in zip(flat_MP, SETTINGS, strict=True)]
@@ -88,9 +88,9 @@ def test_equals_torch_with_a_learner_leaving() -> None:
 
 
 def test_a_learner_that_comes_later_counts_its_own_steps() -> None:
-    """Moments and step count of a learner are given to one of another population, beside a fresh one: bit for bit.
+    """A learner of another population joins a new one, with its moments and step count: bit for bit.
 
-    A wrong count would show: AdamW divides by 1 - beta^steps.
+    A wrong count would be visible, because AdamW divides by 1 - beta^steps.
     """
     torch.manual_seed(0)
     flat_MP = torch.randn(2, LAYOUT.size)
@@ -106,7 +106,7 @@ def test_a_learner_that_comes_later_counts_its_own_steps() -> None:
 
 
 def test_moments_go_into_a_wider_row_and_back() -> None:
-    """A learner of rank 2 beside one of rank 3, which then leaves: bit for bit, and nothing beyond its rank."""
+    """A learner of rank 2 beside one of rank 3, which then leaves: bit for bit, and zero beyond its rank."""
     torch.manual_seed(0)
     two = Layout.of({"q.lora_A": (2, 5), "q.lora_B": (4, 2), HEAD_BIAS: (2,)})
     three = Layout.of({"q.lora_A": (3, 5), "q.lora_B": (4, 3), HEAD_BIAS: (2,)})
@@ -129,7 +129,7 @@ def test_moments_go_into_a_wider_row_and_back() -> None:
 
 
 def test_what_is_in_step_is_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rows in each call: as many as have the same rates, decay and so on, whatever their step counts."""
+    """Rows in each call: all with the same rates, decay and so on, whatever their step counts."""
     calls: list[int] = []
 
     def counting(parameters: Sequence[torch.Tensor], *others: Any, **options: Any) -> None:
@@ -164,7 +164,7 @@ def test_leaving_before_the_first_step() -> None:
 
 
 def test_rows_without_gradient_only_decay() -> None:
-    """A weight that never has a gradient is multiplied by 1 - lr * weight_decay at each step, and a bias stays."""
+    """A weight without gradient is multiplied by 1 - lr * weight_decay at each step; a bias does not change."""
     settings = dataclasses.replace(SETTINGS[2], weight_decay=0.5)
     flat = torch.ones(1, LAYOUT.size)
     optimizer = PopulationAdamW(LAYOUT, [settings])
@@ -178,7 +178,7 @@ def test_rows_without_gradient_only_decay() -> None:
 
 
 def test_a_step_takes_no_memory_and_moments_are_two_numbers_a_parameter() -> None:
-    """What torch allocates, by its own account: two rows and a few bytes when made, nothing that grows with P in a step."""
+    """Allocations as counted by torch: two rows and a few bytes at creation, nothing proportional to P in a step."""
     layout = Layout.of({"a.weight": (100, 1000), HEAD_BIAS: (2,)})
     flat, grads = torch.ones(2, 1, layout.size)
 
@@ -245,9 +245,9 @@ assert "torch._dynamo" not in sys.modules, "torch._dynamo was imported"
 
 
 def test_a_step_does_not_import_torchs_compiler(tmp_path: Path) -> None:
-    """In a process of its own: it takes 1.5 seconds, at the first step of every run.
+    """In a separate process: the import takes 1.5 seconds, at the first step of every run.
 
-    The encoder is put together from its tensors: modules of transformers import all there is.
+    The encoder is built from its tensors, because modules of transformers import everything.
     """
     tiny = load_pretrained("tiny:bert")
     tiny.config.save_pretrained(tmp_path)

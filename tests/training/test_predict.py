@@ -1,4 +1,4 @@
-"""Predictions do not depend on how they were batched, nor on whether LoRA was merged."""
+"""Predictions depend neither on the batches nor on the merging of LoRA."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from attrition.training.predict import StackedWeights, evaluate, evaluate_each, 
 
 
 def random_weights(model: Model, trains: Full | LoRA, seed: int = 0) -> tuple[Weights, torch.Tensor]:
-    """A learner in which every parameter is moved, so that classes differ."""
+    """Return a learner in which every parameter is changed, so that classes differ."""
     flat = model.start(trains, 0)
     flat += 0.3 * torch.randn(flat.shape, generator=torch.Generator().manual_seed(seed))
     return model.weights(trains, flat), flat
@@ -86,7 +86,7 @@ def test_sets_evaluated_together_equal_each_alone(make_model: Any, make_encoded:
 
 
 def stack_of(model: Model, learners: Sequence[tuple[LoRA, torch.Tensor]]) -> StackedWeights:
-    """Learners stacked in rows of the widest layout."""
+    """Return learners stacked in rows of the largest layout."""
     layouts = [model.layout(trains) for trains, _ in learners]
     widest = max(layouts, key=lambda layout: layout.size)
     flat_MP = torch.stack([layout.resized(flat, widest) for layout, (_, flat) in zip(layouts, learners, strict=True)])
@@ -99,7 +99,7 @@ def stack_of(model: Model, learners: Sequence[tuple[LoRA, torch.Tensor]]) -> Sta
 @pytest.mark.parametrize("kind", ["bert", "xlm-roberta"])
 @pytest.mark.parametrize("budget", [1, 30, 64, 100_000])
 def test_members_predict_what_each_would_alone(kind: str, budget: int, make_model: Any, make_encoded: Any) -> None:
-    """Ranks 2, 8 and 4, sets of 9, 0 and 31 utterances; in float32 every class is that of the merged weights."""
+    """Ranks 2, 8 and 4, sets of 9, 0 and 31 utterances; in float32 every class equals that of the merged weights."""
     model, sets = make_model(kind), [make_encoded(9, 1), make_encoded(1).select(np.zeros(0, np.int64)), make_encoded(31, 3)]
     ranks = [LoRA(rank=rank, alpha=6) for rank in (2, 8, 4)]
     learners = [(trains, random_weights(model, trains, seed)[1]) for seed, trains in enumerate(ranks)]

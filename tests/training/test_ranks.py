@@ -1,4 +1,4 @@
-"""Learners of different ranks in one population: each learns what it would have learned alone."""
+"""Learners of different ranks in one population: each learns the same as alone."""
 
 from __future__ import annotations
 
@@ -36,8 +36,8 @@ def test_each_rank_learns_what_it_would_alone(
 ) -> None:
     """20 steps of ranks 2, 4 and 8, alpha 4 for all, with the masks that each would draw alone.
 
-    Float32 rounds one product over several learners otherwise than one over a single one: parameters agree within 2e-4, having
-    moved by more than 1e-3. What lies beyond a learner's rank is 0 after every step, exactly.
+    In float32 a product over several learners has other rounding than a product over one: parameters agree within 2e-4, after a
+    change of more than 1e-3. Padding beyond a learner's rank is exactly 0 after every step.
     """
     model, dev = make_model(kind), make_encoded(6, 99)
     tasks = [of_rank(rank, model, make_encoded(40, rank), dev, dropout) for rank in (2, 8, 4)]
@@ -82,7 +82,7 @@ def test_rows_are_as_wide_as_the_widest_learner_that_is_left(
 
 
 def test_there_and_back_again() -> None:
-    """By hand: two rows of A and two columns of B, in a layout of three."""
+    """By hand: two rows of A and two columns of B, in a layout of rank three."""
     two = Layout.of({"q.lora_A": (2, 2), "q.lora_B": (1, 2), "classifier.bias": (1,)})
     three = Layout.of({"q.lora_A": (3, 2), "q.lora_B": (1, 3), "classifier.bias": (1,)})
     flat = torch.arange(1.0, 8.0)

@@ -1,4 +1,4 @@
-"""The schedule against transformers', and settings that are refused."""
+"""The schedule, compared with transformers', and refused settings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The training loop: populations against their members, learning, stopping and keeping."""
+"""The training loop: populations compared with single learners, learning, stopping and kept weights."""
 
 from __future__ import annotations
 
@@ -51,9 +51,9 @@ def nothing(encoded: Encoded) -> Encoded:
 def test_a_population_equals_its_members(
     kind: str, dropout: float, hashed: bool, make_model: Any, make_encoded: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Members of different size, length, rate and batch size leave at different times; each has what it would have alone.
+    """Learners of different size, length, rate and batch size leave at different times; each has the same result as alone.
 
-    Float32: one product over a population rounds otherwise than one over a learner. Parameters agree within 2e-4, mean
+    Float32: a product over a population has other rounding than a product over one learner. Parameters agree within 2e-4, mean
     losses within 2e-5, after up to 25 steps.
     """
     monkeypatch.setattr(learner, "MaskStream", functools.partial(MaskStream, hashed=hashed))
@@ -116,7 +116,7 @@ def test_learners_that_cannot_share_a_base_are_our_own_mistake(make_model: Any, 
         run([], model)
 
 
-# --- learning, stopping, keeping
+# --- learning, stopping, kept weights
 
 
 @pytest.mark.parametrize("trains", [Full(), LoRA(rank=8, dropout=0.0)], ids=["full", "lora"])
@@ -129,12 +129,12 @@ def test_it_learns(trains: Trains, make_model: Any, make_encoded: Any) -> None:
     scores = [epoch.dev_f1 for epoch in finished.history]
     assert max(scores) > 0.7
     assert finished.kept_epoch == scores.index(max(scores)) + 1
-    # What was kept is what scored: the vector gives this F1 again.
+    # The kept weights are the scored ones: the vector gives this F1 again.
     assert evaluate(model, model.weights(trains, finished.flat), dev).f1 == max(scores)
 
 
 def test_a_fresh_learner_has_the_loss_of_a_uniform_guess(make_model: Any, make_encoded: Any) -> None:
-    """Of five classes with logits of about 0: ln 5 = 1.609."""
+    """Five classes with logits of about 0: ln 5 = 1.609."""
     model, encoded = make_model(), make_encoded(8)
     settings = dataclasses.replace(PLAIN, epochs=1, batch_size=8)
     finished = run([task("a", model, Full(), encoded, nothing(encoded), settings)], model)["a"]
@@ -142,7 +142,7 @@ def test_a_fresh_learner_has_the_loss_of_a_uniform_guess(make_model: Any, make_e
 
 
 def scripted(monkeypatch: pytest.MonkeyPatch, scores: Sequence[float]) -> None:
-    """Let the dev F1 of epoch n be `scores[n]`."""
+    """Set the dev F1 of epoch n to `scores[n]`."""
     left = iter(scores)
 
     @dataclasses.dataclass
@@ -175,7 +175,7 @@ def test_early_stopping_and_the_epoch_kept(
     assert [epoch.dev_f1 for epoch in finished.history] == list(scores[:num_epochs])
     assert [epoch.epoch for epoch in finished.history] == list(range(1, num_epochs + 1))
     assert finished.kept_epoch == kept
-    # With a constant rate the weights of epoch n are those of a training of n epochs.
+    # With a constant rate the weights of epoch n equal those of a training of n epochs.
     shorter = dataclasses.replace(learner, settings=dataclasses.replace(settings, epochs=kept, keep="last", patience=None))
     scripted(monkeypatch, scores)
     assert torch.equal(finished.flat, run([shorter], model)["a"].flat)
@@ -199,7 +199,7 @@ def test_keep_last(make_model: Any, make_encoded: Any, monkeypatch: pytest.Monke
 
 
 def test_early_stopping_in_a_population(make_model: Any, make_encoded: Any) -> None:
-    """One learner stops by patience; the other goes on as if it had been alone."""
+    """One learner stops by patience; the other continues as if it were alone."""
     model, trains = make_model(), LoRA(rank=2, dropout=0.0)
     dev = make_encoded(6, 9)
     hopeless = dataclasses.replace(PLAIN, epochs=6, patience=1, learning_rate=0.0, head_learning_rate=0.0)
@@ -238,9 +238,9 @@ def test_what_a_watcher_is_told_and_the_clock_measures(make_model: Any, make_enc
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_members_are_scored_together_as_each_alone(kind: str, make_model: Any, make_encoded: Any) -> None:
-    """Float32: dev F1 of three ranks on three dev sets, of which one is empty; a fourth learner diverges at once.
+    """Float32: dev F1 of three ranks on three dev sets, one of them empty; a fourth learner diverges at once.
 
-    Rates are so high that scores move, and the weights kept are those of the best epoch: scored alone, they have its F1.
+    The rates are so high that scores change. The kept weights are from the best epoch: scored alone, they have its F1.
     """
     model = make_model(kind)
     fast = dataclasses.replace(PLAIN, epochs=6, learning_rate=5e-3, head_learning_rate=5e-2, keep="best")

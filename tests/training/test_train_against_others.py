@@ -1,4 +1,4 @@
-"""The training loop against plain loops on transformers and PEFT, and on encoders of other families."""
+"""The training loop, compared with plain loops on transformers and PEFT, and with other encoder families."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def undropped(config: Any) -> Any:
 
 
 def as_task_model(model: Model) -> Any:
-    """transformers' token classification model with the base's weights, dropout off."""
+    """Return transformers' token classification model with the base's weights, without dropout."""
     config = undropped(model.pretrained.config)
     config.num_labels = len(model.labels)
     module = transformers.AutoModelForTokenClassification.from_config(config)
@@ -68,7 +68,7 @@ def as_task_model(model: Model) -> Any:
 def step_losses(
     model: Model, first: Task, monkeypatch: pytest.MonkeyPatch, beside: Sequence[Task] = ()
 ) -> tuple[Finished, list[float]]:
-    """Train a learner, alone or with others beside it, and note each of its steps' loss."""
+    """Train a learner, alone or beside others, and return the loss of each of its steps."""
     losses: list[float] = []
     original = training._Population._losses
 
@@ -87,7 +87,8 @@ def test_full_equals_a_plain_loop_on_transformers(
 ) -> None:
     """20 steps with warm-up, clipping and weight decay. Float32: losses within 2e-5, parameters within 2e-4.
 
-    Key biases are left out: attention does not depend on them, their gradient is rounding noise, and Adam makes steps of it.
+    Key biases are excluded: attention does not depend on them, so their gradient is rounding noise, which Adam turns into
+    steps.
     """
     model, encoded = make_model(kind), make_encoded(40)
     settings = dataclasses.replace(PLAIN, weight_decay=0.1, max_grad_norm=0.5)
@@ -162,7 +163,7 @@ def test_lora_equals_a_plain_loop_on_peft(
 
 
 class Halving(Dropout):
-    """Halves what it is given, so that where dropout acts can be compared without its masks."""
+    """Halves its input, so that the places of dropout can be compared without masks."""
 
     def hidden_mask(self, shape_MNH: tuple[int, ...]) -> Tensor:
         return torch.full(shape_MNH, 0.5)
@@ -179,14 +180,14 @@ class Halving(Dropout):
 def test_dropout_acts_where_transformers_has_it(
     kind: str, make_model: Any, make_encoded: Any, plain_loop: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """On embeddings, attention, both outputs of each layer, and before the classifier: every one of them halves here."""
+    """On embeddings, attention, both outputs of each layer, and before the classifier: each of them halves its input here."""
     model, encoded = make_model(kind), make_encoded(12)
     settings = dataclasses.replace(PLAIN, epochs=2, dropout=0.5)
     learner = task("a", model, Full(), encoded, nothing(encoded), settings)
     module = as_task_model(model)
     module.set_attn_implementation("eager")
     start = model.layout(Full()).unpack(learner.start())
-    start[HEAD_WEIGHT] *= 50  # a head that says something, so that losses differ
+    start[HEAD_WEIGHT] *= 50  # a head with clear predictions, so that losses differ
     learner = dataclasses.replace(learner, start=lambda: model.layout(Full()).pack(start))
     with torch.no_grad():
         module.classifier.weight.copy_(start[HEAD_WEIGHT])
@@ -215,7 +216,7 @@ def electra(tmp_path: Path, make_model: Any) -> Model:
 
 @pytest.fixture
 def distilbert(tmp_path: Path, make_model: Any) -> Model:
-    """Other names of dropout than BERT's, and other probabilities of hidden states and attention."""
+    """Return a model with other names of dropout than BERT's, and other probabilities for hidden states and attention."""
     config = transformers.DistilBertConfig(
         vocab_size=byte_tokenizer().get_vocab_size(), dim=16, n_layers=1, n_heads=2, hidden_dim=24,
         max_position_embeddings=60, pad_token_id=1, dropout=0.2, attention_dropout=0.3,
@@ -224,7 +225,7 @@ def distilbert(tmp_path: Path, make_model: Any) -> Model:
 
 
 def saved(kind: Any, config: Any, folder: Path, labels: tuple[str, ...]) -> Model:
-    """A random encoder written to a folder and read back."""
+    """Return a random encoder after saving and loading it."""
     torch.manual_seed(0)
     with quiet_transformers():
         kind(config).save_pretrained(folder)

@@ -3,8 +3,8 @@
     y_k = x W_k^T + b_k + s B_k A_k (x * m)          k = 1..K layers that read the same x
 
 With plain autograd, each sum would copy [M, N, out], each of the 2 K readers of x would add to its gradient, and small products
-would run one by one. Here the frozen weights of all K layers are one product, LoRA's outputs are added in place, and the factors
-A are also one product. The frozen weights have no gradient.
+would run one by one. Here the frozen weights of all K layers are one product, LoRA's outputs are added in place, and the
+factors A are also one product. The frozen weights have no gradient.
 
 Shape letters: M learners, N sub-tokens of a learner, I width of the input, O total width of all outputs, R sum of the ranks.
 """
@@ -114,8 +114,8 @@ def _products(
 ) -> tuple[list[Columns], list[Tensor]]:
     """Return which factors B add to which output columns, in the precision of products.
 
-    If a product is faster than its call, several layers share one product, with zeros for the outputs of other layers. In bfloat16
-    this takes half the time (three layers of 384 by 384 on two cores), in float32 twice the time.
+    If a product is faster than its call, several layers share one product, with zeros for the outputs of other layers. In
+    bfloat16 this takes half the time (three layers of 384 by 384 on two cores), in float32 twice the time.
     """
     if len(adapted) == 1 or dtype == torch.float32:
         return list(adapted), [b.to(dtype) for b in b_factors]

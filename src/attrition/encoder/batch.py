@@ -44,7 +44,7 @@ class Extent(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """Utterances in a grid for attention, B rows of L cells for each of M learners, and the mapping to and from flat sub-tokens.
+    """Utterances in a grid for attention, B rows of L cells for each of M learners, with the maps to and from flat order.
 
     Short utterances share a row, because attention takes time for all pairs of cells in a row, related or not.
 

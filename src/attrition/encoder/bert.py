@@ -67,7 +67,7 @@ class BertBackbone:
 
     @property
     def multiple(self) -> int:
-        """Return 16 for precisions with matrix units, which process 16 rows at a time; in float32 padding would only cost time."""
+        """Return 16 if matrix units process 16 rows at a time, else 1: in float32 padding only costs time."""
         return 1 if self.precision == "float32" else 16
 
     @property

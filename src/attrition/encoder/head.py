@@ -43,8 +43,8 @@ def fit_head(
 ) -> Pretrained:
     """Return the encoder with a classifier for the classes of a study, and a note on the start of each class.
 
-    Labels and classes are matched by name, in any order. The classifier becomes part of the model's fingerprint. A model without
-    a classifier is returned unchanged.
+    Labels and classes are matched by name, in any order. The classifier becomes part of the model's fingerprint. A model
+    without a classifier is returned unchanged.
 
     Args:
         pretrained: the loaded model.

@@ -20,7 +20,7 @@ from attrition.names import AttritionError, look_up, nearest, unknown
 MODEL_TYPES = ("bert", "camembert", "roberta", "xlm-roberta")
 
 PAPER_TARGETS = ("query", "key", "value", "dense")
-"""The linear modules that the paper adapts, in the form of PEFT's `target_modules`: all modules of the layers, and the pooler."""
+"""The linear modules that the paper adapts, as PEFT's `target_modules`: all modules of the layers, and the pooler."""
 
 Trains = Literal["full", "lora"]
 

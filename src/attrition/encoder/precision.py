@@ -40,9 +40,9 @@ def choose_precision(choice: PrecisionChoice, device: torch.device) -> Precision
 def bfloat16_gain(device: torch.device) -> float:
     """Return the speed-up of an encoder's linear layer in bfloat16 on this machine, with the rounding of its input.
 
-    Processors with bfloat16 units are three or more times as fast; others are slower. Both are measured alternately, many times,
-    by one thread, and the best time counts. Several threads would wait for each other on a busy machine, and the result must be
-    the same there.
+    Processors with bfloat16 units are three or more times as fast; others are slower. Both are measured alternately, many
+    times, by one thread, and the best time counts. Several threads would wait for each other on a busy machine, and the result
+    must be the same there.
     """
     x, weight = torch.ones(384, 512, device=device), torch.ones(512, 512, device=device)
     rounded = weight.bfloat16()

@@ -24,12 +24,12 @@ _INCIDENTAL = ("_name_or_path", "transformers_version", "architectures", "dtype"
 class Pretrained:
     """An encoder before any training.
 
-    `rows` returns rows of the word embedding matrix (float32, [len(ids), hidden]) for given sub-token ids. So the whole vocabulary
-    is never in memory if a corpus uses only a tenth. `weights` has every other parameter by its Hugging Face name.
+    `rows` returns rows of the word embedding matrix (float32, [len(ids), hidden]) for given sub-token ids. So the whole
+    vocabulary is never in memory if a corpus uses only a tenth. `weights` has every other parameter by its Hugging Face name.
 
     `head` is the checkpoint's token classifier. `head_problem` is a sentence on why a classifier cannot be used (see
-    `attrition.encoder.head.fit_head`). `fingerprint` covers everything that determines a result: the encoder, and the classifier
-    after it is fitted to a study. `encoder_fingerprint` covers only the encoder.
+    `attrition.encoder.head.fit_head`). `fingerprint` covers everything that determines a result: the encoder, and the
+    classifier after it is fitted to a study. `encoder_fingerprint` covers only the encoder.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Languages by their tags: what is known of each, from which source, with which doubts; and how they are grouped."""
+"""Languages by their tags: their attributes, the sources and doubts of these, and groups of languages."""
 
 from attrition.languages.groups import GROUPINGS, UNKNOWN_GROUP, grouping
 from attrition.languages.own import read_languages

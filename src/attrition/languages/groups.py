@@ -17,10 +17,10 @@ from attrition.names import AttritionError, look_up
 from attrition.reading import read_text
 
 GROUPINGS = ("all", "language", "script", "script_type", "latin", "family", "branch", "vitality", "joshi_class", "iso639_3")
-"""The names that `grouping` knows; everything else is a user's own."""
+"""The names that `grouping` knows; any other name is a user's own grouping."""
 
 UNKNOWN_GROUP = "unknown"
-"""The group of languages whose script, family and so on are not known."""
+"""The group of languages whose script, family and so on are unknown."""
 
 
 def grouping(
@@ -30,15 +30,15 @@ def grouping(
     folder: Path | None = None,
     own: OwnLanguages = NONE_OF_ONES_OWN,
 ) -> Mapping[str, str]:
-    """Return the group of each language. Languages of which the attribute is not known form the group "unknown".
+    """Return the group of each language. Languages without a known attribute form the group "unknown".
 
     Args:
         by: a name of `GROUPINGS` ("all" puts every language in one group, "language" each in its own); or a user's own
             grouping, as a mapping from locale to group or as a file: TOML lines `de-DE = "west"`, or CSV with the header
             `locale,group`.
-        languages: the tags to group, in the order of the result. By default MASSIVE's 52, or those that the user's own names.
-        folder: where a relative file name starts.
-        own: what the user's file of languages says, see `read_languages`.
+        languages: the tags to group, in the order of the result. By default MASSIVE's 52, or those in the user's own grouping.
+        folder: the base of a relative file name.
+        own: the user's file of languages, see `read_languages`.
 
     Raises:
         AttritionError: an unknown grouping or language; an unreadable file; a language that the user's own grouping
@@ -85,7 +85,7 @@ def _group_of(locale: str, by: str, own: OwnLanguages) -> str:
 
 
 def _own_groups(by: str | Path | Mapping[str, str], folder: Path) -> tuple[str, str, dict[str, str]]:
-    """A user's own grouping as what to call it in an error, its text ("" for a mapping), and its groups, not yet checked."""
+    """Return a user's own grouping: its name in errors, its text ("" for a mapping), and its unchecked groups."""
     if isinstance(by, Mapping):
         return "the grouping", "", dict(by)
     path, source = folder / by, str(by)
@@ -105,7 +105,7 @@ def _read_text(path: Path) -> str:
 
 
 def _place_in(source: str, text: str, locale: str) -> str:
-    """`source, line 4` for the line that begins with the locale, or `source` when none does."""
+    """Return `source, line 4` for the line that starts with the locale, or `source` without such a line."""
     beginning = re.compile(rf"\s*[\"']?{re.escape(locale)}[\"']?\s*[=,]")
     for number, line in enumerate(text.splitlines(), start=1):
         if beginning.match(line):
@@ -116,7 +116,7 @@ def _place_in(source: str, text: str, locale: str) -> str:
 def _groups_of_toml(text: str, source: str) -> dict[str, str]:
     try:
         return tomllib.loads(text)
-    except (ValueError, RecursionError) as error:  # also a number of more digits than Python reads
+    except (ValueError, RecursionError) as error:  # also raised for a number with more digits than Python reads
         raise AttritionError(f'{source} is not valid TOML: {error}. Each line should read like: de-DE = "west".') from error
 
 

@@ -1,13 +1,13 @@
-"""In which order languages are learned: the paper's five orders, generated ones and a user's own, all by name.
+"""The order in which languages are learned: the paper's five orders, generated orders and a user's own, all by name.
 
-A name is what a study file says:
+A name as in a study file:
 
     paper-1 ... paper-5        Table 3 of the paper
     sorted:ATTRIBUTE[:desc]    by an attribute of the language, as `sorted:cc100_gib:desc`
     blocks:GROUPING            group after group, as `blocks:script`
-    random:SEED                shuffled; one seed and one set of languages give one order, for ever
+    random:SEED                shuffled; the same seed and set of languages always give the same order
     balanced:N:I[:SEED]        order I of N in which every language has the same mean position
-    file:PATH                  tags separated by blanks, commas or lines; `#` begins a comment
+    file:PATH                  tags separated by blanks, commas or lines; `#` starts a comment
 """
 
 from __future__ import annotations
@@ -39,10 +39,10 @@ from attrition.names import AttritionError, look_up, unknown
 from attrition.reading import read_text
 
 Order = tuple[str, ...]
-"""Locales in the order in which they are learned, each once."""
+"""Locales in the order of learning, each once."""
 
 MOST_ORDERS = 10_000
-"""The largest balanced set: all of it is made to give one of its orders."""
+"""The largest balanced set; one order needs the computation of the whole set."""
 
 _MOST_DIGITS = 40  # more than any seed needs, fewer than Python refuses to read
 
@@ -51,8 +51,8 @@ _MOST_DIGITS = 40  # more than any seed needs, fewer than Python refuses to read
 class PaperOrder:
     """One row of the paper's Table 3.
 
-    `printed` is the row as printed and `corrections` says which of its locales are slips, for which others; `note` is what a
-    reader of results must know, or empty.
+    `printed` is the row as printed. `corrections` maps each wrong locale to the intended one. `note` is a warning for readers
+    of results, or empty.
 
     >>> PAPER_ORDERS["paper-4"].corrections["ml-NL"]
     'nl-NL'
@@ -66,7 +66,7 @@ class PaperOrder:
 
     @property
     def locales(self) -> Order:
-        """The row with its slips corrected: 52 locales, each once."""
+        """Return the row with its errors corrected: 52 locales, each once."""
         return tuple(self.corrections.get(locale, locale) for locale in self.printed)
 
 
@@ -85,7 +85,7 @@ PAPER_ORDERS: Mapping[str, PaperOrder] = _read_paper_orders()
 
 @dataclass(frozen=True, slots=True)
 class OrderInfo:
-    """What a list of orders says of one: how it is written, what it is, and how an example of it begins."""
+    """An order in a list of orders: its syntax, its description, and the start of an example."""
 
     name: str
     description: str
@@ -94,7 +94,7 @@ class OrderInfo:
 
 
 def list_orders() -> tuple[OrderInfo, ...]:
-    """Every order there is, the paper's first.
+    """Return every order, the paper's first.
 
     >>> list_orders()[0].first
     ('en-US', 'ru-RU', 'id-ID', 'vi-VN', 'fa-IR')
@@ -112,15 +112,15 @@ def order(
     folder: Path | None = None,
     own: OwnLanguages = NONE_OF_ONES_OWN,
 ) -> Order:
-    """The order called `name`, over the given languages.
+    """Return the order called `name`, over the given languages.
 
     Args:
         name: as listed at the top of this module.
-        languages: the locales to order, by default all 52 (of an order file: all that it lists). The paper's orders and
-            order files are cut to these languages and keep their sequence; the generated ones order just these, and the
-            sequence in which they are given here does not matter.
-        folder: where a relative file name starts.
-        own: what the user's file of languages says, for orders by an attribute.
+        languages: the locales to order, by default all 52 (for an order file: all its locales). The paper's orders and order
+            files are restricted to these languages, in the same sequence. Generated orders use exactly these languages, and
+            do not depend on their sequence here.
+        folder: the base of a relative file name.
+        own: the user's file of languages, for orders by an attribute.
 
     Raises:
         AttritionError: an unknown order, attribute or language; a number out of range; an order file that cannot be read,
@@ -148,10 +148,10 @@ def order(
 
 
 def validate(locales: Sequence[str], languages: Sequence[str] | None = None, *, where: str = "The order") -> Order:
-    """The locales as an order, if each occurs once and, given `languages`, they are exactly those.
+    """Return the locales as an order, if each occurs once and, with `languages`, they are exactly those.
 
     Raises:
-        AttritionError: no locale at all, one that is repeated, not in `languages`, or left out.
+        AttritionError: no locale, a repeated locale, one not in `languages`, or one missing.
 
     >>> validate(["en-US", "de-DE"], ["de-DE", "en-US"])
     ('en-US', 'de-DE')
@@ -173,7 +173,7 @@ def validate(locales: Sequence[str], languages: Sequence[str] | None = None, *, 
 
 
 def restrict(whole: Sequence[str], languages: Sequence[str], *, source: str) -> Order:
-    """The part of an order that concerns the given languages, in its sequence.
+    """Return the part of an order with the given languages, in the same sequence.
 
     Raises:
         AttritionError: the order lacks one of the languages; `source` names it in the message.
@@ -199,7 +199,7 @@ def sorted_by(
 ) -> Order:
     """Return languages by an attribute (vitality as Low, Mid, High); ties in the order of their tags, either way.
 
-    Languages of which the attribute is not known come last, either way.
+    Languages without a known attribute come last, either way.
 
     >>> sorted_by("joshi_class", ["cy-GB", "en-US", "am-ET", "de-DE"], descending=True)
     ('de-DE', 'en-US', 'am-ET', 'cy-GB')
@@ -211,13 +211,13 @@ def sorted_by(
         value = values[label]
         return VITALITIES.index(value) if attribute == "vitality" else value
 
-    # Python's sort keeps ties in place even when it is reversed.
+    # Python's sort is stable even when it is reversed.
     known = sorted((label for label in values if values[label] is not None), key=key, reverse=descending)
     return (*known, *(label for label in values if values[label] is None))
 
 
 def in_blocks(by: str, languages: Sequence[str], *, folder: Path | None = None, own: OwnLanguages = NONE_OF_ONES_OWN) -> Order:
-    """One group after another, groups by their names, languages within a group by their locales.
+    """Return one group after another, groups by their names, languages within a group by their locales.
 
     >>> in_blocks("script", ["ru-RU", "th-TH", "mn-MN", "el-GR"])
     ('mn-MN', 'ru-RU', 'el-GR', 'th-TH')
@@ -227,9 +227,9 @@ def in_blocks(by: str, languages: Sequence[str], *, folder: Path | None = None, 
 
 
 def shuffled(seed: int, languages: Sequence[str]) -> Order:
-    """A random order: languages sorted by one 64-bit draw each.
+    """Return a random order: languages sorted by one 64-bit draw each.
 
-    The draws are PCG64's raw output, whose stream NumPy promises to keep (NEP 19), which it does not promise of shuffles.
+    The draws are PCG64's raw output. NumPy guarantees its stream (NEP 19), but not the result of its shuffles.
 
     >>> shuffled(1, ["de-DE", "en-US", "fr-FR"]) == shuffled(1, ["fr-FR", "de-DE", "en-US"])
     True
@@ -240,7 +240,7 @@ def shuffled(seed: int, languages: Sequence[str]) -> Order:
 
 
 def balanced_set(size: int, languages: Sequence[str], *, seed: int | None = None) -> tuple[Order, ...]:
-    """As many orders as `size` in which the mean positions of the languages are as equal as they can be.
+    """Return `size` orders in which the mean positions of the languages are as equal as possible.
 
     With n languages and N orders:
 
@@ -254,8 +254,8 @@ def balanced_set(size: int, languages: Sequence[str], *, seed: int | None = None
 
     Args:
         size: N, from 1 to MOST_ORDERS.
-        languages: their sequence does not matter.
-        seed: which language takes which place in the design; by default in the order of their locales.
+        languages: in any sequence.
+        seed: of the random assignment of languages to the design; by default they are assigned in locale order.
 
     >>> for each in balanced_set(4, ["a", "b", "c", "d"]):
     ...     print(*each)
@@ -274,15 +274,15 @@ def balanced_set(size: int, languages: Sequence[str], *, seed: int | None = None
 
 
 def read_order(path: Path, languages: Sequence[str] | None = None, *, source: str = "") -> Order:
-    """The order in a text file: locales separated by blanks, commas or lines; `#` begins a comment.
+    """Return the order in a text file: locales separated by blanks, commas or lines; `#` starts a comment.
 
     Args:
         path: the file.
-        languages: the languages to order; the file must list them all, and others that it lists are left out.
-        source: how errors call the file, by default its path.
+        languages: the languages to order; the file must list them all, and its other locales are left out.
+        source: name of the file in errors, by default its path.
 
     Raises:
-        AttritionError: the file cannot be read, lists no locale, one that does not exist, or one twice.
+        AttritionError: the file cannot be read, or lists no locale, an unknown locale, or a locale twice.
     """
     source = source or str(path)
     try:
@@ -305,13 +305,13 @@ def read_order(path: Path, languages: Sequence[str] | None = None, *, source: st
 
 
 def _words(text: str) -> Iterator[tuple[int, str]]:
-    """Every word of an order file with the number of its line."""
-    for number, line in enumerate(text.split("\n"), start=1):  # only what every editor counts as a line
+    """Yield every word of an order file with the number of its line."""
+    for number, line in enumerate(text.split("\n"), start=1):  # only the line breaks that every editor counts
         for word in line.partition("#")[0].replace(",", " ").split():
             yield number, word
 
 
-# What follows `order` in a study file: one entry per form of name.
+# The part after `order` in a study file: one entry per form of name.
 
 
 @dataclass(frozen=True, slots=True)
@@ -361,7 +361,7 @@ _FORMS: Mapping[str, _Form] = MappingProxyType(
             "sorted:ATTRIBUTE[:desc]", "by an attribute of the language", "sorted:cc100_gib:desc", (1, 2), _generate_sorted
         ),
         "blocks": _Form("blocks:GROUPING", "group after group", "blocks:script", (1,), _generate_blocks),
-        "random": _Form("random:SEED", "shuffled, the same for a seed for ever", "random:1", (1,), _generate_random),
+        "random": _Form("random:SEED", "shuffled; a seed always gives the same order", "random:1", (1,), _generate_random),
         "balanced": _Form(
             "balanced:N:I[:SEED]", "order I of N with equal mean positions", "balanced:52:1", (2, 3), _generate_balanced
         ),

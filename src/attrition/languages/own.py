@@ -1,4 +1,4 @@
-"""A user's own file of languages: what our table does not know of them, or has otherwise."""
+"""A user's own file of languages: attributes that our table does not have, or other values for them."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _FIRST = "locale"
 
 
 def read_languages(path: Path, *, source: str = "") -> OwnLanguages:
-    """Return what a CSV file says of languages, by tag. What it leaves empty comes from the table, or from the tag.
+    """Return the attributes of languages in a CSV file, by tag. Empty cells are filled from the table, or from the tag.
 
-    The first column is `locale`. The others are attributes of a language: name, family, script, vitality and the like. A label
-    need not be a tag: a dialect with a name of its own may have a script and a family too.
+    The first column is `locale`. The others are attributes of a language: name, family, script, vitality and so on. A label may
+    be any text: a dialect with its own name may also have a script and a family.
 
     Args:
         path: the file.
-        source: how errors call it; by default its path.
+        source: name of the file in errors; by default its path.
 
     Raises:
         AttritionError: the file cannot be read, a column is unknown, a value is not allowed, or a language is there twice.
@@ -68,7 +68,7 @@ def _language(row: Mapping[str, str], length: int, header: list[str], where: str
         except ValueError:
             raise AttritionError(f"{where}: {name} {value!r} is not allowed. {_ALLOWED.get(name, 'Write a number.')}") from None
     base = language_of(label)
-    if "script" in given and given["script"] != base.script:  # what hangs on the old script
+    if "script" in given and given["script"] != base.script:  # other attributes depend on the old script
         base = replace(base, script_type=None)
     if "joshi_class" in given:
         base = replace(base, stated_vitality=None)

@@ -1,4 +1,4 @@
-"""How portions of data are called: the first is called as its language, a later one has a number, as in "en-US (2)"."""
+"""The names of portions of data: the first has the name of its language, a later one has a number, as in "en-US (2)"."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def portion(language: str, number: int) -> str:
 
 
 def language_of_portion(name: str, languages: Collection[str]) -> str:
-    """Return the language of a portion, or the name itself if it is no later portion of one of `languages`.
+    """Return the language of a portion, or the name itself if it is not a later portion of one of `languages`.
 
     >>> language_of_portion("en-US (2)", ["en-US", "th-TH"]), language_of_portion("en (2)", ["en (2)", "en"])
     ('en-US', 'en (2)')
@@ -29,7 +29,7 @@ def language_of_portion(name: str, languages: Collection[str]) -> str:
 
 
 def languages_of_portions(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the languages among portions, in their order: those that are no later portion of another.
+    """Return the languages among portions, in order: the names that are not a later portion of another.
 
     >>> languages_of_portions(["en-US", "th-TH", "en-US (2)"])
     ('en-US', 'th-TH')

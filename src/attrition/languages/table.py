@@ -1,4 +1,4 @@
-"""The 52 locales of MASSIVE 1.1: what is known of each language, from which source, with which doubts."""
+"""The 52 locales of MASSIVE 1.1: the attributes of each language, with sources and doubts."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Vitality = Literal["Low", "Mid", "High"]
 VITALITIES: tuple[Vitality, ...] = get_args(Vitality)
 
 Value = str | int | float | bool | None
-"""What an attribute of a language may be; None is unknown."""
+"""The value of an attribute of a language; None is unknown."""
 
 SOURCES: Mapping[str, str] = MappingProxyType(
     {
         "locale": "FitzGerald et al. 2023, MASSIVE 1.1",
-        "name": "English name, mostly that of Glottolog",
+        "name": "English name, mostly from Glottolog",
         "iso639_3": "ISO 639-3, the code of the individual language (not of the macrolanguage)",
         "glottocode": "Glottolog",
         "script": "ISO 15924",
@@ -36,16 +36,16 @@ SOURCES: Mapping[str, str] = MappingProxyType(
         "note": "our doubts about the values of this row",
     }
 )
-"""Where each attribute comes from; its keys are all attributes of a `Language`."""
+"""The source of each attribute; its keys are all attributes of a `Language`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Language:
-    """One language, by its tag, and what is known of it. None is unknown; no locale of MASSIVE has an unknown attribute.
+    """One language, by its tag, and its attributes. None is unknown; no locale of MASSIVE has an unknown attribute.
 
-    `locale` is the tag as the data have it: "de-DE", "yor". `cc100_gib` (GiB) and `cc100_tokens_m` (millions) are the sizes of
-    its CC-100 text, on which XLM-R was trained. `note` holds the doubts about the row and is empty where there are none.
-    `stated_vitality` is a vitality that a user gave in place of a Joshi class.
+    `locale` is the tag in the data: "de-DE", "yor". `cc100_gib` (GiB) and `cc100_tokens_m` (millions) are the sizes of its
+    CC-100 text, on which XLM-R was trained. `note` has the doubts about the row, or is empty. `stated_vitality` is a vitality
+    that a user gave instead of a Joshi class.
 
     >>> LANGUAGES["zh-TW"].script, LANGUAGES["zh-TW"].iso639_3, LANGUAGES["zh-TW"].vitality
     ('Hant', 'cmn', 'High')
@@ -67,12 +67,12 @@ class Language:
 
     @property
     def latin(self) -> bool | None:
-        """True if the language is written in Latin script."""
+        """True if the language is written in Latin script; None if unknown."""
         return None if self.script is None else self.script == "Latn"
 
     @property
     def vitality(self) -> Vitality | None:
-        """Low for Joshi's classes 0-2, Mid for 3-4, High for 5 (the paper does not say where it cuts)."""
+        """Return Low for Joshi's classes 0-2, Mid for 3-4, High for 5 (the paper does not give its limits)."""
         if self.stated_vitality is not None or self.joshi_class is None:
             return self.stated_vitality
         if self.joshi_class <= 2:
@@ -80,7 +80,7 @@ class Language:
         return "Mid" if self.joshi_class <= 4 else "High"
 
     def value(self, attribute: str) -> Value:
-        """The value of a named attribute, such as "script".
+        """Return the value of a named attribute, such as "script".
 
         Raises:
             UnknownNameError: there is no such attribute.
@@ -93,14 +93,14 @@ class Language:
         return value
 
     def record(self) -> dict[str, Value]:
-        """All attributes by name, the derived ones included, ready for JSON."""
+        """Return all attributes by name, including derived ones, ready for JSON."""
         return {attribute: self.value(attribute) for attribute in SOURCES}
 
 
 def _read_table() -> Mapping[str, Language]:
     text = resources.files("attrition.languages").joinpath("languages.csv").read_text(encoding="utf-8")
     header, *rows = csv.reader(io.StringIO(text))
-    assert header == [field.name for field in fields(Language)][:-1], header  # nobody stated a vitality here
+    assert header == [field.name for field in fields(Language)][:-1], header  # the table has no stated vitality
     languages = {}
     for locale, name, iso639_3, glottocode, script, script_type, family, branch, joshi, gib, tokens, note in sorted(rows):
         names = (locale, name, iso639_3, glottocode, script, script_type, family, branch)
@@ -113,7 +113,7 @@ LANGUAGES: Mapping[str, Language] = _read_table()
 
 
 def not_a_locale(given: str, known: Iterable[str] = LANGUAGES, *, where: str = "") -> UnknownNameError:
-    """Return the error that says that `given` is no locale of MASSIVE, without listing all 52.
+    """Return the error for a `given` that is not a locale of MASSIVE, without a list of all 52.
 
     >>> print(not_a_locale("ml-NL", where="orders/mine.txt, line 4"))
     orders/mine.txt, line 4: 'ml-NL' is not a locale of MASSIVE 1.1. Did you mean 'nl-NL'?
@@ -125,7 +125,7 @@ def not_a_locale(given: str, known: Iterable[str] = LANGUAGES, *, where: str = "
 
 
 def doubts() -> dict[str, str]:
-    """The notes on doubtful values, by locale.
+    """Return the notes on doubtful values, by locale.
 
     >>> sorted(doubts())
     ['ja-JP', 'my-MM', 'nb-NO', 'sl-SL', 'sv-SE', 'th-TH', 'tl-PH', 'zh-CN', 'zh-TW']
@@ -141,13 +141,13 @@ def as_text(value: Value) -> str:
 
 
 def select(where: Mapping[str, str]) -> tuple[Language, ...]:
-    """The languages whose attributes have all the given values, in locale order.
+    """Return the languages whose attributes have all the given values, in locale order.
 
     Args:
         where: values as text, compared without case: {"script": "Latn", "joshi_class": "5", "latin": "true"}.
 
     Returns:
-        Possibly no language, if each value occurs but no language has all of them.
+        Possibly empty, if each value occurs but no language has all of them.
 
     Raises:
         UnknownNameError: there is no such attribute, or no language has the value.

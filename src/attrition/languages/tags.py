@@ -1,7 +1,7 @@
-"""Languages outside the table of 52: what their BCP 47 or ISO 639 tag says, by CLDR and the IANA registry, offline.
+"""Languages outside the table of 52: the information in their BCP 47 or ISO 639 tag, by CLDR and the IANA registry, offline.
 
-`langcodes` checks the tag. Its likely subtags give the script, and its names the English name. Family, branch and vitality are
-those of our table where a locale of MASSIVE is the same language; elsewhere they are unknown.
+`langcodes` checks the tag. Its likely subtags give the script, and its names the English name. Family, branch and vitality come
+from our table if a locale of MASSIVE is the same language; otherwise they are unknown.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from attrition.languages.table import LANGUAGES, Language
 from attrition.names import UnknownNameError, nearest
 
 OwnLanguages = Mapping[str, Language]
-"""What a user's own file says of languages, by tag; `read_languages` reads one."""
+"""The languages in a user's own file, by tag; `read_languages` reads it."""
 
 NONE_OF_ONES_OWN: OwnLanguages = MappingProxyType({})
 
@@ -27,7 +27,7 @@ _TAG = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})*", re.ASCII)
 def is_tag(label: str) -> bool:
     """Return True for a valid language tag: BCP 47, or a bare code of ISO 639-1 or 639-3. Offline.
 
-    The language is in lower case and parts are joined by hyphens, so that one language has one name: "de-DE", not "DE_de".
+    The language must be in lower case and the parts joined by hyphens, so that one language has one name: "de-DE", not "DE_de".
 
     >>> [is_tag(label) for label in ("yor", "yo", "pcm", "sr-Latn", "en-US", "ed-US", "Klingon", "de_DE")]
     [True, True, True, True, True, False, False, False]
@@ -40,9 +40,9 @@ def is_tag(label: str) -> bool:
 
 
 def language_of(label: str, own: OwnLanguages = NONE_OF_ONES_OWN) -> Language:
-    """Return what is known of a language by its label; of a label that is no tag, only that it is called so.
+    """Return the attributes of a language by its label; for a label that is not a tag, only its name.
 
-    The sources, first one first: the user's own file, the table of MASSIVE's 52 locales, what the tag says.
+    The sources, in order: the user's own file, the table of MASSIVE's 52 locales, the tag.
 
     >>> yoruba = language_of("yor")
     >>> yoruba.name, yoruba.script, yoruba.latin, yoruba.family
@@ -72,14 +72,14 @@ def _of_tag(label: str) -> Language:
                 branch=relative.branch,
                 joshi_class=relative.joshi_class,
             )
-            if relative.script == script:  # CC-100 holds a language apart by script
+            if relative.script == script:  # CC-100 separates the scripts of a language
                 return replace(found, cc100_gib=relative.cc100_gib, cc100_tokens_m=relative.cc100_tokens_m, note=relative.note)
     return found
 
 
 @cache
 def _macrolanguage(tag: str) -> str:
-    """The code under which CLDR keeps a language: sw for swa and swh, zh for cmn."""
+    """Return the code of a language in CLDR: sw for swa and swh, zh for cmn."""
     import langcodes
 
     return str(langcodes.Language.get(tag).prefer_macrolanguage().language)
@@ -91,7 +91,7 @@ def _script_types() -> dict[str | None, str | None]:
 
 
 def no_language(label: str, known: Iterable[str] = LANGUAGES, *, where: str = "") -> UnknownNameError:
-    """Return the error that says that a label is no language: neither one of `known` nor a valid tag.
+    """Return the error for a label that is not a language: neither one of `known` nor a valid tag.
 
     >>> print(no_language("ed-US", where="orders/mine.txt, line 4"))
     orders/mine.txt, line 4: 'ed-US' is no language tag (BCP 47 or ISO 639). Did you mean 'en-US'?

@@ -1,4 +1,4 @@
-"""Methods as values: what they train, and the steps they expand into."""
+"""Methods as values: the parameters that they train, and their steps."""
 
 from attrition.methods.hook import Hook
 from attrition.methods.methods import HOOKS, METHODS, Method, method

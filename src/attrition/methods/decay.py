@@ -1,4 +1,4 @@
-"""Slower learning from language to language."""
+"""A learning rate that falls from language to language."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from attrition.methods.hook import Hook, Stage, Work
 
 
 class RateDecay(Hook):
-    """Learning rates fall from stage to stage: in a learner's stage number s, from 0, they are `factor` ** s of what is set.
+    """Learning rates fall from stage to stage: in a learner's stage s, from 0, they are the set rates times `factor` ** s.
 
-    They do not fall below `floor` of it. Winata et al. (2023), Overcoming Catastrophic Forgetting in Massively Multilingual
-    Continual Learning (LR ADJUST, which multiplies the learning rate by a factor at each new language).
+    They do not fall below `floor` times the set rates. Winata et al. (2023), Overcoming Catastrophic Forgetting in Massively
+    Multilingual Continual Learning (LR ADJUST, which multiplies the learning rate by a factor at each new language).
     """
 
     name: ClassVar[str] = "rate_decay"
-    factor: float = Field(default=0.9, gt=0, le=1, description="What the rates are multiplied by at each further stage.")
-    floor: float = Field(default=0.0, ge=0, le=1, description="Share of the set rates below which they do not fall.")
+    factor: float = Field(default=0.9, gt=0, le=1, description="Factor of the rates at each further stage.")
+    floor: float = Field(default=0.0, ge=0, le=1, description="Smallest share of the set rates.")
 
     def begin(self, stage: Stage) -> Work:
         return _RateDecay(max(self.floor, self.factor**stage.number))

@@ -1,4 +1,4 @@
-"""Online elastic weight consolidation: parameters that mattered for earlier languages are held back."""
+"""Online elastic weight consolidation: a penalty on changes of parameters that matter for earlier languages."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class EWC(Hook):
-    """Online EWC: the loss has `strength` / 2 * sum_i F_i (w_i - w*_i)^2 added, w* being the weights of the stage before.
+    """Online EWC: adds `strength` / 2 * sum_i F_i (w_i - w*_i)^2 to the loss; w* are the weights of the previous stage.
 
-    F is the diagonal of the Fisher information, a mean over the stage's utterances of squared gradients of each one's summed
-    log likelihood, and is carried on as F <- `decay` * F + F of the stage. With `estimator = "sampled"` labels are drawn from
-    the model's predictions, which is the Fisher information; with "observed" they are those of the data (empirical Fisher).
-    The gradient of the added term, `strength` * F_i (w_i - w*_i), is added before clipping.
+    F is the diagonal of the Fisher information. One stage gives the mean over its utterances of the squared gradient of an
+    utterance's summed log likelihood. It accumulates as F <- `decay` * F + F of the stage. With `estimator = "sampled"` labels
+    are drawn from the model's predictions, which gives the Fisher information; with "observed" they are the gold labels
+    (empirical Fisher). The gradient of the penalty, `strength` * F_i (w_i - w*_i), is added before clipping.
 
     Kirkpatrick et al. (2017), Overcoming catastrophic forgetting in neural networks, equation 3; Schwarz et al. (2018),
     Progress and Compress, equation 9; Kunstner et al. (2019) on the two estimators.
@@ -32,9 +32,9 @@ class EWC(Hook):
     first_stage: ClassVar[bool] = True  # the Fisher information of the first stage is stored with it
     populations: ClassVar[bool] = False
     strength: float = Field(default=100.0, gt=0, description="Weight of the quadratic term.")
-    decay: float = Field(default=0.95, ge=0, le=1, description="What is left of the earlier Fisher information at each stage.")
-    estimator: Literal["sampled", "observed"] = Field(default="sampled", description="Whose labels the gradients are of.")
-    utterances: int = Field(default=200, ge=1, description="Random utterances that F is estimated from, at most.")
+    decay: float = Field(default=0.95, ge=0, le=1, description="Factor of the earlier Fisher information at each stage.")
+    estimator: Literal["sampled", "observed"] = Field(default="sampled", description="Source of the labels for the gradients.")
+    utterances: int = Field(default=200, ge=1, description="Largest number of random utterances for the estimate of F.")
 
     def cost(self) -> Cost:
         return Cost(vectors=3, utterances=self.utterances)
@@ -68,7 +68,7 @@ class _EWC(Work):
 
 
 def sum_of_squares(stage: Stage, flat_P: Tensor, rows: NDArray[np.int64], generator: Generator | None) -> Tensor:
-    """The sum over utterances of the squared gradients of each, [P]."""
+    """Return the sum over utterances of their squared gradients, [P]."""
     total_P = flat_P.new_zeros(flat_P.shape)
     for row in rows:
         gradient_P = stage.gradient(flat_P, Rows(stage.train, np.array([row])), generator)

@@ -1,7 +1,7 @@
-"""Hooks: what a method adds to the one training loop.
+"""Hooks: additions of a method to the training loop.
 
-A `Hook` is a frozen table of settings, as the study file gives them. At the beginning of every stage it makes a `Work`, which
-the loop asks at every step. A new hook is one file: a subclass of each, and an entry in the table of methods.
+A `Hook` is a frozen table of settings, as in the study file. At the start of every stage it makes a `Work`, which the loop
+calls at every step. A new hook is one file: a subclass of each, and an entry in the table of methods.
 
 Shape letters: P parameters of a learner.
 """
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 from pydantic import BaseModel, ConfigDict
 
-if TYPE_CHECKING:  # a list of methods need not wait for torch
+if TYPE_CHECKING:  # a list of methods must not wait for torch
     import numpy as np
     from numpy.typing import NDArray
     from torch import Generator, Tensor
@@ -25,10 +25,10 @@ if TYPE_CHECKING:  # a list of methods need not wait for torch
 
 
 class Cost(NamedTuple):
-    """What a hook costs beside plain training.
+    """The cost of a hook in addition to plain training.
 
-    `vectors` is how many more vectors [P] are held in memory; `share` how many more utterances are trained on, as a share of
-    the stage's own; `utterances` how many of the stage's utterances, at most, are passed forwards and backwards once more.
+    `vectors`: number of additional vectors [P] in memory. `share`: additional training utterances, as a share of the stage's
+    own. `utterances`: largest number of the stage's utterances that need one more forward and backward pass.
     """
 
     vectors: int = 0
@@ -48,20 +48,21 @@ Gradient = Callable[["Tensor", Rows, "Generator | None"], "Tensor"]
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """What a hook knows of the stage that begins.
+    """The facts that a hook gets at the start of a stage.
 
     Attributes:
-        seed: names the random streams of this stage; draw from streams called by it.
+        seed: names the random streams of this stage; use it in the name of every stream.
         chain: the languages of all stages of this learner so far, this one last.
         train: the utterances of this stage.
-        earlier: those of each stage before it, the first one first; read them only if they are needed.
+        earlier: the utterances of each earlier stage, in order; read them only if needed.
         batch_size: utterances in a step.
         total_steps: of this stage, if it does not stop early.
-        start_P: the parameters that the stage starts from.
-        memory: what this hook left at the end of the stage before; empty in the first, and where it was not at work.
-        unpack: a vector of parameters as tensors by name, which are views of it.
-        gradient: the gradient of the summed loss over some utterances at given parameters, [P], without dropout. With a
-            generator the labels are drawn from the model's own predictions; without, they are those of the data.
+        start_P: the initial parameters of the stage.
+        memory: the tensors that this hook saved at the end of the previous stage; empty in the first stage, or if it was not
+        active.
+        unpack: returns a vector of parameters as tensors by name, which are views of it.
+        gradient: returns the gradient of the summed loss over some utterances at given parameters, [P], without dropout. With a
+            generator the labels are drawn from the model's own predictions; without it they are the gold labels.
     """
 
     seed: tuple[Part, ...]
@@ -77,66 +78,66 @@ class Stage:
 
     @property
     def number(self) -> int:
-        """Stages of this learner before this one."""
+        """Return the number of earlier stages of this learner."""
         return max(0, len(self.chain) - 1)
 
 
 class Work:
-    """A hook at work in one stage of one learner. Every method may be overridden; none needs to be.
+    """An active hook in one stage of one learner. All methods are optional.
 
-    `extra` and `loss` may be asked several times for one step, where memory runs out or batches are cut into pieces: they must
-    not change anything. `gradient` is called once a step. `rate` must depend on the step alone. All tensors are of the
-    learner's own shapes, whoever trains beside it.
+    For one step, `extra` and `loss` may be called several times, if memory runs out or batches are split: they must not change
+    any state. `gradient` is called once in each step. `rate` must depend only on the step. All tensors have the learner's own
+    shapes, also in a population.
     """
 
     def extra(self, step: int) -> Rows | None:
-        """Utterances to add to the batch of a step, counted from 0 in each stage."""
+        """Return utterances to add to the batch of a step, counted from 0 in each stage."""
         return None
 
     def loss(self, step: int, tensors: Mapping[str, Tensor]) -> Tensor | None:
-        """A term to add to the loss, from the parameters by name; its gradient is taken."""
+        """Return a term to add to the loss, from the parameters by name; autograd computes its gradient."""
         return None
 
     def gradient(self, step: int, flat_P: Tensor, grad_P: Tensor) -> None:
-        """Change the gradient in place, before it is clipped."""
+        """Change the gradient in place, before clipping."""
 
     def rate(self, step: int) -> float:
-        """What the learning rates are multiplied by."""
+        """Return the factor of the learning rates."""
         return 1.0
 
     def after(self, flat_P: Tensor) -> Tensor:
-        """The parameters that the stage ends with, from those that training ended with."""
+        """Return the final parameters of the stage, from the parameters at the end of training."""
         return flat_P
 
     def untouched(self, factor: float) -> float:
-        """By what the whole stage multiplies a parameter that has no gradient, if training multiplies it by `factor`.
+        """Return the factor of the whole stage for a parameter without gradient, if training multiplies it by `factor`.
 
-        Weight decay makes such a factor of embeddings that are never looked up. Whoever overrides `after` says it here.
+        Weight decay gives unused embeddings such a factor. If you override `after`, override this method too.
         """
         return factor
 
     def memory(self, flat_P: Tensor) -> Mapping[str, Tensor]:
-        """What the hook is to be given at the next stage: stored with this one's weights, which are `flat_P`.
+        """Return the tensors for the hook at the next stage; they are stored with this stage's weights, `flat_P`.
 
-        Should the encoder's vocabulary grow until then, vectors [P] get zeros for the embeddings that are new.
+        If the encoder's vocabulary grows before then, vectors [P] get zeros for the new embeddings.
         """
         return {}
 
     def state(self) -> Mapping[str, Tensor]:
-        """All that has changed in this object since the stage began; kept in checkpoints."""
+        """Return all state that changed since the start of the stage; it is stored in checkpoints."""
         return {}
 
     def go_on(self, state: Mapping[str, Tensor]) -> None:
-        """Be where `state` was."""
+        """Restore `state`."""
 
 
 class Hook(BaseModel):
-    """The settings of a hook, and what is known of it before it is at work.
+    """The settings of a hook, and its properties before it is active.
 
     Attributes:
-        name: of the table of settings in a study file.
-        first_stage: whether it does something in a learner's first stage; if not, that stage is one with plain training.
-        populations: whether learners with it can train side by side.
+        name: of its table in a study file.
+        first_stage: True if it acts in a learner's first stage; otherwise that stage is plain training.
+        populations: True if learners with it can train side by side.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -146,9 +147,9 @@ class Hook(BaseModel):
     populations: ClassVar[bool] = True
 
     def cost(self) -> Cost:
-        """What it costs beside plain training."""
+        """Return its cost in addition to plain training."""
         return Cost()
 
     @abstractmethod
     def begin(self, stage: Stage) -> Work:
-        """The hook at work in a stage."""
+        """Return the active hook of a stage."""

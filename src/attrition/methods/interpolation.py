@@ -1,4 +1,4 @@
-"""A step back towards the weights before the stage."""
+"""Interpolation of the weights before and after a stage."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ if TYPE_CHECKING:
 
 
 class Interpolation(Hook):
-    """A stage ends with (1 - `weight`) * w0 + `weight` * w: w0 are the weights it started from, w those it was trained to.
+    """A stage ends with (1 - `weight`) * w0 + `weight` * w: w0 are its initial weights, w its trained weights.
 
-    With LoRA the factors A and B are interpolated, not their product. The first stage is left as it is. Wortsman et al. (2022),
+    With LoRA the factors A and B are interpolated, not their product. The first stage does not change. Wortsman et al. (2022),
     Robust fine-tuning of zero-shot models (WiSE-FT), between the weights before and after fine-tuning.
     """
 

@@ -1,7 +1,7 @@
-"""One model made of several without training.
+"""Merge several models into one without training.
 
-Every model is the encoder plus a difference (its task vector), and a classifier. Differences are merged tensor by tensor;
-classifiers, which start from no common point, are averaged as they are.
+Every model is the encoder plus a difference (its task vector), and a classifier. Differences are merged tensor by tensor.
+Classifiers are averaged, because they have no common start.
 """
 
 from __future__ import annotations
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 
 
 class Merging(BaseModel):
-    """How models become one."""
+    """A way to merge models."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: ClassVar[str]
 
     def merge(self, differences: Sequence[Tensor], languages: Sequence[str]) -> Tensor:
-        """One tensor's difference from the base, of the differences of several models in the order of `languages`."""
+        """Return the merged difference of one tensor from the base; `differences` are in the order of `languages`."""
         raise NotImplementedError
 
     def shares(self, languages: Sequence[str]) -> list[float]:
-        """What part each model has in a mean; they sum to 1."""
+        """Return the share of each model in a mean; they sum to 1."""
         return [1 / len(languages)] * len(languages)
 
     def factors(self, languages: Sequence[str]) -> list[float] | None:
-        """What each difference is multiplied by where `merge` is their weighted sum; None where it is another function."""
+        """Return the factor of each difference if `merge` is their weighted sum; None if it is another function."""
         return None
 
 
@@ -39,11 +39,11 @@ class Mean(Merging):
     """The mean of all models, times `scale`: w = w0 + scale * sum_k (w_k - w0) / n.
 
     With `scale` = n this is task arithmetic (Ilharco et al. 2023); with 1, model averaging (Wortsman et al. 2022). `weights`
-    gives languages a part of their own: their shares are weights / sum of weights, 1 for a language that is not named.
+    changes the shares of languages: weight / sum of weights; a language without a weight has 1.
     """
 
     name: ClassVar[str] = "mean"
-    scale: float = Field(default=1.0, gt=0, description="What the mean difference is multiplied by.")
+    scale: float = Field(default=1.0, gt=0, description="Factor of the mean difference.")
     weights: Mapping[str, Annotated[float, Field(gt=0)]] = Field(
         default_factory=dict, description="Weight of each language; 1 if not named."
     )
@@ -63,15 +63,15 @@ class Mean(Merging):
 
 
 class Ties(Merging):
-    """TIES: trim, elect a sign, and average what agrees with it (Yadav et al. 2023, Algorithm 1).
+    """TIES: trim, elect a sign, and average the values with this sign (Yadav et al. 2023, Algorithm 1).
 
-    Of each model the `density` largest differences of each tensor are kept; at each parameter the sign of their sum is elected;
-    the mean of the differences of that sign, times `scale`, is added to the base. Trimming is by tensor, as in PEFT.
+    Each tensor of each model keeps its `density` largest differences. At each parameter the sign of their sum is elected. The
+    mean of the differences with this sign, times `scale`, is added to the base. Trimming is by tensor, as in PEFT.
     """
 
     name: ClassVar[str] = "ties"
-    density: float = Field(default=0.2, gt=0, le=1, description="Share of each tensor's differences that are kept.")
-    scale: float = Field(default=1.0, gt=0, description="What the merged difference is multiplied by.")
+    density: float = Field(default=0.2, gt=0, le=1, description="Share of each tensor's differences to keep.")
+    scale: float = Field(default=1.0, gt=0, description="Factor of the merged difference.")
 
     def merge(self, differences: Sequence[Tensor], languages: Sequence[str]) -> Tensor:
         import torch
@@ -83,7 +83,7 @@ class Ties(Merging):
 
 
 def _largest(difference: Tensor, density: float) -> Tensor:
-    """The share of a tensor's numbers with the largest magnitude; the others 0."""
+    """Return the given share of a tensor's numbers, those with the largest magnitude; the others are 0."""
     import torch
 
     count = int(density * difference.numel())

@@ -1,8 +1,8 @@
 """Methods as values, in one table.
 
-A method says what is trained, which languages share a learner, and how an order of languages becomes steps. The paper's six are
-six such values (section 2.2); GROUPED LoRA is the "partially shared" setting that the paper promises and never defines. A
-user's own method is a `Method` in a file of theirs: `method = "my_method.py"` in a study file.
+A method defines the trained parameters, the languages that share a learner, and the steps of an order. The paper has six
+methods (section 2.2). GROUPED LoRA is the "partially shared" setting that the paper mentions but does not define. A user's own
+method is a `Method` in a Python file: `method = "my_method.py"` in a study file.
 """
 
 from __future__ import annotations
@@ -28,18 +28,18 @@ from attrition.registry import Registry, is_file_of_a_user
 
 @dataclass(frozen=True, kw_only=True)
 class Method:
-    """How languages are learned.
+    """A way to learn languages.
 
     Attributes:
-        name: shown everywhere; two methods of one study must differ in it.
-        of: the method in the table that this one is, whatever a study calls it; empty where it is none of them.
+        name: shown in all output; methods of one study need different names.
+        of: the name of this method in the table, whatever name a study gives it; "" if it is not in the table.
         trains: `Full()` or `LoRA(...)`.
-        shared_by: which languages share a learner: "all", "language" (each its own), an attribute of languages such as
-            "script", "family", "branch" or "vitality", or the path of a file of a user's own groups.
-        expand: how stages, and the learners of their languages, become steps.
-        hooks: what is added to the training loop.
-        about: one sentence for people.
-        source: the user's file that it comes from.
+        shared_by: the languages that share a learner: "all", "language" (one learner each), an attribute of languages such as
+            "script", "family", "branch" or "vitality", or the path of a file of the user's own groups.
+        expand: returns the steps, from the stages and the learner of each language.
+        hooks: additions to the training loop.
+        about: a one-sentence description.
+        source: the user's file of the method.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Method:
             raise AttritionError(f"{self.name}: two hooks are called {twice[0]!r}. Give a method each hook once.")
 
     def learner_of(self, languages: Sequence[str], own: OwnLanguages = NONE_OF_ONES_OWN) -> dict[str, str]:
-        """The learner that serves each language, by name.
+        """Return the name of each language's learner.
 
         >>> METHODS["NON-SHARED LoRA"].learner_of(["en-US", "de-DE"])
         {'en-US': 'en-US', 'de-DE': 'de-DE'}
@@ -71,7 +71,7 @@ class Method:
         return dict(grouping(self.shared_by, languages, own=own))
 
     def steps(self, order: Sequence[str | Sequence[str]], own: OwnLanguages = NONE_OF_ONES_OWN) -> Steps:
-        """The steps of one run, and the rows of R; an entry of `order` is a language, or all that a stage trains.
+        """Return the steps of one run, and the rows of R; an entry of `order` is a language, or all languages of a stage.
 
         >>> steps = METHODS["VANILLA"].steps(["en-US", "de-DE"])
         >>> [(step.languages, step.start) for step in steps.trainings]
@@ -92,7 +92,7 @@ class Method:
 
 
 _ALL = (
-    Method(name="MULTI", expand=joint, about="One model, all languages at once: what a model that need not wait can learn."),
+    Method(name="MULTI", expand=joint, about="One model, all languages at once: an upper reference for sequential training."),
     Method(name="MULTI LoRA", trains=LoRA(), expand=joint, about="One LoRA adapter, all languages at once."),
     Method(name="MONO", shared_by="language", about="A whole model for each language."),
     Method(name="VANILLA", about="One model, one language after another: plain sequential fine-tuning."),
@@ -105,12 +105,12 @@ _ALL = (
         about="A LoRA adapter for each script (or family, branch, vitality), its languages one after another.",
     ),
     Method(name="REPLAY", hooks=(Replay(),), about="VANILLA with some utterances of earlier languages in every batch."),
-    Method(name="EWC", hooks=(EWC(),), about="VANILLA with a penalty on changing what mattered for earlier languages."),
+    Method(name="EWC", hooks=(EWC(),), about="VANILLA with a penalty on changes of weights that matter for earlier languages."),
     Method(name="RATE DECAY", hooks=(RateDecay(),), about="VANILLA with a learning rate that falls from language to language."),
     Method(
         name="INTERPOLATION",
         hooks=(Interpolation(),),
-        about="VANILLA; each stage ends half-way between the weights it started from and those it was trained to.",
+        about="VANILLA; each stage ends half-way between its initial and its trained weights.",
     ),
     Method(
         name="MERGED LoRA",
@@ -130,14 +130,14 @@ _ALL = (
 METHODS = Registry[Method](
     "method", "attrition.methods", {each.name: dataclasses.replace(each, of=each.name) for each in _ALL}, Method
 )
-"""All methods by name, with those that installed packages add."""
+"""All methods by name, including those of installed packages."""
 
 HOOKS: Mapping[str, type[Hook]] = {each.name: each for each in (Replay, EWC, RateDecay, Interpolation)}
-"""The hooks that a study file may give to any method, by the name of their table."""
+"""The hooks that a study file may add to any method, by the name of their table."""
 
 
 def method(name: str, folder: Path = Path()) -> Method:
-    """The method called `name`, or that of a Python file; lower case and hyphens instead of blanks will do.
+    """Return the method called `name`, or the method of a Python file; lower case and hyphens for blanks are accepted.
 
     >>> method("shared-lora").name
     'SHARED LoRA'
@@ -155,7 +155,7 @@ def method(name: str, folder: Path = Path()) -> Method:
 
 
 def known_as(value: Method) -> str:
-    """The method of the table that a value is, whatever its name, rank and the settings of its hooks; "" for none.
+    """Return the name in the table of a method, whatever its own name, rank and hook settings; "" if it is not in the table.
 
     >>> known_as(dataclasses.replace(METHODS["VANILLA"], name="mine", shared_by="language"))
     'MONO'
@@ -174,7 +174,7 @@ def _fold(name: str) -> str:
 
 
 def renamed_for_rank(value: Method) -> Method:
-    """The method with its rank in its name, so that several ranks stand side by side in one table.
+    """Return the method with its rank in its name, so that one table can have several ranks.
 
     >>> renamed_for_rank(METHODS["SHARED LoRA"]).name
     'SHARED LoRA r=32'

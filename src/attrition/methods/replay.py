@@ -1,4 +1,4 @@
-"""Replay: some utterances of the languages before are trained on again."""
+"""Replay: train again on some utterances of earlier languages."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class Replay(Hook):
-    """Experience replay: batches hold `share` utterances of earlier stages, drawn from a memory of `size` utterances.
+    """Experience replay: a share `share` of each batch comes from a memory of `size` utterances of earlier stages.
 
-    With `select = "reservoir"` every earlier utterance is in the memory with the same probability (Vitter 1985, algorithm R);
-    with "balanced" each earlier stage has an equal share of it. To the n utterances of an epoch n * share / (1 - share) of the
-    memory are added, evenly over its steps, and rounded so that the sum is right; all of the memory is read before any of it
-    comes again.
+    With `select = "reservoir"` every earlier utterance is in the memory with the same probability (Vitter 1985, algorithm R).
+    With "balanced" each earlier stage has an equal share of the memory. An epoch of n utterances gets n * share / (1 - share)
+    utterances of the memory. They are spread evenly over the steps and rounded so that the sum is right. The whole memory is
+    read before any utterance repeats.
 
     Chaudhry et al. (2019), On Tiny Episodic Memories in Continual Learning; Rolnick et al. (2019), Experience Replay for
     Continual Learning.
@@ -29,8 +29,8 @@ class Replay(Hook):
 
     name: ClassVar[str] = "replay"
     size: int = Field(default=100, ge=1, description="Utterances in the memory.")
-    share: float = Field(default=0.05, gt=0, lt=1, description="Of a batch's utterances, those that come from the memory.")
-    select: Literal["reservoir", "balanced"] = Field(default="reservoir", description="What the memory keeps.")
+    share: float = Field(default=0.05, gt=0, lt=1, description="Share of a batch's utterances that come from the memory.")
+    select: Literal["reservoir", "balanced"] = Field(default="reservoir", description="Which utterances the memory keeps.")
 
     def cost(self) -> Cost:
         return Cost(share=self.share / (1 - self.share))
@@ -45,11 +45,11 @@ class _Replay(Work):
 
         parts = [read() for read in stage.earlier]
         sizes = [len(part) for part in parts]
-        # The memory is that of the stages before it, whatever comes later: its stream is called by the first stage.
+        # The memory depends only on earlier stages, so its random stream is named after the first stage.
         stream = numpy_stream("replay", settings.select, *stage.seed[:1], *stage.chain[0])
         choose = reservoir if settings.select == "reservoir" else balanced
         self._memory = join(parts).select(choose(sizes, settings.size, stream))
-        # Fractions: 0.95 / 0.95 may be less than 1, and an utterance would come one step too late.
+        # Fractions, because 0.95 / 0.95 may be less than 1, which would delay an utterance by one step.
         share, steps_an_epoch = Fraction(repr(settings.share)), -(-len(stage.train) // stage.batch_size)
         self._a_step = Fraction(len(stage.train), steps_an_epoch) * share / (1 - share)
         self._seed = stage.seed
@@ -62,7 +62,7 @@ class _Replay(Work):
         return Rows(self._memory, np.array([self._row(number) for number in range(first, end)], np.int64))
 
     def _row(self, number: int) -> int:
-        """The utterance that is read as the `number`-th: the memory in one random order after another."""
+        """Return the index of the `number`-th utterance to read: the memory in one random order after another."""
         rounds, place = divmod(number, len(self._memory))
         if self._order[0] != rounds:
             self._order = rounds, numpy_stream("replayed", *self._seed, rounds).permutation(len(self._memory))
@@ -70,7 +70,7 @@ class _Replay(Work):
 
 
 def reservoir(sizes: list[int], size: int, stream: np.random.Generator) -> NDArray[np.int64]:
-    """Which of the utterances of stages of these sizes, one stage after another, are in the memory after all of them.
+    """Return the utterances in the memory after all stages, as indices into the stages' utterances in sequence.
 
     >>> reservoir([3, 2], 9, np.random.default_rng(0)).tolist()
     [0, 1, 2, 3, 4]
@@ -85,7 +85,7 @@ def reservoir(sizes: list[int], size: int, stream: np.random.Generator) -> NDArr
 
 
 def balanced(sizes: list[int], size: int, stream: np.random.Generator) -> NDArray[np.int64]:
-    """As many utterances of each stage, drawn at random; the first stages have one more where it does not divide.
+    """Return the same number of random utterances of each stage; the first stages have one more if the division has a rest.
 
     >>> balanced([3, 5, 4], 4, np.random.default_rng(0)).tolist()
     [0, 2, 5, 9]

@@ -1,10 +1,10 @@
-"""What a run is made of: steps, and which step's output serves which language after which of them.
+"""The steps of a run, and the step that serves each language after each stage.
 
-What is trained is named by portions of data (`attrition.languages.portions`): the first portion of a language is called as the
-language, and it alone where no further data of a language come later.
+Training data are named by portions (`attrition.languages.portions`). The first portion of a language has the language's name;
+it is the only portion if the language gets no further data later.
 
-R, the transfer matrix and what counts as "not yet trained" follow from here and from nothing else: `R[i, j]` is the score on
-language j of the step that row i reads for it, and NaN where row i reads none.
+R, the transfer matrix and the meaning of "not yet trained" follow only from this module: `R[i, j]` is the score on language j
+of the step that row i reads for it, and NaN if row i reads none.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from attrition.names import AttritionError
 
 @dataclass(frozen=True, kw_only=True)
 class Train:
-    """One training: a learner on portions of some languages at once, from the output of the step `start`, or afresh."""
+    """One training: a learner on portions of some languages at once, from the output of the step `start`, or from the base."""
 
     learner: str
     languages: tuple[str, ...]
@@ -29,7 +29,7 @@ class Train:
 
 @dataclass(frozen=True, kw_only=True)
 class Merge:
-    """One model made of others without training: `how` has a method `merge`; see `attrition.methods.merging`."""
+    """A merge of models without training: `how` has a method `merge`; see `attrition.methods.merging`."""
 
     inputs: tuple[int, ...]
     how: Any
@@ -40,7 +40,7 @@ Step = Train | Merge
 
 @dataclass(frozen=True)
 class Row:
-    """A row of R: the portions trained since the row before, and by language the step that serves it."""
+    """A row of R: the portions trained since the previous row, and by language the step that serves it."""
 
     trained: tuple[str, ...]
     reads: Mapping[str, int] = field(default_factory=dict)
@@ -51,7 +51,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Steps:
-    """The steps of a run, each after those that it starts from, and the rows of R.
+    """The steps of a run, each after the steps that it starts from, and the rows of R.
 
     >>> steps = sequential([("en-US",), ("de-DE",)], {"en-US": "all", "de-DE": "all"})
     >>> [(step.languages, step.start) for step in steps.trainings], steps.order_matters
@@ -76,21 +76,21 @@ class Steps:
 
     @property
     def trainings(self) -> tuple[Train, ...]:
-        """The trainings alone, in their order."""
+        """Return only the trainings, in order."""
         return tuple(step for step in self.steps if isinstance(step, Train))
 
     @property
     def languages(self) -> tuple[str, ...]:
-        """The languages that some row serves."""
+        """Return the languages that at least one row serves."""
         return tuple(dict.fromkeys(language for row in self.rows for language in row.reads))
 
     def trained_by(self, row: Row) -> set[str]:
-        """The languages of the portions that a row trained."""
+        """Return the languages of the portions that a row trained."""
         return {language_of_portion(name, self.languages) for name in row.trained}
 
     @property
     def joint(self) -> bool:
-        """True if R is one row: everything is learned at once, and there is no order."""
+        """True if R is one row: all languages are learned at once, without an order."""
         return len(self.rows) == 1
 
     @property
@@ -102,11 +102,11 @@ class Steps:
 
     @property
     def order_matters(self) -> bool:
-        """True if scores can depend on the order: some training starts from another, or models are merged."""
+        """True if scores can depend on the order: a training starts from another, or models are merged."""
         return not self.joint and any(isinstance(step, Merge) or step.start is not None for step in self.steps)
 
     def watching(self, languages: Sequence[str]) -> Steps:
-        """Return the same steps, whose rows also read languages that no step trains, where one model serves all others.
+        """Return the same steps with rows that also read untrained languages, if one model serves all other languages.
 
         >>> steps = sequential([("en-US",), ("de-DE",)], {"en-US": "all", "de-DE": "all"}).watching(["th-TH"])
         >>> [row.reads["th-TH"] for row in steps.rows], steps.shared
@@ -121,14 +121,14 @@ class Steps:
         return Steps(self.steps, tuple(rows))
 
     def chain(self, step: int) -> tuple[tuple[str, ...], ...]:
-        """The portions of all trainings that led to a step's output, in their order."""
+        """Return the portions of all trainings that led to a step's output, in order."""
         at = self.steps[step]
         if isinstance(at, Merge):
             return tuple(dict.fromkeys(each for before in at.inputs for each in self.chain(before)))
         return (*(() if at.start is None else self.chain(at.start)), at.languages)
 
     def shown(self, step: int) -> int:
-        """The step that stands for a training after it: that which serves what it trained, in the row where it is new."""
+        """Return the step that represents a training: the step that serves its languages in the row where they are new."""
         at = self.steps[step]
         assert isinstance(at, Train)
         row = next(row for row in self.rows if at.languages[0] in row.trained)
@@ -136,20 +136,20 @@ class Steps:
 
 
 Stages = Sequence[tuple[str, ...]]
-"""The portions of data that each stage trains, sorted within a stage: what is learned at once has no order."""
+"""The portions of data that each stage trains, sorted within a stage, because one stage has no order."""
 
 LearnerOf = Mapping[str, str]
-"""Languages in the order in which they are learned, and the learner that serves each."""
+"""The learner of each language, in the order of learning."""
 
 Expand = Callable[[Stages, LearnerOf], Steps]
-"""How a method's stages become steps."""
+"""Returns the steps for the stages of a method."""
 
 
 def checked_stages(order: Sequence[str | Sequence[str]]) -> tuple[tuple[str, ...], ...]:
-    """Return an order as stages: each entry is the portion, or the portions, that a stage trains.
+    """Return an order as stages: each entry is the portion, or the portions, of a stage.
 
     Raises:
-        AttritionError: there is no stage, one is empty, a portion comes twice, or further data come before their language.
+        AttritionError: no stage, an empty stage, a repeated portion, or further data before their language.
 
     >>> checked_stages(["en-US", ["th-TH", "de-DE"], "en-US (2)"])
     (('en-US',), ('de-DE', 'th-TH'), ('en-US (2)',))
@@ -173,7 +173,7 @@ def checked_stages(order: Sequence[str | Sequence[str]]) -> tuple[tuple[str, ...
 
 
 def sequential(stages: Stages, learner_of: LearnerOf) -> Steps:
-    """One stage after another; each learner goes on from where it stands, with all that a stage has for it at once.
+    """Return one stage after another; each learner continues from its last state, with all its data of a stage at once.
 
     >>> steps = sequential([("en-US",), ("de-DE", "zh-CN"), ("en-US (2)",)], {"en-US": "a", "de-DE": "a", "zh-CN": "b"})
     >>> [(step.languages, step.start) for step in steps.trainings]
@@ -196,7 +196,7 @@ def sequential(stages: Stages, learner_of: LearnerOf) -> Steps:
 
 
 def joint(stages: Stages, learner_of: LearnerOf) -> Steps:
-    """Every learner gets all its languages at once, whatever stage brings them.
+    """Return one training for each learner, on all its languages at once, from whichever stage.
 
     >>> [step.languages for step in joint([("en-US",), ("de-DE",)], {"en-US": "all", "de-DE": "all"}).trainings]
     [('de-DE', 'en-US')]
@@ -209,12 +209,12 @@ def joint(stages: Stages, learner_of: LearnerOf) -> Steps:
 
 @dataclass(frozen=True)
 class Merged:
-    """Each language trains a learner of its own; after each stage all learners so far become the one model that serves."""
+    """Each language trains its own learner; after each stage all learners so far are merged into the model that serves."""
 
     how: Any
 
     def __call__(self, stages: Stages, learner_of: LearnerOf) -> Steps:
-        """The steps: for each stage a training of each portion, and a merge."""
+        """Return the steps: for each stage a training of each portion, and a merge."""
         steps: list[Step] = []
         rows: list[Row] = []
         latest: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""What a method trains: the whole encoder, or low-rank factors over a frozen one. The classifier is always trained."""
+"""The parameters that a method trains: the whole encoder, or LoRA over a frozen encoder. The classifier is always trained."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ class LoRA:
 
     @property
     def adapter(self) -> LoRA:
-        """These factors: what is trained beside the encoder, where something is."""
+        """Return these factors: the trained parameters besides the classifier."""
         return self
 
     @property
     def effective_alpha(self) -> float:
-        """`alpha`, or the rank where it was left out."""
+        """Return `alpha`, or the rank if `alpha` is not given."""
         return float(self.rank if self.alpha is None else self.alpha)
 
     @property
     def scale(self) -> float:
-        """What `B A x` is multiplied by: alpha / rank."""
+        """Return alpha / rank, the factor of `B A x`."""
         return self.effective_alpha / self.rank
 
 

@@ -1,6 +1,6 @@
-"""What R says: pure functions of one matrix, or of several orders, each with its formula, sign, range and source.
+"""The metrics of R: pure functions of one matrix, or of several orders, each with its formula, sign, range and source.
 
-`METRICS` has them all by name; `summary` computes those that are one number; `metrics_json` computes everything from files.
+`METRICS` has all metrics by name; `summary` computes those that are one number; `metrics_json` computes all from files.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Scores on the languages learned, apart for each group of languages: a level of resources, a script, a family."""
+"""Scores on learned languages for each group of languages: a level of resources, a script, a family."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from attrition.names import AttritionError
 
 
 def members(trained: Sequence[str], groups: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
-    """Per group, in alphabetical order, those of the trained languages that belong to it.
+    """Return the trained languages of each group, in alphabetical order of the groups.
 
     Raises:
         AttritionError: a trained language has no group.
@@ -29,7 +29,7 @@ def members(trained: Sequence[str], groups: Mapping[str, str]) -> dict[str, tupl
 
 
 def learned_mean_by_group(R: RMatrix, groups: Mapping[str, str]) -> dict[str, Floats]:
-    """P_i within each group, per stage (array of T): the mean score on its languages learned so far.
+    """Return P_i within each group, per stage (array of T): the mean score on its languages learned so far.
 
     Formula: mean over j <= i, j in the group, of R[i, j]. Range 0 to 1, higher is better. NaN before its first language.
 
@@ -47,7 +47,7 @@ def learned_mean_by_group(R: RMatrix, groups: Mapping[str, str]) -> dict[str, Fl
 
 
 def final_mean_by_group(R: RMatrix, groups: Mapping[str, str]) -> dict[str, float]:
-    """The mean score after the last stage within each group: the vitality columns of the paper's Table 1.
+    """Return the mean score after the last stage within each group: the vitality columns of the paper's Table 1.
 
     Formula: mean over j in the group of R[T, j]. Range 0 to 1, higher is better. Source: Khelli et al., Table 1.
 

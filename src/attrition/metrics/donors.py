@@ -1,7 +1,7 @@
 """Donors and receivers: D[a, b], the change on b when a is trained, and its means (Khelli et al., section 5, made exact).
 
-The paper reads MFT as donor and MBT as receiver strength, though both measure averages over all languages learned; D
-measures the languages themselves. Shape letters: L languages, the first axis the trained a, the second the changed b.
+The paper reads MFT as donor and MBT as receiver strength, but both measure averages over all learned languages. D measures the
+languages themselves. Shape letters: L languages, the first axis the trained a, the second the changed b.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from attrition.metrics.means import count_measured, mean_measured
 from attrition.metrics.several import Floats, Matrices, PerLanguage, as_orders, at_own_stage, changes_SL, languages_of
 
 Which = Literal["all", "learned", "unlearned"]
-"""Which b: every one, only those learned before a, only those not learned yet when a was."""
+"""The languages b: all, only those learned before a, or only those not yet learned at a's stage."""
 
 
 def effects_LL(R: RMatrix, which: Which = "all") -> Floats:
     """Return D of one order: R[p(a), b] - R[p(a)-1, b].
 
-    NaN for an `a` never trained or trained first (the first stage lifts every language from nothing: see
-    `attrition.analysis.quantities`) or together with other languages.
+    NaN for an `a` that is never trained, or trained first (the first stage lifts every language from nothing: see
+    `attrition.analysis.quantities`), or together with other languages.
     """
     effect_LL = at_own_stage(R, changes_SL(R, from_before=False))
     a, b = R.stage_L[:, None], R.stage_L[None, :]
@@ -34,7 +34,7 @@ def effects_LL(R: RMatrix, which: Which = "all") -> Floats:
 
 
 def others_LL(R: RMatrix, which: Which = "all") -> Floats:
-    """Return `effects_LL` without the diagonal: what a language did to the others only."""
+    """Return `effects_LL` without the diagonal: the effects of a language on the others."""
     return np.where(np.eye(len(R.languages), dtype=bool), np.nan, effects_LL(R, which))
 
 
@@ -51,9 +51,9 @@ def _effects_OLL(matrices: Matrices, which: Which) -> tuple[tuple[str, ...], Flo
 def pairwise_effects(matrices: Matrices, which: Which = "all") -> PerLanguage:
     """Return D and the number of orders behind each cell: `values[a, b]` is the mean change on b when a is trained.
 
-    Formula: D[a, b] = mean over orders of R[p(a), b] - R[p(a)-1, b], p(a) > 1. Range -1 to 1, positive is a gain. NaN where no
-    order measured it, and for an a whose stage trained other languages too. The diagonal is what a's own stage did for a; no
-    mean below includes it. `which` keeps only b already learned, or not yet learned, at p(a).
+    Formula: D[a, b] = mean over orders of R[p(a), b] - R[p(a)-1, b], p(a) > 1. Range -1 to 1, positive is a gain. NaN if no
+    order measured it, or if a's stage also trained other languages. The diagonal is the effect of a's own stage on a; no mean
+    below includes it. `which` keeps only b already learned, or not yet learned, at p(a).
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> pairwise_effects(R).values.tolist()
@@ -88,7 +88,7 @@ def receiver(matrices: Matrices) -> PerLanguage:
     """Return receiver strength of b: the mean change on b when other languages are trained; `counts` is the number of cells.
 
     Formula: mean over orders and a != b with p(a) > 1 of R[p(a), b] - R[p(a)-1, b]. Range -1 to 1, higher is better. It mixes
-    what b gains before its own stage with what it loses afterwards: see `receiver_learned`.
+    b's gains before its own stage with its losses afterwards: see `receiver_learned`.
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> receiver(R).as_dict()  # a: (-.25 + .125) / 2; b: -.375; c: .125
@@ -98,7 +98,7 @@ def receiver(matrices: Matrices) -> PerLanguage:
 
 
 def receiver_learned(matrices: Matrices) -> PerLanguage:
-    """Return the mean change on b at each stage after its own: what b lost or gained a stage once it was learned.
+    """Return the mean change on b at each stage after its own: its loss or gain per stage after it was learned.
 
     Formula: mean over orders and a with p(a) > p(b) of R[p(a), b] - R[p(a)-1, b]. Range -1 to 1, higher is better. NaN for a
     language never trained or always last. `counts` is the number of cells.
@@ -111,7 +111,7 @@ def receiver_learned(matrices: Matrices) -> PerLanguage:
 
 
 def donor_learned(matrices: Matrices) -> PerLanguage:
-    """Return donor strength towards languages already learned: what training a kept or cost.
+    """Return donor strength towards languages already learned.
 
     Formula: mean over orders and b with p(b) < p(a) of R[p(a), b] - R[p(a)-1, b]. Range -1 to 1, higher is better. `counts` is
     the number of cells.
@@ -124,7 +124,7 @@ def donor_learned(matrices: Matrices) -> PerLanguage:
 
 
 def donor_unlearned(matrices: Matrices) -> PerLanguage:
-    """Return donor strength towards languages not yet learned (or never): what training a taught about them.
+    """Return donor strength towards languages not yet learned (or never).
 
     Formula: mean over orders with p(a) > 1 and b with p(b) > p(a) of R[p(a), b] - R[p(a)-1, b]. Range -1 to 1.
 

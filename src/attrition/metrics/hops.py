@@ -1,12 +1,12 @@
-"""Multi-hop transfer: what a language's stage did to languages learned h stages later or earlier (Khelli et al., eq. 13-14).
+"""Multi-hop transfer: a language's effect on languages learned h stages later or earlier (Khelli et al., eq. 13-14).
 
 p is the position of a language in an order (its stage, from 1), P_i the mean score on the languages learned up to stage i.
-The paper does not tie its i to the language; here i = p. Its prose speaks of another language h stages away, its formula of
-averages: the averages are `mft` and `mbt`, the other reading `mft_pairwise` and `mbt_pairwise`. A hop whose stages do not
-all lie within 1...T, or were not measured, is left out of the mean over orders, never counted as 0; `counts` says how many
-orders remain. A language that was trained together with others has no hops: what that stage did is not its doing alone. A
-stage with further data of a language counts as a hop, but belongs to no language. The row before training takes no part: it
-has no learned languages.
+The paper does not relate its i to the language; here i = p. The paper's prose describes another language h stages away, its
+formula describes averages. `mft` and `mbt` are the averages, `mft_pairwise` and `mbt_pairwise` the other reading. A hop is left
+out of the mean over orders, never counted as 0, if one of its stages is outside 1...T or was not measured; `counts` has the
+number of remaining orders. A language that was trained together with others has no hops, because the stage's effect is not its
+own. A stage with further data of a language counts as a hop, but belongs to no language. The row before training is not used,
+because it has no learned languages.
 
 Shape letters: S stages, L languages, H hops (0, 1, 2, ...).
 """
@@ -26,7 +26,7 @@ NUM_HOPS = 10
 
 
 def _at_stages(values_S: Floats, stages: NDArray[np.int64]) -> Floats:
-    """values_S at the stages asked for (from 0), NaN outside."""
+    """Return values_S at the given stages (from 0), NaN outside."""
     within = (stages >= 0) & (stages < len(values_S))
     return np.where(within, values_S[np.clip(stages, 0, len(values_S) - 1)], np.nan)
 
@@ -36,23 +36,23 @@ def _stages_and_hops(R: RMatrix, num_hops: int) -> tuple[NDArray[np.int64], NDAr
 
 
 def mft_LH(R: RMatrix, num_hops: int = NUM_HOPS) -> Floats:
-    """MFT of one order, per language and hop: P_(p+h) - P_(p-1)."""
+    """Return MFT of one order, per language and hop: P_(p+h) - P_(p-1)."""
     P_S = learned_mean(R)
     stage, hop = _stages_and_hops(R, num_hops)
     return at_own_stage(R, _at_stages(P_S, stage + hop) - _at_stages(P_S, stage - 1))
 
 
 def mbt_LH(R: RMatrix, num_hops: int = NUM_HOPS) -> Floats:
-    """MBT of one order, per language and hop: P_p - P_(p-h-1)."""
+    """Return MBT of one order, per language and hop: P_p - P_(p-h-1)."""
     P_S = learned_mean(R)
     stage, hop = _stages_and_hops(R, num_hops)
     return at_own_stage(R, P_S[:, None] - _at_stages(P_S, stage - hop - 1))
 
 
 def _pairwise_LH(R: RMatrix, num_hops: int, direction: int) -> Floats:
-    """R[p, x] - R[p-1, x], x being the language learned `direction * h` stages from p; NaN at h = 0."""
+    """Return R[p, x] - R[p-1, x] for the language x learned `direction * h` stages from p; NaN at h = 0."""
     change_SL = changes_SL(R, from_before=False)
-    # change_SS[i, k]: the change that stage i made on what is new in stage k (the mean of several languages, NaN for none).
+    # change_SS[i, k]: the change by stage i on the new languages of stage k (the mean of several, NaN for none).
     change_SS = np.column_stack([mean_measured(change_SL[:, R.stage_L == k], axis=1) for k in range(R.num_stages)])
     stage, hop = _stages_and_hops(R, num_hops)
     other = stage + direction * hop
@@ -61,19 +61,19 @@ def _pairwise_LH(R: RMatrix, num_hops: int, direction: int) -> Floats:
 
 
 def mft_pairwise_LH(R: RMatrix, num_hops: int = NUM_HOPS) -> Floats:
-    """The pairwise MFT of one order, per language and hop."""
+    """Return the pairwise MFT of one order, per language and hop."""
     return _pairwise_LH(R, num_hops, direction=1)
 
 
 def mbt_pairwise_LH(R: RMatrix, num_hops: int = NUM_HOPS) -> Floats:
-    """The pairwise MBT of one order, per language and hop."""
+    """Return the pairwise MBT of one order, per language and hop."""
     return _pairwise_LH(R, num_hops, direction=-1)
 
 
 def mft(matrices: Matrices, num_hops: int = NUM_HOPS) -> PerLanguage:
-    """Multi-hop forward transfer per language and hop (L, H), the mean over orders, with counts.
+    """Return multi-hop forward transfer per language and hop (L, H), the mean over orders, with counts.
 
-    Formula: MFT_h = P_(p+h) - P_(p-1). Range -1 to 1, higher is better. Undefined for the first language of an order and where
+    Formula: MFT_h = P_(p+h) - P_(p-1). Range -1 to 1, higher is better. Undefined for the first language of an order and if
     p+h > T. At h = 0 it is the performance shift. `overall` is eq. 13's mean over languages. Source: Khelli et al., eq. 13.
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])  # P = .75, .6875, .7083
@@ -84,9 +84,9 @@ def mft(matrices: Matrices, num_hops: int = NUM_HOPS) -> PerLanguage:
 
 
 def mbt(matrices: Matrices, num_hops: int = NUM_HOPS) -> PerLanguage:
-    """Multi-hop backward transfer per language and hop (L, H), the mean over orders, with counts.
+    """Return multi-hop backward transfer per language and hop (L, H), the mean over orders, with counts.
 
-    Formula: MBT_h = P_p - P_(p-h-1). Range -1 to 1, higher is better. Undefined where p-h-1 < 1. At h = 0 it is the performance
+    Formula: MBT_h = P_p - P_(p-h-1). Range -1 to 1, higher is better. Undefined if p-h-1 < 1. At h = 0 it is the performance
     shift. `overall` is eq. 14's mean over languages. Source: Khelli et al., eq. 14.
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])  # P = .75, .6875, .7083
@@ -97,10 +97,10 @@ def mbt(matrices: Matrices, num_hops: int = NUM_HOPS) -> PerLanguage:
 
 
 def mft_pairwise(matrices: Matrices, num_hops: int = NUM_HOPS) -> PerLanguage:
-    """What a language's stage changed on the one learned h stages later (L, H), the mean over orders, with counts.
+    """Return the effect of a language's stage on the language learned h stages later (L, H), as mean over orders, with counts.
 
     Formula: R[p, x] - R[p-1, x], x the language at position p+h. Range -1 to 1, higher is better. Undefined at h = 0, for the
-    first language of an order, and where p+h > T. Source: the prose of Khelli et al. under eq. 13.
+    first language of an order, and if p+h > T. Source: the prose of Khelli et al. under eq. 13.
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> mft_pairwise(R, num_hops=3)["b"]  # on c: .25 - .125
@@ -110,9 +110,9 @@ def mft_pairwise(matrices: Matrices, num_hops: int = NUM_HOPS) -> PerLanguage:
 
 
 def mbt_pairwise(matrices: Matrices, num_hops: int = NUM_HOPS) -> PerLanguage:
-    """What a language's stage changed on the one learned h stages before (L, H), the mean over orders, with counts.
+    """Return the effect of a language's stage on the language learned h stages before (L, H), as mean over orders, with counts.
 
-    Formula: R[p, x] - R[p-1, x], x the language at position p-h. Range -1 to 1, higher is better. Undefined at h = 0 and where
+    Formula: R[p, x] - R[p-1, x], x the language at position p-h. Range -1 to 1, higher is better. Undefined at h = 0 and if
     p-h < 1. Source: the prose of Khelli et al. under eq. 14.
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])

@@ -2,8 +2,8 @@
 
 A hop that reaches beyond the start or the end of an order is left out (`metrics.hops`). So hop 0 and hop 9 are means over
 different languages and orders, and a curve over hops mixes the effect of distance with a change of cells. Here a cell
-(a language in an order) counts only if all hops shown are defined in it. Early positions are lost for MBT and late ones for
-MFT: the more hops, the fewer cells. `cells_left` says how many.
+(a language in an order) counts only if all shown hops are defined in it. MBT loses early positions and MFT late ones: more hops
+leave fewer cells. `cells_left` returns their number.
 
 The pairwise readings have no hop 0: for them "all hops" means 1 to H-1, and hop 0 stays NaN with n = 0.
 
@@ -72,10 +72,10 @@ class BalancedHops:
 
 
 def hops_balanced(matrices: Matrices, metric: HopMetric, num_hops: int = NUM_HOPS) -> BalancedHops:
-    """Return a metric per language and hop over the same (language, order) cells for all hops, the literal means beside it.
+    """Return a metric per language and hop over the same (language, order) cells for all hops, and the literal means.
 
-    Formula: that of `metrics.mft`, `mbt`, `mft_pairwise` or `mbt_pairwise`; the mean over orders takes only the orders where
-    all hops of the metric below `num_hops` are defined for the language. NaN with n = 0 where no such order remains.
+    Formula: as `metrics.mft`, `mbt`, `mft_pairwise` or `mbt_pairwise`; the mean over orders uses only the orders in which all
+    hops of the metric below `num_hops` are defined for the language. NaN with n = 0 without such an order.
     Range -1 to 1, positive is a gain. Source: Khelli et al., eq. 13-14; the choice of cells is ours.
 
     Raises:
@@ -101,7 +101,7 @@ def hops_balanced(matrices: Matrices, metric: HopMetric, num_hops: int = NUM_HOP
 
 
 def cells_left(matrices: Matrices, metric: HopMetric, most_hops: int | None = None) -> dict[int, int]:
-    """Return how many (language, order) cells have all hops below H, for H = 1 to `most_hops`.
+    """Return the number of (language, order) cells that have all hops below H, for H = 1 to `most_hops`.
 
     By default up to the smallest H without a cell. The pairwise readings have no hop 0, so they start at H = 2. Without missing
     scores each order of T languages, one per stage, leaves T-H cells (pairwise MBT: T-H+1).
@@ -131,7 +131,7 @@ def _measured(orders: tuple[RMatrix, ...], metric: str, num_hops: int) -> tuple[
 
 
 def _complete(values_OLH: Floats, first_hop: int) -> NDArray[np.bool_]:
-    """Return a mask (O, L): True where all hops from the first are defined; all False without such a hop."""
+    """Return a mask (O, L): True if all hops from the first are defined; all False without such a hop."""
     defined_OLH = ~np.isnan(values_OLH[:, :, first_hop:])
     return np.asarray(defined_OLH.all(axis=2) & (defined_OLH.shape[2] > 0))
 

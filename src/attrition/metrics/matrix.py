@@ -1,4 +1,4 @@
-"""R, the one result that everything else is computed from: a score per stage and language.
+"""R, the basis of all other results: a score per stage and language.
 
 Shape letters: S stages, L languages (columns).
 """
@@ -34,33 +34,33 @@ TRAINED = "trained"
 """The first column's name in the CSV layout."""
 
 JOINED_BY = "+"
-"""What stands between the locales of a stage that trained several at once."""
+"""The separator between the locales of a stage that trained several at once."""
 
-# Python's own float() would also take '1_0', 'inf' and 'nan'.
+# Python's own float() would also accept '1_0', 'inf' and 'nan'.
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 
 
 class MatrixError(AttritionError):
-    """A matrix that cannot be read, or that contradicts itself."""
+    """The error of a matrix that cannot be read, or that contradicts itself."""
 
 
 @dataclass(frozen=True, eq=False)
 class RMatrix:
-    """`scores_SL[i, j]`: the score (0 to 1) on language j after stage i; NaN where it was not measured.
+    """`scores_SL[i, j]`: the score (0 to 1) on language j after stage i; NaN if not measured.
 
-    A language whose learner has not been trained yet is NaN, never 0. A joint run is one stage that trained many languages.
-    A stage may train further data of a language that an earlier stage trained; it is then called "en-US (2)" or the like
-    (`attrition.languages.portions`). A language's own stage is the first that trains it, whatever else that stage trains.
-    Columns may stand in any order, and may hold languages that are never trained: these count as not learned.
+    A language whose learner is not yet trained is NaN, never 0. A joint run is one stage that trained many languages. A stage
+    may train further data of an earlier language; its name is then "en-US (2)" or similar (`attrition.languages.portions`). A
+    language's own stage is the first that trains it, even if that stage also trains others. Columns may have any order, and may
+    include languages that are never trained: these count as not learned.
 
     Args:
-        scores_SL: shape (stages, languages); copied, and read-only from then on.
-        languages: the columns, in their order. Any labels will do; they need not be MASSIVE's.
-        trained: per stage the languages it trained, each of them a column, none of them twice; or further data of one.
-        before_L: the scores before any training; None, like all NaN, says that they were not measured.
+        scores_SL: shape (stages, languages); copied and then read-only.
+        languages: the columns, in order. Any labels are allowed, not only MASSIVE's.
+        trained: per stage the languages it trained, each of them a column, without repeats; or further data of a language.
+        before_L: the scores before any training; None, or all NaN, if not measured.
 
     Raises:
-        MatrixError: the parts do not fit together, or a score is outside 0 to 1.
+        MatrixError: the parts do not match, or a score is outside 0 to 1.
         UnknownNameError: a trained language is not a column.
 
     >>> R = RMatrix.sequential(["en-US", "th-TH"], [[0.5, 0.25], [0.375, 0.75]])
@@ -81,13 +81,13 @@ class RMatrix:
         scores_SL = _frozen(self.scores_SL, (len(trained), len(languages)), "scores_SL (stages, languages)")
         before_L = None if self.before_L is None else _frozen(self.before_L, (len(languages),), "before_L (languages)")
         if before_L is not None and np.isnan(before_L).all():
-            before_L = None  # one way to say "not measured", so that what is written and read again is equal
+            before_L = None  # one form of "not measured", so that a matrix is equal after writing and reading
         for name, value in (("languages", languages), ("trained", trained), ("scores_SL", scores_SL), ("before_L", before_L)):
             object.__setattr__(self, name, value)
 
     @classmethod
     def sequential(cls, order: Iterable[str], scores_SL: ArrayLike, before_L: ArrayLike | None = None) -> RMatrix:
-        """The matrix of one language after another, whose columns stand in the order of training.
+        """Return the matrix of one language after another, with columns in the order of training.
 
         >>> RMatrix.sequential("ab", [[0.5, 0.25], [0.375, 0.75]]).trained
         (('a',), ('b',))
@@ -98,22 +98,22 @@ class RMatrix:
 
     @property
     def num_stages(self) -> int:
-        """S, the number of stages; the row before training is not one."""
+        """Return S, the number of stages without the row before training."""
         return len(self.trained)
 
     @property
     def order(self) -> tuple[str, ...]:
-        """Per stage what it trained, as the CSV names it: `en-US`, or `en-US+de-DE` for several at once."""
+        """Return the training of each stage in the CSV's form: `en-US`, or `en-US+de-DE` for several at once."""
         return tuple(JOINED_BY.join(stage) for stage in self.trained)
 
     @property
     def joint(self) -> bool:
-        """True if all training happened in one stage of several languages, so that nothing came earlier or later."""
+        """True if all training was one stage of several languages, so that there is no earlier or later."""
         return len(self.trained) == 1 and len(self.new[0]) > 1
 
     @cached_property
     def new(self) -> tuple[tuple[str, ...], ...]:
-        """Per stage the languages that it is the own stage of; none where it trains further data only.
+        """Return the languages whose own stage each stage is; none for a stage with only further data.
 
         >>> RMatrix([[0.5, 0.2], [0.6, 0.7]], ("a", "b"), (("a",), ("a (2)", "b"))).new
         (('a',), ('b',))
@@ -122,26 +122,26 @@ class RMatrix:
 
     @cached_property
     def alone_S(self) -> NDArray[np.bool_]:
-        """A mask of the stages that train exactly one language."""
+        """Return a mask of the stages that train exactly one language."""
         return _read_only(
             np.array([len(stage) == 1 and len(new) == 1 for stage, new in zip(self.trained, self.new, strict=True)])
         )
 
     @cached_property
     def learned_at(self) -> Mapping[str, int | None]:
-        """Per language (in column order) the first stage that trained it, counted from 0, or None if none did."""
+        """Return the first stage that trained each language (in column order), counted from 0; None if none did."""
         stages = {label: stage for stage, labels in enumerate(self.trained) for label in labels}
         return MappingProxyType({language: stages.get(language) for language in self.languages})
 
     @cached_property
     def stage_L(self) -> NDArray[np.int64]:
-        """`learned_at` as an array; a language never trained has the number of stages, one past the last."""
+        """Return `learned_at` as an array; a language never trained has the number of stages, one past the last."""
         stages = [self.num_stages if stage is None else stage for stage in self.learned_at.values()]
         return _read_only(np.array(stages, dtype=np.int64))
 
     @cached_property
     def learned_SL(self) -> NDArray[np.bool_]:
-        """A mask: True if language j has been trained by the end of stage i.
+        """Return a mask: True if language j has been trained by the end of stage i.
 
         >>> RMatrix.sequential("ab", [[0.5, 0.25], [0.375, 0.75]]).learned_SL.tolist()
         [[True, False], [True, True]]
@@ -150,15 +150,15 @@ class RMatrix:
 
     @cached_property
     def own_L(self) -> NDArray[np.float64]:
-        """The diagonal: each language's score right after its own stage; NaN for one never trained."""
+        """Return the diagonal: each language's score right after its own stage; NaN for one never trained."""
         own = np.full(len(self.languages), np.nan)
         (columns,) = np.nonzero(self.stage_L < self.num_stages)
         own[columns] = self.scores_SL[self.stage_L[columns], columns]
         return _read_only(own)
 
     def to_frame(self) -> pd.DataFrame:
-        """A table of its own: one row per stage, named by what it trained; the row before training first, named ''."""
-        import pandas as pd  # here, because it takes half a second that `attrition --help` need not wait for
+        """Return a new table: one row per stage, named by its training; the row before training first, named ''."""
+        import pandas as pd  # here, because it takes half a second, which `attrition --help` should not need
 
         labels, rows = _labelled_rows(self)
         return pd.DataFrame(np.array(rows), index=pd.Index(labels, name=TRAINED), columns=list(self.languages))
@@ -167,7 +167,7 @@ class RMatrix:
         """Return R as a heat map (an Altair chart): a notebook shows it, and `.save("r.svg")` writes it.
 
         Args:
-            score: what the score is called.
+            score: name of the score.
             change: show the change from each stage to the next, in points, instead of the score.
         """
         from attrition.report.notebook import plot
@@ -180,10 +180,10 @@ class RMatrix:
         return table_of(self)._repr_html_()
 
     def to_csv(self, path: str | Path | None = None) -> str:
-        """The matrix in the CSV layout, as text; written to `path` too, if one is given.
+        """Return the matrix in the CSV layout as text; also write it to `path`, if given.
 
-        The header is `trained,<language>,...`; a row per stage begins with what it trained (joined by `+`; nothing for the row
-        before training) and holds the scores, an empty cell where nothing was measured. Scores keep every bit.
+        The header is `trained,<language>,...`. The row of a stage starts with its training (joined by `+`; empty for the row
+        before training), followed by the scores; an empty cell was not measured. Scores keep every bit.
 
         >>> print(RMatrix.sequential("ab", [[0.5, float("nan")], [0.1, 0.75]]).to_csv(), end="")
         trained,a,b
@@ -201,7 +201,7 @@ class RMatrix:
 
     @classmethod
     def from_csv(cls, path: str | Path) -> RMatrix:
-        """Reads a matrix in the CSV layout (see `to_csv`): UTF-8, with or without a byte-order mark.
+        """Read a matrix in the CSV layout (see `to_csv`): UTF-8, with or without a byte-order mark.
 
         Raises:
             AttritionError: the file cannot be read or is malformed; the message names file and line.
@@ -214,7 +214,7 @@ class RMatrix:
 
     @classmethod
     def parse(cls, text: str, *, where: str = "matrix") -> RMatrix:
-        """Reads a matrix from text in the CSV layout; `where` names it in messages.
+        """Read a matrix from text in the CSV layout; `where` names it in messages.
 
         Raises:
             AttritionError: the text is malformed; the message names the line.
@@ -226,7 +226,7 @@ class RMatrix:
         return _parse(text, where)
 
     def __eq__(self, other: object) -> bool:
-        """Equal to the last bit, NaN cells included."""
+        """Return True if both are equal to the last bit, including NaN cells."""
         if not isinstance(other, RMatrix):
             return NotImplemented
         if (self.languages, self.trained) != (other.languages, other.trained):
@@ -250,7 +250,7 @@ def _read_only(array: NDArray[Scalar]) -> NDArray[Scalar]:
 
 
 def _frozen(values: ArrayLike, shape: tuple[int, ...], name: str) -> NDArray[np.float64]:
-    """A read-only float64 copy, so that the caller's array stays the caller's."""
+    """Return a read-only float64 copy, so that the caller can still change the original."""
     try:
         array = np.array(values, dtype=np.float64)
     except (TypeError, ValueError) as error:
@@ -292,7 +292,7 @@ def _check_trained(trained: Sequence[Sequence[str]], languages: Sequence[str]) -
 
 
 def _check_stage(labels: Sequence[str], languages: Sequence[str], seen: Mapping[str, str], *, where: str) -> None:
-    """Refuses a stage that trains nothing, an unknown language, one already in `seen` (language -> where), or further data of a
+    """Refuse a stage that trains nothing, an unknown language, one already in `seen` (language -> where), or further data of a
     language that neither it nor an earlier stage trains."""
     if not labels:
         raise MatrixError(f"{where} trains no language. The scores before training belong in `before_L`.")
@@ -307,7 +307,7 @@ def _check_stage(labels: Sequence[str], languages: Sequence[str], seen: Mapping[
 
 
 def _parse(text: str, where: str) -> RMatrix:
-    """The CSV layout, line by line, so that each mistake is answered with its line."""
+    """Parse the CSV layout line by line, so that each error names its line."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         lines = [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
@@ -367,7 +367,7 @@ def _score(cell: str, where: str) -> float:
 
 
 def _replace(path: Path, text: str) -> None:
-    """Writes the whole file or leaves the old one."""
+    """Write the whole file, or leave the old one."""
     try:
         write_whole(path, text)
     except OSError as error:

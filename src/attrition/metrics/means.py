@@ -1,4 +1,4 @@
-"""Means that leave out what was not measured, and say how much was."""
+"""Means and counts without unmeasured values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike, NDArray
 
 
 def mean_measured(values: ArrayLike, axis: int | tuple[int, ...] | None = None) -> NDArray[np.float64]:
-    """The mean of the values that are not NaN along `axis`; NaN where there is none (and no warning, unlike `np.nanmean`).
+    """Return the mean of the values that are not NaN along `axis`; NaN without any (and no warning, unlike `np.nanmean`).
 
     >>> mean_measured([[0.5, float("nan")], [0.25, float("nan")]], axis=0).tolist()
     [0.375, nan]
@@ -21,7 +21,7 @@ def mean_measured(values: ArrayLike, axis: int | tuple[int, ...] | None = None) 
 
 
 def count_measured(values: ArrayLike, axis: int | tuple[int, ...] | None = None) -> NDArray[np.int64]:
-    """How many values along `axis` are not NaN.
+    """Return the number of values along `axis` that are not NaN.
 
     >>> count_measured([[0.5, float("nan")], [0.25, float("nan")]], axis=0).tolist()
     [2, 0]

@@ -1,4 +1,4 @@
-"""Every metric by name, with what a reader of a table must know about it."""
+"""Every metric by name, with the facts that a reader of a table needs."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ RWALK = "Chaudhry et al. (2018)"
 
 @dataclass(frozen=True, kw_only=True)
 class MetricInfo:
-    """One metric: the function and how to read its numbers.
+    """One metric: its function, and how to read its numbers.
 
-    `higher_is_better` is None where neither sign is better. `low` and `high` bound its values. `formula` counts from 1: R[i, j]
+    `higher_is_better` is None if neither sign is better. `low` and `high` bound its values. `formula` counts from 1: R[i, j]
     after stage i on the j-th language learned, P_i the mean over j <= i, p a language's position.
     """
 
@@ -156,16 +156,16 @@ _SEVERAL = (
 )  # fmt: skip
 
 METRICS: Mapping[str, MetricInfo] = MappingProxyType({info.name: info for info in (*_SINGLE, *_SEVERAL)})
-"""Every metric by name: first those of one matrix, then those of several orders."""
+"""Every metric by name: first the metrics of one matrix, then those of several orders."""
 
 NUMBERS: Mapping[str, Callable[[RMatrix], float]] = MappingProxyType(
     {info.name: info.function for info in _SINGLE if info.takes == "matrix" and info.gives == "number"}
 )
-"""The metrics that are one number of one matrix: what `summary` computes."""
+"""The metrics that are one number of one matrix: the result of `summary`."""
 
 
 def summary(R: RMatrix) -> dict[str, float]:
-    """Every metric that is one number of one matrix, by name; NaN where undefined.
+    """Return every metric that is one number of one matrix, by name; NaN if undefined.
 
     >>> summary(RMatrix.sequential("ab", [[.75, .25], [.5, .875]]))["cbt"]
     -0.25

@@ -1,4 +1,4 @@
-"""All metrics of matrices in files, as one object that JSON can hold, with the conventions that decide the numbers."""
+"""All metrics of matrices in files as one JSON object, with the conventions behind the numbers."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ _ALWAYS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Conventions:
-    """Which of the readings that the paper leaves open the keys `cbt`, `cft`, `mft`, `mbt` and `shift_*` hold."""
+    """The chosen reading for the keys `cbt`, `cft`, `mft`, `mbt` and `shift_*`, which the paper leaves open."""
 
     cbt: Cbt = "last_row"
     cft: Cft = "rows"
@@ -60,10 +60,10 @@ class Conventions:
 
     @classmethod
     def of(cls, settings: Mapping[str, str] | None = None) -> Conventions:
-        """The conventions that settings ask for, the rest by default.
+        """Return the conventions of the given settings, others by default.
 
         Raises:
-            UnknownNameError: a setting, or its value, is not one of those here.
+            UnknownNameError: a setting, or its value, is unknown.
 
         >>> Conventions.of({"cbt": "literal"}).cbt
         'literal'
@@ -80,13 +80,13 @@ class Conventions:
         return cls(**chosen)
 
     def as_dict(self) -> dict[str, Any]:
-        """The settings by name, and in sentences what they and the fixed conventions mean."""
+        """Return the settings by name, and sentences that explain them and the fixed conventions."""
         settings = {field.name: getattr(self, field.name) for field in fields(self)}
         return {**settings, "statements": [*(_MEANING[choice] for choice in settings.items()), *_ALWAYS]}
 
 
 def metrics_json(paths: Iterable[str | Path], *, settings: Mapping[str, str] | None = None) -> dict[str, Any]:
-    """All metrics of the matrices in CSV files, one file per order; None for what is undefined.
+    """Return all metrics of the matrices in CSV files, one file per order; None if undefined.
 
     Args:
         paths: files in the layout of `RMatrix.to_csv`.
@@ -107,7 +107,7 @@ def metrics_json(paths: Iterable[str | Path], *, settings: Mapping[str, str] | N
 
 
 def _refuse_different_languages(matrices: Sequence[RMatrix], files: Sequence[str]) -> None:
-    """Refuse files whose means would be over different sets of languages."""
+    """Refuse files with different sets of languages, because their means would not be comparable."""
     first = set(matrices[0].languages)
     for R, file in zip(matrices[1:], files[1:], strict=True):
         if first == set(R.languages):
@@ -127,7 +127,7 @@ def _refuse_different_languages(matrices: Sequence[RMatrix], files: Sequence[str
 
 
 def metrics_of(matrices: Sequence[RMatrix], *, files: Sequence[str], conventions: Conventions | None = None) -> dict[str, Any]:
-    """All metrics of matrices, named as `metrics_json` names them.
+    """Return all metrics of matrices, with the names of `metrics_json`.
 
     >>> R = RMatrix.sequential("ab", [[.75, .25], [.5, .875]])
     >>> metrics_of([R], files=["R.csv"])["mft"]["b"][:2]
@@ -180,7 +180,7 @@ def _one(R: RMatrix, file: str, conventions: Conventions) -> dict[str, Any]:
 
 
 def _partial(R: RMatrix, file: str) -> list[dict[str, Any]]:
-    """The metrics of R that are means over some of their terms only, because the others were not measured."""
+    """Return the metrics of R that are means over only some of their terms, because the others were not measured."""
     notes = []
     for name in single.TERMS:
         terms, of = single.num_terms(R, name)
@@ -190,9 +190,9 @@ def _partial(R: RMatrix, file: str) -> list[dict[str, Any]]:
 
 
 def stage_notes(R: RMatrix) -> tuple[str, ...]:
-    """Return which metrics the stages of a matrix leave undefined, or change in meaning, and why.
+    """Return the metrics that the stages of a matrix leave undefined, or change in meaning, with reasons.
 
-    Nothing where each stage trains one language, and nothing for a joint run, which has no order.
+    Empty if each stage trains one language, and for a joint run, which has no order.
 
     >>> R = RMatrix([[.5, .5, .1], [.6, .4, .7]], ("a", "b", "c"), (("a", "b"), ("a (2)", "c")))
     >>> print(*stage_notes(R), sep="\\n")
@@ -205,7 +205,7 @@ def stage_notes(R: RMatrix) -> tuple[str, ...]:
     if together and not R.joint:
         notes.append(
             f"MBT, MFT, shifts, donor and position are not defined for {', '.join(together)}: each was trained in one stage "
-            "with other data, so the effect of the stage is not that of one language."
+            "with other data, so the effect of the stage is not the effect of one language."
         )
     if later and not R.joint:
         notes.append(
@@ -220,7 +220,7 @@ def _signed(means: PerLanguage, sign: float) -> dict[str, Any]:
 
 
 def nulls_for_nan(value: Any) -> Any:
-    """The same nested lists and dictionaries, None for every NaN: JSON has no NaN.
+    """Return the same nested lists and dictionaries with None for every NaN, because JSON has no NaN.
 
     >>> nulls_for_nan({"fwt": float("nan"), "P": [0.5, float("nan")]})
     {'fwt': None, 'P': [0.5, None]}

@@ -1,4 +1,4 @@
-"""What metrics over several orders share: matrices lined up by language, and means that know how many orders are behind them.
+"""Shared parts of metrics over several orders: matrices aligned by language, and means with their numbers of orders.
 
 Shape letters: O orders (matrices), L languages (the union of the matrices' columns, in order of first appearance), S stages.
 """
@@ -31,30 +31,30 @@ class PerLanguage:
     counts: NDArray[np.int64]
 
     def __getitem__(self, language: str) -> Any:
-        """One language's number (or list of them)."""
+        """Return one language's number (or list of them)."""
         if language not in self.languages:
             raise unknown(language, self.languages, kind="language")
         return self.values[self.languages.index(language)].tolist()
 
     def as_dict(self) -> dict[str, Any]:
-        """Language to number (or list of them), NaN where undefined."""
+        """Return a mapping from language to number (or list of them), NaN if undefined."""
         return dict(zip(self.languages, self.values.tolist(), strict=True))
 
     def counts_as_dict(self) -> dict[str, Any]:
-        """Language to the number of orders (or list of them)."""
+        """Return a mapping from language to the number of orders (or list of them)."""
         return dict(zip(self.languages, self.counts.tolist(), strict=True))
 
     @property
     def overall(self) -> Floats:
-        """The mean over the languages that have a value (a number, or one per further axis)."""
+        """Return the mean over the languages that have a value (a number, or one per further axis)."""
         return mean_measured(self.values, axis=0)
 
 
 def as_orders(matrices: Matrices) -> tuple[RMatrix, ...]:
-    """The matrices as a tuple, one or more.
+    """Return the matrices as a tuple, one or more.
 
     Raises:
-        AttritionError: there is none.
+        AttritionError: there is no matrix.
     """
     orders = (matrices,) if isinstance(matrices, RMatrix) else tuple(matrices)
     if not orders:
@@ -63,7 +63,7 @@ def as_orders(matrices: Matrices) -> tuple[RMatrix, ...]:
 
 
 def languages_of(orders: Sequence[RMatrix]) -> tuple[str, ...]:
-    """All columns of all matrices, each once, in order of first appearance.
+    """Return all columns of all matrices, each once, in order of first appearance.
 
     >>> a, b = RMatrix.sequential("ab", [[1, 0], [0, 1]]), RMatrix.sequential("cb", [[1, 0], [0, 1]])
     >>> languages_of([a, b])
@@ -73,7 +73,7 @@ def languages_of(orders: Sequence[RMatrix]) -> tuple[str, ...]:
 
 
 def per_order(matrices: Matrices, measure: Callable[[RMatrix], Floats]) -> Floats:
-    """`measure(R)` (R's languages, ...) of each order, lined up by language: shape (O, L, ...), NaN where one lacks it."""
+    """Return `measure(R)` (R's languages, ...) of each order, aligned by language: (O, L, ...), NaN if an order lacks it."""
     orders = as_orders(matrices)
     languages = languages_of(orders)
     measured = [measure(R) for R in orders]
@@ -84,15 +84,15 @@ def per_order(matrices: Matrices, measure: Callable[[RMatrix], Floats]) -> Float
 
 
 def over_orders(matrices: Matrices, measure: Callable[[RMatrix], Floats]) -> PerLanguage:
-    """The mean of `measure` over the orders where it is defined, per language, with their number."""
+    """Return the mean of `measure` over the orders that define it, per language, with their number."""
     values = per_order(matrices, measure)
     return PerLanguage(languages_of(as_orders(matrices)), mean_measured(values, axis=0), count_measured(values, axis=0))
 
 
 def at_own_stage(R: RMatrix, values: Floats) -> Floats:
-    """From one entry per stage (S, ...) to one per language (L, ...): that of its own stage.
+    """Convert one entry per stage (S, ...) to one per language (L, ...), the entry of its own stage.
 
-    NaN for a language never trained, and for one whose stage trained others too: what such a stage did is not one language's.
+    NaN for a language never trained, and for one whose stage also trained others: such a stage has no effect of one language.
 
     >>> at_own_stage(RMatrix([[0.5, 0.5, 0.5]], ("a", "b", "c"), (("b",),)), np.array([0.25])).tolist()
     [nan, 0.25, nan]
@@ -103,7 +103,7 @@ def at_own_stage(R: RMatrix, values: Floats) -> Floats:
 
 
 def changes_SL(R: RMatrix, *, from_before: bool) -> Floats:
-    """R[i] - R[i-1], what each stage changed on each language; stage 1 against the row before training, or NaN.
+    """Return R[i] - R[i-1], the change by each stage on each language; stage 1 against the row before training, or NaN.
 
     >>> changes_SL(RMatrix.sequential("ab", [[.5, .25], [.375, .75]]), from_before=True).tolist()
     [[nan, nan], [-0.125, 0.5]]

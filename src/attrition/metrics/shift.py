@@ -1,8 +1,8 @@
-"""The performance shift: what learning a language changed on the languages learned before it (Khelli et al., eq. 9).
+"""The performance shift: the change on earlier languages when a language is learned (Khelli et al., eq. 9).
 
-Two scopes, both with gains positive. *Growing* is the change of P, whose set of languages grows by the new one; *fixed* keeps
-to the languages learned before. Their difference is the composition effect: the part of the growing shift that is only
-the new language's own score joining the mean. Eq. 9 itself, with losses positive, is `p_avg`.
+Two scopes, both with gains positive. *Growing* is the change of P, whose set of languages grows by the new one. *Fixed* uses
+only the languages learned before. Their difference is the composition effect: the part of the growing shift that comes only
+from the new language's own score. Eq. 9 itself, with losses positive, is `p_avg`.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from attrition.metrics.single import p_avg_terms
 
 
 def shift_growing_L(R: RMatrix) -> Floats:
-    """The growing shift of one order, per language: P_p - P_(p-1)."""
+    """Return the growing shift of one order, per language: P_p - P_(p-1)."""
     return mft_LH(R, num_hops=1)[:, 0]
 
 
 def shift_fixed_L(R: RMatrix) -> Floats:
-    """The fixed shift of one order, per language: the mean change that its stage made on the languages learned before."""
+    """Return the fixed shift of one order, per language: the mean change by its stage on the languages learned before."""
     learned_before_SL = np.vstack([np.zeros(len(R.languages), dtype=bool), R.learned_SL[:-1]])
     change_SL = changes_SL(R, from_before=False)
     return at_own_stage(R, mean_measured(np.where(learned_before_SL, change_SL, np.nan), axis=1))
 
 
 def shift_growing(matrices: Matrices) -> PerLanguage:
-    """The change of P when a language is learned, its own score included, the mean over orders.
+    """Return the change of P when a language is learned, with its own score, as the mean over orders.
 
     Formula: P_p - P_(p-1), p the position of the language. Range -1 to 1, positive is a gain. Undefined for the first language
     of an order. `overall` is the mean over languages. Source: Khelli et al., eq. 9, at the language's own step and with
@@ -43,7 +43,7 @@ def shift_growing(matrices: Matrices) -> PerLanguage:
 
 
 def shift_fixed(matrices: Matrices) -> PerLanguage:
-    """The change on the languages learned before when a language is learned, the mean over orders.
+    """Return the change on the languages learned before when a language is learned, as the mean over orders.
 
     Formula: mean over j < p of R[p, j] - R[p-1, j], p the position of the language. Range -1 to 1, positive is a gain.
     Undefined for the first language of an order. `overall` is the mean over languages.
@@ -56,10 +56,10 @@ def shift_fixed(matrices: Matrices) -> PerLanguage:
 
 
 def composition(matrices: Matrices) -> PerLanguage:
-    """The composition effect: the part of the growing shift that comes from the new language's own score.
+    """Return the composition effect: the part of the growing shift that comes from the new language's own score.
 
-    Formula: shift_growing - shift_fixed. Range -2 to 2, neither sign is better: a language that scores above the others lifts
-    the growing shift and one below lowers it, whether or not anything was forgotten. `counts` is the smaller of both.
+    Formula: shift_growing - shift_fixed. Range -2 to 2, neither sign is better: a language that scores above the others raises
+    the growing shift and one below lowers it, with or without forgetting. `counts` is the smaller count.
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> composition(R).as_dict()  # b: -.0625 + .25; c: .0208 + .125
@@ -70,7 +70,7 @@ def composition(matrices: Matrices) -> PerLanguage:
 
 
 def average_p_avg(matrices: Matrices) -> float:
-    """Eq. 9 as printed, over all stages and orders: positive is a loss.
+    """Return eq. 9 as printed, over all stages and orders: positive is a loss.
 
     Formula: mean over orders n and stages t = 1...T-1 of P_t - P_(t+1). Range -1 to 1, lower is better. NaN if no order has two
     stages. Source: Khelli et al., eq. 9, whose summand has no n.

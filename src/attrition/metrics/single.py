@@ -1,14 +1,14 @@
-"""The metrics of one matrix: what was learned, carried over, kept and forgotten.
+"""The metrics of one matrix: learning, transfer and forgetting.
 
 In the formulas rows and positions count from 1: R[i, j] is the score on the j-th language learned, after stage i of T; R[0] is
-the row before training; P_i the mean of R[i, j] over j <= i. Languages never trained have a column but no position: they
-count as not yet learned at every stage, and nowhere else.
+the row before training; P_i is the mean of R[i, j] over j <= i. Languages never trained have a column but no position. They
+count only as not yet learned, at every stage.
 
-*Not measured* (NaN) is never 0. Every metric is a mean of terms; a term that needs a cell that was not measured is left
-out, and a mean without terms is NaN. `num_terms` says how many terms a metric has and could have. A joint run has
-one stage: whatever compares stages is NaN there. A stage that trains several languages gives them the same position, and
-each of them a term of its own. A language's position is that of the first stage that trains it: a later stage with further data
-of it is a stage like any other, and changes of the language there count in CBT, BWT and forgetting too.
+*Not measured* (NaN) is never 0. Every metric is a mean of terms. A term with an unmeasured cell is left out, and a mean without
+terms is NaN. `num_terms` returns the numbers of measured and possible terms. A joint run has one stage, so comparisons of
+stages are NaN. A stage with several languages gives them the same position, and each its own term. A language's position is the
+first stage that trains it. A later stage with further data of it is an ordinary stage, and its changes on the language also
+count in CBT, BWT and forgetting.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from attrition.metrics.means import count_measured, mean_measured
 from attrition.names import AttritionError
 
 Terms = NDArray[np.float64]
-"""What a metric is the mean of: one number per term, NaN where a cell it needs was not measured."""
+"""The terms of a metric's mean: one number per term, NaN if a cell was not measured."""
 
 
 def _mean(terms: Terms) -> float:
@@ -31,9 +31,9 @@ def _mean(terms: Terms) -> float:
 
 
 def learned_mean(R: RMatrix) -> NDArray[np.float64]:
-    """P_i, the mean score over the languages learned so far, per stage (array of T).
+    """Return P_i, the mean score over the languages learned so far, per stage (array of T).
 
-    Formula: P_i = mean over j <= i of R[i, j]. Range 0 to 1, higher is better. NaN where none of them was measured.
+    Formula: P_i = mean over j <= i of R[i, j]. Range 0 to 1, higher is better. NaN if none of them was measured.
     Source: Khelli et al., section 3.3.
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
@@ -44,9 +44,9 @@ def learned_mean(R: RMatrix) -> NDArray[np.float64]:
 
 
 def progression(R: RMatrix, num_steps: int | None = None) -> NDArray[np.float64]:
-    """P_i to be drawn over `num_steps` steps: `learned_mean`, and for a joint run its one value at every step.
+    """Return P_i over `num_steps` steps for a chart: `learned_mean`, or the single value of a joint run at every step.
 
-    A joint run has a single row, so every row is that row. `num_steps` is ignored for runs of several stages.
+    A joint run has only one row. `num_steps` is ignored for runs of several stages.
 
     >>> progression(RMatrix([[0.5, 0.75]], ("a", "b"), (("a", "b"),)), num_steps=3).tolist()
     [0.625, 0.625, 0.625]
@@ -56,12 +56,12 @@ def progression(R: RMatrix, num_steps: int | None = None) -> NDArray[np.float64]
 
 
 def final_mean_terms(R: RMatrix) -> Terms:
-    """The last row's scores on the languages learned."""
+    """Return the last row's scores on the learned languages."""
     return np.extract(R.learned_SL[-1], R.scores_SL[-1])
 
 
 def final_mean(R: RMatrix) -> float:
-    """The mean score after the last stage over all languages learned: the F1 of the paper's Table 1.
+    """Return the mean score after the last stage over all learned languages: the F1 of the paper's Table 1.
 
     Formula: P_T = mean over j of R[T, j]. Range 0 to 1, higher is better. The literature's average accuracy (Lopez-Paz and
     Ranzato, 2017) is the same number.
@@ -74,7 +74,7 @@ def final_mean(R: RMatrix) -> float:
 
 
 def average_accuracy(R: RMatrix) -> float:
-    """ACC, the mean score over all tasks learned after the last: another name for `final_mean`.
+    """Return ACC, the mean score over all tasks after the last one: another name for `final_mean`.
 
     Formula: ACC = mean over j of R[T, j]. Range 0 to 1, higher is better. Source: Lopez-Paz and Ranzato (2017).
 
@@ -86,7 +86,7 @@ def average_accuracy(R: RMatrix) -> float:
 
 
 def area_under_learned_mean(R: RMatrix) -> float:
-    """The mean of P_i over the stages: how good the model was on the way, not only at the end.
+    """Return the mean of P_i over the stages: the quality during training, not only at the end.
 
     Formula: (1/T) sum over i of P_i. Range 0 to 1, higher is better. Source: the average incremental accuracy of Rebuffi et
     al. (2017).
@@ -99,7 +99,7 @@ def area_under_learned_mean(R: RMatrix) -> float:
 
 
 def learning_accuracy(R: RMatrix) -> float:
-    """The mean score on each language right after it was learned.
+    """Return the mean score on each language right after its own stage.
 
     Formula: LA = mean over i of R[i, i]. Range 0 to 1, higher is better. For a joint run the only row is also the row right
     after learning. Source: Riemer et al. (2019).
@@ -112,27 +112,27 @@ def learning_accuracy(R: RMatrix) -> float:
 
 
 def learning_accuracy_terms(R: RMatrix) -> Terms:
-    """The diagonal, over the languages learned."""
+    """Return the diagonal, over the learned languages."""
     return np.extract(R.learned_SL[-1], R.own_L)
 
 
 def _not_yet_learned(R: RMatrix) -> NDArray[np.float64]:
-    """Rows 1 to T-1 with the cells above the diagonal, NaN elsewhere."""
+    """Return rows 1 to T-1 with the cells above the diagonal, NaN elsewhere."""
     return np.where(R.learned_SL, np.nan, R.scores_SL)[:-1]
 
 
 def cft_terms(R: RMatrix) -> Terms:
-    """The mean over the languages not yet learned, per stage but the last; without stages after which none is left."""
+    """Return the mean over the languages not yet learned, for each stage after which at least one remains."""
     left_S = ~R.learned_SL[:-1].all(axis=1)
     return mean_measured(_not_yet_learned(R)[left_S], axis=1)
 
 
 def cft(R: RMatrix) -> float:
-    """Cross-lingual forward transfer: the score on languages not yet learned, each stage weighing the same.
+    """Return cross-lingual forward transfer: the score on languages not yet learned, with the same weight for each stage.
 
     Formula: CFT = mean over i = 1...T-1 of (mean over j > i of R[i, j]). Range 0 to 1, higher is better. NaN for one stage, and
-    where nothing above the diagonal was measured (learners that do not exist yet). Late stages weigh as much as early
-    ones, though fewer languages are left: see `cft_cells`. Source: Khelli et al., eq. 10-11; Winata et al. (2023).
+    if nothing above the diagonal was measured (learners that do not exist yet). Late stages have the same weight as early ones,
+    with fewer languages left: see `cft_cells`. Source: Khelli et al., eq. 10-11; Winata et al. (2023).
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> cft(R)  # ((.25 + .125) / 2 + .25) / 2
@@ -142,12 +142,12 @@ def cft(R: RMatrix) -> float:
 
 
 def cft_cells_terms(R: RMatrix) -> Terms:
-    """The cells above the diagonal, rows 1 to T-1."""
+    """Return the cells above the diagonal, rows 1 to T-1."""
     return np.extract(~R.learned_SL[:-1], R.scores_SL[:-1])
 
 
 def cft_cells(R: RMatrix) -> float:
-    """Cross-lingual forward transfer with every cell above the diagonal weighing the same.
+    """Return cross-lingual forward transfer with the same weight for every cell above the diagonal.
 
     Formula: mean over all i < T and j > i of R[i, j]. Range 0 to 1, higher is better. NaN as for `cft`.
 
@@ -164,16 +164,16 @@ def _earlier_L(R: RMatrix) -> NDArray[np.bool_]:
 
 
 def cbt_terms(R: RMatrix) -> Terms:
-    """R[T, j] - R[j, j] for the languages learned before the last stage."""
+    """Return R[T, j] - R[j, j] for the languages learned before the last stage."""
     return np.extract(_earlier_L(R), R.scores_SL[-1] - R.own_L)
 
 
 def cbt(R: RMatrix) -> float:
-    """Cross-lingual backward transfer: the change on each earlier language from its own stage to the end.
+    """Return cross-lingual backward transfer: the change on each earlier language from its own stage to the end.
 
     Formula: CBT = mean over i < T of R[T, i] - R[i, i]. Range -1 to 1, negative is forgetting, higher is better. NaN for one
-    stage. Source: Khelli et al., eq. 12, read as its prose (and GEM's BWT) has it: with the last row. As printed:
-    `cbt_literal`.
+    stage. Source: Khelli et al., eq. 12, with the last row, as in its prose (and in GEM's BWT). `cbt_literal` is the printed
+    equation.
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> cbt(R)  # (.625 - .75 + .5 - .875) / 2
@@ -183,14 +183,14 @@ def cbt(R: RMatrix) -> float:
 
 
 def cbt_literal_terms(R: RMatrix) -> Terms:
-    """R[T-1, j] - R[j, j] for the languages learned before the last stage; 0 for the one of stage T-1."""
+    """Return R[T-1, j] - R[j, j] for the languages learned before the last stage; 0 for the language of stage T-1."""
     if R.num_stages < 2:
         return np.empty(0)
     return np.extract(_earlier_L(R), R.scores_SL[-2] - R.own_L)
 
 
 def cbt_literal(R: RMatrix) -> float:
-    """Cross-lingual backward transfer exactly as eq. 12 prints it: the last row but one, whose last term is always 0.
+    """Return cross-lingual backward transfer exactly as eq. 12 prints it, with row T-1; its last term is always 0.
 
     Formula: mean over i < T of R[T-1, i] - R[i, i], counted from 1. Range -1 to 1, negative is forgetting, higher is better.
     NaN for one stage. Source: Khelli et al., eq. 12.
@@ -203,7 +203,7 @@ def cbt_literal(R: RMatrix) -> float:
 
 
 def bwt(R: RMatrix) -> float:
-    """Backward transfer: the literature's name for `cbt` with the last row.
+    """Return backward transfer: the literature's name for `cbt` with the last row.
 
     Formula: BWT = mean over i < T of R[T, i] - R[i, i]. Range -1 to 1, negative is forgetting, higher is better. NaN for one
     stage. Source: Lopez-Paz and Ranzato (2017).
@@ -216,14 +216,14 @@ def bwt(R: RMatrix) -> float:
 
 
 def fwt_terms(R: RMatrix) -> Terms:
-    """R[i-1, i] - R[0, i] for the languages learned after the first stage."""
+    """Return R[i-1, i] - R[0, i] for the languages learned after the first stage."""
     before_L = np.full(len(R.languages), np.nan) if R.before_L is None else R.before_L
     just_before_L = R.scores_SL[R.stage_L - 1, np.arange(len(R.languages))]
     return np.extract((R.stage_L > 0) & (R.stage_L < R.num_stages), just_before_L - before_L)
 
 
 def fwt(R: RMatrix) -> float:
-    """Forward transfer: what the earlier languages taught about the next one, before it was learned.
+    """Return forward transfer: the score on the next language before its stage, minus the score without training.
 
     Formula: FWT = mean over i >= 2 of R[i-1, i] - R[0, i]. Range -1 to 1, higher is better. NaN without the row before training
     and for one stage. Source: Lopez-Paz and Ranzato (2017), whose untrained reference is R[0].
@@ -236,7 +236,7 @@ def fwt(R: RMatrix) -> float:
 
 
 def forgetting_terms(R: RMatrix) -> Terms:
-    """The best score before the last stage minus the last, for the languages learned before the last stage."""
+    """Return the best score before the last stage minus the last, for the languages learned before the last stage."""
     earlier_SL = R.scores_SL[:-1]
     best_L = np.where(np.isnan(earlier_SL), -np.inf, earlier_SL).max(axis=0, initial=-np.inf)
     best_L[np.isneginf(best_L)] = np.nan
@@ -244,11 +244,11 @@ def forgetting_terms(R: RMatrix) -> Terms:
 
 
 def forgetting(R: RMatrix) -> float:
-    """Forgetting: how far each earlier language ended below its best score before the last stage.
+    """Return forgetting: each earlier language's best score before the last stage, minus its final score.
 
     Formula: F = mean over j < T of (max over l = 1...T-1 of R[l, j]) - R[T, j]. Range -1 to 1, positive is forgetting, lower
-    is better. The last row never joins the maximum, so that a gain is negative; scores from before a language's own stage do.
-    NaN for one stage. Source: Chaudhry et al. (2018).
+    is better. The maximum does not include the last row, so a gain is negative. It includes scores before a language's own
+    stage. NaN for one stage. Source: Chaudhry et al. (2018).
 
     >>> R = RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])
     >>> forgetting(R)  # (.75 - .625 + .875 - .5) / 2
@@ -258,13 +258,13 @@ def forgetting(R: RMatrix) -> float:
 
 
 def p_avg_terms(R: RMatrix) -> Terms:
-    """P_t - P_(t+1) per stage but the last."""
+    """Return P_t - P_(t+1) for each stage but the last."""
     P = learned_mean(R)
     return P[:-1] - P[1:]
 
 
 def p_avg(R: RMatrix) -> float:
-    """The performance shift as eq. 9 prints it, over the stages of one order: positive is a loss.
+    """Return the performance shift as eq. 9 prints it, over the stages of one order: positive is a loss.
 
     Formula: mean over t = 1...T-1 of P_t - P_(t+1). Range -1 to 1, lower is better. The set of languages grows between t and
     t+1, so a new language's low score counts as a loss: see `shift_fixed`. NaN for one stage. Source: Khelli et al., eq. 9
@@ -278,7 +278,7 @@ def p_avg(R: RMatrix) -> float:
 
 
 def intransigence_terms(R: RMatrix, reference: RMatrix) -> Terms:
-    """reference[x, x] - R[x, x] per language learned in R."""
+    """Return reference[x, x] - R[x, x] for each language learned in R."""
     reference_own = dict(zip(reference.languages, reference.own_L.tolist(), strict=True))
     learned = [language for language, stage in R.learned_at.items() if stage is not None]
     missing = [language for language in learned if reference.learned_at.get(language) is None]
@@ -291,7 +291,7 @@ def intransigence_terms(R: RMatrix, reference: RMatrix) -> Terms:
 
 
 def intransigence(R: RMatrix, reference: RMatrix) -> float:
-    """Intransigence: how far each language, when its turn came, stayed below a reference that had no such order.
+    """Return intransigence: each language's score in a reference without this order, minus its score right after its stage.
 
     Formula: I = mean over i of reference[i, i] - R[i, i], the reference being MULTI (a joint run: its one row) or MONO (one
     learner per language: its diagonal). Range -1 to 1, positive is a loss, lower is better. Languages that the reference did
@@ -322,11 +322,11 @@ TERMS: dict[str, Callable[[RMatrix], Terms]] = {
     "forgetting": forgetting_terms,
     "p_avg": p_avg_terms,
 }
-"""What each metric of one matrix is the mean of; intervals and counts are made from these."""
+"""The terms of each metric of one matrix, for intervals and counts."""
 
 
 def num_terms(R: RMatrix, name: str) -> tuple[int, int]:
-    """How many terms of a metric were measured, and how many there would be with every cell measured.
+    """Return the number of measured terms of a metric, and the number with every cell measured.
 
     >>> num_terms(RMatrix.sequential("ab", [[.75, float("nan")], [.5, .875]]), "cft")
     (0, 1)

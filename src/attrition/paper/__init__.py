@@ -1,4 +1,4 @@
-"""One paper beside a study: Khelli et al., *What Causes Knowledge Loss in Multilingual Language Models?* (2025).
+"""Khelli et al., *What Causes Knowledge Loss in Multilingual Language Models?* (2025), compared with a study.
 
 Its printed tables, its figures drawn from a study, and its claims as data (`claims.toml`) with their verdicts.
 """

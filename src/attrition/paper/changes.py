@@ -1,4 +1,4 @@
-"""The paper's Figure 3: what training each language changed on the languages learned so far."""
+"""The paper's Figure 3: the change by each language's training on the languages learned so far."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ INK = THEMES["light"].ink
 
 FIXED = "change on the languages learned before alone (fixed)"
 INTERVAL = "95% interval of the bar"
-"""What the legend calls the strokes and the lines."""
+"""The names of the strokes and the lines in the legend."""
 
 
 def column_width(num_languages: int) -> int:
-    """Return the pixels of one language's column: room for a bar where there are few, and for a label where there are 52.
+    """Return the width in pixels of one language's column: wide enough for a bar with few languages, for a label with 52.
 
     >>> column_width(4), column_width(52)
     (40, 14)
@@ -82,15 +82,15 @@ def _finding(table: pd.DataFrame) -> str:
 def _caption(variants: Mapping[str, pd.DataFrame]) -> str:
     said = [
         "Bars: change of the mean F1 of all languages learned, the new one included (growing, as printed).",
-        "Horizontal strokes: change on the languages learned before alone (fixed).",
+        "Horizontal strokes: change only on the languages learned before (fixed).",
         "Both are means over orders. Sorted by the bars, largest gain first.",
     ]
     known = [bool(table["low"].notna().any()) for table in variants.values()]
     if any(known):
         said.append(f"Vertical lines: 95% intervals of the bars, {over(list(variants.values()))}.")
-        said.append("Where these overlap, the order of the bars is not a ranking.")
+        said.append("If these overlap, the order of the bars is not a ranking.")
         if any(table["low"].notna().any() and table["low"].isna().any() for table in variants.values()):
-            said.append("A bar without a line rests on one order.")
+            said.append("A bar without a line has one order only.")
     if not all(known):
         which = "Of a method with" if any(known) else "With"
         said.append(f"{which} one order there are no intervals: the order of the bars is not a ranking.")
@@ -102,7 +102,7 @@ def _caption(variants: Mapping[str, pd.DataFrame]) -> str:
 
 
 def over(tables: Sequence[pd.DataFrame]) -> str:
-    """Return what the intervals of some tables are over, by their column `utterances`.
+    """Return the sources of variation in the intervals of some tables, from their column `utterances`.
 
     >>> over([pd.DataFrame({"low": [0.1], "utterances": [True]})])
     'over orders and test utterances'
@@ -114,10 +114,10 @@ def over(tables: Sequence[pd.DataFrame]) -> str:
 
 
 def changes(runs: Sequence[RunEvidence], utterances: Utterances | None = None) -> pd.DataFrame:
-    """Return a row per language, largest gain first: both scopes in points, the interval of `growing`, the orders.
+    """Return a row per language, largest gain first: both scopes in points, the interval of `growing`, the number of orders.
 
-    `drawn_low` and `drawn_high` are the interval as far as it is drawn (see `forest.axis_domain`). The interval is over orders,
-    and over test utterances too where `utterances` has the counts of all runs; the column `utterances` says so.
+    `drawn_low` and `drawn_high` are the drawn part of the interval (see `forest.axis_domain`). The interval is over orders, and
+    also over test utterances if `utterances` has the counts of all runs; the column `utterances` says so.
     """
     function = QUANTITIES["shift_growing"].function
     added_L = None if utterances is None else utterances.main_variance_L(runs, function)

@@ -1,4 +1,4 @@
-"""The paper's Figures 3 to 6, drawn from this study (its Figures 2 and 7 are the page's first two).
+"""The paper's Figures 3 to 6, drawn from this study (its Figures 2 and 7 are the first two figures of the page).
 
 Each series of runs is a variant: a method, averaged over its orders and seeds.
 """
@@ -24,7 +24,7 @@ MULTI_HOP = (
 
 
 def slug(label: str) -> str:
-    """A label as part of a file name.
+    """Return a label as part of a file name.
 
     >>> slug("SHARED LoRA · r = 32")
     'shared-lora-r-32'
@@ -33,7 +33,7 @@ def slug(label: str) -> str:
 
 
 def file_names(labels: Sequence[str]) -> dict[str, str]:
-    """Return the part of a file name for each label: its slug, with a number behind it where an earlier one has the same.
+    """Return the part of a file name for each label: its slug, with a number if an earlier label has the same slug.
 
     >>> file_names(["mine", "mine!", "mine-2", "mine?"])
     {'mine': 'mine', 'mine!': 'mine-3', 'mine-2': 'mine-2', 'mine?': 'mine-4'}
@@ -50,12 +50,12 @@ def file_names(labels: Sequence[str]) -> dict[str, str]:
 
 
 def sequential_series(results: Results) -> dict[Series, tuple[Run, ...]]:
-    """The series in which one learner meets language after language, so that later ones can change earlier ones."""
+    """Return the series in which one learner learns language after language, so that later ones can change earlier ones."""
     return {series: runs for series, runs in results.series.items() if all(run.spec.method.order_matters for run in runs)}
 
 
 def series_choices(results: Results) -> list[tuple[str, str]]:
-    """The variants of the figures by series, each with its label; VANILLA first, as in the paper."""
+    """Return the variants of the figures by series, each with its label; VANILLA first, as in the paper."""
     chosen = sorted(sequential_series(results), key=lambda series: series.kind != "VANILLA")
     labels = [results.series_labels[series] for series in chosen]
     names = file_names(list(results.series_labels.values()))
@@ -63,7 +63,7 @@ def series_choices(results: Results) -> list[tuple[str, str]]:
 
 
 def paper_figures(results: Results) -> tuple[Figure, ...]:
-    """Figures 3, 5 and 6 of every sequential series, and Figure 4 where there are several models."""
+    """Return Figures 3, 5 and 6 of every sequential series, and Figure 4 for several models."""
     chosen = sequential_series(results)
     figures = []
     if chosen:
@@ -74,7 +74,7 @@ def paper_figures(results: Results) -> tuple[Figure, ...]:
         for figure, direction, symbol, equation, function in MULTI_HOP:
             title = f"Multi-hop {direction} transfer ({figure.replace('figure', 'Figure ')})"
             tables = {name: hop_table(runs, function, utterances) for name, runs in variants.items()}
-            drawn = {name: table for name, table in tables.items() if len(table)}  # empty where no stage follows a measured one
+            drawn = {name: table for name, table in tables.items() if len(table)}  # empty if no stage follows a measured one
             if drawn:
                 figures.append(hop_figure(drawn, name=figure, title=title, symbol=symbol, equation=equation))
     if len({series.model for series in results.series}) > 1:
@@ -83,5 +83,5 @@ def paper_figures(results: Results) -> tuple[Figure, ...]:
 
 
 def models_side_by_side(results: Results) -> Figure:
-    """Figure 4: the progress of every method, a panel for each model."""
+    """Return Figure 4: the progress of every method, with a panel for each model."""
     return progress_figure(results, name="figure4", title="Models side by side (Figure 4)")

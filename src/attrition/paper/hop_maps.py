@@ -1,7 +1,7 @@
-"""The paper's Figures 5 and 6, each above its null counterpart and the difference.
+"""The paper's Figures 5 and 6, each with its null counterpart and the difference.
 
-The null counterpart is the same formula on the matrix in which every language keeps the score of its own stage. It shows what
-MBT and MFT are where nothing is lost, gained or passed on.
+The null counterpart is the same formula on a matrix in which every language keeps the score of its own stage. It shows the
+values of MBT and MFT without forgetting and transfer.
 
 Shape letters: L languages, H hops.
 """
@@ -41,11 +41,11 @@ GAIN_OR_LOSS = "Cool: gain, warm: loss."
 
 
 def hop_table(runs: Sequence[RunEvidence], function: Hops, utterances: Utterances | None = None) -> pd.DataFrame:
-    """Return a row for each panel, language and hop: the mean over orders in points, its interval, and whether it is marked.
+    """Return a row for each panel, language and hop: the mean over orders in points, its interval, and its mark.
 
-    `marked`: the 95% interval includes 0, or there are fewer than two orders; never where all runs have one order. The interval
-    is over orders, and over test utterances too where their counts are given; `utterances` says so. `limit`: the end of the
-    colour scale, the same for all panels.
+    `marked`: the 95% interval includes 0, or there are fewer than two orders; never if all runs have one order. The interval is
+    over orders, and also over test utterances if their counts are given; `utterances` says so. `limit`: the end of the colour
+    scale, the same for all panels.
 
     Args:
         runs: of one method.
@@ -66,7 +66,7 @@ def hop_table(runs: Sequence[RunEvidence], function: Hops, utterances: Utterance
     values_HL = 100 * np.array([[each[language].value for language in languages] for each in literal])
     mean_L = mean_measured(values_HL, axis=0)
     order = [int(place) for place in np.argsort(-mean_L, kind="stable") if not np.isnan(mean_L[place])]
-    num_hops = 1 + max(np.flatnonzero((~np.isnan(values_HL)).any(axis=1)), default=0)  # no empty rows where stages are few
+    num_hops = 1 + max(np.flatnonzero((~np.isnan(values_HL)).any(axis=1)), default=0)  # no empty rows with few stages
     several = any(each.num_replicates > 1 for hop in literal for each in hop.values())
     rows = []
     for panel, hops in found.items():
@@ -96,7 +96,7 @@ def hop_table(runs: Sequence[RunEvidence], function: Hops, utterances: Utterance
 
 
 def _estimates(table_LHP: Replicates, added_LHP: Floats | None, panel: int) -> list[dict[str, Estimate]]:
-    """Per hop, every language's mean over orders; variances are moderated over the languages, as everywhere."""
+    """Return for each hop every language's mean over orders; variances are moderated over the languages, as everywhere."""
 
     def at(hop: int) -> Replicates:
         values_OL, weights_OL = table_LHP.values_OL[:, :, hop, panel], table_LHP.weights_OL[:, :, hop, panel]
@@ -132,7 +132,7 @@ def hop_figure(variants: Mapping[str, pd.DataFrame], *, name: str, title: str, s
 
 
 def _finding(table: pd.DataFrame, symbol: str) -> str:
-    """Return the mean of each panel over languages and hops, as a sentence."""
+    """Return a sentence with the mean of each panel over languages and hops."""
     means = table.groupby("panel")["value"].mean()
     said = ", ".join(f"{panel} {signed(means[panel])}" for panel in PANELS)
     return f"Mean {symbol} over languages and hops, in points: {said}."
@@ -141,8 +141,8 @@ def _finding(table: pd.DataFrame, symbol: str) -> str:
 def _caption(variants: Mapping[str, pd.DataFrame], symbol: str, equation: str) -> str:
     several = [bool((table["orders"] > 1).any()) for table in variants.values()]
     said = [
-        f"{GAIN_OR_LOSS} As printed: {symbol} ({equation}). Null counterpart: the same formula where every language "
-        "keeps the F1 of its own stage. Difference: the first minus the second, what forgetting and transfer add.",
+        f"{GAIN_OR_LOSS} As printed: {symbol} ({equation}). Null counterpart: the same formula if every language "
+        "keeps the F1 of its own stage. Difference: the first minus the second, the effect of forgetting and transfer.",
         "All three have one colour scale, up to the largest absolute value.",
         "Columns: languages by their mean over hops as printed, largest first; this is not a ranking.",
         "Values are means over orders.",
@@ -151,7 +151,7 @@ def _caption(variants: Mapping[str, pd.DataFrame], symbol: str, equation: str) -
         said.append(f"Dot: the 95% interval {over(list(variants.values()))} includes 0, or there are fewer than two orders.")
     if not all(several):
         said.append(f"{'A method with' if any(several) else 'With'} one order has no intervals, so no cell can be marked.")
-    said.append("Stroke: no order has so many stages on that side.")
+    said.append("Stroke: no order has enough stages on that side.")
     return " ".join(said).replace("With one order has no intervals", "One order gives no intervals")
 
 
@@ -161,7 +161,7 @@ def _chart(size: int, title: str) -> Any:
         x=alt.X("language:N", sort=alt.EncodingSortField("place", op="min"), title=None, axis=x_axis),
         y=alt.Y("hop:O", title="hop", axis=alt.Axis(ticks=False, domain=False)),
     )
-    # The data say where the scale ends, so that each method has its own.
+    # The table has the end of the scale, so each method has its own.
     end = "data('hops')[0].limit"
     scale = alt.Scale(
         range="diverging",

@@ -1,4 +1,4 @@
-"""The report of a study, with this study beside the paper."""
+"""The report of a study, with a comparison with the paper."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from attrition.results.read import Results
 def paper_chapters(results: Results) -> tuple[Chapter, ...]:
     """Return the chapters on the paper: its tables and figures from this study's runs, and the verdicts on its claims.
 
-    There are none where the study cannot be compared with the paper (see `comparable`).
+    There are none if the study cannot be compared with the paper (see `comparable`).
     """
     if not comparable(results):
         return ()
@@ -44,10 +44,10 @@ def paper_chapters(results: Results) -> tuple[Chapter, ...]:
 
 
 def comparable(results: Results) -> bool:
-    """Return True if numbers of this study can stand beside the paper's.
+    """Return True if this study can be compared with the paper.
 
-    The study must fill slots (so that its score is slot F1), use text that people wrote, use only languages of the paper, and
-    have a method of the paper that learned them in an order of the paper, or all at once, or each alone.
+    The study must fill slots (so its score is slot F1), use texts written by people, and use only languages of the paper. It
+    must also have a method of the paper that learned them in an order of the paper, all at once, or each alone.
     """
     known = set().union(*(order.locales for order in PAPER_ORDERS.values()))
     return (
@@ -62,12 +62,12 @@ def make_report(
 ) -> Path:
     """Write `<folder>/report/` (index.html, figures/, tables/) and return the path of the page.
 
-    The page needs nothing but itself: it opens without a network, and the folder may be moved.
+    The page is self-contained: it opens without a network, and the folder may be moved.
 
     Args:
         folder: a study's results folder, as `attrition run` writes it.
-        beside: results folders whose runs are shown beside this study's, such as those of another model.
-        groupings: what else languages are compared by, each as `attrition.languages.grouping` takes it.
+        beside: results folders whose runs are shown too, such as runs of another model.
+        groupings: further groupings of languages, in the form of `attrition.languages.grouping`.
         progress: called before each file with (done, total, name).
 
     Raises:

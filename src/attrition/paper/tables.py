@@ -1,4 +1,4 @@
-"""The paper's Tables 1, 2 and 3: its printed numbers, ours beside them, and the difference."""
+"""The paper's Tables 1, 2 and 3: its printed numbers, ours, and the difference."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ PAPER_MODEL = "XLM-R base"
 NOT_RUN = Number(value=math.nan)
 
 Value = Callable[[Sequence[Run]], float]
-"""A number of the runs of one row."""
+"""A function of the runs of one row."""
 
 
 @cache
 def printed(name: str) -> tuple[dict[str, str], ...]:
-    """The rows of a table as the paper prints it.
+    """Return the rows of a table as the paper prints it.
 
     >>> printed("table2")[0]["cbt"]
     '-0.08'
@@ -38,7 +38,7 @@ def printed(name: str) -> tuple[dict[str, str], ...]:
 
 
 def paper_tables(results: Results) -> tuple[Table, ...]:
-    """Tables 1 and 2 where a method of the paper was run on real language, and Table 3 where an order of the paper was."""
+    """Return Tables 1 and 2 if a method of the paper was run on real text, and Table 3 if an order of the paper was used."""
     kinds = {run.series.kind for run in results.runs if not run.spec.corpus.generated}
     tables = []
     if kinds - {""}:
@@ -51,7 +51,7 @@ def paper_tables(results: Results) -> tuple[Table, ...]:
 
 
 def table_1(results: Results) -> Table:
-    """Parameters, final F1, and F1 by vitality, as the paper prints them and as measured here (both in percent)."""
+    """Return parameters, final F1, and F1 by vitality, as printed in the paper and as measured here (both in percent)."""
     measures: list[tuple[str, str, Value, Literal["high", "low"]]] = [
         ("params_millions", "Params (M)", _millions, "low"),
         ("f1", "F1", lambda runs: 100 * _mean([final_mean(run.matrix) for run in runs]), "high"),
@@ -69,7 +69,7 @@ def table_1(results: Results) -> Table:
 
 
 def table_2(results: Results) -> Table:
-    """CBT and CFT of the sequential methods, as the paper prints them and as measured here (both in points of F1)."""
+    """Return CBT and CFT of the sequential methods, as printed in the paper and as measured here (both in points of F1)."""
     return _side_by_side(
         results,
         "table2",
@@ -85,7 +85,7 @@ def table_2(results: Results) -> Table:
 
 
 def table_3(results: Results) -> Table:
-    """The paper's five orders, slips corrected, and how many runs here follow each."""
+    """Return the paper's five orders, with errors corrected, and the number of runs here with each."""
     rows: list[tuple[Cell, ...]] = []
     for name, order in PAPER_ORDERS.items():
         runs = [run for run in results.runs if run.spec.order.name == name]
@@ -108,7 +108,7 @@ def _side_by_side(
     caption: str,
     printed_in: float = 1,
 ) -> Table:
-    """The paper's rows, then ours that it does not have; for each measure what is printed, ours, and the difference."""
+    """Return the paper's rows, then our other rows; for each measure the printed number, ours, and the difference."""
     rows: list[tuple[Cell, ...]] = []
     ours = {(series.kind, series.rank, series): runs for series, runs in results.series.items()}
     left = dict(ours)
@@ -138,7 +138,7 @@ def _side_by_side(
 
 
 def _row_name(results: Results, method: str, rank: int | None, runs: Sequence[Run]) -> str:
-    """The paper's name of a row, and what tells it from our other rows of that name."""
+    """Return the paper's name of a row, with an addition if several of our rows have this name."""
     own = f"r = {rank}"
     name = method if rank is None else f"{method} {own}"
     label = results.series_labels[runs[0].series] if runs else method
@@ -169,4 +169,4 @@ def _here(results: Results) -> str:
     models = ", ".join(results.models.values())
     corpora = ", ".join(dict.fromkeys(run.series.corpus for run in results.runs))
     languages = counted(len(results.languages), "language")
-    return f"Here: {models}, {languages} of {corpora}: the difference is that of the whole set-up."
+    return f"Here: {models}, {languages} of {corpora}: the difference comes from the whole set-up."

@@ -41,16 +41,16 @@ def covariates_text(
 def corpus_covariates(train: Mapping[str, Encoded], cuts: Mapping[str, Cut], labels: Sequence[str] | None) -> Covariates:
     """Return covariates of each language and each pair (trained, changed), computed from training utterances.
 
-    Sub-tokens are those of the model, without special tokens.
+    Only sub-tokens of the model count, without special tokens.
 
-    - `fertility`: sub-tokens per word (Rust et al. 2021). A word is a labelled unit of the study: a character or grapheme where
+    - `fertility`: sub-tokens per word (Rust et al. 2021). A word is a labelled unit of the study: a character or grapheme if
       the language is cut so. Words beyond `max_tokens` do not count. NaN without words.
     - `log_train_tokens`: natural logarithm of the number of sub-tokens of one pass over the training utterances; NaN for none.
     - `blank_edges`: share, from 0 to 1, of the blanks between words at which a slot begins or ends
       (`attrition.corpus.words.blank_leak`). NaN where the language is not cut at blanks, and without blanks.
     - `overlap`: share, from 0 to 1, of the occurrences of sub-tokens in the changed language's utterances whose sub-token
-      occurs in those of the trained language. Our definition; Pires et al. (2019) and Wu and Dredze (2019) relate other
-      measures of shared sub-tokens to zero-shot transfer. NaN where the changed language has no sub-token.
+      also occurs in the trained language's utterances. Our definition; Pires et al. (2019) and Wu and Dredze (2019) relate
+      other measures of shared sub-tokens to zero-shot transfer. NaN if the changed language has no sub-token.
 
     Args:
         train: the training utterances of each language.

@@ -1,4 +1,4 @@
-"""Adds the labels of a checkpoint to those of the corpus, and finds labels without training data."""
+"""Adds the labels of a checkpoint to the labels of the corpus, and finds labels without training data."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def pack_layers(pretrained: Pretrained) -> Arrays:
 
 
 def about_encoder(pretrained: Pretrained) -> dict[str, Any]:
-    """Return the other facts of an encoder, for JSON; the order of its weights is that of a learner's parameters."""
+    """Return the other facts of an encoder, for JSON; its weights have the same order as a learner's parameters."""
     about = {field: getattr(pretrained, field) for field in _ABOUT} | {"weights": list(pretrained.weights)}
     if pretrained.head is not None:
         about |= {"head": list(pretrained.head.labels), "encoder_fingerprint": pretrained.encoder_fingerprint}

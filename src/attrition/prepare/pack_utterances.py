@@ -4,7 +4,7 @@
   stored in the smallest integer type.
 - A sub-token nearly always tells whether an utterance or a word starts there. The more frequent answer is stored once for each
   sub-token, then only the exceptions. They give the lengths of utterances and the positions of words.
-- Classes of sub-tokens follow from those of words. Utterance ids that languages share are stored once.
+- The classes of words determine the classes of sub-tokens. Utterance ids that languages share are stored once.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def unpack_utterances(arrays: Mapping[str, NDArray[Any]], languages: Sequence[st
     not_empty = np.delete(np.arange(num_utterances), arrays["empty"])
     utterance_N = not_empty[np.cumsum(begins_N) - 1]
     offsets = _offsets(np.bincount(utterance_N, minlength=num_utterances))
-    # The sub-token at which each word is scored; a word inside shares that of the word before it.
+    # The sub-token at which each word is scored; a word inside shares the sub-token of the previous word.
     inside_W = _bits(arrays["word_inside"], num_words)
     scored_W = np.ones(num_words, dtype=bool)
     scored_W[arrays["unscored"]] = False

@@ -1,4 +1,4 @@
-"""Further data of a language that a study names: read, checked, and encoded as the language's own."""
+"""Further data of a language that a study names: read, checked, and encoded like the language's own data."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from attrition.names import AttritionError, look_up, unknown
 from attrition.study.spec_orders import Portion
 
 PortionFacts = Mapping[str, str | int]
-"""What results say of further data: `language`, `file` (its name), `sha256` and the number of `utterances`."""
+"""The facts about further data in the results: `language`, `file` (its name), `sha256` and the number of `utterances`."""
 
 
 def read_portion(
     name: str, portion: Portion, layout: Layout, slots: Sequence[str] | None, warn: OnProblem
 ) -> tuple[Utterance, ...]:
-    """Return the utterances of a file of further data, in its order. The ending of the file says its format.
+    """Return the utterances of a file of further data, in its order. The file's ending determines its format.
 
     Args:
-        name: of the portion. Utterances without an id are named after it.
+        name: of the portion. Utterances without an id get ids from it.
         portion: the language and the file.
-        layout: where words and tags are in the file.
-        slots: of the corpus; None where slots are not learned.
-        warn: told of what was skipped.
+        layout: the columns of words and tags in the file.
+        slots: of the corpus; None if slots are not learned.
+        warn: called with a sentence on skipped parts.
 
     Raises:
-        AttritionError: the file is not there, is malformed or empty, or has a slot that the corpus lacks.
+        AttritionError: the file does not exist, is malformed or empty, or has a slot that the corpus lacks.
     """
     path = Path(portion.data)
     if not path.is_file():
@@ -62,16 +62,16 @@ def with_portions(
     read: Callable[[str, Portion], Sequence[Utterance]],
     encode: Callable[[Sequence[Utterance], str], Encoded],
 ) -> tuple[dict[tuple[str, Split], Encoded], dict[str, PortionFacts]]:
-    """Return the utterances with those of further data, and what results say of these.
+    """Return the utterances including further data, and the facts about these for the results.
 
-    A portion has train utterances only: all of its file. It is trained against the dev utterances of its language, and has no
-    test utterances.
+    All utterances of a portion are train utterances. Its training uses the dev utterances of its language, and it has no test
+    utterances.
 
     Args:
         encoded: by language and split.
         portions: by name.
-        read: gives the utterances of a portion.
-        encode: encodes utterances as those of a language.
+        read: returns the utterances of a portion.
+        encode: encodes utterances like those of a language.
     """
     found, facts = dict(encoded), dict[str, PortionFacts]()
     for name, portion in portions.items():

@@ -62,7 +62,7 @@ class Prepared:
 
     @cached_property
     def warnings(self) -> tuple[str, ...]:
-        """Return warnings about the data: slots or classes without training data, utterances that are scored and trained on."""
+        """Return data warnings: slots or classes without training data, and scored utterances also used in training."""
         trained = (*self.study.languages, *self.study.portions, *self.study.model.learned)
         encoded = {place: each for place, each in self.encoded.items() if place[1] != "train" or place[0] in trained}
         if self.problem.tags:

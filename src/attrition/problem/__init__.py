@@ -1,4 +1,4 @@
-"""What is learned and how it is scored: slot filling, intents, or a user's own problem."""
+"""Problems and their scores: slot filling, intents, or a user's own problem."""
 
 from attrition.problem.base import Counter, Inventory, Problem, word_predictions
 from attrition.problem.counts import Counts

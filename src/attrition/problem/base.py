@@ -1,6 +1,6 @@
-"""What a problem is: which labels are learned, at which sub-tokens, and how predictions are counted.
+"""The definition of a problem: its labels, the scored sub-tokens, and the counts of predictions.
 
-Shape letters: N sub-tokens, W words (what carries a gold label), U utterances, C classes, S counted classes.
+Shape letters: N sub-tokens, W words (units with a gold label), U utterances, C classes, S counted classes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from attrition.problem.counts import Counts
 
 
 class Inventory(Protocol):
-    """What a corpus has labels for: a corpus, or the facts that a study keeps of it."""
+    """The labels of a corpus: a corpus itself, or the facts about it in a study."""
 
     @property
     def name(self) -> str: ...
@@ -35,9 +35,9 @@ class Counter:
     """Counts the predictions of one label set.
 
     Attributes:
-        names: [S], what is counted by class, in the order of `Counts.by_slot`.
+        names: [S], the classes of the counts, in the order of `Counts.by_slot`.
         inside: int16 [C], for each class the class of a further word in the same sub-token.
-        count: takes gold classes [W], predicted classes [W] and where each utterance begins [U + 1]; gives `Counts`.
+        count: takes gold classes [W], predicted classes [W] and the start of each utterance [U + 1]; returns `Counts`.
     """
 
     names: tuple[str, ...]
@@ -46,13 +46,13 @@ class Counter:
 
 
 class Problem(ABC):
-    """What is learned, and how it is scored. Every problem is one label at each scored sub-token, and a linear head.
+    """The labels and the score. Every problem is one label at each scored sub-token, and a linear head.
 
     Attributes:
-        name: as a study names it.
-        score: what tables and figures call the score, as "accuracy".
+        name: as in a study.
+        score: name of the score in tables and figures, such as "accuracy".
         definition: the score in words.
-        tags: True where labels are BIO or IO tags of words. Covariates of words are then measured.
+        tags: True if labels are BIO or IO tags of words. Covariates of words are then measured.
         macro: True if `scores.parquet` also has `macro_f1`, the mean F1 over the counted classes.
     """
 
@@ -64,7 +64,7 @@ class Problem(ABC):
 
     @abstractmethod
     def labels(self, inventory: Inventory, settings: EncodingSettings) -> tuple[str, ...]:
-        """Return the classes of a corpus, [C]; a label's place is its number.
+        """Return the classes of a corpus, [C]; a label's index is its number.
 
         Raises:
             AttritionError: the corpus has no labels for this problem.
@@ -86,8 +86,8 @@ class Problem(ABC):
             utterances: of one language.
             tokenizer: of the model.
             labels: the classes.
-            cut: how this language is cut into words.
-            settings: how utterances become sub-tokens.
+            cut: how words of this language are cut.
+            settings: of the encoding.
 
         Raises:
             AttritionError: an utterance has no label, or one that is not in `labels`.
@@ -95,7 +95,7 @@ class Problem(ABC):
 
     @abstractmethod
     def counter(self, labels: Sequence[str]) -> Counter:
-        """Return what counts predictions of these classes."""
+        """Return the counter of predictions of these classes."""
 
 
 def word_predictions(encoded: Encoded, predicted_N: NDArray[np.integer], inside_C: NDArray[np.int16]) -> NDArray[np.int16]:
@@ -103,10 +103,10 @@ def word_predictions(encoded: Encoded, predicted_N: NDArray[np.integer], inside_
 
     Args:
         encoded: the utterances.
-        predicted_N: a class for each sub-token; only those at scored sub-tokens are read.
-        inside_C: `Counter.inside`, for a word that shares the sub-token of the word before.
+        predicted_N: a class for each sub-token; only the scored sub-tokens are read.
+        inside_C: `Counter.inside`, for a word that shares its sub-token with the previous word.
 
-    A word that was cut off is of class 0, which is "O" where labels are tags.
+    A word that was cut off has class 0, which is "O" if labels are tags.
     """
     utterance_W = np.repeat(encoded.offsets[:-1], np.diff(encoded.word_offsets))
     at = encoded.word_token + utterance_W

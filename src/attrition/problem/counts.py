@@ -1,4 +1,4 @@
-"""Counts of what a model got right and wrong, and the scores that they give.
+"""Counts of correct and wrong predictions, and their scores.
 
 Shape letters: U utterances, S counted classes (slots, or intents).
 """
@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 class Counts:
     """True positives, false positives and false negatives: per utterance int16 [U] each, per counted class int64 [S, 3].
 
-    Slot filling counts spans, by slot; `by_slot` has the intents where the problem is intents. `errors` int64 [S, 5] counts
-    spans by slot and type of error, see `attrition.problem.spans`; None where they were not counted.
+    Slot filling counts spans by slot; with intents, `by_slot` has the intents. `errors` int64 [S, 5] counts spans by slot and
+    type of error, see `attrition.problem.spans`; None if not counted.
     """
 
     tp: NDArray[np.int16]
@@ -27,23 +27,23 @@ class Counts:
 
     @property
     def scores(self) -> tuple[float, float, float]:
-        """Precision, recall and F1 over all utterances (micro-averaged)."""
+        """Return precision, recall and F1 over all utterances (micro-averaged)."""
         return precision_recall_f1(
             int(self.tp.sum(dtype=np.int64)), int(self.fp.sum(dtype=np.int64)), int(self.fn.sum(dtype=np.int64))
         )
 
     @property
     def f1(self) -> float:
-        """F1 over all utterances."""
+        """Return F1 over all utterances."""
         return self.scores[2]
 
     def f1_error(self, drawn_from: int | None = None) -> float:
-        """Standard error of F1 as an estimate of what it is over all utterances that these were drawn from.
+        """Return the standard error of F1 as an estimate for the population from which the utterances were drawn.
 
-        F1 = sum 2 tp / sum (2 tp + fp + fn) is a ratio of sums over U utterances; its error is that of a ratio estimator
-        (Cochran 1977, Sampling Techniques, equation 6.9): sqrt(U * var(d)) / sum (2 tp + fp + fn) with d = 2 tp - F1 (2 tp +
-        fp + fn), times sqrt(1 - U / drawn_from) where all utterances are that many. Not below 0; NaN for fewer than two
-        utterances and where nothing was to be found or was found.
+        F1 = sum 2 tp / sum (2 tp + fp + fn) is a ratio of sums over U utterances. The error of this ratio estimator (Cochran
+        1977, Sampling Techniques, equation 6.9) is sqrt(U * var(d)) / sum (2 tp + fp + fn) with d = 2 tp - F1 (2 tp + fp + fn),
+        times sqrt(1 - U / drawn_from) if the population has `drawn_from` utterances. Not below 0. NaN for fewer than two
+        utterances, and without any gold or predicted label.
 
         >>> half = Counts(np.array([1, 0]), np.array([0, 1]), np.array([0, 1]), np.zeros((1, 3), int))
         >>> half.f1, round(half.f1_error(), 4), half.f1_error(drawn_from=2)
@@ -59,7 +59,7 @@ class Counts:
 
 
 def precision_recall_f1(tp: int, fp: int, fn: int) -> tuple[float, float, float]:
-    """Precision tp / (tp + fp), recall tp / (tp + fn) and their harmonic mean; 0 where a denominator is 0, as in seqeval.
+    """Return precision tp / (tp + fp), recall tp / (tp + fn) and their harmonic mean; 0 if a denominator is 0, as in seqeval.
 
     >>> precision_recall_f1(1, 1, 0)
     (0.5, 1.0, 0.6666666666666666)
@@ -73,7 +73,7 @@ def precision_recall_f1(tp: int, fp: int, fn: int) -> tuple[float, float, float]
 
 
 def macro_f1(by_class_S3: NDArray[np.integer]) -> float:
-    """Return the mean F1 over the classes that occur among gold or predicted ones; NaN where there is none.
+    """Return the mean F1 over the classes that occur among gold or predicted ones; NaN without any.
 
     Formula: mean of 2 tp / (2 tp + fp + fn) over the classes with tp + fp + fn > 0. Same as `sklearn.metrics.f1_score` with
     `average="macro"` and no `labels`.

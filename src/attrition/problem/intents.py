@@ -1,4 +1,4 @@
-"""Intents: one label for each utterance, read at its first sub-token, scored by accuracy.
+"""Intents: one label for each utterance, predicted at its first sub-token, scored by accuracy.
 
 Shape letters: U utterances, C classes (the corpus's intents).
 """
@@ -52,10 +52,10 @@ class Intents(Problem):
         cut: Cut,
         settings: EncodingSettings,
     ) -> Encoded:
-        """Return the utterances with their intent at the first sub-token (`<s>` or `[CLS]`) and nothing at all others.
+        """Return the utterances with their intent as the label of the first sub-token (`<s>` or `[CLS]`), and no other labels.
 
-        An utterance counts as one word: `word_token` is 0, or -1 where the tokeniser gives no sub-token at all. Slots have no
-        part in it: they cut no word here.
+        An utterance counts as one word: `word_token` is 0, or -1 if the tokeniser gives no sub-token. Slots are not used, so
+        they cut no word here.
 
         Raises:
             AttritionError: an utterance has no intent, or one that is not in `labels`.
@@ -82,7 +82,7 @@ class Intents(Problem):
         )
 
     def counter(self, labels: Sequence[str]) -> Counter:
-        """Return what counts utterances, intent by intent."""
+        """Return the counter of utterances by intent."""
         count = partial(count_labels, num_classes=len(labels))
         return Counter(names=tuple(labels), inside=np.arange(len(labels), dtype=np.int16), count=count)
 
@@ -90,14 +90,14 @@ class Intents(Problem):
 def count_labels(
     gold_W: NDArray[np.integer], predicted_W: NDArray[np.integer], offsets: NDArray[np.int64], *, num_classes: int
 ) -> Counts:
-    """Return tp = 1 for each label that is right, fp = fn = 1 for each that is wrong, summed by utterance and by class.
+    """Return tp = 1 for each correct label and fp = fn = 1 for each wrong label, summed by utterance and by class.
 
-    A wrong label is a false positive of the predicted class and a false negative of the gold one. So precision, recall and
-    micro F1 are all the accuracy.
+    A wrong label is a false positive of the predicted class and a false negative of the gold class. So precision, recall and
+    micro F1 all equal the accuracy.
 
     Args:
         gold_W, predicted_W: a class for each label.
-        offsets: int64 [U + 1], where each utterance begins.
+        offsets: int64 [U + 1], the start of each utterance.
         num_classes: C.
 
     >>> counts = count_labels(np.array([0, 1, 1]), np.array([0, 1, 2]), np.array([0, 1, 2, 3]), num_classes=3)

@@ -1,6 +1,6 @@
 """Problems in one table.
 
-A user's own problem is a `Problem` in a file of theirs: `problem = "my_problem.py"` in a study file.
+A user's own problem is a `Problem` in a Python file: `problem = "my_problem.py"` in a study file.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ DEFAULT = SLOTS.name
 _OWN = {each.name: each for each in (SLOTS, INTENTS)}
 
 PROBLEMS = Registry[Problem]("problem", "attrition.problems", _OWN, Problem)
-"""All problems by name, with those that installed packages add."""
+"""All problems by name, including those of installed packages."""
 
 
 def problem(name: str, folder: Path = Path(), *, where: str = "") -> tuple[Problem, str]:
-    """Return the problem called `name`, or that of a Python file, and its full name: the file's absolute path, or `name`.
+    """Return the problem called `name`, or of a Python file; and its full name: the file's absolute path, or `name`.
 
     Args:
-        name: as a study gives it.
-        folder: where a relative path starts if the working folder has no such file.
-        where: comes first in the message of an error.
+        name: as in a study.
+        folder: the base of a relative path if the working folder has no such file.
+        where: the start of error messages.
 
     Raises:
         AttritionError: there is no such problem, or the file does not hold exactly one.
@@ -44,9 +44,9 @@ def problem(name: str, folder: Path = Path(), *, where: str = "") -> tuple[Probl
 
 
 def identity(name: str) -> str:
-    """Return what stands for a problem in the keys of stages: its name, or the SHA-256 of its file. "" for slots.
+    """Return the identity of a problem in the keys of stages: its name, or the SHA-256 of its file. "" for slots.
 
-    An edited file is another problem, so that no stage of the earlier one is taken for it.
+    An edited file is another problem, so stages of the earlier version are not used.
 
     >>> identity("slots"), identity("intents")
     ('', 'intents')
@@ -57,5 +57,5 @@ def identity(name: str) -> str:
 
 
 def may_be_cached(name: str) -> bool:
-    """Return True if encoded utterances may be kept on disk: for problems of this program, whose encoding is known."""
+    """Return True if encoded utterances may be cached: for built-in problems, whose encoding is known."""
     return name in _OWN

@@ -1,7 +1,7 @@
 """Slot filling: a tag for each word, scored by span F1, equal to seqeval (default mode) and hundreds of times as fast.
 
-A span is a slot value: its first word, last word and slot name. It counts as found when all three agree. As in the CoNLL-2000
-evaluation script, which seqeval follows, an I- tag that does not continue a span of its own name begins one.
+A span is a slot value: its first word, last word and slot name. It is correct if all three are equal. As in the CoNLL-2000
+evaluation script, which seqeval follows, an I- tag that does not continue a span of the same name starts a new one.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class SlotFilling(Problem):
         return encode_utterances(utterances, tokenizer, slots=slots, cut=cut, settings=settings)
 
     def counter(self, labels: Sequence[str]) -> Counter:
-        """Return what counts spans, slot by slot."""
+        """Return the counter of spans by slot."""
         table = TagTable.of(labels)
         return Counter(names=table.slot_names, inside=table.inside, count=partial(count_spans, table=table))
 
@@ -60,9 +60,9 @@ SLOTS = SlotFilling()
 
 @dataclass(frozen=True, eq=False)
 class TagTable:
-    """What each class means: `slot` int16 [C], the number of its slot or -1 for "O"; `begins` bool [C], whether it is a B-.
+    """The meaning of each class: `slot` int16 [C], the number of its slot or -1 for "O"; `begins` bool [C], True for a B-.
 
-    `inside` int16 [C] is the class that continues each; `outside` the class "O", -1 where there is none.
+    `inside` int16 [C] is the class that continues each; `outside` is the class "O", or -1 without one.
     """
 
     slot: NDArray[np.int16]
@@ -73,7 +73,7 @@ class TagTable:
 
     @staticmethod
     def of(labels: Sequence[str]) -> TagTable:
-        """The table of a label set.
+        """Return the table of a label set.
 
         >>> table = TagTable.of(("O", "B-date", "I-date"))
         >>> table.slot.tolist(), table.begins.tolist(), table.inside.tolist()
@@ -98,8 +98,8 @@ def count_spans(
 
     Args:
         gold_W, predicted_W: classes of all words, utterance after utterance.
-        offsets: int64 [U + 1], where each utterance begins.
-        table: what the classes mean.
+        offsets: int64 [U + 1], the start of each utterance.
+        table: the meaning of the classes.
 
     >>> table = TagTable.of(("O", "B-date", "I-date"))
     >>> counts = count_spans(np.array([1, 2, 0]), np.array([1, 0, 2]), np.array([0, 3]), table)
@@ -110,7 +110,7 @@ def count_spans(
     begins_W = np.zeros(len(gold_W) + 1, dtype=bool)
     begins_W[offsets] = True
     gold, found = find_spans(gold_W, begins_W, table), find_spans(predicted_W, begins_W, table)
-    # At most one span starts at a word: what starts there is remembered by where it ends and its name.
+    # At most one span starts at a word, so its end and name identify it.
     found_at_W = np.full(len(gold_W), -1, dtype=np.intp)
     found_at_W[found.starts] = found.ends * num_slots + found.labels
     hits = found_at_W[gold.starts] == gold.ends * num_slots + gold.labels
@@ -135,7 +135,7 @@ def count_spans(
 
 
 def _right(found: Spans, starts: NDArray[np.intp]) -> NDArray[np.bool_]:
-    """Which of the spans begin at one of these words."""
+    """Return a mask of the spans that start at one of these words."""
     right = np.zeros(len(found.starts), dtype=bool)
     right[np.searchsorted(found.starts, starts)] = True
     return right
@@ -147,15 +147,15 @@ def find_spans(tags_W: NDArray[np.integer], begins_W: NDArray[np.bool_], table: 
     Args:
         tags_W: classes of all words, utterance after utterance.
         begins_W: bool [W + 1], True at the first word of each utterance and at the end of the last.
-        table: what the classes mean.
+        table: the meaning of the classes.
 
     >>> table = TagTable.of(("O", "B-date", "I-date"))
     >>> found = find_spans(np.array([1, 2, 0, 2]), np.array([True, False, False, False, True]), table)
     >>> found.starts.tolist(), found.ends.tolist(), found.labels.tolist()
     ([0, 3], [1, 3], [0, 0])
     """
-    inside = np.flatnonzero(tags_W != table.outside)  # most words are "O": all else looks at the others only
-    tags = tags_W[inside].astype(np.intp)  # numpy gathers by its own index type three times as fast as by int16
+    inside = np.flatnonzero(tags_W != table.outside)  # most words are "O" and are skipped
+    tags = tags_W[inside].astype(np.intp)  # numpy indexes with its own index type three times as fast as with int16
     slots = table.slot[tags]
     first = table.begins[tags] | begins_W[inside]
     first[1:] |= (inside[1:] != inside[:-1] + 1) | (slots[1:] != slots[:-1])
@@ -165,10 +165,10 @@ def find_spans(tags_W: NDArray[np.integer], begins_W: NDArray[np.bool_], table: 
 
 
 def span_f1(gold: Sequence[Sequence[str]], predicted: Sequence[Sequence[str]]) -> float:
-    """Micro-averaged span F1 of two lists of tag sequences, as `seqeval.metrics.f1_score`; 0 when there is no span at all.
+    """Return the micro-averaged span F1 of two lists of tag sequences, as `seqeval.metrics.f1_score`; 0 without any span.
 
     Args:
-        gold, predicted: for each utterance its tags, such as ["O", "B-date", "I-date"].
+        gold, predicted: the tags of each utterance, such as ["O", "B-date", "I-date"].
 
     Raises:
         AttritionError: lists of different lengths, or a tag that is not "O", "B-..." or "I-...".

@@ -1,15 +1,15 @@
-"""Spans, and in which way a predicted one is wrong.
+"""Spans, and the types of errors of predicted spans.
 
-A gold span that was not predicted is exactly one of these, the first that fits:
+A gold span that was not predicted has exactly one of these types, the first that matches:
 
 - *type*: a predicted span has the same edges and another label.
 - *boundary*: a predicted span of the same label overlaps it; the edges differ.
 - *boundary and type*: a predicted span of another label overlaps it; the edges differ.
 - *missed*: no predicted span overlaps it.
 
-A *spurious* error is a predicted span that overlaps no gold span. So the first four add up to the false negatives. A false
-positive that overlaps a gold span is not counted a second time. Spans that were found may be left out on both sides: spans of
-one side do not overlap, so they overlap no other.
+A *spurious* error is a predicted span that overlaps no gold span. The first four add up to the false negatives. A false
+positive that overlaps a gold span is not counted twice. Correct spans may be left out on both sides: spans of one side do not
+overlap, so a correct span overlaps no other.
 
 Shape letters: G gold spans, P predicted spans, S labels of spans.
 """
@@ -33,15 +33,15 @@ class Spans(NamedTuple):
     labels: NDArray[np.intp]
 
     def at(self, wanted: NDArray[np.bool_]) -> Spans:
-        """Some of them."""
+        """Return the spans in the mask."""
         return Spans(self.starts[wanted], self.ends[wanted], self.labels[wanted])
 
 
 def error_types(gold: Spans, predicted: Spans) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
-    """Return the type of error of each gold span and which predicted spans are spurious; the head of this module defines both.
+    """Return the type of error of each gold span, and the spurious predicted spans; see the start of this module.
 
     Returns:
-        int8 [G], a place in `ERROR_TYPES`, -1 for a span that was found; bool [P].
+        int8 [G], an index into `ERROR_TYPES`, -1 for a correct span; bool [P].
 
     >>> gold = Spans(np.array([0, 3]), np.array([1, 3]), np.array([7, 7]))
     >>> predicted = Spans(np.array([0, 5]), np.array([0, 5]), np.array([7, 8]))
@@ -51,7 +51,7 @@ def error_types(gold: Spans, predicted: Spans) -> tuple[NDArray[np.int8], NDArra
     """
     first, after = _overlapping(gold, predicted)
     number = after - first
-    # One line for each pair of spans that overlap.
+    # One row for each pair of overlapping spans.
     gold_of = np.repeat(np.arange(len(gold.starts)), number)
     other = np.arange(len(gold_of)) - np.repeat(np.cumsum(number) - number, number) + np.repeat(first, number)
     same_edges = (predicted.starts[other] == gold.starts[gold_of]) & (predicted.ends[other] == gold.ends[gold_of])
@@ -72,7 +72,7 @@ def error_types(gold: Spans, predicted: Spans) -> tuple[NDArray[np.int8], NDArra
 def error_counts(gold: Spans, predicted: Spans, num_labels: int) -> NDArray[np.int64]:
     """Return the number of errors by label and type, int64 [S, 5] in the order of `ERROR_TYPES`.
 
-    An error counts for the gold span's label, a spurious one for the predicted span's.
+    An error counts for the label of the gold span, a spurious error for the label of the predicted span.
 
     >>> gold = Spans(np.array([0]), np.array([1]), np.array([0]))
     >>> error_counts(gold, Spans(np.array([0]), np.array([1]), np.array([1])), 2).tolist()
@@ -86,5 +86,5 @@ def error_counts(gold: Spans, predicted: Spans, num_labels: int) -> NDArray[np.i
 
 
 def _overlapping(spans: Spans, others: Spans) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """The first of `others` that each span overlaps, and the one after the last."""
+    """Return the first of `others` that each span overlaps, and the one after the last."""
     return np.searchsorted(others.ends, spans.starts), np.searchsorted(others.starts, spans.ends, side="right")

@@ -36,12 +36,12 @@ class Chapter:
 
     @property
     def every_table(self) -> tuple[Table, ...]:
-        """All tables, in the order of the page."""
+        """Return all tables, in the order of the page."""
         return (*self.tables, *self.folded, *self.files)
 
     @property
     def every_figure(self) -> tuple[Figure, ...]:
-        """All figures, in the order of the page."""
+        """Return all figures, in the order of the page."""
         return (*self.leading, *self.figures)
 
     @property

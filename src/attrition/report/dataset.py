@@ -1,6 +1,6 @@
 """A study's results as a data set: Parquet tables, and a card (README.md) that lists them for the Hub and `datasets`.
 
-The tables have numbers, and names of languages and labels. They have no text of the corpus and no path of this machine.
+The tables have numbers, and names of languages and labels. They contain no corpus text and no path of this machine.
 """
 
 from __future__ import annotations

@@ -62,7 +62,7 @@ def _types_table(found: Mapping[str, Sequence[pd.DataFrame]]) -> Table:
         rows.append((label, "change", *_means([after - before for before, after in zip(own, end, strict=True)])))
     return Table(
         name="errors",
-        title="What becomes of gold spans",
+        title="Gold spans by type of error",
         columns=(
             Column(title="Runs"),
             Column(title="When"),

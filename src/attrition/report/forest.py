@@ -30,7 +30,7 @@ FAR = 1.5
 MANY_ROWS = 20
 """With more rows the axis is at the top."""
 
-NO_RANKING = "Where intervals overlap, the order of the rows is not a ranking."
+NO_RANKING = "If intervals overlap, the order of the rows is not a ranking."
 
 FORESTS: Mapping[str, str] = {
     "donor_learned": "Mean change of {} on the languages learned before, when this language is trained.",
@@ -39,8 +39,8 @@ FORESTS: Mapping[str, str] = {
 """The quantities with a forest plot, and their descriptions; {} is the score."""
 
 _TITLES = {
-    "donor_learned": "Donors: what training a language does to those learned before",
-    "receiver_learned": "Receivers: what later training does to a language",
+    "donor_learned": "Donors: effect of training a language on the languages learned before",
+    "receiver_learned": "Receivers: effect of later training on a language",
 }
 
 
@@ -88,12 +88,12 @@ def forest(
             f"Lines: 95% intervals. Blue: {effect[0]}; orange: {effect[1]}; grey: the interval includes 0. {NO_RANKING}"
         )
     else:
-        said.append("No intervals: one order does not tell an effect from chance, and the order of the rows is not a ranking.")
+        said.append("No intervals: one order cannot separate an effect from chance, and the order of the rows is no ranking.")
     if 0 < with_interval < len(table):
         said.append("A point without a line has no interval; it is grey.")
     span = axis_domain(rows)
     if (table["low"] < span[0]).any() or (table["high"] > span[1]).any():
-        said.append("A line that reaches the edge goes on beyond it.")
+        said.append("A line that reaches the edge continues beyond it.")
     return Figure(
         name=name,
         title=title,

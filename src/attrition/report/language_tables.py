@@ -176,7 +176,7 @@ def _languages_table(matrices: Sequence[RMatrix], found: DonorsAndReceivers, whi
             )
         )
     donors = "The mean change on the others when it is trained, mean over b of D[a, b]"
-    doubling = "Its own slope: the change of its fixed shift when twice as many languages were learned before."
+    doubling = "Its own slope: the change of its fixed shift per doubling of the number of languages learned before."
     columns = (
         Column(title="Language"),
         Column(title="Donor, rank", group="Donor", short="rank", digits=0),
@@ -237,7 +237,7 @@ def _groups_table(
 
 def _group_caption(rows: Sequence[tuple[Cell, ...]], column: int) -> str:
     """Return an explanation of the intervals, and of the group of unknown languages if there is one."""
-    unknown = f"Languages of which nothing is known here are the group '{UNKNOWN_GROUP}': see `corpus.languages`."
+    unknown = f"Languages without known attributes form the group '{UNKNOWN_GROUP}': see `corpus.languages`."
     return f"{_GROUP_CAPTION} {unknown}" if any(str(row[column]).endswith(UNKNOWN_GROUP) for row in rows) else _GROUP_CAPTION
 
 

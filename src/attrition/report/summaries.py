@@ -47,7 +47,7 @@ def metrics_by_series(results: Results) -> Table:
     for series, runs in results.series.items():
         values = [mean_and_spread([run.metrics.get(name, math.nan) for run in runs]) for name in names]
         rows.append((results.series_labels[series], *([Number(value=len(runs))] if several else []), *values))
-    count = [Column(title="Runs", digits=0, help="How many orders and seeds the mean is over.")] if several else []
+    count = [Column(title="Runs", digits=0, help="Number of orders and seeds in the mean.")] if several else []
     spread = " Means over orders and seeds ± their standard deviation." if several else ""
     return Table(
         name="metrics",
@@ -82,7 +82,7 @@ def times_table(results: Results) -> Table:
         Column(title="all (min)", digits=2, times=1 / 60),
         Column(title="trainable (M)", digits=2, times=1e-6, help="Parameters that training changes, in millions."),
         Column(
-            title="stored (M)", digits=2, times=1e-6, help="Parameters that must be kept beside the shared base, in millions."
+            title="stored (M)", digits=2, times=1e-6, help="Parameters to store in addition to the shared base, in millions."
         ),
     )
     rows: list[tuple[Cell, ...]] = [

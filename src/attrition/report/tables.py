@@ -75,12 +75,12 @@ class Column:
 
     @property
     def head(self) -> str:
-        """The title, with an arrow in the better direction."""
+        """Return the title, with an arrow in the better direction."""
         return self.title + self._arrow
 
     @property
     def short_head(self) -> str:
-        """The head below the group's head; the whole head without a group."""
+        """Return the head below the group's head; the whole head without a group."""
         return f"{self.short}{self._arrow}" if self.group else self.head
 
     @property

@@ -17,9 +17,9 @@ HEADINGS = {
 """The verdicts in the order of display, and their headings."""
 
 TEXT = (
-    "Nothing that depends on the order of languages gets a verdict from fewer than five orders. "
-    "The false discovery rate is 5% over all claims that could be asked: on average at most 5% of the verdicts are wrong. "
-    'An undecided claim says "about N orders": so many would decide it if the difference is what it seems now.'
+    "A claim that depends on the order of languages needs at least five orders for a verdict. "
+    "The false discovery rate is 5% over all tested claims: on average at most 5% of the verdicts are wrong. "
+    'An undecided claim says "about N orders": this number would decide it if the estimated difference is right.'
 )
 
 
@@ -30,7 +30,7 @@ def claims_chapter(judged: Sequence[Judged], *, anchor: str, title: str, text: s
         judged: the claims with their verdicts.
         anchor: of the chapter on the page, and the name of the table's files.
         title: of the chapter.
-        text: stands before the three sentences that explain the verdicts.
+        text: comes before the three sentences that explain the verdicts.
     """
     by_verdict = ((heading, tuple(each for each in judged if each.verdict == name)) for name, heading in HEADINGS.items())
     needs: dict[str, list[Judged]] = {}

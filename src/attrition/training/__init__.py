@@ -1,1 +1,1 @@
-"""How it learns: batches, the only loop, the optimiser, prediction."""
+"""Training: batches, the loop, the optimiser, prediction."""

@@ -18,7 +18,7 @@ LearnerGroup = Sequence[tuple[Task, LearnerState | None]]
 
 
 def groups_of(tasks: Sequence[Task], states: Sequence[LearnerState], room: Room) -> list[LearnerGroup]:
-    """Return the groups in their turns: those of the saved states, or as large as memory allows."""
+    """Return the groups in order: from the saved states, or as large as memory allows."""
     if not states:
         return _cut([(task, None) for task in tasks], room)
     pairs = list(zip(tasks, states, strict=True))

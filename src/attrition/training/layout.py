@@ -1,4 +1,4 @@
-"""Stores a learner's trainable parameters as one row, and those of a population as one matrix.
+"""Stores a learner's trainable parameters as one row, and a population's as one matrix.
 
 All tensors of a learner form a vector of P floats, sorted into groups with equal learning rate and weight decay. A population
 is `[M, P]`: clipping is a norm over rows, removing a learner drops its row, a checkpoint is one tensor. Learners of different
@@ -88,8 +88,8 @@ class Layout:
     def resized(self, flat_P: Tensor, to: Layout) -> Tensor:
         """Return a vector of this layout in the layout `to`, which has the same names: tensors are cut or padded with zeros.
 
-        LoRA factors of rank r equal those of a larger rank whose extra rows of A and columns of B are zero. These stay zero in
-        training: their gradients are products with each other, and AdamW and weight decay keep 0 at 0.
+        LoRA factors of rank r equal factors of a larger rank with zeros in the extra rows of A and columns of B. These stay
+        zero in training: their gradients are products with each other, and AdamW and weight decay keep 0 at 0.
 
         >>> two, three = Layout.of({"q.lora_B": (2, 2)}), Layout.of({"q.lora_B": (2, 3)})
         >>> two.resized(torch.tensor([1.0, 2.0, 3.0, 4.0]), three)

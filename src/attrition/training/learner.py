@@ -157,7 +157,7 @@ def in_pieces(task: Task, step: int, pieces: int) -> str:
 
 @dataclass(eq=False)
 class Learner:
-    """A learner in training; `layout` is that of its own parameters."""
+    """A learner in training; `layout` is the layout of its own parameters."""
 
     task: Task
     layout: Layout

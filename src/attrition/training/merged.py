@@ -21,9 +21,9 @@ def merge(model: Model, trains: Trains, flats: Sequence[Tensor], languages: Sequ
 
     Args:
         model: of the study.
-        trains: what the learners train.
-        flats: their parameters, [P] each.
-        languages: that each learned last.
+        trains: the parameters that the learners train.
+        flats: the learners' parameters, [P] each.
+        languages: the last language of each learner.
         how: the way to merge.
     """
     learners = [model.layout(trains).unpack(flat.cpu()) for flat in flats]
@@ -39,17 +39,17 @@ def merge(model: Model, trains: Trains, flats: Sequence[Tensor], languages: Sequ
 def merged_adapter(
     model: Model, trains: LoRA, flats: Sequence[Tensor], languages: Sequence[str], how: Merging
 ) -> tuple[LoRA, Tensor] | None:
-    """Return the same merge as one adapter and its vector, or None where no small adapter is equal to it.
+    """Return the same merge as one adapter and its vector, or None if no small adapter is equal to it.
 
-    A weighted sum of products B_k A_k is one product: the rows of all A_k, and beside each other the columns of all B_k, each
-    times its weight. The rank is the sum of the ranks; from the encoder's width on an adapter is larger than the matrix that it
-    changes. TIES is no sum.
+    A weighted sum of products B_k A_k is one product: the rows of all A_k, and the columns of all B_k side by side, each times
+    its weight. Its rank is the sum of the ranks. If this reaches the encoder's width, the adapter is larger than the matrix
+    that it changes. TIES is not a sum.
 
     Args:
         model: of the study.
         trains: the learners' adapters.
         flats: their parameters, [P] each.
-        languages: what each learned.
+        languages: the language of each learner.
         how: the way to merge.
     """
     factors, rank = how.factors(languages), trains.rank * len(flats)
@@ -68,7 +68,7 @@ def merged_adapter(
 
 
 def _head(learners: Sequence[Mapping[str, Tensor]], languages: Sequence[str], how: Merging) -> dict[str, Tensor]:
-    """The mean of the learners' classifiers."""
+    """Return the mean of the learners' classifiers."""
     shares = torch.tensor(how.shares(languages))
     return {
         name: torch.tensordot(shares, torch.stack([each[name] for each in learners]), dims=1)

@@ -1,4 +1,4 @@
-"""The encoder of a study with its classifier, and how a learner's parameters become a model."""
+"""The encoder of a study with its classifier, and the model that a learner's parameters define."""
 
 from __future__ import annotations
 

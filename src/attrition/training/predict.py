@@ -77,7 +77,7 @@ def predict_stacked(
         model: of the study.
         stack: weights of M learners.
         sets: M sets; they may differ in size and be empty.
-        room: what is known to fit into memory.
+        room: the known limits of memory.
         tokens_a_batch: sub-tokens, including padding, that are predicted at a time, over all learners.
 
     Raises:

@@ -25,7 +25,7 @@ class TrainingSettings:
         weight_decay: decoupled (AdamW); not applied to biases and layer norms, as in the Hugging Face Trainer.
         max_grad_norm: gradients of a learner are clipped to this norm; 0 switches clipping off.
         patience: a learner stops after this number of epochs without a better dev F1; None: no early stopping.
-        keep: weights to keep: those of the epoch with the "best" dev F1, or of the "last" epoch.
+        keep: epoch whose weights are kept: "best" (largest dev F1) or "last".
         dropout: of hidden states and attention; None uses the model's configuration. LoRA dropout belongs to the method.
         beta1, beta2, epsilon: of AdamW.
     """

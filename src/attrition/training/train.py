@@ -237,7 +237,7 @@ class _Population:
         return sum(len(own.rows) for own, *_ in utterances)
 
     def _add_gradients(self, utterances: Sequence[Sequence[Rows]]) -> Tensor:
-        """Set the gradients to those of each learner's mean loss over its batch; return the losses, [M].
+        """Compute the gradients of each learner's mean loss over its batch; return the losses, [M].
 
         Pieces of a batch give the same gradients: the sum of each piece is divided by the count of the whole batch.
         """
@@ -319,7 +319,7 @@ class _Population:
         return epochs
 
     def _divergence(self, row: int, train_loss: float) -> str:
-        """Return what is NaN or infinite in a learner at the end of an epoch; empty if nothing."""
+        """Return a note on NaN or infinite numbers of a learner at the end of an epoch; "" without any."""
         number = self.learners[row].epoch + 1
         if not math.isfinite(train_loss):
             return f"the loss was not finite in epoch {number}"

@@ -1,4 +1,4 @@
-"""Executors that cannot be used are refused in a sentence, before anything is prepared."""
+"""Unusable executors are refused with a clear message, before the preparation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Several worker processes: the same bits as one process, whatever is killed or stopped."""
+"""Several worker processes: the same bits as one process, after any kill or stop."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CHANGES = ("machine.checkpoint_seconds=0.2", "machine.workers=2")
 
 
 def weights(folder: Path) -> dict[str, bytes]:
-    """The bytes of every stored weight, and of every R."""
+    """Return the bytes of every stored weight, and of every R."""
     store = Store(folder)
     found = {f"{key}.{name}": a.tobytes() for key in store.keys("stages") for name, a in store.load_tensors(key).items()}
     return found | {path.parent.name: path.read_bytes() for path in folder.glob("runs/*/matrix.csv")}
@@ -52,14 +52,14 @@ def weights(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture(scope="module")
 def alone(make_study: Make, run_notes: Run, tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    """What one process makes of the study."""
+    """Return the result of one process for the study."""
     folder = tmp_path_factory.mktemp("alone")
     run_notes(make_study(**PARTS), folder)
     return weights(folder)
 
 
 class Doing(Watcher):
-    """Does something once, when the first stage is stored and another one is at work; remembers what it is told."""
+    """Acts once, when the first stage is stored and another one is in training; records its calls."""
 
     def __init__(self, folder: Path, act: Callable[[int], object]) -> None:
         self.folder, self.act, self.done = folder, act, False
@@ -122,7 +122,7 @@ def test_a_disk_that_refuses_and_one_that_is_slow(
     alone: dict[str, bytes],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """The folder becomes read-only, then full, both while two workers train; then stored stages are to be seen late only."""
+    """The folder becomes read-only, then full, both while two workers train; then stored stages become visible only later."""
     monkeypatch.setattr("attrition.engine.executors.processes.LOOK_SECONDS", 0.05)
     out = small_disk(40_000) / "out"
     filler = out / "filler"
@@ -166,7 +166,7 @@ def test_a_disk_that_refuses_and_one_that_is_slow(
 def test_a_worker_is_asked_to_stop_before_it_has_begun(
     make_study: Make, prepared_of: Ready, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is still reading the study, and would otherwise train its whole unit first."""
+    """It is still reading the study. Without the request it would train its whole unit."""
     os.mkfifo(tmp_path / "study.toml")
     monkeypatch.setattr("attrition.engine.executors.processes.LOOK_SECONDS", 0.05)
     processes = Processes(prepared_of(make_study(**PARTS)), Setup(str(tmp_path), "processes", "cpu", 1), 2)
