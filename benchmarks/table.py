@@ -16,7 +16,7 @@ Result = Mapping[str, Any]
 def markdown(folder: Path) -> str:
     """Tables of all results in a folder; a benchmark that has not been run is left out."""
     parts = []
-    for name, table in (("cpu", _cpu), ("data", _data), ("growth", _growth), ("gpu", _gpu)):
+    for name, table in (("cpu", _cpu), ("cpu-avx2", _cpu), ("data", _data), ("growth", _growth), ("gpu", _gpu)):
         path = folder / f"{name}.json"
         if path.is_file():
             result = json.loads(path.read_text(encoding="utf-8"))
