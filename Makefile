@@ -31,8 +31,9 @@ lint: install
 types: install
 	$(BIN)/mypy
 
+# Two test files at a time; each process computes with one thread.
 test: install
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile
 
 # What runs before anything lands.
 check: lint types docs test demo-short
