@@ -23,7 +23,7 @@ from attrition.prepare.prepare import Prepared, prepare
 from attrition.study.plan import Job, RunPlan, StudyPlan
 from attrition.study.spec import Study, apply_change, build_study
 from attrition.study.watcher import Watcher
-from attrition.training.train import Epoch, Task
+from attrition.training.train import Epoch
 
 THREADS = 2
 
@@ -107,7 +107,7 @@ class Notes(Watcher):
     def trained(self, num_utterances: int) -> None:
         self.steps += num_utterances
 
-    def epoch_ended(self, task: Task, epoch: Epoch) -> None:
+    def epoch_ended(self, key: str, epoch: Epoch) -> None:
         self.epochs.append(epoch)
 
     def finished(self, job: Job, unused: int) -> None:

@@ -120,7 +120,7 @@ def test_the_status_of_a_real_study(make_study: Make, tmp_path: Path) -> None:
     class Looking(Watcher):
         """Looks at the first epoch of the second stage, then presses ctrl-C."""
 
-        def epoch_ended(self, task: Any, epoch: Any) -> None:
+        def epoch_ended(self, key: str, epoch: Any) -> None:
             seen.append(read_status(tmp_path))
             if len(seen) == 3:
                 raise Stopped(2)

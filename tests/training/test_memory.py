@@ -163,7 +163,7 @@ def test_in_the_midst_of_training(where: str, four: Any, monkeypatch: pytest.Mon
         def trained(self, num_utterances: int) -> None:
             read.append(num_utterances)
 
-        def epoch_ended(self, task: Task, epoch: Any) -> None:
+        def epoch_ended(self, name: str, epoch: Any) -> None:
             pass
 
     make, evaluate = PopulationAdamW.__init__, training.evaluate_stacked

@@ -222,8 +222,8 @@ def test_what_a_watcher_is_told_and_the_clock_measures(make_model: Any, make_enc
         def trained(self, num_utterances: int) -> None:
             seen.append(num_utterances)
 
-        def epoch_ended(self, task: Task, epoch: Epoch) -> None:
-            ended.append((task.name, epoch.epoch))
+        def epoch_ended(self, name: str, epoch: Epoch) -> None:
+            ended.append((name, epoch.epoch))
 
     model, trains, clock = make_model(), LoRA(rank=2), Clock()
     tasks = [

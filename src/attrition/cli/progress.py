@@ -17,7 +17,7 @@ from attrition.cli.console import err, tell
 from attrition.names import counted
 from attrition.study.plan import Job, RunPlan, StudyPlan
 from attrition.study.watcher import Watcher
-from attrition.training.train import Epoch, Task
+from attrition.training.train import Epoch
 
 LINE_EVERY_SECONDS = 15.0
 
@@ -61,7 +61,7 @@ class TerminalWatcher(Watcher):
         self._training = self._bars.add_task("Training", total=None, visible=False, utterances=True)
         self._score = score
         self._stage = self._last_score = ""
-        self._stages: dict[str, int] = {}
+        self._labels: dict[str, str] = {}
         self._said: set[str] = set()
         self._done = self._work = 0
         self._began = self._last_line = time.monotonic()
@@ -88,7 +88,8 @@ class TerminalWatcher(Watcher):
 
     def planned(self, plan: StudyPlan, work: int, done: int) -> None:
         self._bars.update(self._encoding, visible=False)
-        self._stages = {key: number for number, key in enumerate(plan.jobs, start=1)}
+        of = len(plan.jobs)
+        self._labels = {key: f"stage {n} of {of}, {job.label}" for n, (key, job) in enumerate(plan.jobs.items(), start=1)}
         self._work, self._done, self._done_at_start = work, done, done
         self._began = time.monotonic()
         shared = plan.num_stages - len(plan.jobs)
@@ -98,8 +99,7 @@ class TerminalWatcher(Watcher):
         self._bars.reset(self._training, total=max(work - done, 1), visible=True)
 
     def started(self, job: Job) -> None:
-        number = self._stages.get(job.key)
-        self._stage = f"stage {number} of {len(self._stages)}, {job.label}" if number else job.label
+        self._stage, self._last_score = self._labels.get(job.key, job.label), ""
         self._show()
 
     def resumed(self, job: Job, step: int) -> None:
@@ -114,7 +114,8 @@ class TerminalWatcher(Watcher):
         self._done += num_utterances
         self._line()
 
-    def epoch_ended(self, task: Task, epoch: Epoch) -> None:
+    def epoch_ended(self, key: str, epoch: Epoch) -> None:
+        self._stage = self._labels.get(key, self._stage)  # with several workers, not the stage that started last
         known = not math.isnan(epoch.dev_f1)
         self._last_score = f"; epoch {epoch.epoch}" + (f", dev {self._score} {100 * epoch.dev_f1:.1f}" if known else "")
         self._show()

@@ -219,7 +219,7 @@ class _Steps:
             raise _EnoughError
         self._before = self._time()
 
-    def epoch_ended(self, task: Task, epoch: Epoch) -> None:
+    def epoch_ended(self, name: str, epoch: Epoch) -> None:
         """Exclude the time between two epochs."""
         self._before = self._time()
 

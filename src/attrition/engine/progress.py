@@ -16,7 +16,7 @@ from attrition.files import FORGOTTEN_SECONDS, is_running, write_whole
 from attrition.results.at_work import PLAN, WORKING, pulses
 from attrition.study.plan import Job, StudyPlan
 from attrition.study.watcher import Watcher
-from attrition.training.train import Epoch, Task
+from attrition.training.train import Epoch
 
 EVERY_SECONDS = 5.0
 """Seconds between two progress reports of a worker."""
@@ -31,7 +31,7 @@ class Pulse(Watcher):
         self._path = folder / WORKING / f"{host}-{pid}.json"
         self._said: dict[str, Any] = {
             "executor": executor, "host": host, "pid": pid, "place": place, "began": time.time(), "read": 0,
-            "what": "", "stages": [], "unit_read": 0,
+            "what": "", "stages": [], "epochs": {}, "unit_read": 0,
         }  # fmt: skip
 
     @property
@@ -41,7 +41,7 @@ class Pulse(Watcher):
 
     def begin(self, unit: Unit) -> None:
         """Start a unit."""
-        self._said |= {"stages": list(unit.keys), "unit_read": 0}
+        self._said |= {"stages": list(unit.keys), "epochs": {}, "unit_read": 0}
         self._write(at_once=True)
 
     def end(self) -> None:
@@ -73,8 +73,10 @@ class Pulse(Watcher):
         self._write()
         self._inner.trained(num_utterances)
 
-    def epoch_ended(self, task: Task, epoch: Epoch) -> None:
-        self._inner.epoch_ended(task, epoch)
+    def epoch_ended(self, key: str, epoch: Epoch) -> None:
+        self._said["epochs"] = {**self._said["epochs"], key: epoch}
+        self._write(at_once=True)
+        self._inner.epoch_ended(key, epoch)
 
     def warned(self, message: str) -> None:
         self._inner.warned(message)
@@ -128,15 +130,24 @@ class Progress:
     def __init__(self, folder: Path, watcher: Watcher, jobs: Mapping[str, Job]) -> None:
         self._folder, self._watcher, self._jobs = folder, watcher, jobs
         self._told: dict[tuple[str, ...], int] = {}
+        self._epochs: dict[str, int] = {}
 
     def look(self) -> None:
-        """Report what workers have started and read since the last call."""
+        """Report what workers have started and read since the last call, and the last epoch of each stage."""
         for said in pulses(self._folder):
             keys = tuple(said["stages"])
             if keys and keys not in self._told and keys[0] in self._jobs:
                 self._told[keys] = 0
                 self._watcher.started(self._jobs[keys[0]])
             self._tell(keys, int(said["unit_read"]))
+            for key, values in said.get("epochs", {}).items():
+                self.epoch_ended(key, Epoch(*values))
+
+    def epoch_ended(self, key: str, epoch: Epoch) -> None:
+        """Report the last epoch of a stage, unless it was reported before."""
+        if epoch.epoch > self._epochs.get(key, 0):
+            self._epochs[key] = epoch.epoch
+            self._watcher.epoch_ended(key, epoch)
 
     def ended(self, unit: Unit, read: int) -> None:
         """End a unit; `read` utterances belong to its stored stages."""

@@ -128,6 +128,7 @@ class _Driver:
         pulse = Pulse(store.folder, "local", watcher)
         self._worker = Worker(prepared, whole, store, pulse, requests, self._before_scoring)
         self._executor = executor_of(prepared, Local(self._worker, pulse), store.folder, pack)
+        self._progress = Progress(store.folder, watcher, self._jobs) if self._executor.elsewhere else None
 
     def run(self) -> None:
         """Train and score everything, and write each run when it is complete.
@@ -219,7 +220,6 @@ class _Driver:
         executor, schedule = self._executor, self._schedule
         at_work = list(executor.at_work)
         tries: dict[tuple[Unit, tuple[str, ...]], int] = {}
-        progress = Progress(self._store.folder, self._watcher, self._jobs)
         for unit in at_work:
             schedule.claim(unit)
         self._write_complete_runs()
@@ -233,15 +233,15 @@ class _Driver:
                 executor.submit(units)
             ended = executor.wait()
             self._look(at_work)
-            if executor.elsewhere:
-                progress.look()
+            if self._progress:
+                self._progress.look()
             for outcome in ended:
                 at_work.remove(outcome.unit)
                 for warning in outcome.warnings:
                     self._watcher.warned(warning)
                 self._ended(outcome, tries)
-                if executor.elsewhere:
-                    progress.ended(outcome.unit, sum(self._read.get(key, 0) for key in outcome.unit.keys))
+                if self._progress:
+                    self._progress.ended(outcome.unit, sum(self._read.get(key, 0) for key in outcome.unit.keys))
             self._write_complete_runs()
             if executor.elsewhere:
                 self._requests.check()
@@ -309,6 +309,8 @@ class _Driver:
                 read = len(history.history) * self._utterances(job)
                 self._read[key] = read - self._read_before.get(key, 0)
                 self._pace.trained(job, self._passes[key], sum(history.seconds.values()))
+                if self._progress and history.history:
+                    self._progress.epoch_ended(key, history.history[-1])
                 self._watcher.finished(job, self._passes[key] - read)
         scored = {key for unit in at_work for key in (*unit.keys, *(each for each, _ in unit.scores))}
         for score in [each for each in self._unscored if each[0] in scored]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from attrition.study.plan import Job, RunPlan, StudyPlan
-from attrition.training.train import Epoch, Task
+from attrition.training.train import Epoch
 
 
 class Watcher:
@@ -33,8 +33,8 @@ class Watcher:
     def trained(self, num_utterances: int) -> None:
         """Called after each training step."""
 
-    def epoch_ended(self, task: Task, epoch: Epoch) -> None:
-        """Called when a learner ends an epoch."""
+    def epoch_ended(self, key: str, epoch: Epoch) -> None:
+        """Called when a learner ends an epoch; `key` is the stage's."""
 
     def finished(self, job: Job, unused: int) -> None:
         """Called when a stage is stored. `unused`: utterances that early stopping left unprocessed."""

@@ -46,7 +46,7 @@ class Watcher(Protocol):
     """Receives the progress of training."""
 
     def trained(self, num_utterances: int) -> None: ...
-    def epoch_ended(self, task: Task, epoch: Epoch) -> None: ...
+    def epoch_ended(self, name: str, epoch: Epoch) -> None: ...
 
 
 class Keeper(Protocol):
@@ -137,7 +137,7 @@ def _train(
                     continue
                 for row, epoch in zip(ended, epochs, strict=True):
                     if watcher:
-                        watcher.epoch_ended(learners[row].task, epoch)
+                        watcher.epoch_ended(learners[row].task.name, epoch)
                     if not learners[row].is_finished():
                         learners[row].begin_epoch(model.device, clock.now())
             else:

@@ -29,6 +29,7 @@ from attrition.study.plan import Job, StudyPlan
 from attrition.study.spec import Study
 from attrition.study.stop import Stopped, StopRequests, TimeUp
 from attrition.study.watcher import Watcher
+from attrition.training.train import Epoch
 
 Make = Callable[..., Study]
 Ready = Callable[[Study], Prepared]
@@ -65,6 +66,7 @@ class Doing(Watcher):
         self.folder, self.act, self.done = folder, act, False
         self.finished_stages: list[str] = []
         self.warnings: list[str] = []
+        self.epochs: dict[str, int] = {}
         self.read = self.work = self.done_before = 0
 
     def planned(self, plan: StudyPlan, work: int, done: int) -> None:
@@ -73,7 +75,12 @@ class Doing(Watcher):
     def trained(self, num_utterances: int) -> None:
         self.read += num_utterances
 
+    def epoch_ended(self, key: str, epoch: Epoch) -> None:
+        assert epoch.epoch > self.epochs.get(key, 0)
+        self.epochs[key] = epoch.epoch
+
     def finished(self, job: Job, unused: int) -> None:
+        assert self.epochs[job.key] == job.choice.training.epochs, "the score of the last epoch is told"
         self.finished_stages.append(job.key)
         self.read += unused
         left = [said for said in pulses(self.folder) if set(said["stages"]) - set(self.finished_stages)]
