@@ -14,6 +14,7 @@ from types import ModuleType
 from typing import Any
 
 os.environ.update({"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"})
+os.environ.pop("COLUMNS", None)  # pytest-xdist sets it in its workers; tables are tested as they are written to a file
 
 import pytest
 import torch

@@ -367,7 +367,7 @@ def test_a_time_limit(write_study: Write, say: Say, tmp_path: Path, monkeypatch:
         patch.setattr("attrition.cli.studies.seconds_of", lambda _: 0.0)
         said = say("run", path, "--out", out, "--for", "1s")
     assert said.code == 0
-    assert "The time is up. Finished: 0 of 1 runs. Kept: 0 of 2 stages and the state of training" in said.words
+    assert "Time limit reached. Finished: 0 of 1 runs. Kept: 0 of 2 stages and the state of training" in said.words
     assert say("run", path, "--out", out, "--for", "2h", "--no-report").code == 0
     assert len(list(out.glob("runs/*/matrix.csv"))) == 1
 
