@@ -91,7 +91,8 @@ def test_the_environment_names_what_is_allowed_and_no_more(whole: tuple[Path, An
     assert set(found) == {
         "python", "versions", "revision", "platform", "instructions", "device", "cuda", "threads", "deterministic"
     }  # fmt: skip
-    assert found["versions"]["torch"] == torch.__version__
+    # A package's version says "+cpu" or "+cu130" in some installations only.
+    assert found["versions"]["torch"].partition("+")[0] == torch.__version__.partition("+")[0]
     assert (found["device"], found["threads"]) == ("cpu", 1)
 
 
