@@ -21,7 +21,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.table import Table
 from seqeval.metrics import f1_score
 from torch import Tensor
 
@@ -31,12 +30,11 @@ from attrition.problem.base import word_predictions
 from attrition.training.model import Model, build_model
 from attrition.training.predict import predict
 from attrition.training.settings import TrainingSettings
-from benchmarks import baseline, common, in_processes, memory, ours
+from benchmarks import baseline, common, in_processes, memory, ours, table
 from benchmarks.workload import LANGUAGES, Workload, load_workload
 
 TRAINER, TRAINER_BFLOAT16, STRONGER = "trainer", "trainer_bfloat16", "trainer_stronger"
 OURS, OURS_FLOAT32, OURS_PROCESSES = "ours", "ours_float32", "ours_processes"
-SIDES = (OURS, OURS_FLOAT32, OURS_PROCESSES, TRAINER, TRAINER_BFLOAT16, STRONGER)
 SCORER_CALLS = 20
 
 LORA_SETTINGS = TrainingSettings(epochs=1, learning_rate=5e-4, head_learning_rate=5e-4, keep="last")
@@ -350,34 +348,8 @@ def _apart(losses: dict[str, float], side: str = OURS) -> float:
 
 
 def show(result: dict[str, Any]) -> None:
-    """Print a result as a table."""
-    work = result["workload"]
-    table = Table(title=f"{work['model']} on {work['corpus']}, utterances a second (medians); ours in {result['precision']}")
-    for column in ("", "ours", "float32", "processes", "Trainer", "bfloat16", "by length", "ratio"):
-        table.add_column(column, justify="left" if not column else "right")
-    for name, rates in result["utterances_a_second"].items():
-        table.add_row(
-            name, *(f"{rates[side]:.1f}" if side in rates else "" for side in SIDES), f"{result[f'{name}_ratio']:.2f}"
-        )
-    scorer = {side: 1000 * statistics.median(spent) for side, spent in result["scorer"]["seconds"].items()}
-    table.add_row(
-        "scorer, ms", f"{scorer[OURS]:.2f}", "", "", f"{scorer['seqeval']:.1f}", "", "", f"{result['scorer_ratio']:.0f}"
-    )
-    if result["memory"]:
-        peaks = {side: each["peak_bytes"] / 1e6 for side, each in result["memory"].items()}
-        peak = f"{peaks[OURS]:.0f}", "", "", f"{peaks[TRAINER]:.0f}", "", "", f"{result['full_memory_ratio']:.2f}"
-        table.add_row("full, peak MB", *peak)
-    common.console.print(table)
-    for name, title in (("float32_ratios", "Both in float32"), ("bfloat16_ratios", "Both in bfloat16"),
-                        ("processes_ratios", "By default, in processes"),
-                        ("stronger_ratios", "By default against Trainer by length")):  # fmt: skip
-        if ratios := ", ".join(f"{part} {ratio:.2f}" for part, ratio in result[name].items()):
-            common.console.print(f"{title}: {ratios}.")
-    fractions, rate = result["gemm_fractions"], result["product_operations_a_second"]["median"]
-    common.console.print(
-        f"Of this machine's {rate / 1e9:.0f} GFLOP/s of matrix products LoRA training reaches {fractions[OURS]:.2f}, "
-        f"Trainer {fractions[TRAINER]:.2f}, by length {fractions[STRONGER]:.2f}."
-    )
+    """Print a result's tables, and how far losses and F1 of the two sides differ."""
+    sys.stdout.write(table.cpu(result) + "\n\n")
     same = result["comparable"]
     common.console.print(
         f"Loss of the first step: differs by {same['first_step_loss_differs_by']:.1%}; F1: by {same['f1_differs_by']:.4f}; "

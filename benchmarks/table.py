@@ -16,7 +16,7 @@ Result = Mapping[str, Any]
 def markdown(folder: Path) -> str:
     """Tables of all results in a folder; a benchmark that has not been run is left out."""
     parts = []
-    for name, table in (("cpu", _cpu), ("cpu-avx2", _cpu), ("data", _data), ("growth", _growth), ("gpu", _gpu)):
+    for name, table in (("cpu", cpu), ("cpu-avx2", cpu), ("data", _data), ("growth", _growth), ("gpu", _gpu)):
         path = folder / f"{name}.json"
         if path.is_file():
             result = json.loads(path.read_text(encoding="utf-8"))
@@ -37,7 +37,8 @@ def rows(header: Sequence[str], body: Sequence[Sequence[str]]) -> str:
     return "\n".join([text[0], "|---|" + "---:|" * (len(header) - 1), *text[1:]])
 
 
-def _cpu(result: Result) -> str:
+def cpu(result: Result) -> str:
+    """The tables of `cpu.json`: rates, and ratios to the Trainer. What was not measured has no column."""
     sides = ("ours", "ours_float32", "ours_processes", "trainer", "trainer_bfloat16", "trainer_stronger")
     body = []
     for name, rates in result["utterances_a_second"].items():
@@ -72,10 +73,20 @@ def _cpu(result: Result) -> str:
     shares = ", ".join(f"{side} {share:.2f}" for side, share in result["gemm_fractions"].items())
     work = result["workload"]
     return (
-        f"{rows(header, body)}\n\n{rows(titles, ratios)}\n\n"
+        f"{rows(*_measured(header, body))}\n\n{rows(*_measured(titles, ratios))}\n\n"
         f"{work['model']} on {work['corpus']} ({', '.join(work['languages'])}). Share of the machine's "
         f"matrix-product rate ({rate:,.0f} GFLOP/s) in LoRA training: {shares}."
     )
+
+
+def _measured(header: Sequence[str], body: Sequence[Sequence[str]]) -> tuple[list[str], list[list[str]]]:
+    """Leave out the columns that no row fills.
+
+    >>> _measured(["", "a", "b"], [["x", "", "1"]])
+    (['', 'b'], [['x', '1']])
+    """
+    kept = [number for number in range(len(header)) if any(line[number] for line in body)]
+    return [header[number] for number in kept], [[line[number] for number in kept] for line in body]
 
 
 def _spread(seconds: Sequence[float]) -> str:

@@ -22,6 +22,7 @@ from attrition.results.at_work import SILENT_SECONDS, pulses, read_status
 from attrition.study.spec import Study
 from attrition.study.stop import Stopped
 from attrition.study.watcher import Watcher
+from attrition.training.train import Epoch
 
 Make = Callable[..., Study]
 
@@ -109,7 +110,14 @@ def test_a_pulse_says_what_is_done_and_goes(tmp_path: Path, monkeypatch: pytest.
     pulse.trained(4)
     pulse.begin(Unit((("c",),)))
     (said,) = pulses(tmp_path)
-    assert (said["stages"], said["read"], said["unit_read"]) == (["c"], 7, 0)
+    assert (said["stages"], said["read"], said["unit_read"], said["epochs"]) == (["c"], 7, 0, {})
+    pulse.epoch_ended("c", Epoch(1, 0.5, 0.25, 2.0))
+    (said,) = pulses(tmp_path)
+    assert said["epochs"] == {"c": [1, 0.5, 0.25, 2.0]}
+    (path,) = (tmp_path / "working").glob("*.json")
+    for malformed in ([], {"c": 1}, {"c": [1, 2]}, {"c": [1, 2, 3, "x"]}, None):
+        path.write_text(json.dumps({**said, "epochs": malformed}))
+        assert [each["epochs"] for each in pulses(tmp_path)] == [{}]
     pulse.end()
     assert not (tmp_path / "working").exists()
 

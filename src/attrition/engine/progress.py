@@ -140,7 +140,7 @@ class Progress:
                 self._told[keys] = 0
                 self._watcher.started(self._jobs[keys[0]])
             self._tell(keys, int(said["unit_read"]))
-            for key, values in said.get("epochs", {}).items():
+            for key, values in said["epochs"].items():
                 self.epoch_ended(key, Epoch(*values))
 
     def epoch_ended(self, key: str, epoch: Epoch) -> None:

@@ -40,8 +40,17 @@ def pulses(folder: Path) -> list[dict[str, Any]]:
     for path in sorted((folder / WORKING).glob("[!.]*.json")):
         said = _json(path)
         if all(isinstance(said.get(name), kind) for name, kind in _PULSE.items()):
-            found.append(said)
+            found.append({**said, "epochs": _epochs(said.get("epochs"))})
     return found
+
+
+def _epochs(said: object) -> dict[str, list[float]]:
+    """Return the last epoch of each stage: its number, training loss, dev score and seconds. Malformed ones are left out."""
+    return {
+        key: values
+        for key, values in (said.items() if isinstance(said, dict) else ())
+        if isinstance(values, list) and [isinstance(each, (int, float)) for each in values] == [True] * 4
+    }
 
 
 @dataclass(frozen=True)
