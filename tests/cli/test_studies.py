@@ -6,7 +6,6 @@ import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from safetensors.numpy import load_file
 from attrition.cli.progress import TerminalWatcher
 from attrition.engine import work
 from attrition.store.stages import Store
-from attrition.training.train import Epoch
 
 Say = Callable[..., Any]
 Write = Callable[..., Path]
@@ -43,30 +41,6 @@ def test_quiet_says_nothing_and_json_is_an_object(results: Path, write_study: Wr
     assert all(each["change"]["low"] is None for each in found["methods"])  # one order
     said = say("run", write_study(), "--out", results, "--quiet", "--set", "training.epoch=3")
     assert (said.code, "Did you mean 'epochs'?" in said.words) == (2, True)
-
-
-def test_a_message_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
-    watcher = TerminalWatcher("accuracy")
-    for _ in range(2):
-        watcher.warned("The same.")
-        watcher.noted("So is [this].")
-    assert capsys.readouterr().err.split("\n") == ["Warning: The same.", "So is [this].", ""]
-
-
-def test_a_score_is_shown_with_its_own_stage(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """With several workers, it may be of another stage than the one that started last."""
-    monkeypatch.setattr("attrition.cli.progress.LINE_EVERY_SECONDS", 0.0)
-    jobs: Any = {key: SimpleNamespace(key=key, label=f"VANILLA: {key}") for key in ("de-DE", "th-TH")}
-    plan: Any = SimpleNamespace(jobs=jobs, num_stages=2, runs=[1])
-    watcher = TerminalWatcher()
-    watcher.planned(plan, 10, 0)
-    watcher.started(jobs["de-DE"])
-    watcher.started(jobs["th-TH"])
-    watcher.epoch_ended("de-DE", Epoch(1, 0.5, 0.25, 1.0))
-    assert "stage 1 of 2, VANILLA: de-DE; epoch 1, dev F1 25.0" in capsys.readouterr().err
-    watcher.started(jobs["th-TH"])
-    watcher.trained(2)
-    assert capsys.readouterr().err.endswith("stage 2 of 2, VANILLA: th-TH\n"), "the score of another stage is not shown"
 
 
 def test_a_report_again(results: Path, say: Say) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
+from datetime import timedelta
 from types import TracebackType
 
 from rich.console import RenderableType
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn
 from rich.progress import Task as Bar
 from rich.text import Text
 
@@ -22,12 +23,27 @@ from attrition.training.train import Epoch
 LINE_EVERY_SECONDS = 15.0
 
 
-class _Speed(ProgressColumn):
-    """Utterances per second, for bars that count utterances."""
+class SpeedColumn(ProgressColumn):
+    """Utterances per second since the start, for bars that count utterances.
+
+    rich's own speed is that of the last reports. Several workers report together, so it can be a thousand times too high.
+    """
 
     def render(self, task: Bar) -> Text:
-        known = task.fields.get("utterances") and task.speed
-        return Text(f"{task.speed:,.0f} utt./s" if known else "")
+        known = task.fields.get("utterances") and task.completed and task.elapsed
+        return Text(f"{task.completed / task.elapsed:,.0f} utt./s" if known and task.elapsed else "")
+
+
+class LeftColumn(ProgressColumn):
+    """The time left at the mean speed since the start."""
+
+    max_refresh = 0.5
+
+    def render(self, task: Bar) -> Text:
+        if not (task.total and task.completed and task.elapsed):
+            return Text("-:--:-- left", style="progress.remaining")
+        seconds = task.elapsed * (task.total - task.completed) / task.completed
+        return Text(f"{timedelta(seconds=math.ceil(seconds))} left", style="progress.remaining")
 
 
 class _Bars(Progress):
@@ -52,9 +68,8 @@ class TerminalWatcher(Watcher):
             TextColumn("{task.description}"),
             BarColumn(bar_width=12),
             TextColumn("{task.percentage:>3.0f}%"),
-            _Speed(),
-            TimeRemainingColumn(compact=True),
-            TextColumn("left"),
+            SpeedColumn(),
+            LeftColumn(),
         )
         self._bars = _Bars(*columns, console=err, transient=True, disable=err.quiet)
         self._encoding = self._bars.add_task("Encoding", total=None, visible=False)
@@ -137,9 +152,9 @@ class TerminalWatcher(Watcher):
         self._bars.said = f"Training {self._stage}{self._last_score}"
 
     def finished(self, job: Job, unused: int) -> None:
-        if unused > 0:
-            self._bars.advance(self._training, unused)
-            self._done += unused
+        if unused > 0:  # less to do, and nothing done: the speed stays that of training
+            self._work -= unused
+            self._bars.update(self._training, total=max(self._work - self._done_at_start, 1))
 
     def run_finished(self, run: RunPlan) -> None:
         self._last_line = time.monotonic()
