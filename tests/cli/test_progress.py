@@ -36,25 +36,35 @@ def test_a_score_is_shown_with_its_own_stage(capsys: pytest.CaptureFixture[str],
     assert capsys.readouterr().err.endswith("stage 2 of 2, VANILLA: th-TH\n"), "the score of another stage is not shown"
 
 
-def _bar(reports: list[tuple[float, int]], total: int) -> Task:
-    """Return rich's task after reports of (seconds since the start, utterances)."""
+def _bar(reports: list[tuple[float, int]], total: int, seen: float) -> Task:
+    """Return rich's task, `seen` seconds after the start; its reports are (seconds since the start, utterances)."""
     now = 100.0
     bar = Task(TaskID(0), "Training", total, 0, fields={"utterances": True}, _get_time=lambda: now)
     bar.start_time = now
     for seconds, utterances in reports:
         now = 100.0 + seconds
         bar.completed += utterances
+        bar.fields["reported"] = seconds
+    now = 100.0 + seen
     return bar
 
 
 def test_two_workers_that_report_together_do_not_raise_the_speed() -> None:
-    bar = _bar([(4.0, 100), (4.000_001, 100)], total=2_000)
+    bar = _bar([(4.0, 100), (4.0, 100)], total=2_000, seen=4.0)
     assert SpeedColumn().render(bar).plain == "50 utt./s"
-    assert LeftColumn().render(bar).plain == "0:00:37 left"
+    assert LeftColumn().render(bar).plain == "0:00:36 left"
+
+
+def test_between_two_reports_the_speed_stays_and_the_time_left_falls() -> None:
+    bar = _bar([(4.0, 200)], total=2_000, seen=10.0)
+    assert SpeedColumn().render(bar).plain == "50 utt./s"
+    assert LeftColumn().render(bar).plain == "0:00:30 left"
+    late = _bar([(4.0, 200)], total=2_000, seen=60.0)
+    assert LeftColumn().render(late).plain == "0:00:00 left"
 
 
 def test_before_the_first_report_no_speed_is_said() -> None:
-    bar = _bar([(4.0, 0)], total=2_000)
+    bar = _bar([(4.0, 0)], total=2_000, seen=4.0)
     assert SpeedColumn().render(bar).plain == ""
     assert LeftColumn().render(bar).plain == "-:--:-- left"
 

@@ -24,26 +24,33 @@ LINE_EVERY_SECONDS = 15.0
 
 
 class SpeedColumn(ProgressColumn):
-    """Utterances per second since the start, for bars that count utterances.
+    """Utterances per second from the start to the last report, for bars that count utterances.
 
     rich's own speed is that of the last reports. Several workers report together, so it can be a thousand times too high.
     """
 
     def render(self, task: Bar) -> Text:
-        known = task.fields.get("utterances") and task.completed and task.elapsed
-        return Text(f"{task.completed / task.elapsed:,.0f} utt./s" if known and task.elapsed else "")
+        seconds = _seconds_to_last_report(task)
+        known = task.fields.get("utterances") and task.completed and seconds
+        return Text(f"{task.completed / seconds:,.0f} utt./s" if known else "")
 
 
 class LeftColumn(ProgressColumn):
-    """The time left at the mean speed since the start."""
+    """The time left at the mean speed from the start to the last report."""
 
     max_refresh = 0.5
 
     def render(self, task: Bar) -> Text:
-        if not (task.total and task.completed and task.elapsed):
+        seconds = _seconds_to_last_report(task)
+        if not (task.total and task.completed and seconds and task.elapsed):
             return Text("-:--:-- left", style="progress.remaining")
-        seconds = task.elapsed * (task.total - task.completed) / task.completed
-        return Text(f"{timedelta(seconds=math.ceil(seconds))} left", style="progress.remaining")
+        end = seconds * task.total / task.completed
+        return Text(f"{timedelta(seconds=max(0, math.ceil(end - task.elapsed)))} left", style="progress.remaining")
+
+
+def _seconds_to_last_report(task: Bar) -> float:
+    """Return 0 if nothing was reported."""
+    return task.fields.get("reported", task.elapsed or 0.0) if task.completed else 0.0
 
 
 class _Bars(Progress):
@@ -81,6 +88,7 @@ class TerminalWatcher(Watcher):
         self._done = self._work = 0
         self._began = self._last_line = time.monotonic()
         self._done_at_start = 0
+        self._any_started = False
 
     def __enter__(self) -> TerminalWatcher:
         self._bars.start()
@@ -114,6 +122,9 @@ class TerminalWatcher(Watcher):
         self._bars.reset(self._training, total=max(work - done, 1), visible=True)
 
     def started(self, job: Job) -> None:
+        if not self._any_started:  # the start of the workers is no training time
+            self._any_started, self._began = True, time.monotonic()
+            self._bars.reset(self._training)
         self._stage, self._last_score = self._labels.get(job.key, job.label), ""
         self._show()
 
@@ -125,7 +136,8 @@ class TerminalWatcher(Watcher):
         self._bars.said = f"Scoring {label}"
 
     def trained(self, num_utterances: int) -> None:
-        self._bars.advance(self._training, num_utterances)
+        elapsed = self._bars.tasks[self._training].elapsed
+        self._bars.update(self._training, advance=num_utterances, reported=elapsed)
         self._done += num_utterances
         self._line()
 

@@ -64,17 +64,13 @@ def demo(
     """
     name = "demo-short" if short else "demo"
     folder = folder or Path("runs") / name
-    if fresh:
-        from attrition.store.folder import forget
-
-        forget(folder)
     study = resources.files("attrition") / "studies" / f"{name}.toml"
     with resources.as_file(study) as path, quietly(quiet):
         err.print(
             "[bold]attrition demo[/]: the encoder multilingual-E5-small learns slot filling, language after language.\n"
             "The sentences are generated from patterns and CLDR names (the phrasebook): nothing is downloaded.\n"
         )
-        _run(path, folder, [], as_json=as_json)
+        _run(path, folder, [], fresh=fresh, as_json=as_json)
 
 
 def run(
@@ -135,6 +131,7 @@ def _run(
     only: Sequence[str] = (),
     seconds: float | None = None,
     *,
+    fresh: bool = False,
     dry_run: bool = False,
     with_report: bool = True,
     as_json: bool = False,
@@ -143,6 +140,10 @@ def _run(
 
     pack = path if path.is_dir() else None
     study = read_study(path, changes) if pack is None else _open(pack, changes)
+    if not dry_run:
+        from attrition.engine.executors.forks import start_early
+
+        start_early(study.machine.executor)
     # torch and transformers are slow to import: check the study file first.
     from attrition.cli.tracker import watching
     from attrition.engine.run import run_study
@@ -150,6 +151,10 @@ def _run(
     from attrition.study.stop import Stopped, TimeUp
 
     folder = folder or Path("runs") / slug(study.name)
+    if fresh:
+        from attrition.store.folder import forget
+
+        forget(folder)
     if dry_run:
         from attrition.cli.dry_run import show_plan
 

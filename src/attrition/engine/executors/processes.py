@@ -7,21 +7,20 @@ import os
 import shutil
 import signal
 import socket
-import sys
 import tempfile
 import threading
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from multiprocessing import connection, forkserver
+from multiprocessing import connection
 from multiprocessing.connection import Connection
-from multiprocessing.context import ForkServerContext, SpawnContext
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from attrition.engine.executors import Outcome
+from attrition.engine.executors.forks import FORKS, without_interrupts, workers_context
 from attrition.engine.executors.remote import Setup, work
 from attrition.engine.executors.shared import write_shared
 from attrition.engine.progress import forget_pulse
@@ -34,8 +33,6 @@ LOOK_SECONDS = 1.0
 """Seconds between the driver's checks for stored stages."""
 
 _SHARED = ".attrition-shared-"
-_FORKS = sys.platform == "linux"
-"""True if workers are forked from a process that has imported torch, which makes their start faster."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,14 +93,7 @@ class Processes:
         if self.device == "cpu":
             write_shared(prepared, Path(self._temporary.name))
             self._setup = replace(setup, shared=self._temporary.name)
-        self._context: ForkServerContext | SpawnContext
-        if _FORKS:
-            self._context = multiprocessing.get_context("forkserver")
-            self._context.set_forkserver_preload([work.__module__])
-            with _without_interrupts():
-                forkserver.ensure_running()
-        else:
-            self._context = multiprocessing.get_context("spawn")
+        self._context = workers_context()
         self._idle: list[_Worker] = []
         self._busy: dict[_Worker, Unit] = {}
 
@@ -119,10 +109,10 @@ class Processes:
         ours, theirs = self._context.Pipe()
         given = (self._setup, theirs, dict(os.environ))
         process = self._context.Process(target=_serve, args=given, daemon=True)
-        if _FORKS:
+        if FORKS:
             process.start()
         else:
-            with _without_interrupts():
+            with without_interrupts():
                 process.start()
         theirs.close()
         return _Worker(process, ours)
@@ -173,16 +163,3 @@ class Processes:
             worker.process.join()
             worker.pipe.close()
         self._temporary.cleanup()
-
-
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Start processes that ignore Ctrl-C from the terminal: the driver asks the workers to stop."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
