@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -85,13 +86,37 @@ class Told(Watcher):
             self.act()
 
 
-def check(out: Path, alone: dict[str, bytes], finished: list[str], notes: Any, lost: int) -> None:
-    """Check that the bits equal those of one process, every stage was stored once, and at most `lost` steps were repeated."""
-    assert sorted(finished) == sorted(Store(out).keys("stages"))
-    assert weights(out) == alone
-    assert len(notes.steps) == STEPS
-    assert not notes.after_stored
-    assert notes.repeated <= lost
+@dataclass(frozen=True)
+class Trial:
+    """A run of the study into `out`, and what is known of it: the result of one process, and the notes of its workers."""
+
+    out: Path
+    alone: dict[str, bytes]
+    notes: Path
+    noted: Callable[[Path], Any]
+    kill_table: Callable[..., None]
+
+    def check(self, finished: list[str], lost: int, executor: str, kills: str) -> Any:
+        """Check that the bits equal those of one process, every stage was stored once, and at most `lost` steps were repeated.
+
+        Write a row of the table of kills, and return the notes.
+        """
+        found = self.noted(self.notes)
+        assert sorted(finished) == sorted(Store(self.out).keys("stages"))
+        assert weights(self.out) == self.alone
+        assert len(found.steps) == STEPS
+        assert not found.after_stored
+        assert found.repeated <= lost
+        self.kill_table(executor, kills, [found])
+        return found
+
+
+@pytest.fixture
+def trial(
+    tmp_path: Path, alone: dict[str, bytes], notes: Path, noted: Callable[[Path], Any], kill_table: Callable[..., None]
+) -> Trial:
+    """Return a run that has not begun."""
+    return Trial(tmp_path / "out", alone, notes, noted, kill_table)
 
 
 DRIVER = """
@@ -122,13 +147,10 @@ def kill_a_driver(out: Path, stages: int = 8, **machine: Any) -> list[str]:
     return Store(out).keys("stages")
 
 
-def test_processes(
-    tmp_path: Path, alone: dict[str, bytes], notes: Path, noted: Callable[[Path], Any], kill_table: Callable[..., None]
-) -> None:
+def test_processes(trial: Trial) -> None:
     told = Told()
-    run_study(study(executor="processes", workers=3), tmp_path / "out", told)
-    check(tmp_path / "out", alone, told.finished_stages, noted(notes), lost=0)
-    kill_table("`processes`, 12 languages, 3 workers", "0", [noted(notes)])
+    run_study(study(executor="processes", workers=3), trial.out, told)
+    trial.check(told.finished_stages, 0, "`processes`, 12 languages, 3 workers", "0")
 
 
 @pytest.fixture
@@ -159,42 +181,26 @@ def cluster(monkeypatch: pytest.MonkeyPatch, notes: Path) -> Iterator[Any]:
 
 @needs_ray
 @pytest.mark.filterwarnings("ignore")
-def test_a_ray_cluster_loses_a_node(
-    tmp_path: Path,
-    alone: dict[str, bytes],
-    cluster: Any,
-    notes: Path,
-    noted: Callable[[Path], Any],
-    kill_table: Callable[..., None],
-) -> None:
+def test_a_ray_cluster_loses_a_node(trial: Trial, cluster: Any) -> None:
     """One of two training nodes is lost during a stage, and a new one joins."""
     node = next(iter(cluster.worker_nodes))
     told = Told(lambda: (cluster.remove_node(node, allow_graceful=False), cluster.add_node(num_cpus=1)))
-    run_study(study(executor="ray", workers=4, ray={"address": cluster.address}), tmp_path / "out", told)
-    check(tmp_path / "out", alone, told.finished_stages, noted(notes), lost=3)
-    kill_table("`ray`, 12 languages, 2 nodes of 1 CPU", "1 of a node", [noted(notes)])
+    run_study(study(executor="ray", workers=4, ray={"address": cluster.address}), trial.out, told)
+    trial.check(told.finished_stages, 3, "`ray`, 12 languages, 2 nodes of 1 CPU", "1 of a node")
 
 
 @needs_ray
 @pytest.mark.filterwarnings("ignore")
-def test_a_killed_driver_of_a_ray_cluster(
-    tmp_path: Path,
-    alone: dict[str, bytes],
-    cluster: Any,
-    notes: Path,
-    noted: Callable[[Path], Any],
-    kill_table: Callable[..., None],
-) -> None:
+def test_a_killed_driver_of_a_ray_cluster(trial: Trial, cluster: Any) -> None:
     """Ray ends the tasks of a dead driver. The next driver resumes from the stored stages."""
-    out, machine = tmp_path / "out", {"executor": "ray", "workers": 4, "ray": {"address": cluster.address}}
+    out, machine = trial.out, {"executor": "ray", "workers": 4, "ray": {"address": cluster.address}}
     kill_a_driver(out, **machine)
     told, before = Told(), Store(out).keys("stages")
     run_study(study(**machine), out, told)
     # After the death of its driver a worker may still store a stage.
     late = set(Store(out).keys("stages")) - {*before, *told.finished_stages}
     assert len(late) <= 4
-    check(out, alone, [*before, *late, *told.finished_stages], noted(notes), lost=2 * 3)
-    kill_table("`ray`, 12 languages, 2 nodes of 1 CPU", "1 of a driver", [noted(notes)])
+    trial.check([*before, *late, *told.finished_stages], 2 * 3, "`ray`, 12 languages, 2 nodes of 1 CPU", "1 of a driver")
 
 
 CONF = """
@@ -263,14 +269,7 @@ def one_node(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monke
 
 
 @pytest.mark.usefixtures("one_node")
-def test_slurm_jobs_go_on_after_their_walltime(
-    tmp_path: Path,
-    alone: dict[str, bytes],
-    notes: Path,
-    noted: Callable[[Path], Any],
-    kill_table: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_slurm_jobs_go_on_after_their_walltime(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     """An array of four, each task a chain of 12 stages; one is cancelled, and the others reach their time limit early."""
     began = time.monotonic()
     subprocess.run([sys.executable, "-c", "import attrition.engine.executors.remote"], check=True)
@@ -279,7 +278,7 @@ def test_slurm_jobs_go_on_after_their_walltime(
     monkeypatch.setattr("attrition.engine.executors.slurm.QUEUE_SECONDS", 2.0)
     monkeypatch.setattr("attrition.engine.executors.slurm.LOOK_SECONDS", 1.0)
     monkeypatch.setenv("ATTRITION_SLOW", str(limit / 60))  # a chain has 72 steps
-    out = tmp_path / "out"
+    out = trial.out
 
     def cancel() -> None:
         assert 0 < len(read_status(out).workers) <= 4
@@ -288,34 +287,23 @@ def test_slurm_jobs_go_on_after_their_walltime(
 
     told = Told(cancel)
     run_study(study(executor="slurm", workers=4, slurm={"walltime": WALLTIME, "partition": "debug"}), out, told)
-    found = noted(notes)
-    check(out, alone, told.finished_stages, found, lost=3)
     arrays = {path.name.partition("_")[0] for path in out.glob("slurm/*_*")}
+    row = f"`slurm`, 12 languages, array of 4, {len(arrays)} arrays in all"
+    found = trial.check(told.finished_stages, 3, row, "1 job cancelled, others at walltime")
     assert any((out / "slurm" / f"{number}_3").is_dir() for number in arrays), "an array of four"
     assert any(len(each) > 1 for each in found.processes.values()), "no stage went on in another job"
-    kill_table(
-        f"`slurm`, 12 languages, array of 4, {len(arrays)} arrays in all", "1 job cancelled, others at walltime", [found]
-    )
 
 
 @pytest.mark.usefixtures("one_node")
-def test_a_killed_driver_of_slurm_jobs(
-    tmp_path: Path,
-    alone: dict[str, bytes],
-    notes: Path,
-    noted: Callable[[Path], Any],
-    kill_table: Callable[..., None],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_a_killed_driver_of_slurm_jobs(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
     """The jobs of a killed driver continue. The next driver waits for them and trains no stage twice."""
     monkeypatch.setattr("attrition.engine.executors.slurm.QUEUE_SECONDS", 2.0)
     monkeypatch.setattr("attrition.engine.executors.slurm.LOOK_SECONDS", 1.0)
     monkeypatch.setenv("ATTRITION_SLOW", "0.3")
-    out, machine = tmp_path / "out", {"executor": "slurm", "workers": 4, "slurm": {"walltime": WALLTIME, "partition": "debug"}}
+    out, machine = trial.out, {"executor": "slurm", "workers": 4, "slurm": {"walltime": WALLTIME, "partition": "debug"}}
     kill_a_driver(out, **machine)
     assert say("squeue", "--noheader"), "no job outlived its driver"
     told, before = Told(), Store(out).keys("stages")
     run_study(study(**machine), out, told)
     late = set(Store(out).keys("stages")) - {*before, *told.finished_stages}
-    check(out, alone, [*before, *late, *told.finished_stages], noted(notes), lost=0)
-    kill_table("`slurm`, 12 languages, array of 4 on 1 node", "1 of a driver", [noted(notes)])
+    trial.check([*before, *late, *told.finished_stages], 0, "`slurm`, 12 languages, array of 4 on 1 node", "1 of a driver")
