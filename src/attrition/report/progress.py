@@ -57,7 +57,8 @@ def progress_figure(results: Results, *, name: str, title: str) -> Figure:
     return Figure(
         name=name,
         title=title if start == 0 else f"{title} (axis from {start})",
-        caption=f"Mean {results.score} over the languages learned, after each stage. Dotted: all languages learned at once."
+        caption=f"Mean {results.score} over the languages learned, after each stage."
+        + (" Dotted: all languages learned at once." if lines["joint"].any() else "")
         + (" Lines are means over orders and seeds, bands their range." if several else "")
         + (" Further data of a language count as one language more." if _longest(results) > len(results.languages) else "")
         + (f" The vertical axis starts at {start}, not at 0." if start else ""),
