@@ -49,3 +49,8 @@ def test_other_settings_are_refused(other: dict[str, object], difference: str, s
 def test_a_file_by_itself_may_be_of_any_series(study: Path, tmp_path: Path) -> None:
     copy = shutil.copy(_matrices(study, "shared")[0], tmp_path / "R.csv")
     refuse_different_series([copy, *_matrices(study, "vanilla")])
+
+
+def test_a_folder_is_no_matrix(tmp_path: Path) -> None:
+    with pytest.raises(AttritionError, match=r"is a folder. Name the matrices .*runs/vanilla--\*/matrix.csv"):
+        refuse_different_series([tmp_path])

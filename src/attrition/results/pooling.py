@@ -19,8 +19,15 @@ def refuse_different_series(files: Sequence[Path]) -> None:
         files: matrices, such as `runs/*/matrix.csv`.
 
     Raises:
-        AttritionError: two files have different methods, ranks, models or corpora; or a `spec.json` is malformed.
+        AttritionError: a path is a folder; two files have different methods, ranks, models or corpora; or a `spec.json`
+            is malformed.
     """
+    for file in files:
+        if file.is_dir():
+            raise AttritionError(
+                f"{file} is a folder. Name the matrices of one series in it, for example {file}/runs/vanilla--*/matrix.csv. "
+                f"`attrition report {file}` and `attrition analyse --runs {file}` read the folder itself."
+            )
     found = [(file, series_of(read_spec(spec))) for file in files if (spec := file.parent / "spec.json").is_file()]
     for file, series in found[1:]:
         first_file, first = found[0]
