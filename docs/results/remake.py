@@ -10,10 +10,12 @@ from pathlib import Path
 from attrition.paper.report import make_report
 
 HERE = Path(__file__).parent
-BESIDE = {"massive-small": (), "cuts-blanks": ("cuts-graphemes",), "eight-languages": ("eight-languages-minilm",)}
+BESIDE = {"fifty-two": (), "massive-small": (), "cuts-blanks": ("cuts-graphemes",), "eight-languages": ("eight-languages-minilm",)}
 """Each folder that has a report of its own, and the folders that are shown in it too."""
 MAIN = ("figure", "forest", "progress", "r-")
 LEFT_OUT = "r-change"
+LARGEST = 400_000
+"""Bytes of the largest picture that is kept. With many languages, a picture's PNG can be larger; its SVG stays."""
 KEPT = {
     "tables": ("*.md", "*.csv", "*.tex"),
     "figures": tuple(f"{name}*.{kind}" for name in MAIN for kind in ("png", "svg")),
@@ -30,7 +32,7 @@ def main(names: list[str]) -> None:
                 (HERE / name / part).mkdir()
                 for pattern in patterns:
                     for path in (copy / "report" / part).glob(pattern):
-                        if not path.name.startswith(LEFT_OUT):
+                        if not path.name.startswith(LEFT_OUT) and path.stat().st_size <= LARGEST:
                             shutil.copy(path, HERE / name / part)
         sys.stdout.write(f"{name}: made again\n")
 
