@@ -10,7 +10,12 @@ from pathlib import Path
 from attrition.paper.report import make_report
 
 HERE = Path(__file__).parent
-BESIDE = {"fifty-two": (), "massive-small": (), "cuts-blanks": ("cuts-graphemes",), "eight-languages": ("eight-languages-minilm",)}
+BESIDE = {
+    "fifty-two": (),
+    "massive-small": (),
+    "cuts-blanks": ("cuts-graphemes",),
+    "eight-languages": ("eight-languages-minilm",),
+}
 """Each folder that has a report of its own, and the folders that are shown in it too."""
 MAIN = ("figure", "forest", "progress", "r-")
 LEFT_OUT = "r-change"
