@@ -26,8 +26,7 @@ def start_early(executor: str) -> None:
 
     It then imports torch on another core, while this process does so too.
     """
-    cores = len(os.sched_getaffinity(0)) if FORKS else 1
-    if FORKS and (executor == "processes" or (executor == "auto" and cores > 1)):
+    if FORKS and (executor == "processes" or (executor == "auto" and len(os.sched_getaffinity(0)) > 1)):
         workers_context()
 
 
