@@ -143,8 +143,11 @@ def test_a_disk_that_refuses_and_one_that_is_slow(
         return doing
 
     def protect(_: int) -> None:
-        subprocess.run(["mount", "--bind", out, out], check=True)
-        subprocess.run(["mount", "-o", "remount,bind,ro", out], check=True)
+        """In one step: while a worker has a file open for writing, a folder in its place cannot be made read-only."""
+        view = out.with_name("view")
+        view.mkdir()
+        for options in (["--bind", out, view], ["-o", "remount,bind,ro", view], ["--bind", view, out]):
+            subprocess.run(["mount", *options], check=True)
 
     def fill(_: int) -> None:
         with suppress(OSError), filler.open("wb", buffering=0) as file:
