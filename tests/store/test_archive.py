@@ -21,7 +21,7 @@ from attrition.results.packed_counts import COUNTS, STAGES, pack_counts
 from attrition.results.read import read_results
 from attrition.store.archive import write_archive
 from attrition.store.archived import INDEX, ArchivedStore
-from attrition.store.stages import Store
+from attrition.store.stages import Store, seal
 from attrition.study.spec import Study
 from attrition.verify.verify import verify
 
@@ -192,12 +192,20 @@ def test_parts_are_joined(study: Study, whole: Path, tmp_path: Path) -> None:
     assert contents(tmp_path / "again") == contents(tmp_path / "both")
 
 
-@pytest.mark.parametrize("name", ["metrics.json", "history.csv"])
-def test_a_contradiction_is_refused(name: str, whole: Path, archived: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "old", "new"),
+    [
+        ("metrics.json", "\n}", ',\n "more": 1\n}'),
+        ("history.csv", "0.", "1."),
+        ("spec.json", "en-US", "de-DE"),
+    ],
+)
+def test_a_contradiction_is_refused(name: str, old: str, new: str, whole: Path, archived: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(whole, copy)
     path = next(copy.glob(f"runs/*/{name}"))
-    path.write_text(path.read_text() + "\n")
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new, 1))
     with pytest.raises(AttritionError, match=rf"{path.name} contradicts .*{path.parent.name}/{name}"):
         write_archive([archived, copy], tmp_path / "out")
     assert not (tmp_path / "out").exists()
@@ -219,9 +227,55 @@ def test_covariates_come_along_and_may_not_contradict(whole: Path, archived: Pat
     assert (tmp_path / "joined" / "covariates.json").read_bytes() == (whole / "covariates.json").read_bytes()
 
 
-def test_other_counts_of_a_stage_are_refused(study: Study, whole: Path, tmp_path: Path) -> None:
-    """A stage that was trained twice has at least different seconds."""
-    again = run_study(study, tmp_path / "again", only=["VANILLA"])
-    shutil.rmtree(again / "runs")
-    with pytest.raises(AttritionError, match=r"manifest\.json contradicts"):
-        write_archive([whole, again], tmp_path / "out")
+@pytest.fixture(scope="module")
+def again(study: Study, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the study's run of VANILLA from another machine, which took another time; read-only."""
+    folder = run_study(study, tmp_path_factory.mktemp("again") / "results", only=["VANILLA"])
+    for path in folder.glob("stages/*/manifest.json"):
+        manifest = json.loads(path.read_text())
+        manifest["about"]["made_with"]["platform"] = "another machine"
+        path.write_text(json.dumps(manifest | {"seal": seal(manifest)}))
+    return folder
+
+
+def test_of_two_equal_runs_the_first_is_taken(whole: Path, again: Path, tmp_path: Path) -> None:
+    write_archive([again, whole], tmp_path / "out")
+    assert verify(tmp_path / "out").problems == ()
+    runs = {path.parent.name: path.parent for path in whole.glob("runs/*/matrix.csv")}
+    for name, folder in runs.items():
+        first = again / "runs" / name if name.startswith("vanilla") else folder
+        assert contents(tmp_path / "out" / "runs" / name) == contents(first)
+
+
+def test_a_run_of_one_folder_with_the_stages_of_another(whole: Path, again: Path, tmp_path: Path) -> None:
+    """The stages took another time there. The times of the run are those of the stages in the archive."""
+    stages = Path(shutil.copytree(again, tmp_path / "stages"))
+    shutil.rmtree(stages / "runs")
+    write_archive([stages, whole], tmp_path / "out")
+    assert verify(tmp_path / "out").problems == ()
+    (run,) = (tmp_path / "out").glob("runs/vanilla--*")
+    assert contents(run) == contents(whole / "runs" / run.name) | {
+        name: (again / "runs" / run.name / name).read_bytes() for name in ("history.csv", "times.json")
+    }
+
+
+def test_a_run_without_its_settings_has_no_times(whole: Path, again: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(whole, tmp_path / "copy"))
+    path = next(copy.glob("runs/vanilla--*/spec.json"))
+    path.write_text("{}")
+    stages = Path(shutil.copytree(again, tmp_path / "stages"))
+    shutil.rmtree(stages / "runs")
+    with pytest.raises(AttritionError, match=r"spec\.json is damaged, or a stage of this run is missing.*attrition verify"):
+        write_archive([stages, copy], tmp_path / "out")
+
+
+def test_other_results_of_a_stage_are_refused(whole: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(whole, tmp_path / "copy"))
+    path = next(copy.glob("stages/*/history.json"))
+    content = path.read_text().replace('"train_loss": ', '"train_loss": 1', 1)
+    path.write_text(content)
+    manifest = json.loads((path.parent / "manifest.json").read_text())
+    manifest["files"][path.name] = {"sha256": sha256_of(path), "bytes": len(content)}
+    (path.parent / "manifest.json").write_text(json.dumps(manifest | {"seal": seal(manifest)}))
+    with pytest.raises(AttritionError, match=r"manifest\.json contradicts .* different results"):
+        write_archive([whole, copy], tmp_path / "out")

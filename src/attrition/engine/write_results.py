@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import dataclasses
 import io
 import json
@@ -31,6 +30,7 @@ from attrition.problem.slots import SLOTS
 from attrition.results.packed_counts import ERROR_COLUMNS
 from attrition.store.evaluations import ScoredOn
 from attrition.store.stages import StoredEvaluation, StoredHistory
+from attrition.store.times import history_csv, times
 from attrition.study.keys import evaluation_key
 from attrition.study.plan import Made, RunPlan
 from attrition.study.tables import plain
@@ -141,29 +141,6 @@ def slot_rows(
                     row |= dict(zip(ERROR_COLUMNS, counts.errors[number].tolist(), strict=True))
                 rows.append(row)
     return pd.DataFrame(rows)
-
-
-def history_csv(steps: Steps, stages: Sequence[StoredHistory]) -> str:
-    """Return a CSV text with one line for each epoch of each stage."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["stage", "trained", "epoch", "train_loss", "dev_f1", "seconds", "best"])
-    for number, (step, stored) in enumerate(zip(steps.trainings, stages, strict=True), start=1):
-        for epoch in stored.history:
-            dev_f1 = "" if epoch.dev_f1 != epoch.dev_f1 else repr(epoch.dev_f1)
-            best = str(epoch.epoch == stored.kept_epoch).lower()
-            trained = "+".join(step.languages)
-            writer.writerow([number, trained, epoch.epoch, repr(epoch.train_loss), dev_f1, f"{epoch.seconds:.3f}", best])
-    return text.getvalue()
-
-
-def times(stages: Sequence[StoredHistory], evaluations: Sequence[StoredEvaluation]) -> dict[str, float]:
-    """Return seconds by purpose over a run's stages, including shared stages."""
-    total = {"data": 0.0, "training": 0.0, "evaluation": sum(each.seconds for each in evaluations), "other": 0.0}
-    for stage in stages:
-        for purpose, seconds in stage.seconds.items():
-            total[purpose] += seconds
-    return total
 
 
 def spec_json(
@@ -324,8 +301,8 @@ class RunTables:
             scores=score_rows(steps, languages, evaluations, before, macro=macro),
             slots=slot_rows(steps, languages, slots, evaluations, before),
             metrics={name: None if np.isnan(value) else value for name, value in summary(R).items()},
-            history=history_csv(steps, stages),
-            times=times(stages, evaluations),
+            history=history_csv([step.languages for step in steps.trainings], stages),
+            times=times(stages, [each.seconds for each in evaluations]),
         )
 
 

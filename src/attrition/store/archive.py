@@ -10,85 +10,26 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import tomli_w
-from numpy.typing import NDArray
 
 from attrition.files import sha256_of, write_whole, writing
 from attrition.names import AttritionError
 from attrition.results.covariates import FILE as COVARIATES
-from attrition.results.covariates import Covariates, covariates_json, joined, languages_of_covariates, read_covariates
+from attrition.results.covariates import covariates_json, languages_of_covariates
 from attrition.results.packed_counts import COUNTS, STAGES, pack_counts
 from attrition.store.archived import FORMAT, INDEX, OF_KIND, ArchivedStore, is_archive, store_of
 from attrition.store.folder import is_results, name_of
-from attrition.store.stages import MANIFEST, Kind, Store, flush, read_arrays
+from attrition.store.stages import flush
+from attrition.store.union import Union
 from attrition.study.watcher import Watcher
-
-RUN_FILES = (
-    "spec.json", "matrix.csv", "transfer.csv", "scores.parquet", "slots.parquet", "metrics.json", "history.csv", "times.json"
-)  # fmt: skip
-
-
-class _Union:
-    """Collects files of several folders; refuses one name with two contents."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-        self.texts: dict[Kind, dict[str, dict[str, str]]] = {kind: {} for kind in OF_KIND}
-        self.counts: dict[str, Mapping[str, NDArray[Any]]] = {}
-        self.covariates: Covariates | None = None
-        self._from: dict[str, Path] = {}
-
-    def add_runs(self, folder: Path) -> None:
-        """Add the finished runs of a folder."""
-        for matrix in sorted((folder / "runs").glob("[!.]*/matrix.csv")):
-            there = {name: (matrix.parent / name).read_bytes() for name in RUN_FILES if (matrix.parent / name).is_file()}
-            run, own = f"runs/{matrix.parent.name}", dict(there)
-            known = {name: self.files[f"{run}/{name}"] for name in RUN_FILES if f"{run}/{name}" in self.files}
-            if known:
-                differing = next((name for name in RUN_FILES if known.get(name) != own.get(name)), None)
-                self._refuse(differing is not None, matrix.parent / str(differing), f"{run}/{differing}")
-            self._from.setdefault(run, folder)
-            self.files |= {f"{run}/{name}": content for name, content in own.items()}
-
-    def add_covariates(self, folder: Path) -> None:
-        """Add the covariates of a folder, if it has any."""
-        found = read_covariates(folder)
-        if found is not None:
-            together = found if self.covariates is None else joined(self.covariates, found)
-            self._refuse(together is None, folder / COVARIATES, COVARIATES)
-            self._from.setdefault(COVARIATES, folder)
-            self.covariates = together
-
-    def add_stored(self, store: Store, kind: Kind, watcher: Watcher) -> None:
-        """Add stages or evaluations."""
-        keys = store.keys(kind)
-        for done, key in enumerate(keys):
-            watcher.reading(f"Reading {kind} of {store.folder}", done, len(keys))
-            if problem := store.problem(kind, key):
-                raise AttritionError(f"{problem} Nothing was archived: `attrition verify {store.folder}` says what to do.")
-            text, arrays = _contents(store, kind, key)
-            place = f"{kind}/{key}"
-            self._refuse(self.texts[kind].get(key, text) != text, store.folder / place / MANIFEST, f"{place}/{MANIFEST}")
-            self._from.setdefault(place, store.folder)
-            self.texts[kind][key] = text
-            if arrays is not None:
-                self.counts[key] = arrays
-
-    def _refuse(self, contradicts: bool, file: Path, name: str) -> None:
-        if contradicts:
-            other = self._from[name.rpartition("/")[0] or name]
-            raise AttritionError(
-                f"{file} contradicts {other / name}: same name, different content. Archive these folders separately."
-            )
 
 
 def write_archive(folders: Sequence[Path], out: Path, watcher: Watcher | None = None) -> dict[str, int]:
     """Write everything but weights and encoded data of results folders or archives into a new folder; return bytes by file.
 
-    Several folders of one study are joined. Runs and stages that occur twice must be equal, byte for byte. study.toml and
-    environment.json come from the first folder.
+    Several folders of one study are joined. Runs and stages that occur twice must have the same results; see `Union`.
+    study.toml and environment.json come from the first folder.
 
     Args:
         folders: results folders or archives of one study.
@@ -112,7 +53,7 @@ def write_archive(folders: Sequence[Path], out: Path, watcher: Watcher | None = 
     if len(names) > 1:
         (one, first), (other, second) = list(names.items())[:2]
         raise AttritionError(f"{second} holds the study {other!r}, and {first} {one!r}. Archive them separately.")
-    union = _Union()
+    union = Union()
     for folder in folders:
         store = store_of(folder)
         if isinstance(store, ArchivedStore) and (wrong := store.damaged_files()):
@@ -123,6 +64,7 @@ def write_archive(folders: Sequence[Path], out: Path, watcher: Watcher | None = 
             union.add_stored(store, kind, watcher)
     if not union.texts["stages"]:
         raise AttritionError(f"{folders[0]} has no finished stage. Nothing was archived.")
+    union.agree_on_times()
     union.files["environment.json"] = (folders[0] / "environment.json").read_bytes()
     union.files["study.toml"] = _without_path((folders[0] / "study.toml").read_bytes())
     if union.covariates is not None:
@@ -142,17 +84,6 @@ def _without_path(study: bytes) -> bytes:
     for portion in portions:
         portion["data"] = Path(portion["data"]).name
     return study if corpus is None and not portions else tomli_w.dumps(table).encode()
-
-
-def _contents(store: Store, kind: Kind, key: str) -> tuple[dict[str, str], Mapping[str, NDArray[Any]] | None]:
-    if isinstance(store, ArchivedStore):
-        return store.texts[kind][key], store.counts[key] if kind == "evaluations" else None
-    folder, (kept, left_out) = store.folder / kind / key, OF_KIND[kind]
-    text = {
-        "manifest": (folder / MANIFEST).read_bytes().decode("utf-8"),
-        "text": (folder / kept).read_bytes().decode("utf-8"),
-    }
-    return text, read_arrays(folder / left_out) if kind == "evaluations" else None
 
 
 def _write(out: Path, files: Mapping[str, bytes], study: str) -> None:

@@ -1,0 +1,158 @@
+"""Joins the files of several results folders; what was trained twice must be the same."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from attrition.names import AttritionError
+from attrition.reading import parse_json
+from attrition.results.covariates import FILE as COVARIATES
+from attrition.results.covariates import Covariates, joined, read_covariates
+from attrition.store.archived import OF_KIND, ArchivedStore
+from attrition.store.stages import MANIFEST, Kind, Store, history_of, read_arrays
+from attrition.store.times import history_csv, times
+from attrition.study.watcher import Watcher
+
+RUN_FILES = (
+    "spec.json", "matrix.csv", "transfer.csv", "scores.parquet", "slots.parquet", "metrics.json", "history.csv", "times.json"
+)  # fmt: skip
+_OF_MACHINE = {"seconds", "made_with", "seal"}
+"""What may differ between two trainings of one stage: the time it took, and where."""
+
+
+class Union:
+    """The files of several folders of one study.
+
+    A stage, an evaluation or a run that occurs twice is taken from the first folder. Both must have the same results: weights
+    and counts bit for bit. Only times and machines may differ.
+    """
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.texts: dict[Kind, dict[str, dict[str, str]]] = {kind: {} for kind in OF_KIND}
+        self.counts: dict[str, Mapping[str, NDArray[Any]]] = {}
+        self.covariates: Covariates | None = None
+        self._from: dict[str, Path] = {}
+        self._runs: set[str] = set()
+        self._made_twice: set[str] = set()
+
+    def add_runs(self, folder: Path) -> None:
+        """Add the finished runs of a folder."""
+        for matrix in sorted((folder / "runs").glob("[!.]*/matrix.csv")):
+            there = {name: (matrix.parent / name).read_bytes() for name in RUN_FILES if (matrix.parent / name).is_file()}
+            run = f"runs/{matrix.parent.name}"
+            if run in self._runs:
+                for name in RUN_FILES:
+                    known = self.files.get(f"{run}/{name}")
+                    differs = known != there.get(name) and _results(name, known) != _results(name, there.get(name))
+                    self._refuse(differs, matrix.parent / name, f"{run}/{name}")
+                continue
+            self._runs.add(run)
+            self._from[run] = folder
+            self.files |= {f"{run}/{name}": content for name, content in there.items()}
+
+    def add_covariates(self, folder: Path) -> None:
+        """Add the covariates of a folder, if it has any."""
+        found = read_covariates(folder)
+        if found is not None:
+            together = found if self.covariates is None else joined(self.covariates, found)
+            self._refuse(together is None, folder / COVARIATES, COVARIATES)
+            self._from.setdefault(COVARIATES, folder)
+            self.covariates = together
+
+    def add_stored(self, store: Store, kind: Kind, watcher: Watcher) -> None:
+        """Add stages or evaluations."""
+        keys = store.keys(kind)
+        for done, key in enumerate(keys):
+            watcher.reading(f"Reading {kind} of {store.folder}", done, len(keys))
+            if problem := store.problem(kind, key):
+                raise AttritionError(f"{problem} Nothing was archived: `attrition verify {store.folder}` says what to do.")
+            text, arrays = _contents(store, kind, key)
+            place, known = f"{kind}/{key}", self.texts[kind].get(key)
+            if known is not None:
+                differs = known != text and _stored_results(kind, known) != _stored_results(kind, text)
+                self._refuse(differs, store.folder / place / MANIFEST, f"{place}/{MANIFEST}")
+                self._made_twice.add(key)
+                continue
+            self._from[place] = store.folder
+            self.texts[kind][key] = text
+            if arrays is not None:
+                self.counts[key] = arrays
+
+    def agree_on_times(self) -> None:
+        """Make history.csv and times.json again for each run of which a stage or an evaluation was made twice.
+
+        The run may come from one folder and the stage from another, where it took another time.
+
+        Raises:
+            AttritionError: spec.json of such a run is missing or damaged.
+        """
+        for run in sorted(self._runs) if self._made_twice else ():
+            place = self._from[run] / run / "spec.json"
+            spec = parse_json(self.files.get(f"{run}/spec.json", b"").decode("utf-8", errors="replace"), str(place))
+            try:
+                steps = [(each["key"], each["evaluation"], each.get("languages")) for each in spec["steps"]]
+                if any({stage, evaluation} & self._made_twice for stage, evaluation, _ in steps):
+                    texts = [self.texts["stages"][stage]["text"] for stage, _, trained in steps if trained]
+                    stages = [history_of(text.encode(), place) for text in texts]
+                    scored = [json.loads(self.texts["evaluations"][evaluation]["text"]) for _, evaluation, _ in steps]
+                    history = history_csv([trained for _, _, trained in steps if trained], stages)
+                    taken = times(stages, [each["seconds"] for each in scored])
+                    self.files[f"{run}/history.csv"] = history.encode()
+                    self.files[f"{run}/times.json"] = (json.dumps(taken, indent=1) + "\n").encode()
+            except (KeyError, TypeError, AttributeError):
+                folder = self._from[run]
+                raise AttritionError(
+                    f"{place} is damaged, or a stage of this run is missing. Nothing was archived: `attrition verify {folder}` "
+                    "says what to do."
+                ) from None
+
+    def _refuse(self, contradicts: bool, file: Path, name: str) -> None:
+        if contradicts:
+            other = self._from[name.rpartition("/")[0] or name]
+            raise AttritionError(
+                f"{file} contradicts {other / name}: same name, different results. Archive these folders separately."
+            )
+
+
+def _results(name: str, content: bytes | None) -> Any:
+    """Return a file of a run without what depends on the machine."""
+    if content is None or name == "times.json":
+        return content is None
+    try:
+        if name == "history.csv":
+            rows = csv.DictReader(content.decode().splitlines())
+            return [{column: text for column, text in row.items() if column not in _OF_MACHINE} for row in rows]
+        return _without_machine(json.loads(content)) if name == "spec.json" else content
+    except ValueError:
+        return content
+
+
+def _stored_results(kind: Kind, text: Mapping[str, str]) -> Any:
+    """Return the manifest and the text of a stage or an evaluation without what depends on the machine."""
+    manifest = _without_machine(json.loads(text["manifest"]))
+    manifest["files"] = {name: about for name, about in manifest["files"].items() if name != OF_KIND[kind][0]}
+    return manifest, _without_machine(json.loads(text["text"]))
+
+
+def _without_machine(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_machine(each) for name, each in value.items() if name not in _OF_MACHINE}
+    return [_without_machine(each) for each in value] if isinstance(value, list) else value
+
+
+def _contents(store: Store, kind: Kind, key: str) -> tuple[dict[str, str], Mapping[str, NDArray[Any]] | None]:
+    if isinstance(store, ArchivedStore):
+        return store.texts[kind][key], store.counts[key] if kind == "evaluations" else None
+    folder, (kept, left_out) = store.folder / kind / key, OF_KIND[kind]
+    text = {
+        "manifest": (folder / MANIFEST).read_bytes().decode("utf-8"),
+        "text": (folder / kept).read_bytes().decode("utf-8"),
+    }
+    return text, read_arrays(folder / left_out) if kind == "evaluations" else None
