@@ -37,11 +37,13 @@ SEQUENTIAL = ("VANILLA", "SHARED LoRA")
 class RunEvidence:
     """One run: R, and the settings that distinguish it.
 
-    `kind` is the paper's name of its method ("" for others); `stages` identifies its trained stages, if known.
+    `kind` is the paper's name of its method ("" for others); `shared_by` is what the languages of one learner share;
+    `stages` identifies its trained stages, if known.
     """
 
     matrix: RMatrix
     kind: str = ""
+    shared_by: str = "all"
     rank: int | None = None
     setup: tuple[str, str, str] = ("", "", "")
     seed: int = 0
@@ -74,10 +76,20 @@ class Evidence:
         setups = [run.setup for run in self.runs]
         return max(dict.fromkeys(setups), key=setups.count, default=("", "", ""))
 
-    def of(self, kind: str, *, rank: int | None = None, setup: tuple[str, str, str] | None = None) -> tuple[RunEvidence, ...]:
-        """Return the runs of a method: of one rank and one set-up (model, corpus, cuts), never mixed."""
+    def of(
+        self,
+        kind: str,
+        *,
+        rank: int | None = None,
+        setup: tuple[str, str, str] | None = None,
+        shared_by: str | None = None,
+    ) -> tuple[RunEvidence, ...]:
+        """Return the runs of a method: of one grouping, one rank and one set-up (model, corpus, cuts), never mixed."""
         wanted = self._main if setup is None else setup
         alike = [run for run in self.runs if run.kind == kind and run.setup == wanted]
+        groupings = [run.shared_by for run in alike]
+        grouping = max(dict.fromkeys(groupings), key=groupings.count, default=None) if shared_by is None else shared_by
+        alike = [run for run in alike if run.shared_by == grouping]
         if rank is not None:
             return tuple(run for run in alike if run.rank == rank)
         ranks = [run.rank for run in alike]
@@ -120,6 +132,7 @@ def from_results(results: Results) -> Evidence:
             RunEvidence(
                 matrix=run.matrix,
                 kind=series.kind or f"({series.method})",
+                shared_by=method.shared_by,
                 rank=series.rank,
                 setup=setup,
                 seed=run.spec.seed,

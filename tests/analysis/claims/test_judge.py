@@ -122,6 +122,41 @@ def test_one_joint_run_is_compared_with_the_noise_of_runs_in_it() -> None:
     assert "second seed of MULTI" in lacking.what
 
 
+def test_groupings_are_never_mixed() -> None:
+    """Adapters by script lose 2 points, those by family 8; a claim on one of them does not read the other."""
+    languages = locales(12)
+
+    def runs(shared_by: str, lost: float) -> list[RunEvidence]:
+        made = []
+        for seed in range(5):
+            order = tuple(np.random.default_rng(seed).permutation(languages).tolist())
+            learned_SL = np.tri(12)
+            scores_SL = 0.5 + 0.001 * seed * learned_SL - lost * np.tri(12, k=-1)
+            made.append(RunEvidence(matrix=RMatrix.sequential(order, scores_SL), kind="GROUPED LoRA", shared_by=shared_by))
+        return made
+
+    evidence = Evidence((*runs("script", 0.02), *runs("family", 0.08), *runs("script", 0.02)[:1]))
+    for shared_by, lost in (("script", -2), ("family", -8), (None, -2)):
+        found = ask(claim(quantity="kept", runs=Runs(method="GROUPED LoRA", shared_by=shared_by)), evidence)
+        assert not isinstance(found, Needs)
+        assert found.value == pytest.approx(lost)
+    lacking = ask(claim(runs=Runs(method="GROUPED LoRA", shared_by="branch")), evidence)
+    assert lacking == Needs("runs of GROUPED LoRA by branch")
+
+
+@pytest.mark.parametrize(
+    ("cuts", "fits"),
+    [("", {"blanks"}), ("ja-JP characters, th-TH graphemes", {"other"}), ("ja-JP characters, zh-CN characters", set())],
+)
+def test_a_cut_is_one_of_thai_khmer_or_burmese(cuts: str, fits: set[str]) -> None:
+    """MASSIVE's own cut has characters in Japanese and Chinese, and blanks in Thai: it is neither."""
+    languages = locales(12)
+    matrices = world("nothing", languages, 0).runs(5, seed=0)
+    runs = tuple(RunEvidence(matrix=R, kind="VANILLA", setup=("m", "c", cuts)) for R in matrices)
+    asked = {each: ask(claim(runs=Runs(cuts=each)), Evidence(runs)) for each in ("blanks", "other")}  # type: ignore[arg-type]
+    assert {each for each, found in asked.items() if not isinstance(found, Needs)} == fits
+
+
 def test_benjamini_hochberg_is_scipys_without_the_unasked() -> None:
     p = np.array([0.001, math.nan, 0.2, 0.03, 0.04])
     found = benjamini_hochberg(p)

@@ -38,6 +38,9 @@ from attrition.metrics.several import Floats
 
 __all__ = ["Found", "Needs", "ask"]
 
+UNBROKEN = frozenset({"th-TH", "km-KH", "my-MM"})
+"""Languages without blanks, in which MASSIVE has blanks of its annotators. Its Japanese and Chinese are in characters."""
+
 NEAR = 0.25
 """Stages are near each other if their distance is at most this share of the sequence."""
 
@@ -91,14 +94,18 @@ def _runs(wanted: Runs, evidence: Evidence) -> tuple[RunEvidence, ...] | Needs:
         if len(ranks) < 2:
             return Needs(f"{wanted.method} at two ranks")
         rank = ranks[0] if rank == "lowest" else ranks[-1]
-    return evidence.of(wanted.method, rank=rank, setup=setup) or Needs(f"runs of {wanted.words()}")
+    found = evidence.of(wanted.method, rank=rank, setup=setup, shared_by=wanted.shared_by)
+    return found or Needs(f"runs of {wanted.words()}")
 
 
 def _fits(wanted: Runs, setup: tuple[str, str, str]) -> bool:
     model, _, cuts = setup
     if wanted.model is not None and wanted.model.lower() not in model.lower():
         return False
-    return wanted.cuts is None or (wanted.cuts == "blanks") == (not cuts)
+    if wanted.cuts is None:
+        return True
+    otherwise = {each.split()[0] for each in cuts.split(", ") if each}
+    return not otherwise if wanted.cuts == "blanks" else bool(otherwise & UNBROKEN)
 
 
 def _setup_words(wanted: Runs) -> str:

@@ -102,9 +102,13 @@ class Languages(_Part):
 
 
 class Runs(_Part):
-    """A selection of runs: a method of the paper ("sequential": VANILLA, else SHARED LoRA), a rank, a model, a cut."""
+    """A selection of runs: a method of the paper ("sequential": VANILLA, else SHARED LoRA), a rank, a model, a cut.
+
+    `shared_by` is what the languages of one learner share: "script" or "family" for GROUPED LoRA.
+    """
 
     method: str = "sequential"
+    shared_by: str | None = None
     rank: Literal["lowest", "highest"] | int | None = None
     model: str | None = None
     cuts: Literal["blanks", "other"] | None = None
@@ -114,8 +118,11 @@ class Runs(_Part):
 
         >>> Runs(method="SHARED LoRA", rank="highest").words(), Runs().words()
         ('SHARED LoRA at the highest rank', 'VANILLA (or SHARED LoRA)')
+        >>> Runs(method="GROUPED LoRA", shared_by="script").words()
+        'GROUPED LoRA by script'
         """
         method = "VANILLA (or SHARED LoRA)" if self.method == "sequential" else self.method
+        method += "" if self.shared_by is None else f" by {self.shared_by}"
         rank = "" if self.rank is None else f"at rank {self.rank}" if isinstance(self.rank, int) else f"at the {self.rank} rank"
         model = "" if self.model is None else f"with {self.model}"
         cuts = {None: "", "blanks": "cut at blanks", "other": "cut into characters or graphemes"}[self.cuts]
