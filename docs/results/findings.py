@@ -1,0 +1,119 @@
+"""Prints those numbers of docs/findings.md that no command of attrition prints: `python docs/results/findings.py`.
+
+1. The way of a language through a sequential run: just before its own stage, right after it, one stage later, at the end.
+2. The standard errors of a run's means that come from the choice of test utterances, which all languages share.
+3. Relearning: is a forgotten language lost, or only out of reach? The rule is in studies/fifty-two/relearning.toml.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from attrition.analysis.utterances import utterances_of
+from attrition.metrics.matrix import RMatrix
+from attrition.results.read import Run, read_results
+
+HERE = Path(__file__).parent
+STARTS = ("1", "2", "fresh")
+LATE = 16
+"""The first position at which a model knows the slots well enough to be compared; from the rule."""
+
+
+def own(R: RMatrix) -> pd.Series:
+    """Return the score of each language right after its own stage."""
+    stages = {trained[0]: row for trained, row in zip(R.trained, R.scores_SL, strict=True)}
+    return pd.Series({each: stages[each][column] for column, each in enumerate(R.languages) if each in stages}) * 100
+
+
+def vanilla(folder: Path) -> dict[str, Run]:
+    """Return the runs of VANILLA by order: the paper's five orders, seed 0."""
+    runs = (run for run in read_results(folder).runs if run.spec.method.kind == "VANILLA" and run.spec.seed == 0)
+    return {name: run for run in runs if (name := run.spec.order.name).startswith("paper-")}
+
+
+def late(runs: dict[str, Run]) -> pd.Series:
+    """Return each language's mean score at its own stage in those orders where it comes late."""
+    found = [own(run.matrix)[list(run.spec.order.languages)[LATE - 1 :]] for run in runs.values()]
+    return pd.concat(found, axis=1).mean(axis=1)
+
+
+def table(sizes: tuple[int, ...] = (200, 50)) -> pd.DataFrame:
+    """Return the scores by language; missing archives are left out."""
+    runs = vanilla(HERE / "fifty-two")
+    columns = {
+        f"end of {order}": pd.Series(runs[order].matrix.scores_SL[-1], runs[order].matrix.languages) * 100
+        for order in ("paper-1", "paper-2")
+    }
+    columns["late"] = late(runs)
+    for size in sizes:
+        for start in STARTS:
+            folder = HERE / f"relearning-{start}-{size}"
+            if folder.is_dir():
+                columns[f"{start}, {size}"] = own(read_results(folder).runs[0].matrix)
+    languages = next(scores for name, scores in columns.items() if name.endswith("200")).index
+    return pd.DataFrame(columns).loc[languages]
+
+
+def interval(difference: pd.Series) -> str:
+    """Return the mean and its 95% interval over languages (Student's t)."""
+    values = difference.dropna().to_numpy()
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
+    return f"{values.mean():+.1f} [{values.mean() - half:+.1f} {values.mean() + half:+.1f}], {len(values)} languages"
+
+
+def ways() -> pd.DataFrame:
+    """Return mean F1 in % on the way of a language, for each sequential run; languages that have a stage before and after."""
+    rows = {}
+    for run in read_results(HERE / "fifty-two").runs:
+        scores_SL, place = run.matrix.scores_SL * 100, {each: at for at, each in enumerate(run.matrix.languages)}
+        if run.spec.method.kind not in ("VANILLA", "SHARED LoRA"):
+            continue
+        way = [
+            (scores_SL[stage - 1, at], scores_SL[stage, at], scores_SL[stage + 1, at], scores_SL[-1, at])
+            for stage, (trained,) in enumerate(run.matrix.trained[1:-1], start=1)
+            for at in [place[trained]]
+        ]
+        rows[run.label] = np.mean(way, axis=0)
+    return pd.DataFrame(rows, index=["before its stage", "its own stage", "one stage later", "at the end"]).T
+
+
+def errors() -> pd.DataFrame:
+    """Return the standard error, in points, of means over languages: resampled utterances, one draw for all languages."""
+    results = read_results(HERE / "fifty-two")
+    utterances, rows = utterances_of(results), {}
+    for run in results.runs:
+        R, scores_BSL = run.matrix, utterances.scores_BSL(run.matrix) * 100
+        own_BL = scores_BSL[:, R.stage_L, np.arange(len(R.languages))]
+        means = {"its own stage": own_BL, "at the end": scores_BSL[:, -1], "change": scores_BSL[:, -1] - own_BL}
+        rows[run.label] = {name: values_BL.mean(axis=1).std(ddof=1) for name, values_BL in means.items()}
+    return pd.DataFrame(rows).T
+
+
+def relearned() -> str:
+    """Return the table of relearning and the contrasts of its rule."""
+    scores = table()
+    end = scores[["end of paper-1", "end of paper-2"]].mean(axis=1)
+    lines = [scores.round(1).to_string(), ""]
+    for size in (200, 50):
+        again = scores[[f"1, {size}", f"2, {size}"]].mean(axis=1)
+        lines.append(f"learned again ({size}) - end: {interval(again - end)}")
+        if size == 200:
+            lines.append(f"learned again (200) - late own stage (a - b): {interval(again - scores['late'])}")
+        lines.append(f"learned again ({size}) - fresh (a - c): {interval(again - scores[f'fresh, {size}'])}")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    for found in (ways(), errors()):
+        sys.stdout.write(found.round(1).to_string() + "\n\n")
+    complete = all((HERE / f"relearning-{start}-{size}").is_dir() for start in STARTS for size in (200, 50))
+    sys.stdout.write((relearned() if complete else "Relearning: not finished.") + "\n")
+
+
+if __name__ == "__main__":
+    main()
