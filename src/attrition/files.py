@@ -18,9 +18,9 @@ _ADVICE = {
     errno.ENOSPC: "Free space on this disk",
     errno.EDQUOT: "Delete files to stay within your quota",
     errno.EFBIG: "Use a file system that allows larger files",
-    errno.EROFS: "Choose a writable folder (--out)",
-    errno.EACCES: "Choose a writable folder (--out)",
-    errno.EPERM: "Choose a writable folder (--out)",
+    errno.EROFS: "Choose a writable folder",
+    errno.EACCES: "Choose a writable folder",
+    errno.EPERM: "Choose a writable folder",
     errno.EIO: "Check this disk",
 }
 
@@ -127,8 +127,8 @@ def naming(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def writing(folder: Path) -> Iterator[None]:
-    """Turn an OSError while results are written into a message with advice.
+def writing(folder: Path, kept: str = "Finished stages are kept.") -> Iterator[None]:
+    """Turn an OSError while results are written into a message with advice; `kept` says what is not lost.
 
     Raises:
         UnwrittenError: a file could not be written; its old content is unchanged.
@@ -145,6 +145,5 @@ def writing(folder: Path) -> Iterator[None]:
         named = error.filename if error.filename is not None else folder
         advice = _ADVICE.get(error.errno or 0, "Correct this")
         raise UnwrittenError(
-            f"{named} cannot be written: {error.strerror or error}. {advice}, then run the same command again. "
-            "Finished stages are kept."
+            f"{named} cannot be written: {error.strerror or error}. {advice}, then run the same command again. {kept}"
         ) from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -25,3 +26,14 @@ def test_what_is_refused(results: Path, say: Say, tmp_path: Path) -> None:
     said = say("archive", results, results)
     assert (said.code, "exists already" in said.words) == (2, True)
     assert say("archive", tmp_path, tmp_path / "out").code == 2
+
+
+def test_what_verify_would_refuse_is_not_archived(results: Path, say: Say, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(results, tmp_path / "copy"))
+    path = next(copy.glob("runs/*/matrix.csv"))
+    path.write_text(path.read_text().replace("0.", "0.9", 1))
+    said = say("archive", copy, tmp_path / "out")
+    assert said.code == 2
+    assert f"runs/{path.parent.name}/matrix.csv" in said.words
+    assert f"Nothing was archived: `attrition verify {copy}` says what to do" in said.words
+    assert not (tmp_path / "out").exists()

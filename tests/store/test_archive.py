@@ -173,6 +173,48 @@ def test_what_is_refused(whole: Path, archived: Path, study: Study, make_study: 
     assert not (tmp_path / "out").exists()
 
 
+def test_an_archive_that_can_say_nothing_is_refused(whole: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(whole, tmp_path / "copy"))
+    with pytest.raises(AttritionError, match=r"lies in .*copy.*Choose a folder outside"):
+        write_archive([copy], copy / "runs" / "archive")
+    shutil.rmtree(copy / "runs")
+    with pytest.raises(AttritionError, match=r"No run is finished in .*copy.*finish a run"):
+        write_archive([copy], tmp_path / "out")
+
+
+def test_a_check_comes_before_the_name(whole: Path, tmp_path: Path) -> None:
+    def check(written: Path) -> None:
+        assert verify(written).problems == ()
+        raise AttritionError("Wrong.")
+
+    with pytest.raises(AttritionError, match="Wrong"):
+        write_archive([whole], tmp_path / "out", check=check)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", [INDEX, STAGES, "study.toml"])
+@pytest.mark.parametrize("content", [None, b"{"])
+def test_a_lost_or_damaged_file_is_named(name: str, content: bytes | None, archived: Path, tmp_path: Path) -> None:
+    copy = Path(shutil.copytree(archived, tmp_path / "copy"))
+    (copy / name).unlink() if content is None else (copy / name).write_bytes(content)
+    (problem,) = verify(copy).problems
+    assert problem.file == copy / name
+    assert "Make the archive again" in problem.remedy
+
+
+def test_files_of_the_user_come_along(make_study: Make, tmp_path: Path) -> None:
+    groups = tmp_path / "groups.csv"
+    groups.write_text("locale,group\nen-US,a\nde-DE,b\nzh-CN,b\n")
+    study = make_study(methods=[{"method": "GROUPED LoRA", "shared_by": str(groups)}])
+    folder = run_study(study, tmp_path / "results")
+    groups.unlink()
+    write_archive([folder], tmp_path / "archive")
+    assert verify(tmp_path / "archive").problems == ()
+    assert [path.read_bytes() for path in (tmp_path / "archive").glob("groups-*")] == [
+        path.read_bytes() for path in folder.glob("groups-*")
+    ]
+
+
 # --- Several folders
 
 
@@ -225,6 +267,15 @@ def test_covariates_come_along_and_may_not_contradict(whole: Path, archived: Pat
     assert not (tmp_path / "without" / "covariates.json").exists()
     write_archive([tmp_path / "without", archived], tmp_path / "joined")
     assert (tmp_path / "joined" / "covariates.json").read_bytes() == (whole / "covariates.json").read_bytes()
+
+
+def test_other_settings_are_refused(make_study: Make, whole: Path, tmp_path: Path) -> None:
+    study = make_study("training.learning_rate=3e-3", "training.epochs=2", methods=METHODS)
+    other = run_study(study, tmp_path / "other", only=["VANILLA"])
+    with pytest.raises(
+        AttritionError, match=r"other and .*whole.* differ in method 'VANILLA'\.training\.epochs of study\.toml"
+    ):
+        write_archive([whole, other], tmp_path / "out")
 
 
 @pytest.fixture(scope="module")

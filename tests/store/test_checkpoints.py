@@ -246,20 +246,28 @@ def test_behind_a_damaged_checkpoint_an_older_one_is_used(
     assert matrices(tmp_path / "stopped") == matrices(tmp_path / "whole")
 
 
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"languages": [EN, DE, ZH, "th-TH"]}, "the languages or the device have changed"),
-        ({"languages": [DE, ZH]}, "the study no longer has all of its stages"),
-    ],
-)
-def test_a_checkpoint_that_does_not_fit_is_named(
-    change: dict[str, Any], reason: str, make_study: Make, run_notes: Run, tmp_path: Path
-) -> None:
+def test_a_checkpoint_that_does_not_fit_is_named(make_study: Make, run_notes: Run, tmp_path: Path) -> None:
     stop(make_study(), tmp_path, 4)
-    notes = run_notes(make_study(**change), tmp_path)
-    assert any(reason in each and "checkpoints" in each for each in notes.warnings)
+    notes = run_notes(make_study(languages=[EN, DE, ZH, "th-TH"]), tmp_path)
+    assert any("the languages or the device have changed" in each and "checkpoints" in each for each in notes.warnings)
     assert not (tmp_path / "checkpoints").exists()
+
+
+def test_a_checkpoint_waits_for_the_settings_of_its_stages(
+    make_study: Make, run_notes: Run, matrices: Matrices, tmp_path: Path
+) -> None:
+    """A typo in a setting makes other stages. The state of the first ones is not lost."""
+    study, other = make_study(languages=[EN]), make_study("training.epochs=1", languages=[EN])
+    stop(study, tmp_path / "stopped", 4)
+    (checkpoint,) = (tmp_path / "stopped" / "checkpoints").iterdir()
+    notes = run_notes(other, tmp_path / "stopped")
+    assert any(str(checkpoint) in each and "It stays" in each for each in notes.warnings)
+    assert checkpoint.is_dir()
+    again = run_notes(study, tmp_path / "stopped")
+    assert again.trained_stages == []
+    assert not checkpoint.exists()
+    run_notes(study, tmp_path / "whole")
+    assert matrices(tmp_path / "stopped") == matrices(tmp_path / "whole")
 
 
 @pytest.mark.parametrize("wrote", [None, 1, 99])

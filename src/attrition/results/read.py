@@ -16,6 +16,7 @@ from attrition.languages import Language, OwnLanguages
 from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError
 from attrition.reading import is_text, parse_json, read_text
+from attrition.results.at_work import PLAN
 from attrition.results.history import read_history
 from attrition.results.labels import short_models, telling_labels
 from attrition.results.numbers import metrics_in, numbers_in
@@ -309,20 +310,18 @@ def _short(value: object) -> str:
 
 def _run_folders(folder: Path) -> tuple[list[Path], list[str]]:
     """Return the folders of finished runs, and the names of the others."""
-    if not (folder / "runs").is_dir():
+    if not (folder / "runs").is_dir() and not (folder / PLAN).is_file():
         raise AttritionError(
             f"{folder} is not a results folder: it has no folder 'runs'. Give a folder that `attrition run` wrote."
         )
-    folders = sorted(path for path in (folder / "runs").iterdir() if path.is_dir() and not path.name.startswith("."))
+    folders = sorted(path for path in (folder / "runs").glob("*") if path.is_dir() and not path.name.startswith("."))
     odd = next((path for path in folders if not (is_text(path.name) and path.name.isprintable())), None)
     if odd is not None:
         raise AttritionError(f"{str(odd)!r}: the name holds what cannot be printed. Rename the folder.")
     finished = [path for path in folders if (path / "matrix.csv").is_file()]
     unfinished = [path.name for path in folders if path not in finished]
     if not finished:
-        raise AttritionError(
-            f"{folder}: no run is finished yet ({len(unfinished)} begun). Resume the study with `attrition run` first."
-        )
+        raise AttritionError(f"{folder}: no run is finished yet. Resume the study with `attrition run` first.")
     return finished, unfinished
 
 

@@ -7,9 +7,10 @@ import lzma
 import os
 import shutil
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import tomli_w
 
@@ -24,8 +25,13 @@ from attrition.store.stages import flush
 from attrition.store.union import Union
 from attrition.study.watcher import Watcher
 
+_FIXED = ("languages", "watch", "problem", "corpus", "encoding", "model", "training", "evaluate", "evaluate_on")
+"""Settings that all folders of an archive must share. Methods of one name must be the same too."""
 
-def write_archive(folders: Sequence[Path], out: Path, watcher: Watcher | None = None) -> dict[str, int]:
+
+def write_archive(
+    folders: Sequence[Path], out: Path, watcher: Watcher | None = None, check: Callable[[Path], None] | None = None
+) -> dict[str, int]:
     """Write everything but weights and encoded data of results folders or archives into a new folder; return bytes by file.
 
     Several folders of one study are joined. Runs and stages that occur twice must have the same results; see `Union`.
@@ -35,9 +41,10 @@ def write_archive(folders: Sequence[Path], out: Path, watcher: Watcher | None = 
         folders: results folders or archives of one study.
         out: the new folder; if it exists, it must be empty. It is written atomically.
         watcher: receives progress.
+        check: called with the complete archive before it gets its name; raises what is wrong with it.
 
     Raises:
-        AttritionError: a folder holds no results, is damaged, is of another study, or contradicts another.
+        AttritionError: a folder holds no results, is damaged, is of another study or of other settings, or contradicts another.
         UnwrittenError: the disk refuses it.
     """
     watcher = watcher or Watcher()
@@ -49,10 +56,16 @@ def write_archive(folders: Sequence[Path], out: Path, watcher: Watcher | None = 
             raise AttritionError(
                 f"{folder} is not a results folder. Give the folder that `attrition run` wrote, or an archive."
             )
+        if out.resolve().is_relative_to(folder.resolve()):
+            raise AttritionError(f"{out} lies in {folder}, which is to be archived. Choose a folder outside it.")
         names.setdefault(name_of(folder), folder)
     if len(names) > 1:
         (one, first), (other, second) = list(names.items())[:2]
         raise AttritionError(f"{second} holds the study {other!r}, and {first} {one!r}. Archive them separately.")
+    studies = [_without_path((folder / "study.toml").read_bytes()) for folder in folders]
+    for folder, study in zip(folders[1:], studies[1:], strict=True):
+        if name := _difference(tomllib.loads(studies[0].decode()), tomllib.loads(study.decode())):
+            raise AttritionError(f"{folder} and {folders[0]} differ in {name} of study.toml. Archive them separately.")
     union = Union()
     for folder in folders:
         store = store_of(folder)
@@ -60,18 +73,20 @@ def write_archive(folders: Sequence[Path], out: Path, watcher: Watcher | None = 
             raise AttritionError(f"{folder / wrong[0]} is missing or damaged. Nothing was archived.")
         union.add_runs(folder)
         union.add_covariates(folder)
+        union.add_copies(folder)
         for kind in OF_KIND:
             union.add_stored(store, kind, watcher)
-    if not union.texts["stages"]:
-        raise AttritionError(f"{folders[0]} has no finished stage. Nothing was archived.")
+    if not union.runs:
+        here = " and ".join(map(str, folders))
+        raise AttritionError(f"No run is finished in {here}. Nothing was archived: finish a run with `attrition run` first.")
     union.agree_on_times()
     union.files["environment.json"] = (folders[0] / "environment.json").read_bytes()
-    union.files["study.toml"] = _without_path((folders[0] / "study.toml").read_bytes())
+    union.files["study.toml"] = studies[0]
     if union.covariates is not None:
         union.files[COVARIATES] = covariates_json(languages_of_covariates(union.covariates), union.covariates).encode()
     union.files[COUNTS], groups = pack_counts(union.counts)
     union.files[STAGES] = lzma.compress(json.dumps({**union.texts, "groups": groups}, sort_keys=True).encode())
-    _write(out, union.files, next(iter(names)))
+    _write(out, union.files, next(iter(names)), check)
     return {str(path.relative_to(out)): path.stat().st_size for path in sorted(out.rglob("*")) if path.is_file()}
 
 
@@ -86,16 +101,35 @@ def _without_path(study: bytes) -> bytes:
     return study if corpus is None and not portions else tomli_w.dumps(table).encode()
 
 
-def _write(out: Path, files: Mapping[str, bytes], study: str) -> None:
+def _difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
+    """Return the first setting that decides numbers and differs between two study files; None if there is none."""
+    settings = [
+        {name: study.get(name) for name in _FIXED} | {f"method {each['name']!r}": each for each in study.get("methods", ())}
+        for study in (one, other)
+    ]
+    common = [name for name in settings[0] if name in settings[1]]
+    return next(filter(None, (_first_difference(settings[0][name], settings[1][name], name) for name in common)), None)
+
+
+def _first_difference(one: Any, other: Any, name: str) -> str | None:
+    if isinstance(one, dict) and isinstance(other, dict):
+        parts = (_first_difference(one.get(key), other.get(key), f"{name}.{key}") for key in (one | other))
+        return next(filter(None, parts), None)
+    return None if one == other else name
+
+
+def _write(out: Path, files: Mapping[str, bytes], study: str, check: Callable[[Path], None] | None) -> None:
     temporary = out.with_name(f".{out.name}.{os.getpid()}.tmp")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        with writing(out):
+        with writing(out, kept="Nothing was archived."):
             for name, content in files.items():
                 write_whole(temporary / name, content)
             sums = {name: sha256_of(temporary / name) for name in sorted(files)}
             index = {"format": FORMAT, "study": study, "attrition": version("attrition"), "files": sums}
             write_whole(temporary / INDEX, json.dumps(index, indent=1, ensure_ascii=False) + "\n")
+            if check is not None:
+                check(temporary)
             if out.exists():
                 out.rmdir()  # empty; some systems cannot replace a folder
             temporary.replace(out)

@@ -36,8 +36,8 @@ OF_KIND: Mapping[Kind, tuple[str, str]] = {
 
 
 def is_archive(folder: Path) -> bool:
-    """Return whether the folder is an archive."""
-    return (folder / INDEX).is_file()
+    """Return whether the folder is an archive, perhaps a damaged one."""
+    return (folder / INDEX).is_file() or (folder / STAGES).is_file()
 
 
 @dataclass(frozen=True)
@@ -49,12 +49,16 @@ class ArchivedStore(Store):
         """Return the content of archive.json.
 
         Raises:
-            AttritionError: it is damaged, or of a newer format.
+            DamagedError: it is missing or damaged.
+            AttritionError: it is of a newer format.
         """
         path = self.folder / INDEX
-        index = parse_json(read_text(path), str(path))
+        try:
+            index = parse_json(read_text(path), str(path))
+        except AttritionError as error:
+            raise DamagedError(f"{path} is missing or damaged. Copy the archive or make it again. ({error})") from None
         if not isinstance(index, dict) or not isinstance(index.get("files"), dict) or not isinstance(index.get("format"), int):
-            raise DamagedError(f"{path} is damaged. Make the archive again.")
+            raise DamagedError(f"{path} is damaged. Copy the archive or make it again.")
         if index["format"] > FORMAT:
             raise AttritionError(
                 f"{self.folder} was written by a newer version of attrition (format {index['format']}; this one reads up to "

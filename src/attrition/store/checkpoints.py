@@ -205,7 +205,9 @@ def find_resumable(
     most: int | None,
     warned: Callable[[str], None],
 ) -> list[Resumable]:
-    """Return the newest usable checkpoint of every unfinished population; remove all others.
+    """Return the newest usable checkpoint of every unfinished population; remove the others.
+
+    A checkpoint of stages that are not in the study stays: it is used again when their settings return.
 
     Args:
         store: where the checkpoints are.
@@ -229,6 +231,11 @@ def find_resumable(
                 continue  # a job that outlived its driver is at work: it has written a newer one
             damaged.setdefault(name, []).append(problem)
             store.discard("checkpoints", key)
+        elif not jobs.keys() >= set(store.about("checkpoints", key)["population"]):
+            warned(
+                f"The checkpoint {store.folder / 'checkpoints' / key} belongs to stages that are not in this study. It stays: "
+                "with their settings, training resumes from it. You may delete it."
+            )
         elif (resumable := _fitting(store, key, jobs, vocabulary, device, most, warned)) is not None:
             found[name] = resumable
         else:
@@ -257,8 +264,6 @@ def _fitting(
     reason = None
     if details.get("format", 1) != FORMAT:
         reason = "another version of attrition wrote it"
-    elif not all(name in jobs for name in population):
-        reason = "the study no longer has all of its stages"
     elif population_key(population, vocabulary, device, jobs[population[0]].choice.method.trains) != key.rpartition("-")[0]:
         reason = "the languages or the device have changed"
     elif most is not None and (together := max(Counter(each["turn"] for each in details["learners"]).values())) > most:

@@ -17,6 +17,7 @@ from attrition.results.covariates import Covariates, joined, read_covariates
 from attrition.store.archived import OF_KIND, ArchivedStore
 from attrition.store.stages import MANIFEST, Kind, Store, history_of, read_arrays
 from attrition.store.times import history_csv, times
+from attrition.study.standalone import COPIED
 from attrition.study.watcher import Watcher
 
 RUN_FILES = (
@@ -39,7 +40,7 @@ class Union:
         self.counts: dict[str, Mapping[str, NDArray[Any]]] = {}
         self.covariates: Covariates | None = None
         self._from: dict[str, Path] = {}
-        self._runs: set[str] = set()
+        self.runs: set[str] = set()
         self._made_twice: set[str] = set()
 
     def add_runs(self, folder: Path) -> None:
@@ -47,15 +48,20 @@ class Union:
         for matrix in sorted((folder / "runs").glob("[!.]*/matrix.csv")):
             there = {name: (matrix.parent / name).read_bytes() for name in RUN_FILES if (matrix.parent / name).is_file()}
             run = f"runs/{matrix.parent.name}"
-            if run in self._runs:
+            if run in self.runs:
                 for name in RUN_FILES:
                     known = self.files.get(f"{run}/{name}")
                     differs = known != there.get(name) and _results(name, known) != _results(name, there.get(name))
                     self._refuse(differs, matrix.parent / name, f"{run}/{name}")
                 continue
-            self._runs.add(run)
+            self.runs.add(run)
             self._from[run] = folder
             self.files |= {f"{run}/{name}": content for name, content in there.items()}
+
+    def add_copies(self, folder: Path) -> None:
+        """Add the user's files that the study names: groups, languages, methods. Their names hold a hash of their content."""
+        for path in sorted(path for prefix in COPIED for path in folder.glob(f"{prefix}*")):
+            self.files[path.name] = path.read_bytes()
 
     def add_covariates(self, folder: Path) -> None:
         """Add the covariates of a folder, if it has any."""
@@ -93,7 +99,7 @@ class Union:
         Raises:
             AttritionError: spec.json of such a run is missing or damaged.
         """
-        for run in sorted(self._runs) if self._made_twice else ():
+        for run in sorted(self.runs) if self._made_twice else ():
             place = self._from[run] / run / "spec.json"
             spec = parse_json(self.files.get(f"{run}/spec.json", b"").decode("utf-8", errors="replace"), str(place))
             try:

@@ -22,7 +22,8 @@ def select_runs(plan: StudyPlan, patterns: Sequence[str], where: str = "--only")
         return plan
     for pattern in patterns:
         if not any(_matches(run, pattern) for run in plan.runs):
-            raise unknown(pattern, [run.label for run in plan.runs], kind="run", where=where)
+            known = dict.fromkeys([run.method.name for run in plan.runs] + [run.label for run in plan.runs])
+            raise unknown(pattern, known, kind="run or method", where=where)
     return _plan_of([run for run in plan.runs if any(_matches(run, pattern) for pattern in patterns)], plan)
 
 

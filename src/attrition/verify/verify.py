@@ -6,8 +6,8 @@ Nothing is written into the folder.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from attrition.prepare.prepare import Prepared
 from attrition.results.covariates import FILE as COVARIATES
 from attrition.results.covariates import read_covariates
 from attrition.results.packed_counts import STAGES
-from attrition.store.archived import OF_KIND, ArchivedStore, is_archive
+from attrition.store.archived import INDEX, OF_KIND, ArchivedStore, is_archive
 from attrition.store.folder import EARLIER, code_of, is_results
 from attrition.store.stages import KINDS, DamagedError, Kind, Store, StoredEvaluation
 from attrition.study.spec import read_study
@@ -103,11 +103,11 @@ def verify(
     Raises:
         AttritionError: it is not a results folder.
     """
-    if not is_results(folder):
-        raise AttritionError(f"{folder} is not a results folder. Give the folder that `attrition run` wrote.")
     watcher = watcher or Watcher()
     if is_archive(folder):
         return _of_archive(ArchivedStore(folder), watcher)
+    if not is_results(folder):
+        raise AttritionError(f"{folder} is not a results folder. Give the folder that `attrition run` wrote.")
     store = Store(folder)
     checks = [_settings(folder), *(_stored(store, kind, watcher) for kind in KINDS), _runs(store, watcher)]
     return Verdict(folder, (*checks, _scored_again(store, sample, seed, watcher, pack)), has_counts(store))
@@ -115,7 +115,12 @@ def verify(
 
 def _of_archive(store: ArchivedStore, watcher: Watcher) -> Verdict:
     """Return all checks of an archive, which has no weights."""
-    count = _Count("Files of the archive", len(store.index["files"]))
+    count = _Count("Files of the archive")
+    try:
+        count.checked = len(store.index["files"])
+    except DamagedError:
+        count.wrong(store.folder / INDEX, "is missing or damaged", _AGAIN)
+        return Verdict(store.folder, (count.done(), _Count("Everything else").done("the archive is damaged")))
     for name in store.damaged_files():
         count.wrong(store.folder / name, "is missing or does not match archive.json", _AGAIN)
     if count.problems:
@@ -135,7 +140,13 @@ def _of_archive(store: ArchivedStore, watcher: Watcher) -> Verdict:
             count.notes.append("an archive has no weights, so their checksums were not compared")
         checks.append(count.done())
     no_weights = _Count("Stages scored again").done("an archive has no weights")
-    return Verdict(store.folder, (*checks, _runs(store, watcher), no_weights))
+    checks = [*checks, _runs(store, watcher), no_weights]
+    return Verdict(store.folder, tuple(replace(check, problems=_as_of_archive(check.problems)) for check in checks))
+
+
+def _as_of_archive(problems: Iterable[Problem]) -> tuple[Problem, ...]:
+    """Return problems with what to do about an archive, in which nothing can be trained or written again."""
+    return tuple(replace(problem, remedy=_AGAIN) for problem in problems)
 
 
 def _settings(folder: Path) -> Check:
