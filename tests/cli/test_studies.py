@@ -332,7 +332,12 @@ def test_only_some_runs(write_study: Write, say: Say, tmp_path: Path) -> None:
     assert [json.loads(each.read_text())["name"] for each in out.glob("runs/*/spec.json")] == ["mine [red]"]
     said = say("run", path, "--only", "mime [red]/as-listed/s0", "--out", out)
     assert said.code == 2
-    assert "Did you mean 'mine [red]/as-listed/s0'? Known: VANILLA/as-listed/s0, mine [red]/as-listed/s0." in said.words
+    assert (
+        "unknown run or method 'mime [red]/as-listed/s0'. Did you mean 'mine [red]/as-listed/s0'? Known: VANILLA, "
+        in said.words
+    )
+    said = say("run", path, "--only", "VANILA", "--out", out)
+    assert "unknown run or method 'VANILA'. Did you mean 'VANILLA'?" in said.words
 
 
 def test_a_time_limit(write_study: Write, say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ def test_every_study_file_is_read(path: Path) -> None:
 
 
 def test_the_claims_are_read() -> None:
-    assert len(read_claims(FOLDER / "claims.toml")) == 19
+    assert len(read_claims(FOLDER / "claims.toml")) == 18
 
 
 def test_all_eight_orders_together_give_every_language_the_same_mean_position() -> None:
