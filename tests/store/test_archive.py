@@ -159,8 +159,10 @@ def test_what_is_refused(whole: Path, archived: Path, study: Study, make_study: 
         write_archive([whole], archived)
     with pytest.raises(AttritionError, match="is not a results folder"):
         write_archive([tmp_path], tmp_path / "out")
+    before = contents(archived)
     with pytest.raises(AttritionError, match="is an archive without weights"):
         run_study(study, archived)
+    assert contents(archived) == before
     other = run_study(make_study(name="other"), tmp_path / "other")
     with pytest.raises(AttritionError, match="holds the study 'other'"):
         write_archive([whole, other], tmp_path / "out")

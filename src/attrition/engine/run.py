@@ -82,8 +82,8 @@ def run_study(
     watcher, folder = watcher or Watcher(), Path(folder)
     refuse_unfit(in_precision_of(folder, study))
     torch.set_num_threads(num_threads(study.machine.threads))
+    refuse_archive(folder)
     with locked(folder), deterministic(study.machine.deterministic):
-        refuse_archive(folder)
         refuse_other_study(folder, study.name)
         whole = prepare(in_precision_of(folder, study), watcher, cache_folder(), pack)
         prepared = dataclasses.replace(whole, plan=select_runs(whole.plan, only))
