@@ -52,7 +52,7 @@ def table(sizes: tuple[int, ...] = (200, 50)) -> pd.DataFrame:
     columns["late"] = late(runs)
     for size in sizes:
         for start in STARTS:
-            folder = HERE / f"relearning-{start}-{size}"
+            folder = HERE / f"fifty-two-relearning-{start}-{size}"
             if folder.is_dir():
                 columns[f"{start}, {size}"] = own(read_results(folder).runs[0].matrix)
     languages = next(scores for name, scores in columns.items() if name.endswith("200")).index
@@ -111,7 +111,7 @@ def relearned() -> str:
 def main() -> None:
     for found in (ways(), errors()):
         sys.stdout.write(found.round(1).to_string() + "\n\n")
-    complete = all((HERE / f"relearning-{start}-{size}").is_dir() for start in STARTS for size in (200, 50))
+    complete = all((HERE / f"fifty-two-relearning-{start}-{size}").is_dir() for start in STARTS for size in (200, 50))
     sys.stdout.write((relearned() if complete else "Relearning: not finished.") + "\n")
 
 
