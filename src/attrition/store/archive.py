@@ -104,7 +104,7 @@ def _without_path(study: bytes) -> bytes:
 def _difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:
     """Return the first setting that decides numbers and differs between two study files; None if there is none."""
     settings = [
-        {name: study.get(name) for name in _FIXED} | {f"method {each['name']!r}": each for each in study.get("methods", ())}
+        {name: study.get(name) for name in _FIXED} | {f"method {each.get('name')!r}": each for each in study.get("methods", ())}
         for study in (one, other)
     ]
     common = [name for name in settings[0] if name in settings[1]]
