@@ -6,6 +6,8 @@ import json
 import os
 import socket
 import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from attrition.cli.app import app
-from attrition.engine.progress import EVERY_SECONDS, Pulse
+from attrition.engine.progress import EVERY_SECONDS, Pulse, forget_pulse, wait_for_orphans
 from attrition.engine.run import run_study
 from attrition.engine.schedule import Unit
 from attrition.names import AttritionError
@@ -120,6 +122,39 @@ def test_a_pulse_says_what_is_done_and_goes(tmp_path: Path, monkeypatch: pytest.
         assert [each["epochs"] for each in pulses(tmp_path)] == [{}]
     pulse.end()
     assert not (tmp_path / "working").exists()
+
+
+def test_killed_workers_leave_no_progress_file(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    host = socket.gethostname()
+    said = {
+        "executor": "processes",
+        "place": "",
+        "what": "",
+        "stages": [],
+        "unit_read": 0,
+        "read": 0,
+        "began": 0,
+        "seen": time.time(),
+    }
+    folder = tmp_path / "working"
+
+    def write(host: str, pid: int, text: str | None = None) -> None:
+        folder.mkdir(exist_ok=True)
+        (folder / f"{host}-{pid}.json").write_text(text or json.dumps({**said, "host": host, "pid": pid}))
+
+    write(host, ended.pid)
+    forget_pulse(tmp_path, host, ended.pid)
+    assert not folder.exists(), "the last file takes the folder with it"
+    write(host, ended.pid)
+    write(host, ended.pid + 1, '{"host": "no')
+    wait_for_orphans(tmp_path, Watcher())
+    assert not folder.exists(), "a half-written file goes, too"
+    write(host, ended.pid)
+    write("node7", 12)
+    wait_for_orphans(tmp_path, Watcher())
+    assert [path.name for path in folder.iterdir()] == ["node7-12.json"], "another machine's worker is active"
 
 
 def test_the_status_of_a_real_study(make_study: Make, tmp_path: Path) -> None:

@@ -46,10 +46,7 @@ class Pulse(Watcher):
 
     def end(self) -> None:
         """End the unit; the worker is idle."""
-        with suppress(OSError):
-            self._path.unlink(missing_ok=True)
-        with suppress(OSError):  # other workers are active
-            self._path.parent.rmdir()
+        _forget(self._path)
         self._last = float("-inf")
 
     def started(self, job: Job) -> None:
@@ -101,8 +98,15 @@ def write_plan(folder: Path, plan: StudyPlan, passes: Mapping[str, int]) -> None
 
 def forget_pulse(folder: Path, host: str, pid: int) -> None:
     """Remove the progress file of a killed worker."""
+    _forget(folder / WORKING / f"{host}-{pid}.json")
+
+
+def _forget(path: Path) -> None:
+    """Remove a progress file. The last one takes the folder with it."""
     with suppress(OSError):
-        (folder / WORKING / f"{host}-{pid}.json").unlink(missing_ok=True)
+        path.unlink(missing_ok=True)
+    with suppress(OSError):  # other workers are active
+        path.parent.rmdir()
 
 
 def wait_for_orphans(folder: Path, watcher: Watcher, seconds: float = 60.0) -> None:
@@ -122,6 +126,10 @@ def wait_for_orphans(folder: Path, watcher: Watcher, seconds: float = 60.0) -> N
             time.sleep(0.1)
         if said["host"] == socket.gethostname() or time.time() - said["seen"] > FORGOTTEN_SECONDS:
             forget_pulse(folder, said["host"], said["pid"])
+    for path in (folder / WORKING).glob(f"{socket.gethostname()}-*.json"):
+        _forget(path)  # invalid JSON: its worker was killed while it wrote
+    with suppress(OSError):  # other machines' workers are active
+        (folder / WORKING).rmdir()
 
 
 class Progress:
