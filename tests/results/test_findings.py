@@ -1,24 +1,37 @@
-"""The numbers of docs/findings.md that docs/results/findings.py prints, from the files of the archive."""
+"""The scripts beside the archives: they print the numbers of docs/findings.md that no command prints."""
 
 from __future__ import annotations
 
 import csv
 import importlib.util
+import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from scipy import stats
+
+from attrition.metrics.matrix import RMatrix
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
 
-def test_the_way_of_a_language_is_read_from_r() -> None:
-    """Computed again from one matrix.csv, cell by cell."""
-    spec = importlib.util.spec_from_file_location("findings", RESULTS / "findings.py")
+def script(name: str) -> Any:
+    """Return a script beside the archives as a module."""
+    spec = importlib.util.spec_from_file_location(name, RESULTS / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
-    findings = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(findings)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_way_of_a_language_is_read_from_r() -> None:
+    """Computed again from one matrix.csv, cell by cell."""
+    findings = script("findings")
     (path,) = (RESULTS / "fifty-two").glob("runs/vanilla--paper-1--s0--*/matrix.csv")
     header, _, *rows = csv.reader(path.read_text(encoding="utf-8").splitlines())
     column = {language: place for place, language in enumerate(header)}
@@ -30,3 +43,40 @@ def test_the_way_of_a_language_is_read_from_r() -> None:
     ways = findings.ways()
     assert ways.loc["VANILLA · paper-1"].tolist() == pytest.approx(np.mean(expected, axis=0))
     assert all(label.startswith(("VANILLA", "SHARED LoRA")) for label in ways.index)
+
+
+def test_the_changes_of_a_stage_and_what_is_kept() -> None:
+    arms = script("arms")
+    R = RMatrix.sequential("abc", [[0.75, 0.25, 0.125], [0.5, 0.875, 0.25], [0.625, 0.5, 1]])
+    other = RMatrix.sequential("abc", [[0.75, 0.25, 0.125], [0.25, 0.875, 0.5], [0.25, 0.75, 1]])
+    assert arms.mean_change([R]).to_dict() == {"b": -25.0, "c": (12.5 - 37.5) / 2}
+    assert arms.mean_change([R, other]).to_dict() == {"b": -37.5, "c": (-12.5 - 6.25) / 2}
+    assert arms.mean_change([R], scope="unlearned").to_dict() == {"b": 12.5}
+    assert arms.kept([R]).dropna().to_dict() == {"a": -12.5, "b": -37.5}, "the last language has kept nothing yet"
+    assert arms.own_stage([R]).tolist() == [75, 87.5, 100]
+    overlap = {"overlap": {(one, two): value for one, two, value in (("b", "a", 0.1), ("c", "a", 0.1), ("c", "b", 0.3))}}
+    assert arms.slope([R], overlap).to_dict() == pytest.approx({"c": (-37.5 - 12.5) / 2}), "points for 0.1"
+
+
+@pytest.mark.parametrize("two_groups", [False, True])
+def test_the_intervals_of_the_arms_cover(two_groups: bool) -> None:
+    """Languages differ, and all share the test utterances: how hard these are, and how hard they are for one language."""
+    arms, generator = script("arms"), np.random.default_rng(0)
+    names, ones = list("abcdefghijkl"), list("abc")
+    covered, number = 0, 400
+    for _ in range(number):
+        true_D = generator.normal(2, 3, 12)
+        shared, own_D = generator.normal(0, 1.5), generator.normal(0, 2, 12)
+        of_three = np.array([name in ones for name in names])
+        weight_D = np.where(of_three, 1.5, 0.5)  # a shared utterance counts more in three of the languages
+        found_D = true_D + weight_D * shared + own_D
+        drawn_BD = found_D + weight_D * generator.normal(0, 1.5, (200, 1)) + generator.normal(0, 2, (200, 12))
+        values = arms.Values(pd.Series(found_D, names), drawn_BD)
+        estimate = arms.between(values, ones) if two_groups else arms.mean(values)
+        covered += estimate.low <= (0 if two_groups else 2) <= estimate.high
+    low, high = stats.binom.interval(0.999, number, 0.95)
+    assert low <= covered <= high + 8, covered / number
+    values = arms.Values(pd.Series(found_D, names), np.tile(found_D, (5, 1)))
+    estimate = arms.between(values, ones) if two_groups else arms.mean(values)
+    expected = stats.ttest_ind(found_D[:3], found_D[3:], equal_var=False) if two_groups else stats.ttest_1samp(found_D, 0)
+    assert estimate.p == pytest.approx(expected.pvalue), "without a shared part it is the t test of scipy"
