@@ -32,9 +32,10 @@ Make = Callable[..., Study]
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Four stages of 100 passes: one stored, one at work elsewhere for 10 seconds, one in a checkpoint, one not begun."""
-    stages = {key: {"label": f"VANILLA: {key}", "passes": 100} for key in "abcd"}
+    stages = {key: {"label": f"VANILLA: {key}", "passes": 100, "batch": 10} for key in "abcde"}
     runs = {"one": {"label": "one", "stages": ["a"]}, "two": {"label": "two", "stages": ["b", "c", "d"]}}
-    (tmp_path / "plan.json").write_text(json.dumps({"stages": stages, "runs": runs}))
+    runs["not selected"] = {"label": "three", "stages": ["a", "e"]}
+    (tmp_path / "plan.json").write_text(json.dumps({"stages": stages, "runs": runs, "selected": ["one", "two"]}))
     (tmp_path / "stages" / "a").mkdir(parents=True)
     (tmp_path / "stages" / ".b.host.1.tmp").mkdir()
     (tmp_path / "stages" / "of another study").mkdir()
@@ -42,7 +43,10 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "runs" / "one" / "metrics.json").write_text("{}")
     for name, learners in (("x-000001", ["b"]), ("y-000004", ["c", "z"])):
         (tmp_path / "checkpoints" / name).mkdir(parents=True)
-        (tmp_path / "checkpoints" / name / "manifest.json").write_text(json.dumps({"about": {"learners": learners}}))
+        about = {"learners": learners, "steps": [3] * len(learners)}
+        (tmp_path / "checkpoints" / name / "manifest.json").write_text(json.dumps({"about": about}))
+    (tmp_path / "checkpoints" / "z-000001").mkdir()
+    (tmp_path / "checkpoints" / "z-000001" / "manifest.json").write_text('{"about": {"learners": ["d"]}}')  # malformed
     said = {
         "executor": "slurm", "host": "node7", "pid": 12, "place": "job 99_0", "what": "training VANILLA: b", "stages": ["b"],
         "unit_read": 50, "read": 200, "began": 1000.0, "seen": 1010.0,
@@ -56,22 +60,23 @@ def folder(tmp_path: Path) -> Path:
 
 def test_what_is_done_and_what_is_left(folder: Path) -> None:
     status = read_status(folder, now=1012.0)
-    assert (status.stages, status.runs, status.passes) == ((1, 4), (1, 2), (150, 400))
+    assert (status.stages, status.runs, status.passes) == ((1, 4), (1, 2), (180, 400))
     (worker,) = status.workers
     assert (worker.where, worker.share, worker.speed) == ("node7, process 12 (slurm, job 99_0)", 0.5, 20.0)
     assert worker.silent == 2.0
-    assert status.kept == ("VANILLA: c",)
-    assert status.seconds_left == 250 / 20
+    assert status.study == (1, 3)
+    assert status.kept == ("VANILLA: c (30%)",)
+    assert status.seconds_left == 220 / 20
     silent = read_status(folder, now=1010.0 + SILENT_SECONDS)
     assert (silent.speed, silent.seconds_left != silent.seconds_left) == (0, True)
 
 
 def test_the_command(folder: Path) -> None:
     said = " ".join(CliRunner().invoke(app, ["status", str(folder)]).output.split())
-    assert "1 of 4 stages stored, 1 of 2 runs finished: 38% of the training." in said
+    assert "1 of 4 stages stored, 1 of 2 runs finished (of the study: 1 of 3): 45% of the training." in said
     assert "training VANILLA: b" in said
     assert "silent for" in said
-    assert "Paused, with a checkpoint: VANILLA: c." in said
+    assert "Paused, with a checkpoint: VANILLA: c (30%)." in said
     assert "No driver is running" in said
 
 
@@ -92,7 +97,7 @@ def test_a_driver_elsewhere_and_one_that_died(folder: Path) -> None:
     said = json.loads(path.read_text())
     path.write_text(json.dumps({**said, "host": socket.gethostname(), "pid": ended.pid}))
     status = read_status(folder)
-    assert (status.workers, status.kept) == ((), ("VANILLA: b", "VANILLA: c")), "a killed worker is not at work"
+    assert (status.workers, status.kept) == ((), ("VANILLA: b (30%)", "VANILLA: c (30%)")), "a killed worker is not at work"
 
 
 def test_a_folder_without_a_plan(tmp_path: Path) -> None:

@@ -12,9 +12,11 @@ from attrition.engine.run import run_study
 from attrition.names import AttritionError
 from attrition.prepare.prepare import Prepared
 from attrition.store.stages import Store
+from attrition.study.plan import Job
 from attrition.study.select import select_runs
 from attrition.study.spec import Study
 from attrition.study.stop import Stopped
+from attrition.study.watcher import Watcher
 
 Make = Callable[..., Study]
 Run = Callable[[Study, Path], Any]
@@ -71,6 +73,18 @@ def test_patterns(patterns: list[str], expected: list[str], prepared: Prepared) 
 def test_a_key_selects_its_run(prepared: Prepared) -> None:
     run = prepared.plan.runs[5]
     assert select_runs(prepared.plan, [run.key.upper()]).runs == (run,)
+
+
+def test_a_shared_stage_is_named_after_a_selected_run(make_study: Make, tmp_path: Path) -> None:
+    began: list[str] = []
+
+    class Noting(Watcher):
+        def started(self, job: Job) -> None:
+            began.append(job.label)
+
+    methods = ["SHARED LoRA", {"method": "NON-SHARED LoRA", "name": "alone"}]
+    run_study(make_study(methods=methods), tmp_path, Noting(), only=["alone"])
+    assert began == [f"alone: {each}" for each in (EN, DE, ZH)], "the first stage is SHARED LoRA's, too"
 
 
 def test_a_pattern_of_no_run_names_the_nearest_and_all(prepared: Prepared) -> None:

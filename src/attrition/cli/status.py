@@ -27,8 +27,9 @@ def status(
 
     found = read_status(folder)
     (done, stages), (written, runs), (read, passes) = found.stages, found.runs, found.passes
+    others = f" (of the study: {found.study[0]} of {found.study[1]})" if found.study[1] > runs else ""
     share = read / passes if passes else 1.0
-    finished = f"{written} of {counted(runs, 'run')} finished"
+    finished = f"{written} of {counted(runs, 'run')} finished{others}"
     out.print(f"[bold]{done} of {counted(stages, 'stage')}[/] stored, {finished}: {share:.0%} of the training.")
     if found.workers:
         table = Table(box=None, pad_edge=False, header_style="bold")

@@ -89,11 +89,15 @@ class Pulse(Watcher):
             self._path.write_text(json.dumps({**self._said, "seen": time.time()}), encoding="utf-8")
 
 
-def write_plan(folder: Path, plan: StudyPlan, passes: Mapping[str, int]) -> None:
-    """Write the plan of a study, for `attrition.results.at_work.read_status`."""
-    stages = {key: {"label": job.label, "passes": passes[key]} for key, job in plan.jobs.items()}
-    runs = {run.key: {"label": run.label, "stages": [job.key for job in run.jobs]} for run in plan.runs}
-    write_whole(folder / PLAN, json.dumps({"stages": stages, "runs": runs}, indent=1) + "\n")
+def write_plan(folder: Path, whole: StudyPlan, selected: StudyPlan, passes: Mapping[str, int]) -> None:
+    """Write the plan of a study and its selected runs, for `attrition.results.at_work.read_status`."""
+    stages = {
+        key: {"label": job.label, "passes": passes[key], "batch": job.choice.training.batch_size}
+        for key, job in whole.jobs.items()
+    }
+    runs = {run.key: {"label": run.label, "stages": [job.key for job in run.jobs]} for run in whole.runs}
+    plan = {"stages": stages, "runs": runs, "selected": [run.key for run in selected.runs]}
+    write_whole(folder / PLAN, json.dumps(plan, indent=1) + "\n")
 
 
 def forget_pulse(folder: Path, host: str, pid: int) -> None:

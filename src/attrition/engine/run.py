@@ -120,13 +120,15 @@ class _Driver:
         self, prepared: Prepared, whole: StudyPlan, store: Store, watcher: Watcher, requests: StopRequests, pack: Path | None
     ) -> None:
         self._prepared, self._store, self._watcher, self._requests = prepared, store, watcher, requests
-        self._whole, self._jobs, self._pace, self._has_begun = whole, whole.jobs, Pace(), False
+        # A stage that other runs share has the name of a selected run.
+        self._whole = StudyPlan(whole.runs, {**whole.jobs, **prepared.plan.jobs})
+        self._jobs, self._pace, self._has_begun = self._whole.jobs, Pace(), False
         self._written: set[str] = set()
-        self._passes = {key: job.choice.training.epochs * self._utterances(job) for key, job in whole.jobs.items()}
+        self._passes = {key: job.choice.training.epochs * self._utterances(job) for key, job in self._jobs.items()}
         self._read: dict[str, int] = {}
         self._read_before: dict[str, int] = {}
         pulse = Pulse(store.folder, "local", watcher)
-        self._worker = Worker(prepared, whole, store, pulse, requests, self._before_scoring)
+        self._worker = Worker(prepared, self._whole, store, pulse, requests, self._before_scoring)
         self._executor = executor_of(prepared, Local(self._worker, pulse), store.folder, pack)
         self._progress = Progress(store.folder, watcher, self._jobs) if self._executor.elsewhere else None
 
@@ -157,7 +159,7 @@ class _Driver:
         self._warn_of_other_scores()
         self._schedule = self._scheduled()
         self._unscored = self._scores_to_make()
-        write_plan(self._store.folder, self._prepared.plan, self._passes)
+        write_plan(self._store.folder, self._whole, self._prepared.plan, self._passes)
         if self._requests.limited:
             self._pace.look_back(self._store, list(self._jobs.values()), self._passes, self._prepared.scored_on)
         try:

@@ -1,6 +1,6 @@
 """Reads a study's progress from the files that its driver and workers write into the results folder.
 
-plan.json                     every stage with its utterances, every run with its stages
+plan.json                     every stage with its utterances, every run with its stages, and the selected runs
 .holder.json                  the driver: process, host, since when
 working/<host>-<pid>.json     a worker: its stages, utterances read, time of its last message
 """
@@ -77,15 +77,17 @@ class Status:
     """A study's progress.
 
     Attributes:
-        stages, runs: finished and planned.
+        stages, runs: finished and planned, of the runs that the last command selected.
+        study: runs of the whole study, finished and planned.
         passes: utterances read so far, and in total, if no learner stops early.
         driver: the driver, in words; "" without one. A driver that died on another machine is still listed.
         workers: running workers, without killed workers of this machine.
-        kept: labels of stages with a checkpoint and no worker.
+        kept: labels of stages with a checkpoint and no worker, each with its share that is done.
     """
 
     stages: tuple[int, int]
     runs: tuple[int, int]
+    study: tuple[int, int]
     passes: tuple[int, int]
     driver: str
     workers: tuple[AtWork, ...]
@@ -109,43 +111,47 @@ def read_status(folder: Path, now: float | None = None) -> Status:
         AttritionError: the folder has no plan.
     """
     plan = _json(folder / PLAN)
-    stages, runs = plan.get("stages"), plan.get("runs")
-    if not isinstance(stages, dict) or not isinstance(runs, dict):
+    stages, runs, selected = plan.get("stages"), plan.get("runs"), plan.get("selected")
+    if not isinstance(stages, dict) or not isinstance(runs, dict) or not isinstance(selected, list):
         raise AttritionError(
             f"{folder} has no {PLAN}, which `attrition run` writes when it begins. Give the folder of a study's results."
         )
     now = time.time() if now is None else now
-    passes = {key: int(stage["passes"]) for key, stage in stages.items()}
-    stored = {path.name for path in (folder / "stages").glob("[!.]*")} & stages.keys()
+    passes = {stage: int(stages[stage]["passes"]) for run in selected for stage in runs[run]["stages"]}
+    stored = {path.name for path in (folder / "stages").glob("[!.]*")} & passes.keys()
+    steps = {key: step for key, step in _kept(folder).items() if key in passes and key not in stored}
+    kept = {key: min(passes[key], step * int(stages[key]["batch"])) for key, step in steps.items()}
     workers, reading, busy = [], 0, set[str]()
     for said in pulses(folder):
         if _has_died(said):
             continue
         ours = [key for key in said["stages"] if key in passes]
         whole = sum(passes[key] for key in ours)
-        read = min(said["unit_read"], whole)
+        resumed = sum(passes[key] if key in stored else kept.get(key, 0) for key in ours)
+        read = min(max(said["unit_read"], resumed), whole)
         reading += max(0, read - sum(passes[key] for key in ours if key in stored))
         busy |= set(ours)
         place = f", {said['place']}" if said["place"] else ""
         speed = said["read"] / max(said["seen"] - said["began"], 1e-9)
         where = f"{said['host']}, process {said['pid']} ({said['executor']}{place})"
         workers.append(AtWork(where, said["what"], read / whole if whole else 0.0, speed, max(0.0, now - said["seen"])))
-    done = sum(passes[key] for key in stored) + reading
-    kept = [stages[key]["label"] for key in dict.fromkeys(_kept(folder)) if key in stages and key not in stored | busy]
+    paused = {key: read for key, read in kept.items() if key not in busy}
+    done = sum(passes[key] for key in stored) + reading + sum(paused.values())
     holder = _json(folder / HOLDER)
     driver = (
         f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
         if {"pid", "host", "since"} <= holder.keys() and not _has_died(holder)
         else ""
     )
-    finished = sum((folder / "runs" / key / "metrics.json").is_file() for key in runs)
+    finished = {key for key in runs if (folder / "runs" / key / "metrics.json").is_file()}
     return Status(
-        stages=(len(stored), len(stages)),
-        runs=(finished, len(runs)),
+        stages=(len(stored), len(passes)),
+        runs=(len(finished.intersection(selected)), len(selected)),
+        study=(len(finished), len(runs)),
         passes=(min(done, sum(passes.values())), sum(passes.values())),
         driver=driver,
         workers=tuple(workers),
-        kept=tuple(kept),
+        kept=tuple(f"{stages[key]['label']} ({read / passes[key]:.0%})" for key, read in paused.items()),
     )
 
 
@@ -154,13 +160,13 @@ def _has_died(said: Mapping[str, Any]) -> bool:
     return said["host"] == socket.gethostname() and isinstance(said["pid"], int) and not is_running(said["pid"])
 
 
-def _kept(folder: Path) -> list[str]:
-    """Return the stages with checkpoints in a folder."""
-    found: list[str] = []
+def _kept(folder: Path) -> dict[str, int]:
+    """Return the stages with checkpoints in a folder, and their number of steps."""
+    found: dict[str, int] = {}
     for path in sorted((folder / "checkpoints").glob("[!.]*/manifest.json")):
         about = _json(path).get("about")
-        learners = about.get("learners") if isinstance(about, dict) else None
-        found += [str(each) for each in learners] if isinstance(learners, list) else []
+        with suppress(KeyError, TypeError, ValueError):  # a malformed manifest
+            found |= {str(key): int(step) for key, step in zip(about["learners"], about["steps"], strict=True)}  # type: ignore[index]
     return found
 
 

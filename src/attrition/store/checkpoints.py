@@ -118,7 +118,11 @@ class CheckpointKeeper:
     def keep(self, learners: Sequence[LearnerState]) -> None:
         """Write a checkpoint and remove the previous one; then raise if a stop was requested."""
         began, self._number = self._now(), self._number + 1
-        about = {"population": [job.key for job in self._population], "learners": [learner.name for learner in learners]}
+        about = {
+            "population": [job.key for job in self._population],
+            "learners": [learner.name for learner in learners],
+            "steps": [learner.step for learner in learners],
+        }
         tensors: dict[str, NDArray[Any]] = {}
         for row, learner in enumerate(learners):
             tensors |= {f"{row}.{name}": array for name, array in _arrays(learner).items()}

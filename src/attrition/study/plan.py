@@ -149,7 +149,6 @@ def plan_study(
     # `data` holds keys of the encoded utterances, so the encoding settings need no key.
     common = _Common(pretrained.fingerprint, tuple(labels), precision, identity(study.problem), study.model.learned)
     runs: list[RunPlan] = []
-    jobs: dict[str, Job] = {}
     for choice in study.methods:
         at_once: list[frozenset[str]] = []
         for name, stages in resolve_orders(study).items():
@@ -160,10 +159,18 @@ def plan_study(
                 at_once.append(learned)
             for seed in study.seeds:
                 made = _made(steps, choice, seed, common, data)
-                jobs |= {each.key: each for each in made if isinstance(each, Job)}
                 order_name = "joint" if steps.joint and len(at_once) == 1 else name
                 key = run_key(choice.method.name, order_name, sequence, seed, [each.key for each in made])
                 runs.append(RunPlan(key, choice, order_name, sequence, seed, steps, made))
+    return plan_of(runs)
+
+
+def plan_of(runs: Sequence[RunPlan]) -> StudyPlan:
+    """Return the plan of some runs; a training that they share is named after the first of them."""
+    jobs: dict[str, Job] = {}
+    for run in runs:
+        for job in run.jobs:
+            jobs.setdefault(job.key, job)
     return StudyPlan(tuple(runs), jobs)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
 from attrition.names import unknown
-from attrition.study.plan import RunPlan, StudyPlan
+from attrition.study.plan import RunPlan, StudyPlan, plan_of
 
 
 def select_runs(plan: StudyPlan, patterns: Sequence[str], where: str = "--only") -> StudyPlan:
@@ -24,7 +24,7 @@ def select_runs(plan: StudyPlan, patterns: Sequence[str], where: str = "--only")
         if not any(_matches(run, pattern) for run in plan.runs):
             known = dict.fromkeys([run.method.name for run in plan.runs] + [run.label for run in plan.runs])
             raise unknown(pattern, known, kind="run or method", where=where)
-    return _plan_of([run for run in plan.runs if any(_matches(run, pattern) for pattern in patterns)], plan)
+    return plan_of([run for run in plan.runs if any(_matches(run, pattern) for pattern in patterns)])
 
 
 def runs_of_study(plan: StudyPlan, patterns: Sequence[str]) -> StudyPlan:
@@ -35,12 +35,7 @@ def runs_of_study(plan: StudyPlan, patterns: Sequence[str]) -> StudyPlan:
     """
     selected = select_runs(plan, patterns, where="only")
     rank = {run.key: next((n for n, each in enumerate(patterns) if _matches(run, each)), 0) for run in selected.runs}
-    return _plan_of(sorted(selected.runs, key=lambda run: rank[run.key]), plan)
-
-
-def _plan_of(runs: Sequence[RunPlan], plan: StudyPlan) -> StudyPlan:
-    """Return the plan of some runs of a larger plan, parents before children."""
-    return StudyPlan(tuple(runs), {job.key: plan.jobs[job.key] for run in runs for job in run.jobs})
+    return plan_of(sorted(selected.runs, key=lambda run: rank[run.key]))
 
 
 def _matches(run: RunPlan, pattern: str) -> bool:
