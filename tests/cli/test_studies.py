@@ -298,6 +298,8 @@ def test_export_of_a_whole_model(results: Path, runs: dict[str, str], say: Say, 
     ("stage", "message"),
     [
         ("nonsense", "There is no stage 'nonsense'"),
+        ("VANILLA", "for example {run}:<locale>"),
+        ("{run}", "Say after which language: {run}:<locale>"),
         ("nonsense:en-US", "Unknown run 'nonsense'"),
         ("{run}:en-UK", "Did you mean 'en-US'?"),
         ("{run}:", "unknown language ''"),
@@ -309,7 +311,7 @@ def test_export_of_what_is_not_there(
 ) -> None:
     said = say("export", results, stage.format(run=runs["VANILLA"]), tmp_path / "out")
     assert said.code == 2
-    assert message in said.words
+    assert message.format(run=runs["VANILLA"]) in said.words
     assert not (tmp_path / "out").exists()
 
 

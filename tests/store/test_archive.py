@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import lzma
 import shutil
 import tomllib
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tomli_w
 
 from attrition.engine.run import run_study
 from attrition.files import sha256_of
@@ -97,6 +99,32 @@ def test_the_place_of_the_corpus_stays_out(whole: Path, tmp_path: Path) -> None:
     (copy / "study.toml").write_text(text.replace("[corpus]\n", '[corpus]\npath = "/home/somebody/data"\n', 1))
     write_archive([copy], tmp_path / "archive")
     assert tomllib.loads((tmp_path / "archive" / "study.toml").read_text()) == tomllib.loads(text)
+
+
+@pytest.mark.parametrize("place", ["/home/somebody/models", "../models", "~"])
+def test_the_folder_of_a_local_model_stays_out(place: str, whole: Path, archived: Path, tmp_path: Path) -> None:
+    copies = [Path(shutil.copytree(whole, tmp_path / name)) for name in ("copy", "other")]
+    for copy, folder in zip(copies, (place, "/other/place"), strict=True):
+        here = f"hub:{folder}/mine"
+        study = tomllib.loads((copy / "study.toml").read_text())
+        (copy / "study.toml").write_text(tomli_w.dumps({**study, "model": {**study["model"], "name": here}}))
+        for path in copy.glob("runs/*/spec.json"):
+            spec = json.loads(path.read_text())
+            path.write_text(json.dumps({**spec, "model": {**spec["model"], "name": here}}))
+        for path in copy.glob("stages/*/manifest.json"):
+            manifest = json.loads(path.read_text())
+            manifest["about"]["model"]["name"] = here
+            path.write_text(json.dumps({**manifest, "seal": seal(manifest)}))
+    write_archive(copies, tmp_path / "archive")
+    assert verify(tmp_path / "archive").problems == ()
+    files = {
+        name: lzma.decompress(data) if name.endswith(".xz") else data for name, data in contents(tmp_path / "archive").items()
+    }
+    assert not [name for name, data in files.items() if b"somebody" in data or f"{place}/mine".encode() in data]
+    assert tomllib.loads(files["study.toml"].decode())["model"]["name"] == "hub:mine"
+    store = ArchivedStore(tmp_path / "archive")
+    assert {store.about("stages", key)["model"]["name"] for key in store.keys("stages")} == {"hub:mine"}
+    assert store.keys("stages") == ArchivedStore(archived).keys("stages")
 
 
 def test_report_and_metrics_read_it(whole: Path, archived: Path, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from scipy.special import ndtri, stdtr, stdtrit
 
 from attrition.analysis.mixed_equations import Floats, Problem, State, problem
 from attrition.analysis.mixed_search import degrees_of_freedom, minimise
-from attrition.names import AttritionError, look_up
+from attrition.names import AttritionError, counted, look_up
 
 RESIDUAL = "residual"
 KNOWN = "known"
@@ -219,7 +219,9 @@ def _checked(
     if not len(names_P):
         raise AttritionError("X has no column. Give at least a column of ones.")
     if len(y_N) <= len(names_P) + 1:
-        raise AttritionError(f"{len(y_N)} rows are too few for {len(names_P)} fixed effects. Give more rows or fewer columns.")
+        raise AttritionError(
+            f"{counted(len(y_N), 'row')} for {counted(len(names_P), 'fixed effect')}: too few. Give more rows or fewer columns."
+        )
     return y_N, X_NP, known_N
 
 

@@ -87,14 +87,14 @@ class BoundedReader:
 
     At most `bounds.of(size of the file)` bytes are decompressed. `allow` limits the bytes read until the next `allow`, so
     a huge header is refused before it is in memory. `seek` only moves forward. `last_read` is the result of the last
-    `read`.
+    `read`. `remedy` says what to do with a damaged file.
 
     Raises, from `read` and `seek`:
         AttritionError: a limit is exceeded, or the file is damaged.
     """
 
-    def __init__(self, path: Path, bounds: Bounds | None = None) -> None:
-        self._path = path
+    def __init__(self, path: Path, bounds: Bounds | None = None, remedy: str = "Download or pack it again.") -> None:
+        self._path, self._remedy = path, remedy
         self._file = path.open("rb")
         self._most = (bounds or Bounds()).of(path.stat().st_size)
         start = self._file.read(6)
@@ -135,7 +135,7 @@ class BoundedReader:
     def seek(self, position: int, whence: int = 0) -> int:
         """Skip content up to `position`, which may be beyond the end."""
         if whence != 0 or position < self._position:
-            raise AttritionError(f"{self._path} is damaged: it refers to an earlier position. Download or pack it again.")
+            raise AttritionError(f"{self._path} is damaged: it refers to an earlier position. {self._remedy}")
         while self._position < position and (piece := self._take(min(_PIECE_BYTES, position - self._position))):
             self._position += len(piece)
         return self._position
@@ -191,4 +191,4 @@ class BoundedReader:
                 if content:
                     return content
         except (zlib.error, lzma.LZMAError, EOFError, OSError, MemoryError) as error:
-            raise AttritionError(f"{self._path} is damaged ({error}). Download or pack it again.") from error
+            raise AttritionError(f"{self._path} is damaged ({error}). {self._remedy}") from error

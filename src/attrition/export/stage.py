@@ -23,9 +23,10 @@ from attrition.files import refuse_full, write_whole
 from attrition.languages.portions import language_of_portion
 from attrition.methods import Full, LoRA, Trains
 from attrition.methods.merging import MERGING, Merging
-from attrition.names import AttritionError, look_up, unknown
+from attrition.names import AttritionError, look_up, nearest, unknown
 from attrition.store.restore import restored
 from attrition.store.stages import KEPT, Store, StoredEvaluation
+from attrition.study.keys import slug
 from attrition.training.merged import merge, merged_adapter
 from attrition.training.model import Model, build_model
 
@@ -159,8 +160,12 @@ def _find(store: Store, stage: str) -> _Chosen:
             for number, step in enumerate(spec["steps"]):
                 if step["key"] == stage:
                     return _step_of(spec, number)
+    if stage in runs:
+        raise AttritionError(f"{stage!r} names a run. Say after which language: {stage}:<locale>.")
     if stage not in keys:
-        raise AttritionError(f"There is no stage {stage!r} in {store.folder}. Write <run>:<locale>, or a stage's key.")
+        guess = next((run for run in runs if run.startswith(slug(stage) + "-")), None) or nearest(stage, runs)
+        example = f", for example {guess}:<locale>" if guess else ""
+        raise AttritionError(f"There is no stage {stage!r} in {store.folder}. Write <run>:<locale>{example}, or a stage's key.")
     return _Chosen((stage,))
 
 

@@ -21,7 +21,7 @@ from attrition.corpus.bounded import BoundedReader
 from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError
 from attrition.reading import parse_json
-from attrition.results.packed_counts import BOUNDS, COUNTS, STAGES, unpack_counts
+from attrition.results.packed_counts import BOUNDS, COUNTS, REMEDY, STAGES, unpack_counts
 from attrition.results.read import Run
 
 _Arrays = Mapping[str, NDArray[Any]]
@@ -56,7 +56,7 @@ class StoredCounts:
     @cached_property
     def _archived(self) -> Mapping[str, _Arrays]:
         path = self.folder / STAGES
-        with BoundedReader(path, BOUNDS) as file:
+        with BoundedReader(path, BOUNDS, REMEDY) as file:
             texts = parse_json(file.read().decode("utf-8", errors="replace"), str(path))
         if not isinstance(texts, dict) or not isinstance(texts.get("groups"), list):
             raise _damaged(path, "it does not say what the counts are of")

@@ -27,6 +27,8 @@ Arrays = Mapping[str, NDArray[Any]]
 """The integer arrays of one evaluation by name, each [N, K]: counts [N, 3], and types of errors [N, 5]."""
 
 BOUNDS = Bounds(ratio=10_000)
+REMEDY = "Copy the archive or make it again."
+"""What to do with a damaged file of an archive."""
 
 ERROR_COLUMNS = ("type", "boundary", "boundary_and_type", "missed", "spurious")
 """The types of errors in slots.parquet, in the order of `attrition.problem.spans.ERROR_TYPES`."""
@@ -63,7 +65,7 @@ def unpack_counts(path: Path, groups: list[dict[str, Any]]) -> dict[str, dict[st
     Raises:
         AttritionError: the file was not written by `pack_counts`.
     """
-    with BoundedReader(path, BOUNDS) as file:
+    with BoundedReader(path, BOUNDS, REMEDY) as file:
         data = file.read()
     found: dict[str, dict[str, NDArray[Any]]] = {}
     try:
@@ -76,7 +78,7 @@ def unpack_counts(path: Path, groups: list[dict[str, Any]]) -> dict[str, dict[st
             for key, array_NK in zip(group["evaluations"], arrays_ENK, strict=True):
                 found.setdefault(key, {})[group["name"]] = array_NK
     except (SafetensorError, KeyError, TypeError, ValueError) as error:
-        raise AttritionError(f"{path} holds no counts ({error}). Make the archive again.") from error
+        raise AttritionError(f"{path} holds no counts ({error}). {REMEDY}") from error
     return found
 
 

@@ -12,15 +12,14 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import tomli_w
-
 from attrition.files import sha256_of, write_whole, writing
-from attrition.names import AttritionError
+from attrition.names import AttritionError, counted
 from attrition.results.covariates import FILE as COVARIATES
 from attrition.results.covariates import covariates_json, languages_of_covariates
 from attrition.results.packed_counts import COUNTS, STAGES, pack_counts
 from attrition.store.archived import FORMAT, INDEX, OF_KIND, ArchivedStore, is_archive, store_of
-from attrition.store.folder import is_results, name_of
+from attrition.store.folder import EARLIER, is_results, name_of
+from attrition.store.portable import portable_study
 from attrition.store.stages import flush
 from attrition.store.union import Union
 from attrition.study.watcher import Watcher
@@ -62,7 +61,7 @@ def write_archive(
     if len(names) > 1:
         (one, first), (other, second) = list(names.items())[:2]
         raise AttritionError(f"{second} holds the study {other!r}, and {first} {one!r}. Archive them separately.")
-    studies = [_without_path((folder / "study.toml").read_bytes()) for folder in folders]
+    studies = [portable_study((folder / "study.toml").read_bytes()) for folder in folders]
     for folder, study in zip(folders[1:], studies[1:], strict=True):
         if name := _difference(tomllib.loads(studies[0].decode()), tomllib.loads(study.decode())):
             raise AttritionError(f"{folder} and {folders[0]} differ in {name} of study.toml. Archive them separately.")
@@ -76,6 +75,11 @@ def write_archive(
         union.add_copies(folder)
         for kind in OF_KIND:
             union.add_stored(store, kind, watcher)
+        if aside := [*(folder / EARLIER).glob("[!.]*/matrix.csv")]:
+            watcher.warned(
+                f"{counted(len(aside), 'run')} in {folder / EARLIER} {'is' if len(aside) == 1 else 'are'} not archived: no longer "
+                "in the study. Their stages are."
+            )
     if not union.runs:
         here = " and ".join(map(str, folders))
         raise AttritionError(f"No run is finished in {here}. Nothing was archived: finish a run with `attrition run` first.")
@@ -88,17 +92,6 @@ def write_archive(
     union.files[STAGES] = lzma.compress(json.dumps({**union.texts, "groups": groups}, sort_keys=True).encode())
     _write(out, union.files, next(iter(names)), check)
     return {str(path.relative_to(out)): path.stat().st_size for path in sorted(out.rglob("*")) if path.is_file()}
-
-
-def _without_path(study: bytes) -> bytes:
-    """Return the study file without the paths of data, which are valid on this machine only; names of files stay."""
-    table = tomllib.loads(study.decode("utf-8"))
-    corpus = table.get("corpus", {}).pop("path", None)
-    stages = [stage for order in table.get("orders", ()) for stage in order.get("stages", ())]
-    portions = [each for stage in stages for each in (stage if isinstance(stage, list) else [stage]) if isinstance(each, dict)]
-    for portion in portions:
-        portion["data"] = Path(portion["data"]).name
-    return study if corpus is None and not portions else tomli_w.dumps(table).encode()
 
 
 def _difference(one: Mapping[str, Any], other: Mapping[str, Any]) -> str | None:

@@ -23,7 +23,7 @@ from attrition.corpus.bounded import BoundedReader
 from attrition.files import sha256_of
 from attrition.names import AttritionError
 from attrition.reading import parse_json, read_text
-from attrition.results.packed_counts import BOUNDS, COUNTS, STAGES, unpack_counts
+from attrition.results.packed_counts import BOUNDS, COUNTS, REMEDY, STAGES, unpack_counts
 from attrition.store.stages import DamagedError, Kind, Store, StoredEvaluation, StoredHistory, evaluation_of, history_of, seal
 
 FORMAT = 1
@@ -71,7 +71,7 @@ class ArchivedStore(Store):
         """Return the content of stages.json.xz."""
         _ = self.index
         path = self.folder / STAGES
-        with BoundedReader(path, BOUNDS) as file:
+        with BoundedReader(path, BOUNDS, REMEDY) as file:
             texts = parse_json(file.read().decode("utf-8", errors="replace"), str(path))
         parts = [*((kind, dict) for kind in OF_KIND), ("groups", list)]
         if not isinstance(texts, dict) or not all(isinstance(texts.get(part), shape) for part, shape in parts):

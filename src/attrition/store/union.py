@@ -15,6 +15,7 @@ from attrition.reading import parse_json
 from attrition.results.covariates import FILE as COVARIATES
 from attrition.results.covariates import Covariates, joined, read_covariates
 from attrition.store.archived import OF_KIND, ArchivedStore
+from attrition.store.portable import portable_manifest, portable_spec
 from attrition.store.stages import MANIFEST, Kind, Store, history_of, read_arrays
 from attrition.store.times import history_csv, times
 from attrition.study.standalone import COPIED
@@ -47,6 +48,8 @@ class Union:
         """Add the finished runs of a folder."""
         for matrix in sorted((folder / "runs").glob("[!.]*/matrix.csv")):
             there = {name: (matrix.parent / name).read_bytes() for name in RUN_FILES if (matrix.parent / name).is_file()}
+            if "spec.json" in there:
+                there["spec.json"] = portable_spec(there["spec.json"])
             run = f"runs/{matrix.parent.name}"
             if run in self.runs:
                 for name in RUN_FILES:
@@ -158,7 +161,7 @@ def _contents(store: Store, kind: Kind, key: str) -> tuple[dict[str, str], Mappi
         return store.texts[kind][key], store.counts[key] if kind == "evaluations" else None
     folder, (kept, left_out) = store.folder / kind / key, OF_KIND[kind]
     text = {
-        "manifest": (folder / MANIFEST).read_bytes().decode("utf-8"),
+        "manifest": portable_manifest((folder / MANIFEST).read_bytes().decode("utf-8")),
         "text": (folder / kept).read_bytes().decode("utf-8"),
     }
     return text, read_arrays(folder / left_out) if kind == "evaluations" else None
