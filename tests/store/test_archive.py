@@ -25,6 +25,7 @@ from attrition.store.archive import write_archive
 from attrition.store.archived import INDEX, ArchivedStore
 from attrition.store.stages import Store, seal
 from attrition.study.spec import Study
+from attrition.study.watcher import Watcher
 from attrition.verify.verify import verify
 
 Make = Callable[..., Study]
@@ -125,6 +126,21 @@ def test_the_folder_of_a_local_model_stays_out(place: str, whole: Path, archived
     store = ArchivedStore(tmp_path / "archive")
     assert {store.about("stages", key)["model"]["name"] for key in store.keys("stages")} == {"hub:mine"}
     assert store.keys("stages") == ArchivedStore(archived).keys("stages")
+
+
+def test_a_run_put_aside_is_said(whole: Path, tmp_path: Path) -> None:
+    class Noting(Watcher):
+        def warned(self, message: str) -> None:
+            said.append(message)
+
+    said: list[str] = []
+    copy = Path(shutil.copytree(whole, tmp_path / "copy"))
+    run = next(copy.glob("runs/multi--*"))
+    (copy / "earlier").mkdir()
+    run.rename(copy / "earlier" / run.name)
+    write_archive([copy], tmp_path / "archive", Noting())
+    assert said == [f"Not archived: 1 run in {copy / 'earlier'}, no longer in the study. Their stages are."]
+    assert not list((tmp_path / "archive").rglob("multi--*"))
 
 
 def test_report_and_metrics_read_it(whole: Path, archived: Path, tmp_path: Path) -> None:

@@ -219,9 +219,8 @@ def _checked(
     if not len(names_P):
         raise AttritionError("X has no column. Give at least a column of ones.")
     if len(y_N) <= len(names_P) + 1:
-        raise AttritionError(
-            f"{counted(len(y_N), 'row')} for {counted(len(names_P), 'fixed effect')}: too few. Give more rows or fewer columns."
-        )
+        sizes = f"{counted(len(y_N), 'row')} for {counted(len(names_P), 'fixed effect')}"
+        raise AttritionError(f"{sizes}: too few. Give more rows or fewer columns.")
     return y_N, X_NP, known_N
 
 

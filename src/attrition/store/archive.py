@@ -77,8 +77,7 @@ def write_archive(
             union.add_stored(store, kind, watcher)
         if aside := [*(folder / EARLIER).glob("[!.]*/matrix.csv")]:
             watcher.warned(
-                f"{counted(len(aside), 'run')} in {folder / EARLIER} {'is' if len(aside) == 1 else 'are'} not archived: no longer "
-                "in the study. Their stages are."
+                f"Not archived: {counted(len(aside), 'run')} in {folder / EARLIER}, no longer in the study. Their stages are."
             )
     if not union.runs:
         here = " and ".join(map(str, folders))
