@@ -89,6 +89,11 @@ def is_left_behind(path: Path) -> bool:
         return True  # no process uses such names now
     if host == socket.gethostname():
         return not is_running(int(pid))
+    return is_forgotten(path)
+
+
+def is_forgotten(path: Path) -> bool:
+    """Return True if a file or folder of another machine has not changed for an hour; False if it is gone."""
     with suppress(OSError):
         return time.time() - path.stat().st_mtime > FORGOTTEN_SECONDS
     return False

@@ -19,6 +19,7 @@ from attrition.cli.app import app
 from attrition.engine.progress import EVERY_SECONDS, Pulse, forget_pulse, wait_for_orphans
 from attrition.engine.run import run_study
 from attrition.engine.schedule import Unit
+from attrition.files import FORGOTTEN_SECONDS
 from attrition.names import AttritionError
 from attrition.results.at_work import SILENT_SECONDS, pulses, read_status
 from attrition.study.spec import Study
@@ -160,6 +161,10 @@ def test_killed_workers_leave_no_progress_file(tmp_path: Path) -> None:
     write("node7", 12)
     wait_for_orphans(tmp_path, Watcher())
     assert [path.name for path in folder.iterdir()] == ["node7-12.json"], "another machine's worker is active"
+    old = time.time() - 2 * FORGOTTEN_SECONDS
+    os.utime(folder / "node7-12.json", (old, old))
+    wait_for_orphans(tmp_path, Watcher())
+    assert not folder.exists(), "or it was active an hour ago"
 
 
 def test_the_status_of_a_real_study(make_study: Make, tmp_path: Path) -> None:

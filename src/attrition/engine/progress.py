@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from attrition.engine.schedule import Unit
-from attrition.files import FORGOTTEN_SECONDS, is_running, write_whole
+from attrition.files import is_forgotten, is_running, write_whole
 from attrition.results.at_work import PLAN, WORKING, pulses
 from attrition.study.plan import Job, StudyPlan
 from attrition.study.watcher import Watcher
@@ -119,19 +119,18 @@ def wait_for_orphans(folder: Path, watcher: Watcher, seconds: float = 60.0) -> N
     Such workers notice within a second, write a checkpoint and stop. A process that does not stop is not a worker: the
     system has given its number to another process.
     """
-    end, told = time.monotonic() + seconds, False
-    for said in pulses(folder):
-        while said["host"] == socket.gethostname() and is_running(said["pid"]) and said["pid"] != os.getpid():
-            if time.monotonic() > end:
-                break
-            if not told:
-                watcher.noted("Waiting for a worker of the previous command. It writes a checkpoint and stops.")
-                told = True
-            time.sleep(0.1)
-        if said["host"] == socket.gethostname() or time.time() - said["seen"] > FORGOTTEN_SECONDS:
-            forget_pulse(folder, said["host"], said["pid"])
-    for path in (folder / WORKING).glob(f"{socket.gethostname()}-*.json"):
-        _forget(path)  # invalid JSON: its worker was killed while it wrote
+    end, told, here = time.monotonic() + seconds, False, socket.gethostname()
+    for path in sorted((folder / WORKING).glob("*-*.json")):  # by name: a killed worker may leave invalid JSON
+        host, _, pid = path.stem.rpartition("-")
+        if host == here and pid.isdecimal():
+            while is_running(int(pid)) and int(pid) != os.getpid() and time.monotonic() < end:
+                if not told:
+                    watcher.noted("Waiting for a worker of the previous command. It writes a checkpoint and stops.")
+                    told = True
+                time.sleep(0.1)
+            _forget(path)
+        elif is_forgotten(path):
+            _forget(path)
     with suppress(OSError):  # other machines' workers are active
         (folder / WORKING).rmdir()
 
