@@ -19,13 +19,16 @@ from attrition.files import sha256_of
 from attrition.metrics import metrics_json
 from attrition.names import AttritionError
 from attrition.report.page import make_report
+from attrition.results.counts import run_counts
 from attrition.results.packed_counts import COUNTS, STAGES, pack_counts
 from attrition.results.read import read_results
 from attrition.store.archive import write_archive
 from attrition.store.archived import INDEX, ArchivedStore
 from attrition.store.stages import Store, seal
+from attrition.streams import numpy_stream
 from attrition.study.spec import Study
 from attrition.study.watcher import Watcher
+from attrition.training import learner
 from attrition.verify.verify import verify
 
 Make = Callable[..., Study]
@@ -376,3 +379,76 @@ def test_other_results_of_a_stage_are_refused(whole: Path, tmp_path: Path) -> No
     (path.parent / "manifest.json").write_text(json.dumps(manifest | {"seal": seal(manifest)}))
     with pytest.raises(AttritionError, match=r"manifest\.json contradicts .* different results"):
         write_archive([whole, copy], tmp_path / "out")
+
+
+# --- Kinds of machines
+
+
+def on_another_processor(folder: Path) -> None:
+    """Say that all stages and evaluations of a folder were made by another kind of processor."""
+    for path in folder.glob("*/*/manifest.json"):
+        manifest = json.loads(path.read_text())
+        manifest["about"]["made_with"]["instructions"] = "another kind"
+        path.write_text(json.dumps(manifest | {"seal": seal(manifest)}))
+
+
+@pytest.fixture(scope="module")
+def machines(make_study: Make, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Return two folders of one study. They share a stage, and another order of batches stands for other rounding."""
+    study = make_study("training.learning_rate=3e-3", methods=["SHARED LoRA", "NON-SHARED LoRA", "MULTI LoRA"])
+    folders = [tmp_path_factory.mktemp("machine") / "results" for _ in range(2)]
+    run_study(study, folders[0], only=["NON-SHARED LoRA"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(learner, "numpy_stream", lambda *name: numpy_stream(*name, "other"))
+        run_study(study, folders[1], only=["SHARED LoRA", "MULTI LoRA"])
+    return folders
+
+
+def test_kinds_of_machines_that_round_differently_are_joined(machines: list[Path], tmp_path: Path) -> None:
+    with pytest.raises(AttritionError, match=r"contradicts .* different results"):
+        write_archive(machines, tmp_path / "refused")
+    other = Path(shutil.copytree(machines[1], tmp_path / "other"))
+    on_another_processor(other)
+    said: list[str] = []
+
+    class Noting(Watcher):
+        def warned(self, message: str) -> None:
+            said.append(message)
+
+    write_archive([machines[0], other], tmp_path / "out", Noting())
+    assert verify(tmp_path / "out", sample=1).problems == ()
+    assert said == [
+        "2 results of other machines differ, as kinds of processors round differently. Both are kept, each with its own runs."
+    ]
+    store = ArchivedStore(tmp_path / "out")
+    (stage,) = (key for key in store.keys("stages") if "." in key)
+    assert store.load_history(stage) != store.load_history(stage.removesuffix(".2"))
+    expected = {run.label: run.matrix.scores_SL for folder in machines for run in read_results(folder).runs}
+    found = {run.label: run for run in read_results(tmp_path / "out").runs}
+    assert found.keys() == expected.keys()
+    for label, run in found.items():
+        counts = run_counts(run)
+        assert counts is not None
+        assert np.array_equal(counts.f1_SL, expected[label], equal_nan=True), "each run has the counts of its own machine"
+
+    again, mine = tmp_path / "again", tmp_path / "mine"
+    write_archive([tmp_path / "out", other, machines[0]], again)
+    write_archive([tmp_path / "out"], mine)
+    for path in (again, mine):
+        assert ArchivedStore(path).keys("stages") == store.keys("stages"), "known variants are found again"
+        assert {name: data for name, data in contents(path).items() if name.startswith("runs/")} == {
+            name: data for name, data in contents(tmp_path / "out").items() if name.startswith("runs/")
+        }
+    write_archive([other, machines[0]], tmp_path / "turned")
+    assert verify(tmp_path / "turned", sample=1).problems == ()
+    specs = {path.parent.name: path.read_text() for path in (tmp_path / "turned").glob("runs/*/spec.json")}
+    assert ["." in json.loads(text)["steps"][0]["key"] for name, text in sorted(specs.items())] == [False, True, False]
+
+
+def test_a_run_on_two_kinds_of_machines_is_refused(machines: list[Path], make_study: Make, tmp_path: Path) -> None:
+    study = make_study("training.learning_rate=3e-3", methods=["SHARED LoRA", "NON-SHARED LoRA", "MULTI LoRA"])
+    run_study(study, tmp_path / "here", only=["SHARED LoRA"])
+    other = Path(shutil.copytree(machines[1], tmp_path / "other"))
+    on_another_processor(other)
+    with pytest.raises(AttritionError, match=r"contradicts .* different results"):
+        write_archive([tmp_path / "here", other], tmp_path / "out")

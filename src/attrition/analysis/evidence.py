@@ -21,6 +21,7 @@ from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats, languages_of
 from attrition.results.covariates import Covariates, read_covariates
+from attrition.results.packed_counts import without_variant
 from attrition.results.read import Results, Series
 
 if TYPE_CHECKING:
@@ -137,7 +138,7 @@ def from_results(results: Results) -> Evidence:
                 setup=setup,
                 seed=run.spec.seed,
                 order_matters=method.order_matters,
-                stages=frozenset(each["key"] for each in (run.spec.model_extra or {}).get("steps", [])),
+                stages=frozenset(without_variant(each["key"]) for each in (run.spec.model_extra or {}).get("steps", [])),
             )
         )
     generated = any(run.spec.corpus.generated for run in results.runs)

@@ -41,6 +41,17 @@ COUNTS = "counts.safetensors.xz"
 """The files of an archive with the list of evaluations and the counts."""
 
 
+def without_variant(key: str) -> str:
+    """Return the key of a stage or an evaluation without the number of its variant.
+
+    Kinds of processors round differently. An archive keeps both results of a stage that two of them trained: "1a2b", "1a2b.2".
+
+    >>> without_variant("1a2b.2"), without_variant("1a2b")
+    ('1a2b', '1a2b')
+    """
+    return key.partition(".")[0]
+
+
 def pack_counts(evaluations: Mapping[str, Arrays]) -> tuple[bytes, list[dict[str, Any]]]:
     """Return the compressed planes, and for each group array name, type and keys of the evaluations."""
     grouped: dict[tuple[str, str, tuple[int, ...]], list[str]] = {}

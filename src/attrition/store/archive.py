@@ -33,7 +33,8 @@ def write_archive(
 ) -> dict[str, int]:
     """Write everything but weights and encoded data of results folders or archives into a new folder; return bytes by file.
 
-    Several folders of one study are joined. Runs and stages that occur twice must have the same results; see `Union`.
+    Several folders of one study are joined. Runs and stages that occur twice must have the same results; a stage may differ if
+    another kind of machine trained it. See `Union`.
     study.toml and environment.json come from the first folder.
 
     Args:
@@ -70,11 +71,11 @@ def write_archive(
         store = store_of(folder)
         if isinstance(store, ArchivedStore) and (wrong := store.damaged_files()):
             raise AttritionError(f"{folder / wrong[0]} is missing or damaged. Nothing was archived.")
-        union.add_runs(folder)
         union.add_covariates(folder)
         union.add_copies(folder)
         for kind in OF_KIND:
             union.add_stored(store, kind, watcher)
+        union.add_runs(folder)
         if aside := [*(folder / EARLIER).glob("[!.]*/matrix.csv")]:
             watcher.warned(
                 f"Not archived: {counted(len(aside), 'run')} in {folder / EARLIER}, no longer in the study. Their stages are."
@@ -82,6 +83,11 @@ def write_archive(
     if not union.runs:
         here = " and ".join(map(str, folders))
         raise AttritionError(f"No run is finished in {here}. Nothing was archived: finish a run with `attrition run` first.")
+    if union.variants:
+        watcher.warned(
+            f"{counted(len(union.variants), 'result')} of other machines differ, as kinds of processors round differently. Both are "
+            "kept, each with its own runs."
+        )
     union.agree_on_times()
     union.files["environment.json"] = (folders[0] / "environment.json").read_bytes()
     union.files["study.toml"] = studies[0]

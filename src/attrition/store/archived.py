@@ -23,7 +23,7 @@ from attrition.corpus.bounded import BoundedReader
 from attrition.files import sha256_of
 from attrition.names import AttritionError
 from attrition.reading import parse_json, read_text
-from attrition.results.packed_counts import BOUNDS, COUNTS, REMEDY, STAGES, unpack_counts
+from attrition.results.packed_counts import BOUNDS, COUNTS, REMEDY, STAGES, unpack_counts, without_variant
 from attrition.store.stages import DamagedError, Kind, Store, StoredEvaluation, StoredHistory, evaluation_of, history_of, seal
 
 FORMAT = 1
@@ -138,9 +138,8 @@ class ArchivedStore(Store):
         try:
             found = self.texts[kind][key]
             manifest = json.loads(found["manifest"])
-            whole = manifest["key"] == key and isinstance(manifest["about"], dict) and manifest.get("seal", "") in (
-                "", seal(manifest)
-            )  # fmt: skip
+            unchanged = manifest["key"] == without_variant(key) and manifest.get("seal", "") in ("", seal(manifest))
+            whole = unchanged and isinstance(manifest["about"], dict)
             if whole and set(OF_KIND[kind]) <= set(manifest["files"]):
                 return manifest, str(found["text"])
         except (ValueError, KeyError, TypeError) as error:

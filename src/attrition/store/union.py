@@ -14,6 +14,7 @@ from attrition.names import AttritionError
 from attrition.reading import parse_json
 from attrition.results.covariates import FILE as COVARIATES
 from attrition.results.covariates import Covariates, joined, read_covariates
+from attrition.results.packed_counts import without_variant
 from attrition.store.archived import OF_KIND, ArchivedStore
 from attrition.store.portable import portable_manifest, portable_spec
 from attrition.store.stages import MANIFEST, Kind, Store, history_of, read_arrays
@@ -33,6 +34,9 @@ class Union:
 
     A stage, an evaluation or a run that occurs twice is taken from the first folder. Both must have the same results: weights
     and counts bit for bit. Only times and machines may differ.
+
+    Kinds of processors, and versions of torch, round differently. So a stage or an evaluation that they made twice may have
+    other results: the second one gets the key "KEY.2", and the runs of its folder refer to that. `variants` holds these keys.
     """
 
     def __init__(self) -> None:
@@ -42,14 +46,16 @@ class Union:
         self.covariates: Covariates | None = None
         self._from: dict[str, Path] = {}
         self.runs: set[str] = set()
+        self.variants: set[str] = set()
         self._made_twice: set[str] = set()
+        self._renamed: dict[Path, dict[str, str]] = {}
 
     def add_runs(self, folder: Path) -> None:
-        """Add the finished runs of a folder."""
+        """Add the finished runs of a folder, after its stages and evaluations."""
         for matrix in sorted((folder / "runs").glob("[!.]*/matrix.csv")):
             there = {name: (matrix.parent / name).read_bytes() for name in RUN_FILES if (matrix.parent / name).is_file()}
             if "spec.json" in there:
-                there["spec.json"] = portable_spec(there["spec.json"])
+                there["spec.json"] = _referring(portable_spec(there["spec.json"]), self._renamed.get(folder, {}))
             run = f"runs/{matrix.parent.name}"
             if run in self.runs:
                 for name in RUN_FILES:
@@ -83,16 +89,33 @@ class Union:
             if problem := store.problem(kind, key):
                 raise AttritionError(f"{problem} Nothing was archived: `attrition verify {store.folder}` says what to do.")
             text, arrays = _contents(store, kind, key)
-            place, known = f"{kind}/{key}", self.texts[kind].get(key)
-            if known is not None:
-                differs = known != text and _stored_results(kind, known) != _stored_results(kind, text)
-                self._refuse(differs, store.folder / place / MANIFEST, f"{place}/{MANIFEST}")
-                self._made_twice.add(key)
+            there, equal = self._variants(kind, key, text)
+            name = equal or (f"{without_variant(key)}.{len(there) + 1}" if there else without_variant(key))
+            if name != key:
+                self._renamed.setdefault(store.folder, {})[key] = name
+            if equal:
+                self._made_twice.add(equal)
                 continue
-            self._from[place] = store.folder
-            self.texts[kind][key] = text
+            for other in there:
+                same_kind = _machine(self.texts[kind][other]) == _machine(text)
+                self._refuse(same_kind, store.folder / kind / key / MANIFEST, f"{kind}/{other}/{MANIFEST}")
+            if there:
+                self.variants.add(name)
+            self._from[f"{kind}/{name}"] = store.folder
+            self.texts[kind][name] = text
             if arrays is not None:
-                self.counts[key] = arrays
+                self.counts[name] = arrays
+
+    def _variants(self, kind: Kind, key: str, text: Mapping[str, str]) -> tuple[list[str], str | None]:
+        """Return the keys under which a stage or an evaluation is there, and the one with equal results."""
+        first, known = without_variant(key), self.texts[kind]
+        there = [first] if first in known else []
+        while there and (following := f"{first}.{len(there) + 1}") in known:
+            there.append(following)
+        equal = (
+            each for each in there if known[each] == text or _stored_results(kind, known[each]) == _stored_results(kind, text)
+        )
+        return there, next(equal, None)
 
     def agree_on_times(self) -> None:
         """Make history.csv and times.json again for each run of which a stage or an evaluation was made twice.
@@ -128,6 +151,26 @@ class Union:
             raise AttritionError(
                 f"{file} contradicts {other / name}: same name, different results. Archive these folders separately."
             )
+
+
+def _referring(spec: bytes, renamed: Mapping[str, str]) -> bytes:
+    """Return a run's spec.json that refers to other keys of stages and evaluations."""
+    if not renamed:
+        return spec
+    try:
+        table = json.loads(spec)
+        for step in table["steps"]:
+            step |= {name: renamed.get(step[name], step[name]) for name in ("key", "evaluation")}
+        table["before"] = renamed.get(table["before"], table["before"])
+    except (KeyError, TypeError, ValueError):
+        return spec  # damaged; the check of the archive says so
+    return (json.dumps(table, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _machine(text: Mapping[str, str]) -> Any:
+    """Return what rounding depends on: the kind of machine, versions and threads."""
+    made_with = json.loads(text["manifest"])["about"].get("made_with", {})
+    return {name: made_with.get(name) for name in ("versions", "platform", "instructions", "device", "cuda", "threads")}
 
 
 def _results(name: str, content: bytes | None) -> Any:

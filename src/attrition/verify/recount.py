@@ -18,6 +18,7 @@ from attrition.metrics import summary
 from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError
 from attrition.problem.slots import TagTable
+from attrition.results.packed_counts import without_variant
 from attrition.store.stages import Kind, Store
 from attrition.study.keys import run_key
 
@@ -78,7 +79,7 @@ def recount(store: Store, folder: Path) -> Recount:
         spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
         steps, order = steps_of(spec), spec["order"]
         keys = [str(step["key"]) for step in spec["steps"]]
-        decides = run_key(spec["name"], order["name"], order["languages"], spec["seed"], keys)
+        decides = run_key(spec["name"], order["name"], order["languages"], spec["seed"], list(map(without_variant, keys)))
         named = [str(step["evaluation"]) for step in spec["steps"]]
         before, languages = spec["before"], (*spec["languages"], *spec.get("watch", ()))
         macro = bool(spec.get("problem", {}).get("macro_f1"))
