@@ -85,8 +85,8 @@ def write_archive(
         raise AttritionError(f"No run is finished in {here}. Nothing was archived: finish a run with `attrition run` first.")
     if union.variants:
         watcher.warned(
-            f"{counted(len(union.variants), 'result')} of other machines differ, as kinds of processors round differently. Both are "
-            "kept, each with its own runs."
+            f"{counted(len(union.variants), 'result')} of other machines differ, as kinds of processors round differently. "
+            "Both are kept, each with its own runs."
         )
     union.agree_on_times()
     union.files["environment.json"] = (folders[0] / "environment.json").read_bytes()
