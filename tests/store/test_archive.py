@@ -131,6 +131,40 @@ def test_the_folder_of_a_local_model_stays_out(place: str, whole: Path, archived
     assert store.keys("stages") == ArchivedStore(archived).keys("stages")
 
 
+def test_some_runs(whole: Path, make_study: Make, tmp_path: Path) -> None:
+    """What is left out may change: here the other methods of the study do."""
+    write_archive([whole], tmp_path / "some", only=["vanilla/*", "MULTI"])
+    assert verify(tmp_path / "some").problems == ()
+    assert [run.label for run in read_results(tmp_path / "some").runs] == [
+        run.label for run in read_results(whole).runs if not run.label.startswith("NON")
+    ]
+    store, all_stages = ArchivedStore(tmp_path / "some"), Store(whole).keys("stages")
+    specs = [json.loads(path.read_text()) for path in (tmp_path / "some").glob("runs/*/spec.json")]
+    assert set(store.keys("stages")) == {step["key"] for spec in specs for step in spec["steps"]} < set(all_stages)
+    assert set(store.keys("evaluations")) == {step["evaluation"] for spec in specs for step in spec["steps"]} | {
+        spec["before"] for spec in specs
+    }
+    study = tomllib.loads((tmp_path / "some" / "study.toml").read_text())
+    assert [method["name"] for method in study["methods"]] == ["VANILLA", "MULTI"]
+    changed = make_study(
+        "training.learning_rate=3e-3",
+        "training.epochs=3",
+        methods=["VANILLA", {"method": "NON-SHARED LoRA", "training": {"learning_rate": 1e-3}}],
+    )
+    run_study(changed, tmp_path / "changed", only=["NON-SHARED LoRA"])
+    with pytest.raises(AttritionError, match=r"differ in method 'NON-SHARED LoRA'.*of study\.toml"):
+        write_archive([whole, tmp_path / "changed"], tmp_path / "refused")
+    write_archive([tmp_path / "some", tmp_path / "changed"], tmp_path / "both")
+    assert verify(tmp_path / "both").problems == ()
+    assert len(read_results(tmp_path / "both").runs) == len(METHODS)
+    with pytest.raises(AttritionError, match=r"--only: unknown finished run or method 'MONO'.*Known: MULTI"):
+        write_archive([whole], tmp_path / "none", only=["MONO"])
+    damaged = Path(shutil.copytree(whole, tmp_path / "damaged"))
+    next(damaged.glob("runs/multi--*/spec.json")).write_text("{}")
+    with pytest.raises(AttritionError, match="so --only cannot tell its run"):
+        write_archive([damaged], tmp_path / "none", only=["VANILLA"])
+
+
 def test_a_run_put_aside_is_said(whole: Path, tmp_path: Path) -> None:
     class Noting(Watcher):
         def warned(self, message: str) -> None:

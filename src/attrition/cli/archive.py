@@ -16,6 +16,10 @@ def archive(
     folders: Annotated[
         list[Path], typer.Argument(metavar="RUNS... OUT", help="Results folders or archives of one study, then a new folder.")
     ],
+    only: Annotated[
+        list[str] | None,
+        typer.Option("--only", metavar="RUN", help="Archive only these runs (names or patterns); may be repeated."),
+    ] = None,
 ) -> None:
     """Write results without weights and encoded data into a new folder. Several folders of one study are joined.
 
@@ -24,6 +28,7 @@ def archive(
 
     [dim]attrition archive runs/massive-small archives/massive-small
     attrition archive runs/part-1 runs/part-2 archives/whole
+    attrition archive runs/massive-small archives/vanilla --only VANILLA
     attrition verify archives/whole[/]
     """
     if len(folders) < 2:
@@ -42,7 +47,7 @@ def archive(
             raise AttritionError(f"{file} {what}. Nothing was archived: {commands} says what to do.")
 
     with TerminalWatcher() as watcher:
-        sizes = write_archive(sources, target, watcher, check)
+        sizes = write_archive(sources, target, watcher, check, only or ())
     runs = sum(name.endswith("matrix.csv") for name in sizes)
     out.print(
         f"Archived: {escape(str(target))}, {runs} runs in {len(sizes)} files, {sum(sizes.values()) / 1e6:.1f} MB.",

@@ -18,6 +18,7 @@ from attrition.results.covariates import FILE as COVARIATES
 from attrition.results.covariates import covariates_json, languages_of_covariates
 from attrition.results.packed_counts import COUNTS, STAGES, pack_counts
 from attrition.store.archived import FORMAT, INDEX, OF_KIND, ArchivedStore, is_archive, store_of
+from attrition.store.chosen import Chosen
 from attrition.store.folder import EARLIER, is_results, name_of
 from attrition.store.portable import portable_study
 from attrition.store.stages import flush
@@ -29,7 +30,11 @@ _FIXED = ("languages", "watch", "problem", "corpus", "encoding", "model", "train
 
 
 def write_archive(
-    folders: Sequence[Path], out: Path, watcher: Watcher | None = None, check: Callable[[Path], None] | None = None
+    folders: Sequence[Path],
+    out: Path,
+    watcher: Watcher | None = None,
+    check: Callable[[Path], None] | None = None,
+    only: Sequence[str] = (),
 ) -> dict[str, int]:
     """Write everything but weights and encoded data of results folders or archives into a new folder; return bytes by file.
 
@@ -42,6 +47,8 @@ def write_archive(
         out: the new folder; if it exists, it must be empty. It is written atomically.
         watcher: receives progress.
         check: called with the complete archive before it gets its name; raises what is wrong with it.
+        only: patterns of the runs to archive, as in `attrition.study.select`; empty for all. Stages and evaluations of other
+            runs are left out, and methods without a run are removed from study.toml.
 
     Raises:
         AttritionError: a folder holds no results, is damaged, is of another study or of other settings, or contradicts another.
@@ -62,7 +69,8 @@ def write_archive(
     if len(names) > 1:
         (one, first), (other, second) = list(names.items())[:2]
         raise AttritionError(f"{second} holds the study {other!r}, and {first} {one!r}. Archive them separately.")
-    studies = [portable_study((folder / "study.toml").read_bytes()) for folder in folders]
+    chosen = Chosen.of(folders, only)
+    studies = [portable_study((folder / "study.toml").read_bytes(), chosen.methods) for folder in folders]
     for folder, study in zip(folders[1:], studies[1:], strict=True):
         if name := _difference(tomllib.loads(studies[0].decode()), tomllib.loads(study.decode())):
             raise AttritionError(f"{folder} and {folders[0]} differ in {name} of study.toml. Archive them separately.")
@@ -75,7 +83,7 @@ def write_archive(
         union.add_copies(folder)
         for kind in OF_KIND:
             union.add_stored(store, kind, watcher)
-        union.add_runs(folder)
+        union.add_runs(folder, chosen)
         if aside := [*(folder / EARLIER).glob("[!.]*/matrix.csv")]:
             watcher.warned(
                 f"Not archived: {counted(len(aside), 'run')} in {folder / EARLIER}, no longer in the study. Their stages are."
@@ -88,6 +96,8 @@ def write_archive(
             f"{counted(len(union.variants), 'result')} of other machines differ, as kinds of processors round differently. "
             "Both are kept, each with its own runs."
         )
+    if only:
+        union.leave_out_unused()
     union.agree_on_times()
     union.files["environment.json"] = (folders[0] / "environment.json").read_bytes()
     union.files["study.toml"] = studies[0]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tomllib
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +15,23 @@ from attrition.store.stages import seal
 _LOCAL = "hub:"
 
 
-def portable_study(study: bytes) -> bytes:
-    """Return a study file without the paths of data, and with the model's name instead of its folder."""
+def portable_study(study: bytes, methods: Collection[str] | None = None) -> bytes:
+    """Return a study file without the paths of data, and with the model's name instead of its folder.
+
+    With `methods`, only these stay, and `only` goes.
+    """
     table = tomllib.loads(study.decode("utf-8"))
+    fewer = methods is not None
+    if methods is not None:
+        table["methods"] = [each for each in table.get("methods", ()) if each.get("name") in methods]
+        table["only"] = []
     corpus = table.get("corpus", {}).pop("path", None)
     stages = [stage for order in table.get("orders", ()) for stage in order.get("stages", ())]
     portions = [each for stage in stages for each in (stage if isinstance(stage, list) else [stage]) if isinstance(each, dict)]
     for portion in portions:
         portion["data"] = Path(portion["data"]).name
     renamed = _rename(table.get("model"))
-    return study if corpus is None and not portions and not renamed else tomli_w.dumps(table).encode()
+    return study if corpus is None and not portions and not renamed and not fewer else tomli_w.dumps(table).encode()
 
 
 def portable_spec(spec: bytes) -> bytes:

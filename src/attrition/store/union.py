@@ -16,6 +16,7 @@ from attrition.results.covariates import FILE as COVARIATES
 from attrition.results.covariates import Covariates, joined, read_covariates
 from attrition.results.packed_counts import without_variant
 from attrition.store.archived import OF_KIND, ArchivedStore
+from attrition.store.chosen import Chosen
 from attrition.store.portable import portable_manifest, portable_spec
 from attrition.store.stages import MANIFEST, Kind, Store, history_of, read_arrays
 from attrition.store.times import history_csv, times
@@ -50,9 +51,9 @@ class Union:
         self._made_twice: set[str] = set()
         self._renamed: dict[Path, dict[str, str]] = {}
 
-    def add_runs(self, folder: Path) -> None:
-        """Add the finished runs of a folder, after its stages and evaluations."""
-        for matrix in sorted((folder / "runs").glob("[!.]*/matrix.csv")):
+    def add_runs(self, folder: Path, chosen: Chosen) -> None:
+        """Add the chosen finished runs of a folder, after its stages and evaluations."""
+        for matrix in chosen.matrices(folder):
             there = {name: (matrix.parent / name).read_bytes() for name in RUN_FILES if (matrix.parent / name).is_file()}
             if "spec.json" in there:
                 there["spec.json"] = _referring(portable_spec(there["spec.json"]), self._renamed.get(folder, {}))
@@ -116,6 +117,17 @@ class Union:
             each for each in there if known[each] == text or _stored_results(kind, known[each]) == _stored_results(kind, text)
         )
         return there, next(equal, None)
+
+    def leave_out_unused(self) -> None:
+        """Remove stages and evaluations of no run that is here."""
+        used = set[str]()
+        for run in self.runs:
+            spec = json.loads(self.files[f"{run}/spec.json"])
+            used |= {step[name] for step in spec["steps"] for name in ("key", "evaluation")} | {spec["before"]}
+        for kind, texts in self.texts.items():
+            self.texts[kind] = {key: text for key, text in texts.items() if key in used}
+        self.counts = {key: arrays for key, arrays in self.counts.items() if key in used}
+        self.variants &= used
 
     def agree_on_times(self) -> None:
         """Make history.csv and times.json again for each run of which a stage or an evaluation was made twice.

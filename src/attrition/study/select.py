@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 
 from attrition.names import unknown
@@ -39,6 +39,15 @@ def runs_of_study(plan: StudyPlan, patterns: Sequence[str]) -> StudyPlan:
 
 
 def _matches(run: RunPlan, pattern: str) -> bool:
+    return matches((run.label, run.method.name, run.key), pattern)
+
+
+def matches(names: Iterable[str], pattern: str) -> bool:
+    """Return whether one of a run's names matches a pattern.
+
+    >>> matches(["VANILLA/paper-1/s0", "VANILLA"], "vanilla/*"), matches(["MULTI"], "MONO")
+    (True, False)
+    """
     # A method may be called "mine [red]": escape brackets, which fnmatch reads as a set of letters.
     wanted = pattern.strip().casefold().replace("[", "[[]")
-    return any(fnmatchcase(name.casefold(), wanted) for name in (run.label, run.method.name, run.key))
+    return any(fnmatchcase(name.casefold(), wanted) for name in names)
