@@ -34,7 +34,7 @@ from attrition.analysis.moderation import per_language
 from attrition.analysis.position import PositionEffect, position_effect, position_json
 from attrition.analysis.quantities import QUANTITIES
 from attrition.analysis.reliability import Extremes, Reliability, extremes, reliability
-from attrition.analysis.words import LEARNED, not_learned
+from attrition.analysis.words import LEARNED, failed_words, not_learned
 from attrition.metrics import nulls_for_nan
 from attrition.metrics.donors import Which
 from attrition.metrics.several import Floats, languages_of
@@ -139,7 +139,7 @@ def analyse(
         reliability={name: reliability(tables[name].values_OL) for name in RELIED_ON},
         drivers={scope: each for scope, each in fitted.items() if isinstance(each, Drivers)},
         claims=judge_all(claims, evidence),
-        notes=(*_notes(design, runs, evidence.score), *unfitted),
+        notes=(*_notes(design, runs, evidence.score), *_failed(evidence), *unfitted),
         hops={metric: hop_curves(runs, metric, evidence.utterances) for metric in METRICS},
         position=position_effect(seeds_averaged(runs)),
         score=evidence.score,
@@ -211,6 +211,14 @@ def _notes(design: Design, runs: Sequence[RunEvidence], score: str) -> list[str]
     if own < LEARNED:
         notes.append(not_learned(own, score))
     return notes
+
+
+def _failed(evidence: Evidence) -> list[str]:
+    """Return a note for each method with training that failed."""
+    kinds = dict.fromkeys(run.kind for run in evidence.runs)
+    by_kind = {kind: [run.matrix for run in evidence.runs if run.kind == kind] for kind in kinds}
+    found = [failed_words(kind or "These runs", matrices, evidence.score) for kind, matrices in by_kind.items()]
+    return [each for each in found if each]
 
 
 # JSON

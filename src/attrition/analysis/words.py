@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import changes_SL
+from attrition.names import counted
 
 LEARNED = 0.10
 """Below this mean F1 at the languages' own stages almost nothing was learned, so forgetting cannot be measured."""
@@ -100,6 +102,24 @@ def not_learned(own_mean: float, score: str = "F1") -> str:
     return (
         f"Next to nothing was learned: mean {score} right after a language was trained is {100 * own_mean:.1f}, "
         f"below {100 * LEARNED:.0f}. Nothing can be said about forgetting."
+    )
+
+
+def failed_words(method: str, matrices: Iterable[RMatrix], score: str = "F1") -> str:
+    """Return a warning about languages with a score of 0 right after their own training; "" if there are none.
+
+    A mean over languages includes them, so a comparison with another method may only show that some training failed.
+
+    >>> failed_words("VANILLA", [RMatrix.sequential("ab", [[0.5, 0.0], [0.25, 0.0]])]).split(". ")[0]
+    'VANILLA: F1 is 0 right after training in 1 of 2 stages'
+    """
+    own = np.concatenate([R.own_L for R in matrices])
+    failed = int((own == 0).sum())
+    if not failed:
+        return ""
+    return (
+        f"{method}: {score} is 0 right after training in {failed:,} of {counted(int((~np.isnan(own)).sum()), 'stage')}. "
+        "Its means include this failed training: try a lower learning_rate, and do not compare it with other methods yet."
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from attrition.analysis.evidence import RunEvidence, by_series, from_results, replicates
 from attrition.analysis.intervals import Estimate, mean_of_replicates
 from attrition.analysis.quantities import QUANTITIES
-from attrition.analysis.words import LEARNED, not_learned
+from attrition.analysis.words import LEARNED, failed_words, not_learned
 from attrition.metrics.means import count_measured, mean_measured
 from attrition.names import capitalised, counted
 from attrition.report.tables import Cell, Column, Number, Table, number_of, signed, without_dust
@@ -74,14 +74,18 @@ def mean_over_languages(runs: Sequence[RunEvidence], quantity: str) -> Estimate:
 
 
 def overview(results: Results) -> tuple[str, ...]:
-    """Return a sentence for each sequential method on its score and loss.
+    """Return a sentence for each sequential method on its score and loss, and one for each method with failed training.
 
-    The method for verdicts on languages comes first, then the largest loss. Methods that cannot forget have no sentence.
+    The method for verdicts on languages comes first, then the largest loss.
     """
     main = {id(run.matrix) for run in from_results(results).sequential()}
     first = {results.series_labels[run.series] for run in results.runs if id(run.matrix) in main}
     told = sorted(outcomes(results), key=lambda each: each.method not in first)
-    return tuple(said for each in told if (said := kept_words(each, results.score)))
+    failed = (
+        failed_words(results.series_labels[series], [run.matrix for run in runs], results.score)
+        for series, runs in results.series.items()
+    )
+    return tuple(said for said in (*(kept_words(each, results.score) for each in told), *failed) if said)
 
 
 def kept_words(outcome: Outcome, score: str = "F1") -> str:
