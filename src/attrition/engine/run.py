@@ -19,11 +19,12 @@ from attrition.engine.executors.choice import executor_of, refuse_unfit, said_of
 from attrition.engine.executors.local import Local
 from attrition.engine.pace import Pace
 from attrition.engine.progress import Progress, Pulse, wait_for_orphans, write_plan
+from attrition.engine.run_warnings import FailedStarts, scored_otherwise
 from attrition.engine.schedule import Schedule, Score, Unit
 from attrition.engine.side_by_side import in_words, populations
 from attrition.engine.tasks import task_of
 from attrition.engine.work import Worker
-from attrition.engine.write_results import has_before, scored_under, write_run
+from attrition.engine.write_results import has_before, write_run
 from attrition.files import write_whole, writing
 from attrition.names import AttritionError, counted
 from attrition.prepare.prepare import Prepared, num_threads, prepare
@@ -125,6 +126,7 @@ class _Driver:
         self._jobs, self._pace, self._has_begun = self._whole.jobs, Pace(), False
         self._written: set[str] = set()
         self._passes = {key: job.choice.training.epochs * self._utterances(job) for key, job in self._jobs.items()}
+        self._failed = FailedStarts(prepared.plan)
         self._read: dict[str, int] = {}
         self._read_before: dict[str, int] = {}
         pulse = Pulse(store.folder, "local", watcher)
@@ -156,7 +158,8 @@ class _Driver:
                 f"{counted(len(aside), 'run')} in {self._store.folder} no longer in this study: moved to "
                 f"{self._store.folder / EARLIER}. Their stages are kept."
             )
-        self._warn_of_other_scores()
+        if warning := scored_otherwise(self._whole, self._prepared.plan, self._prepared.scored_on, self._store.folder):
+            self._watcher.warned(warning)
         self._schedule = self._scheduled()
         self._unscored = self._scores_to_make()
         write_plan(self._store.folder, self._whole, self._prepared.plan, self._passes)
@@ -318,8 +321,10 @@ class _Driver:
         for score in [each for each in self._unscored if each[0] in scored]:
             if store.has("evaluations", evaluation := self._unscored[score]):
                 del self._unscored[score]
+                found = store.load_evaluation(evaluation)
+                if not score[1] and (warning := self._failed.scored(score[0], found)):
+                    self._watcher.warned(warning)
                 if self._requests.limited:
-                    found = store.load_evaluation(evaluation)
                     self._pace.scored(sum(len(each.tp) for each in found.counts.values()), found.seconds)
 
     def _ended(self, outcome: Outcome, tries: dict[tuple[Unit, tuple[str, ...]], int]) -> None:
@@ -350,17 +355,6 @@ class _Driver:
 
     def _utterances(self, job: Job) -> int:
         return sum(len(self._prepared.encoded[language, "train"]) for language in job.languages)
-
-    def _warn_of_other_scores(self) -> None:
-        """Warn of finished, unselected runs that were scored under other settings."""
-        chosen, scored_on = {run.key for run in self._prepared.plan.runs}, self._prepared.scored_on
-        now = (scored_on.evaluate, scored_on.split)
-        others = [run for run in self._whole.runs if run.key not in chosen]
-        if differing := [run.label for run in others if scored_under(self._store.folder / "runs" / run.key) not in (now, None)]:
-            self._watcher.warned(
-                f"{len(differing)} runs that are not selected, such as {differing[0]}, were scored with another `evaluate` or "
-                "`evaluate_on`. Run once without --only to score them like the others."
-            )
 
     def _discard_damaged(self) -> None:
         for job in self._prepared.plan.jobs.values():

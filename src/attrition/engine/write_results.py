@@ -338,15 +338,6 @@ def write_run(
     return warnings
 
 
-def scored_under(folder: Path) -> tuple[Any, Any] | None:
-    """Return `evaluate` and `evaluate_on` of a finished run; None if spec.json is missing or damaged."""
-    try:
-        spec = json.loads((folder / "spec.json").read_text(encoding="utf-8"))
-        return spec.get("evaluate", "all"), spec.get("evaluate_on", "test")
-    except (OSError, ValueError, AttributeError):
-        return None
-
-
 def _json(path: Path, value: Mapping[str, Any]) -> None:
     write_whole(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
