@@ -2,7 +2,8 @@
 
 1. The way of a language through a sequential run: just before its own stage, right after it, one stage later, at the end.
 2. The standard errors of a run's means that come from the choice of test utterances, which all languages share.
-3. Relearning: is a forgotten language lost, or only out of reach? The rule is in studies/fifty-two/relearning.toml.
+3. Training that failed: languages with a score of 0 at their own stage, and what the other adapters of NON-SHARED LoRA reach.
+4. Relearning: is a forgotten language lost, or only out of reach? The rule is in studies/fifty-two/relearning.toml.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from attrition.metrics.matrix import RMatrix
 from attrition.results.read import Run, read_results
 
 HERE = Path(__file__).parent
+MAIN = ("fifty-two", "fifty-two-lora-2e-3")
 STARTS = ("1", "2", "fresh")
 LATE = 16
 """The first position at which a model knows the slots well enough to be compared; from the rule."""
@@ -66,10 +68,15 @@ def interval(difference: pd.Series) -> str:
     return f"{values.mean():+.1f} [{values.mean() - half:+.1f} {values.mean() + half:+.1f}], {len(values)} languages"
 
 
+def runs() -> list[Run]:
+    """Return the runs of the main arm."""
+    return [run for folder in MAIN for run in read_results(HERE / folder).runs]
+
+
 def ways() -> pd.DataFrame:
     """Return mean F1 in % on the way of a language, for each sequential run; languages that have a stage before and after."""
     rows = {}
-    for run in read_results(HERE / "fifty-two").runs:
+    for run in runs():
         scores_SL, place = run.matrix.scores_SL * 100, {each: at for at, each in enumerate(run.matrix.languages)}
         if run.spec.method.kind not in ("VANILLA", "SHARED LoRA"):
             continue
@@ -84,14 +91,34 @@ def ways() -> pd.DataFrame:
 
 def errors() -> pd.DataFrame:
     """Return the standard error, in points, of means over languages: resampled utterances, one draw for all languages."""
-    results = read_results(HERE / "fifty-two")
-    utterances, rows = utterances_of(results), {}
-    for run in results.runs:
-        R, scores_BSL = run.matrix, utterances.scores_BSL(run.matrix) * 100
-        own_BL = scores_BSL[:, R.stage_L, np.arange(len(R.languages))]
-        means = {"its own stage": own_BL, "at the end": scores_BSL[:, -1], "change": scores_BSL[:, -1] - own_BL}
-        rows[run.label] = {name: values_BL.mean(axis=1).std(ddof=1) for name, values_BL in means.items()}
+    rows = {}
+    for folder in MAIN:
+        results = read_results(HERE / folder)
+        utterances = utterances_of(results)
+        for run in results.runs:
+            R, scores_BSL = run.matrix, utterances.scores_BSL(run.matrix) * 100
+            own_BL = scores_BSL[:, R.stage_L, np.arange(len(R.languages))]
+            means = {"its own stage": own_BL, "at the end": scores_BSL[:, -1], "change": scores_BSL[:, -1] - own_BL}
+            rows[run.label] = {name: values_BL.mean(axis=1).std(ddof=1) for name, values_BL in means.items()}
     return pd.DataFrame(rows).T
+
+
+def failed() -> str:
+    """Return the languages that each run did not learn, and a comparison on those that NON-SHARED LoRA did learn."""
+    zero = {run.label: [*(scores := own(run.matrix))[scores == 0].index] for run in runs() if not run.matrix.joint}
+    lines = [f"{label}: {len(names)} languages at 0: {', '.join(names[:12])}" for label, names in zero.items() if names]
+    for run in runs():
+        if run.spec.method.kind == "NON-SHARED LoRA":
+            learned = [each for each in run.matrix.languages if each not in zero[run.label]]
+            ends = [
+                pd.Series(each.matrix.scores_SL[-1], each.matrix.languages) * 100 for each in vanilla(HERE / MAIN[0]).values()
+            ]
+            alone, ended = own(run.matrix)[learned].mean(), pd.concat(ends, axis=1).loc[learned].mean()
+            lines.append(
+                f"The other {len(learned)}: {run.label} {alone:.1f}, VANILLA at the end {ended.mean():.1f} "
+                f"({ended.min():.1f} to {ended.max():.1f} in {len(ends)} orders)"
+            )
+    return "\n".join(lines)
 
 
 def relearned() -> str:
@@ -111,6 +138,7 @@ def relearned() -> str:
 def main() -> None:
     for found in (ways(), errors()):
         sys.stdout.write(found.round(1).to_string() + "\n\n")
+    sys.stdout.write(failed() + "\n\n")
     complete = all((HERE / f"fifty-two-relearning-{start}-{size}").is_dir() for start in STARTS for size in (200, 50))
     sys.stdout.write((relearned() if complete else "Relearning: not finished.") + "\n")
 

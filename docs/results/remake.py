@@ -12,6 +12,7 @@ from attrition.paper.report import make_report
 HERE = Path(__file__).parent
 BESIDE = {
     "fifty-two": (),
+    "fifty-two-lora-2e-3": (),
     "massive-small": (),
     "cuts-blanks": ("cuts-graphemes",),
     "eight-languages": ("eight-languages-minilm",),
