@@ -9,11 +9,22 @@ from types import ModuleType
 import numpy as np
 import pytest
 from scipy import stats
+from typer.testing import CliRunner
 
 from attrition.analysis.evidence import from_matrices
+from attrition.cli.app import app
 from attrition.metrics import cbt, final_mean
 from attrition.metrics.matrix import RMatrix
-from attrition.report.overview import Outcome, kept_words, mean_over_languages, methods_table, outcomes, overview
+from attrition.report.overview import (
+    Outcome,
+    failed_training,
+    kept_words,
+    mean_over_languages,
+    methods_table,
+    outcomes,
+    overview,
+)
+from attrition.report.page import make_report
 from attrition.report.tables import Number
 from attrition.results.read import read_results
 
@@ -87,3 +98,20 @@ def test_what_was_not_measured_has_no_sentence() -> None:
 def test_methods_that_cannot_forget_have_no_sentence(simulate: ModuleType, tmp_path: Path) -> None:
     results = read_results(simulate.write_study(tmp_path, methods=("MULTI", "NON-SHARED LoRA")))
     assert overview(results) == ()
+
+
+def test_failed_training_is_on_the_first_screen(simulate: ModuleType, tmp_path: Path) -> None:
+    folder = simulate.write_study(tmp_path, methods=("VANILLA", "NON-SHARED LoRA"), num_languages=4, num_orders=2)
+    assert failed_training(read_results(folder)) == ()
+    path = next(folder.glob("runs/non-shared-lora-*/matrix.csv"))
+    R = RMatrix.from_csv(path)
+    scores_SL = R.scores_SL.copy()
+    scores_SL[:, 2] = 0
+    path.write_text(RMatrix(scores_SL, R.languages, R.trained, R.before_L).to_csv())
+    results = read_results(folder)
+    (said,) = failed_training(results)
+    of = sum(len(run.matrix.languages) for run in results.runs if run.spec.method.kind == "NON-SHARED LoRA")
+    assert said.startswith(f"NON-SHARED LoRA: F1 is 0 right after training in 1 of {of} stages. Its means include this failed ")
+    assert f'<p class="warning">{said[:60]}' in make_report(folder).read_text(encoding="utf-8").partition("<section")[0]
+    shown = CliRunner().invoke(app, ["analyse", "--runs", str(folder)]).output
+    assert said[:60] in " ".join(shown.split())

@@ -193,7 +193,7 @@ def _report(folder: Path, beside: Sequence[Path] = (), groupings: Sequence[str] 
 
 def _summary(folder: Path, page: Path | None, *, as_json: bool) -> None:
     """Print gains and losses, the report's path and the next step on one screen, or as JSON."""
-    from attrition.report.overview import outcomes, overview
+    from attrition.report.overview import failed_training, outcomes, overview
     from attrition.results.read import read_results
 
     results = read_results(folder)
@@ -206,6 +206,7 @@ def _summary(folder: Path, page: Path | None, *, as_json: bool) -> None:
             "runs": [run.key for run in results.runs],
             "unfinished": list(results.unfinished),
             "methods": [each.as_dict() for each in outcomes(results)],
+            "failed": list(failed_training(results)),
         }
         typer.echo(json.dumps(found, indent=1, ensure_ascii=False, allow_nan=False))
         return
@@ -218,6 +219,8 @@ def _summary(folder: Path, page: Path | None, *, as_json: bool) -> None:
         out.print(f"  {escape(sentence)}")
     if len(said) > MOST_SENTENCES:
         out.print(f"  The report has {len(said) - MOST_SENTENCES} more methods.")
+    for sentence in failed_training(results)[:MOST_SENTENCES]:
+        out.print(f"  [yellow]{escape(sentence)}[/]")
     if page is not None:
         out.print(f"Report: [bold]{escape(str(page))}[/]", soft_wrap=True)
         out.print("Next: open the report in a browser.")

@@ -74,18 +74,20 @@ def mean_over_languages(runs: Sequence[RunEvidence], quantity: str) -> Estimate:
 
 
 def overview(results: Results) -> tuple[str, ...]:
-    """Return a sentence for each sequential method on its score and loss, and one for each method with failed training.
+    """Return a sentence for each sequential method on its score and loss.
 
-    The method for verdicts on languages comes first, then the largest loss.
+    The method for verdicts on languages comes first, then the largest loss. Methods that cannot forget have no sentence.
     """
     main = {id(run.matrix) for run in from_results(results).sequential()}
     first = {results.series_labels[run.series] for run in results.runs if id(run.matrix) in main}
     told = sorted(outcomes(results), key=lambda each: each.method not in first)
-    failed = (
-        failed_words(results.series_labels[series], [run.matrix for run in runs], results.score)
-        for series, runs in results.series.items()
-    )
-    return tuple(said for said in (*(kept_words(each, results.score) for each in told), *failed) if said)
+    return tuple(said for each in told if (said := kept_words(each, results.score)))
+
+
+def failed_training(results: Results) -> tuple[str, ...]:
+    """Return a warning for each method with a score of 0 at the own stage of some language."""
+    by_series = ((results.series_labels[series], [run.matrix for run in runs]) for series, runs in results.series.items())
+    return tuple(said for label, matrices in by_series if (said := failed_words(label, matrices, results.score)))
 
 
 def kept_words(outcome: Outcome, score: str = "F1") -> str:

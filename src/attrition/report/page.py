@@ -19,7 +19,7 @@ from attrition.report.export import FIGURE_KINDS, TABLE_KINDS, Progress, drawn, 
 from attrition.report.figures import Figure
 from attrition.report.heat_maps import heat_maps, transfer_maps
 from attrition.report.locales import set_off_intervals, unbroken_locales
-from attrition.report.overview import methods_table, overview
+from attrition.report.overview import failed_training, methods_table, overview
 from attrition.report.progress import progress
 from attrition.report.summaries import metric_columns, metrics_by_run, metrics_by_series, times_table
 from attrition.report.svg import for_page
@@ -120,6 +120,7 @@ def render(
         data=Markup(script_json(data)),
         score=results.score,
         overview=overview(results),
+        failed=failed_training(results),
         facts=_facts(results),
         generated=" and ".join(label for label, corpus in corpora.items() if corpus.generated),
         warnings=_warnings(results),
