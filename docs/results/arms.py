@@ -236,7 +236,7 @@ def picture(settings: dict[tuple[int, str], Setting]) -> alt.Chart:
     colour = alt.Color("group:N", sort=groups, title=title)
     base = alt.Chart().encode(x=x, xOffset=offset, color=colour)
     points = base.mark_point(filled=True, size=60, opacity=1).encode(
-        y=alt.Y("mean:Q", title="change of F1 at a stage (points)"), shape=alt.Shape("group:N", sort=groups, title=title)
+        y=alt.Y("mean:Q", title="change of F1 at a stage (points)"), shape=alt.Shape("group:N", sort=groups, legend=None)
     )
     bars = base.mark_rule(strokeWidth=2).encode(y="low:Q", y2="high:Q")
     zero = alt.Chart().mark_rule(strokeDash=[4, 3]).encode(y=alt.datum(0))
