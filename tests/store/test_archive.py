@@ -465,6 +465,10 @@ def test_kinds_of_machines_that_round_differently_are_joined(machines: list[Path
         assert counts is not None
         assert np.array_equal(counts.f1_SL, expected[label], equal_nan=True), "each run has the counts of its own machine"
 
+    few = Noting()
+    write_archive([tmp_path / "out"], tmp_path / "alone", few, only=["SHARED LoRA"])
+    assert verify(tmp_path / "alone").problems == ()
+    assert len(said) == 1, "the other result of the stage is not in this archive"
     again, mine = tmp_path / "again", tmp_path / "mine"
     write_archive([tmp_path / "out", other, machines[0]], again)
     write_archive([tmp_path / "out"], mine)

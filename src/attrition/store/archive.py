@@ -91,13 +91,13 @@ def write_archive(
     if not union.runs:
         here = " and ".join(map(str, folders))
         raise AttritionError(f"No run is finished in {here}. Nothing was archived: finish a run with `attrition run` first.")
+    if only:
+        union.leave_out_unused()
     if union.variants:
         watcher.warned(
             f"{counted(len(union.variants), 'result')} of other machines differ, as kinds of processors round differently. "
             "Both are kept, each with its own runs."
         )
-    if only:
-        union.leave_out_unused()
     union.agree_on_times()
     union.files["environment.json"] = (folders[0] / "environment.json").read_bytes()
     union.files["study.toml"] = studies[0]

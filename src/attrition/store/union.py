@@ -127,7 +127,7 @@ class Union:
         for kind, texts in self.texts.items():
             self.texts[kind] = {key: text for key, text in texts.items() if key in used}
         self.counts = {key: arrays for key, arrays in self.counts.items() if key in used}
-        self.variants &= used
+        self.variants = {key for key in self.variants & used if without_variant(key) in used}
 
     def agree_on_times(self) -> None:
         """Make history.csv and times.json again for each run of which a stage or an evaluation was made twice.
