@@ -108,6 +108,8 @@ def write_run(
     generated: bool = True,
     corpus: str = "phrasebook",
     cuts: Mapping[str, str] | None = None,
+    learning_rate: float = 1e-4,
+    train: int = 100,
 ) -> Path:
     """One finished run's folder, as the runner writes it."""
     trained, before_L, scores_SL = scores(method, order, seed)
@@ -139,9 +141,9 @@ def write_run(
             "citation": "A. Author. A corpus. 2026.",
             "cuts": dict(cuts or {}),
         },
-        "training": {"epochs": 5, "batch_size": 32, "learning_rate": 1e-4},
+        "training": {"epochs": 5, "batch_size": 32, "learning_rate": learning_rate},
         "encoding": {"labels": "bio", "cut": "blanks"},
-        "sizes": {"train": 100, "dev": 20, "test": 30},
+        "sizes": {"train": train, "dev": 20, "test": 30},
         "conventions": {"cbt": "last_row"},
         "parameters": {"trainable": 1_000_000, "stored": 2_000_000},
         "warnings": list(warnings),

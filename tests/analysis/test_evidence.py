@@ -15,6 +15,7 @@ from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError
 from attrition.results.covariates import FILE, Covariates, covariates_json
 from attrition.results.read import read_results
+from attrition.results.spec import Setup
 
 OWN, FINAL = QUANTITIES["own_stage"].function, QUANTITIES["final"].function
 
@@ -75,9 +76,9 @@ def test_differences_are_paired_by_order_or_taken_from_the_mean() -> None:
     np.testing.assert_allclose(paired(alone, one).values_OL, -paired(one, alone).values_OL)
 
 
-def test_runs_of_two_set_ups_or_ranks_are_never_mixed() -> None:
+def test_runs_of_two_set_ups_ranks_or_trainings_are_never_mixed() -> None:
     R = RMatrix.sequential("ab", [[0.5, 0.1], [0.4, 0.5]])
-    setups = [("e5", "massive", ""), ("e5", "massive", ""), ("minilm", "massive", "")]
+    setups = [Setup("e5", "massive"), Setup("e5", "massive"), Setup("minilm", "massive")]
     runs = tuple(RunEvidence(matrix=R, kind="VANILLA", setup=setup, seed=seed) for seed, setup in enumerate(setups))
     evidence = Evidence(runs)
     assert evidence.of("VANILLA") == runs[:2]
@@ -86,6 +87,9 @@ def test_runs_of_two_set_ups_or_ranks_are_never_mixed() -> None:
     lora = tuple(RunEvidence(matrix=R, kind="SHARED LoRA", rank=rank, seed=seed) for seed, rank in enumerate((8, 32, 32)))
     assert Evidence(lora).of("SHARED LoRA") == lora[1:]
     assert Evidence(lora).ranks("SHARED LoRA") == [8, 32]
+    fast, slow = (("training.learning_rate", "0.002"),), (("training.learning_rate", "0.001"),)
+    rates = tuple(RunEvidence(matrix=R, kind="SHARED LoRA", training=each, seed=i) for i, each in enumerate((fast, slow, slow)))
+    assert Evidence(rates).of("SHARED LoRA") == rates[1:]
 
 
 @pytest.mark.parametrize("name", list(QUANTITIES))

@@ -35,7 +35,9 @@ def test_two_methods_are_refused_by_name(study: Path) -> None:
     [
         ({"model": "tiny:other"}, "model tiny:fake and tiny:other"),
         ({"corpus": "massive"}, "corpus phrasebook 1 and massive 1"),
-        ({"cuts": {"th-TH": "graphemes"}}, "cuts none and th-TH graphemes"),
+        ({"cuts": {"th-TH": "graphemes"}}, "cuts blanks and th-TH graphemes"),
+        ({"train": 800}, "sizes.train 100 and 800"),
+        ({"learning_rate": 1e-3}, "training.learning_rate 0.0001 and 0.001"),
     ],
 )
 def test_other_settings_are_refused(other: dict[str, object], difference: str, simulate: ModuleType, tmp_path: Path) -> None:

@@ -41,6 +41,23 @@ def test_series_average_orders(study: Path) -> None:
     assert list(results.series_labels.values()) == ["MULTI", "VANILLA", "SHARED LoRA", "NON-SHARED LoRA"]
 
 
+def test_runs_of_other_settings_are_another_series(simulate: ModuleType, tmp_path: Path) -> None:
+    vanilla, lora, order = simulate.METHODS["VANILLA"], simulate.METHODS["SHARED LoRA"], ["en-US", "de-DE"]
+    for folder, train, rate in (("a", 50, 1e-4), ("a", 50, 2e-3), ("b", 800, 1e-4)):
+        simulate.write_run(tmp_path / folder / f"{rate}", vanilla, "x", order, train=train, learning_rate=rate)
+    simulate.write_run(tmp_path / "a" / "lora", lora, "x", order, train=50, learning_rate=1e-3)
+    folders = [tmp_path / "a" / "0.0001", tmp_path / "a" / "0.002", tmp_path / "b" / "0.0001", tmp_path / "a" / "lora"]
+    results = read_results(folders[0], beside=folders[1:])
+    assert [len(runs) for runs in results.series.values()] == [1, 1, 1, 1]
+    assert list(results.series_labels.values()) == [
+        "VANILLA · train = 50 · learning_rate = 0.0001",
+        "VANILLA · train = 50 · learning_rate = 0.002",
+        "VANILLA · train = 800 · learning_rate = 0.0001",
+        "SHARED LoRA · train = 50 · learning_rate = 0.001",
+    ]
+    assert len({run.label for run in results.runs}) == 4
+
+
 def test_metrics_come_from_r_where_none_are_recorded(study: Path, tmp_path: Path) -> None:
     shutil.copytree(study, tmp_path / "study")
     run = next(folder for folder in (tmp_path / "study" / "runs").iterdir() if folder.name.startswith("vanilla"))

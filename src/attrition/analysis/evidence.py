@@ -8,10 +8,11 @@ Shape letters: O replicates, L languages.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
@@ -22,10 +23,15 @@ from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats, languages_of
 from attrition.results.covariates import Covariates, read_covariates
 from attrition.results.packed_counts import without_variant
-from attrition.results.read import Results, Series
+from attrition.results.read import Results
+from attrition.results.spec import Series, Settings, Setup
 
 if TYPE_CHECKING:
     from attrition.analysis.utterances import Utterances
+
+T = TypeVar("T")
+
+UNKNOWN_SETUP = Setup()
 
 FEWEST_ORDERS = 5
 """The smallest number of orders for a verdict on anything that depends on the order of languages."""
@@ -46,7 +52,8 @@ class RunEvidence:
     kind: str = ""
     shared_by: str = "all"
     rank: int | None = None
-    setup: tuple[str, str, str] = ("", "", "")
+    setup: Setup = UNKNOWN_SETUP
+    training: Settings = ()
     seed: int = 0
     order_matters: bool = True
     stages: frozenset[str] = frozenset()
@@ -68,48 +75,54 @@ class Evidence:
     runs: tuple[RunEvidence, ...]
     generated: bool = False
     utterances: Utterances | None = None
-    covariates: Mapping[tuple[str, str, str], Covariates] = field(default_factory=dict)
+    covariates: Mapping[Setup, Covariates] = field(default_factory=dict)
     own: OwnLanguages = field(default_factory=lambda: NONE_OF_ONES_OWN)
     score: str = "F1"
 
     @cached_property
-    def _main(self) -> tuple[str, str, str]:
-        setups = [run.setup for run in self.runs]
-        return max(dict.fromkeys(setups), key=setups.count, default=("", "", ""))
+    def _main(self) -> Setup:
+        return _most_frequent(run.setup for run in self.runs) or UNKNOWN_SETUP
 
     def of(
         self,
         kind: str,
         *,
         rank: int | None = None,
-        setup: tuple[str, str, str] | None = None,
+        setup: Setup | None = None,
         shared_by: str | None = None,
     ) -> tuple[RunEvidence, ...]:
-        """Return the runs of a method: of one grouping, one rank and one set-up (model, corpus, cuts), never mixed."""
+        """Return the runs of a method: of one set-up, grouping, rank and training, never mixed.
+
+        Without a wish, the most frequent is taken.
+        """
         wanted = self._main if setup is None else setup
         alike = [run for run in self.runs if run.kind == kind and run.setup == wanted]
-        groupings = [run.shared_by for run in alike]
-        grouping = max(dict.fromkeys(groupings), key=groupings.count, default=None) if shared_by is None else shared_by
+        grouping = _most_frequent(run.shared_by for run in alike) if shared_by is None else shared_by
         alike = [run for run in alike if run.shared_by == grouping]
-        if rank is not None:
-            return tuple(run for run in alike if run.rank == rank)
-        ranks = [run.rank for run in alike]
-        chosen = max(dict.fromkeys(ranks), key=ranks.count, default=None)
-        return tuple(run for run in alike if run.rank == chosen)
+        chosen = _most_frequent(run.rank for run in alike) if rank is None else rank
+        alike = [run for run in alike if run.rank == chosen]
+        training = _most_frequent(run.training for run in alike)
+        return tuple(run for run in alike if run.training == training)
 
     def ranks(self, kind: str) -> list[int]:
         """Return the ranks of a method's runs in the main set-up, in ascending order."""
         return sorted({run.rank for run in self.runs if run.kind == kind and run.setup == self._main and run.rank is not None})
 
-    def sequential(self, setup: tuple[str, str, str] | None = None) -> tuple[RunEvidence, ...]:
+    def sequential(self, setup: Setup | None = None) -> tuple[RunEvidence, ...]:
         """Return the sequential runs of VANILLA, else of SHARED LoRA, else of unnamed methods."""
         found = [self.of(kind, setup=setup) for kind in SEQUENTIAL]
         return next((runs for runs in found if runs), self.of("", setup=setup))
 
     @property
-    def setups(self) -> tuple[tuple[str, str, str], ...]:
-        """Every (model, corpus, cuts) among the runs."""
+    def setups(self) -> tuple[Setup, ...]:
+        """Every set-up among the runs."""
         return tuple(dict.fromkeys(run.setup for run in self.runs))
+
+
+def _most_frequent(values: Iterable[T]) -> T | None:
+    """Return the most frequent value, the first of several; None if there is no value."""
+    counted = Counter(values).most_common(1)
+    return counted[0][0] if counted else None
 
 
 def from_matrices(matrices: Sequence[RMatrix]) -> Evidence:
@@ -123,19 +136,19 @@ def from_results(results: Results) -> Evidence:
 
     runs = []
     by_folder = {folder: read_covariates(folder) for folder in dict.fromkeys(run.folder.parent.parent for run in results.runs)}
-    found: dict[tuple[str, str, str], Covariates] = {}
+    found: dict[Setup, Covariates] = {}
     for run in results.runs:
         series, method = run.series, run.spec.method
-        setup = (series.model, series.corpus, series.cuts)
         if (own := by_folder[run.folder.parent.parent]) is not None:
-            found.setdefault(setup, own)
+            found.setdefault(series.setup, own)
         runs.append(
             RunEvidence(
                 matrix=run.matrix,
                 kind=series.kind or f"({series.method})",
                 shared_by=method.shared_by,
                 rank=series.rank,
-                setup=setup,
+                setup=series.setup,
+                training=series.training,
                 seed=run.spec.seed,
                 order_matters=method.order_matters,
                 stages=frozenset(without_variant(each["key"]) for each in (run.spec.model_extra or {}).get("steps", [])),

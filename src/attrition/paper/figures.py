@@ -14,7 +14,8 @@ from attrition.paper.changes import change_per_language, changes
 from attrition.paper.hop_maps import hop_figure, hop_table
 from attrition.report.figures import Figure
 from attrition.report.progress import progress_figure
-from attrition.results.read import Results, Run, Series
+from attrition.results.read import Results, Run
+from attrition.results.spec import Series
 
 MULTI_HOP = (
     ("figure5", "backward", "MBT", "eq. 14", mbt_LH),
@@ -77,7 +78,7 @@ def paper_figures(results: Results) -> tuple[Figure, ...]:
             drawn = {name: table for name, table in tables.items() if len(table)}  # empty if no stage follows a measured one
             if drawn:
                 figures.append(hop_figure(drawn, name=figure, title=title, symbol=symbol, equation=equation))
-    if len({series.model for series in results.series}) > 1:
+    if len({series.setup.model for series in results.series}) > 1:
         figures.insert(min(1, len(figures)), models_side_by_side(results))
     return tuple(figures)
 

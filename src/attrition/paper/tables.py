@@ -167,6 +167,6 @@ def _mean(values: Sequence[float]) -> float:
 
 def _here(results: Results) -> str:
     models = ", ".join(results.models.values())
-    corpora = ", ".join(dict.fromkeys(run.series.corpus for run in results.runs))
+    corpora = ", ".join(dict.fromkeys(run.series.setup.corpus for run in results.runs))
     languages = counted(len(results.languages), "language")
     return f"Here: {models}, {languages} of {corpora}: the difference comes from the whole set-up."

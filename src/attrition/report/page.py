@@ -107,7 +107,7 @@ def render(
     environment.globals["zip"] = zip
     environment.filters |= {"locales": unbroken_locales, "intervals": set_off_intervals, "hue": hue_variable}
     template = environment.from_string(_resource("page.html"))
-    corpora = {run.series.corpus: run.spec.corpus for run in results.runs}
+    corpora = {run.series.setup.corpus: run.spec.corpus for run in results.runs}
     shared, own = _settings(results.runs)
     data = explorer_data(results)
     on_page = [*figures, *(figure for chapter in chapters for figure in chapter.every_figure)]
@@ -207,7 +207,7 @@ def _scored(runs: Sequence[Run]) -> list[str]:
 
 def _facts(results: Results) -> list[str]:
     models = dict.fromkeys(run.spec.model.name for run in results.runs)
-    corpora = dict.fromkeys(run.series.corpus for run in results.runs)
+    corpora = dict.fromkeys(run.series.setup.corpus for run in results.runs)
     orders = dict.fromkeys(run.spec.order.name for run in results.runs if run.spec.method.order_matters)
     seeds = sorted({run.spec.seed for run in results.runs})
     return [

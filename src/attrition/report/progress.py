@@ -17,7 +17,8 @@ from attrition.names import capitalised
 from attrition.report.figures import Figure, KeyLine, records, stage_label
 from attrition.report.tables import without_dust
 from attrition.report.theme import NUM_HUES
-from attrition.results.read import Results, Run, Series
+from attrition.results.read import Results, Run
+from attrition.results.spec import Series
 
 MOST_LINES = 6
 """Largest number of lines in a panel."""
@@ -125,7 +126,7 @@ def progress_lines(results: Results, places: Mapping[Series, Place]) -> pd.DataF
                         "panel": place.panel,
                         "hue": place.hue,
                         "dash": "joint" if joint else str(place.dash),
-                        "model": results.models[series.model],
+                        "model": results.models[series.setup.model],
                         "step": step,
                         "f1": round(sum(measured) / len(measured), 2),
                         "low": round(min(measured), 2),
@@ -196,7 +197,7 @@ def _by_panel(results: Results) -> dict[Series, str]:
     """Return every series with the title of its panel, grouped by panel."""
     found: dict[Series, str] = {}
     for model, shown in results.models.items():
-        own = {series: runs for series, runs in results.series.items() if series.model == model}
+        own = {series: runs for series, runs in results.series.items() if series.setup.model == model}
         for kind, members in _packed(own):
             parts = [shown if len(results.models) > 1 else "", kind]
             found |= dict.fromkeys(members, ": ".join(part for part in parts if part))
@@ -232,8 +233,8 @@ def _places(results: Results) -> dict[Series, Place]:
     drawn: Counter[tuple[str, int]] = Counter()
     found = {}
     for series, panel in panels.items():
-        alike = [other for other in panels if other.model == series.model and labels[other] == labels[series]]
-        # Name corpora and cuts only if they distinguish two lines of one model.
+        alike = [other for other in panels if other.setup.model == series.setup.model and labels[other] == labels[series]]
+        # Name corpora, cuts and settings only if they distinguish two lines of one model.
         label = labels[series] if len(alike) == 1 else results.series_labels[series]
         look = looks.index((series.method, series.rank))
         dash = (look // NUM_HUES + drawn[panel, look]) % len(DASHES)
@@ -245,7 +246,8 @@ def _places(results: Results) -> dict[Series, Place]:
 def _label(series: Series) -> str:
     """Return the method's name, with its rank if the name does not have it.
 
-    >>> _label(Series("SHARED LoRA", 32, "m", "c", "", ""))
+    >>> from attrition.results.spec import Setup
+    >>> _label(Series("SHARED LoRA", 32, "SHARED LoRA", Setup()))
     'SHARED LoRA · r = 32'
     """
     return series.method if series.rank is None or f"{series.rank}" in series.method else f"{series.method} · r = {series.rank}"

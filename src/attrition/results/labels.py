@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
+from attrition.results.spec import Series
+
 
 def short_models(models: Iterable[str]) -> dict[str, str]:
     """Return short names of models, without their source, if these are different.
@@ -30,3 +32,27 @@ def telling_labels(parts: Sequence[tuple[str, ...]]) -> list[str]:
     names = {row[0] for row in parts}
     telling = [i for i in others if any(len({row[i] for row in parts if row[0] == name}) > 1 for name in names)]
     return [" · ".join([row[0], *(row[i] for i in telling if row[i])]) for row in parts]
+
+
+def series_parts(series: Sequence[Series]) -> list[tuple[str, ...]]:
+    """Return the parts of each series' label: its method, and whatever may distinguish it from others."""
+    models = short_models(each.setup.model for each in series)
+    settings = [dict(each.setup.data) | dict(each.training) for each in series]
+    names = list(dict.fromkeys(name for each in settings for name in each))
+    return [
+        (
+            each.method,
+            "" if each.rank is None else f"r = {each.rank}",
+            models[each.setup.model],
+            each.setup.corpus,
+            each.setup.cuts,
+            *(f"{_short_name(name)} = {own[name]}" if name in own else "" for name in names),
+        )
+        for each, own in zip(series, settings, strict=True)
+    ]
+
+
+def _short_name(setting: str) -> str:
+    """Return a setting's name without its table. The seed of the data keeps it, as runs have a seed too."""
+    name = setting.rpartition(".")[2]
+    return setting if name == "seed" else name

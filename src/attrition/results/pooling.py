@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import fields
 from pathlib import Path
 
 from attrition.names import AttritionError
-from attrition.results.read import read_spec, series_of
+from attrition.results.spec import read_spec, series_of
 
 
 def refuse_different_series(files: Sequence[Path]) -> None:
@@ -19,7 +18,7 @@ def refuse_different_series(files: Sequence[Path]) -> None:
         files: matrices, such as `runs/*/matrix.csv`.
 
     Raises:
-        AttritionError: a path is a folder; two files have different methods, ranks, models or corpora; or a `spec.json`
+        AttritionError: a path is a folder; two files differ in their method, rank, model, corpus or settings; or a `spec.json`
             is malformed.
     """
     for file in files:
@@ -33,13 +32,11 @@ def refuse_different_series(files: Sequence[Path]) -> None:
         first_file, first = found[0]
         if series == first:
             continue
-        differing = [
-            f"{field.name} {getattr(first, field.name) or 'none'} and {getattr(series, field.name) or 'none'}"
-            for field in fields(series)
-            if field.name != "kind" and getattr(first, field.name) != getattr(series, field.name)
-        ]
+        one, other = first.settings, series.settings
+        names = [name for name in one | other if one.get(name) != other.get(name)]
+        differing = [f"{name} {one.get(name) or 'none'} and {other.get(name) or 'none'}" for name in names]
         raise AttritionError(
-            f"{first_file} and {file} belong to different series ({'; '.join(differing or ['kind of method'])}). They cannot "
+            f"{first_file} and {file} belong to different series ({'; '.join(differing)}). They cannot "
             "be averaged. Run `attrition metrics` once for each series, for example `attrition metrics "
             "RUNS/runs/vanilla--*/matrix.csv`. `attrition report RUNS` shows all series side by side."
         )

@@ -6,143 +6,28 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
 
-from attrition.languages import Language, OwnLanguages
+from attrition.languages import OwnLanguages
 from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError
 from attrition.reading import is_text, parse_json, read_text
 from attrition.results.at_work import PLAN
 from attrition.results.history import read_history
-from attrition.results.labels import short_models, telling_labels
+from attrition.results.labels import series_parts, short_models, telling_labels
 from attrition.results.numbers import metrics_in, numbers_in
-
-FORMAT = 2
-"""Format of spec.json: 1 has stages, 2 has steps and the rows of R that read them."""
+from attrition.results.spec import Series, Spec, flat, parse_spec, series_of
 
 FRAME_COLUMNS = ("run", "method", "order", "seed", "stage", "language", "score")
 """The columns of `Results.to_frame`."""
 
-PARTS = ("data", "training", "evaluation", "other")
-"""The parts of a run's time, in the order of display."""
-
-
-class _Part(BaseModel):
-    """A part of spec.json. Unknown keys are kept for the table of settings."""
-
-    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
-
-
-class Trains(_Part):
-    """Which weights a method trains."""
-
-    kind: Literal["full", "lora"]
-    rank: int | None = None
-
-
-class MethodSpec(_Part):
-    """A run's method; `kind` is its name in the table of methods, or "". The study may give it another name."""
-
-    name: str
-    trains: Trains
-    kind: str = ""
-    shared_by: str = "all"
-    joint: bool = False
-    order_matters: bool = True
-
-
 _NOT_SETTINGS = ("format", "scored", "warnings", "own_languages", "steps", "rows", "counted")
 
-
-class OrderSpec(_Part):
-    """The order in which a run learned its languages."""
-
-    name: str
-    languages: tuple[str, ...]
-
-
-class ModelSpec(_Part):
-    """The encoder that a run started from."""
-
-    name: str
-
-
-class CorpusSpec(_Part):
-    """A run's corpus."""
-
-    name: str
-    revision: str = ""
-    generated: bool = False
-    licence: str = ""
-    citation: str = ""
-    cuts: dict[str, str] = {}
-
-
-class ScoredSpec(_Part):
-    """The scored utterances, in sentences; the largest standard error of a cell, and what it estimates."""
-
-    statement: str = ""
-    f1_error: float | None = None
-    stands_for: str = ""
-
-
-class ProblemSpec(_Part):
-    """A run's problem, and the name of its score."""
-
-    name: str = "slots"
-    score: str = "slot F1"
-
-
-class Spec(_Part):
-    """Everything that determines a run's numbers, from its spec.json."""
-
-    format: Literal[2]
-    run: str
-    study: str = ""
-    problem: ProblemSpec = ProblemSpec()
-    name: str
-    method: MethodSpec
-    order: OrderSpec
-    seed: int = 0
-    model: ModelSpec
-    corpus: CorpusSpec
-    training: dict[str, Any] = {}
-    encoding: dict[str, Any] = {}
-    parameters: dict[str, float] = {}
-    scored: ScoredSpec = ScoredSpec()
-    own_languages: dict[str, Language] = {}
-    warnings: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Series:
-    """The common settings of runs that differ only in order and seed. Tables and figures average them.
-
-    `method` is its name in the study, `kind` the published method ("" for other methods).
-    """
-
-    method: str
-    rank: int | None
-    model: str
-    corpus: str
-    cuts: str
-    kind: str
-
-
-def series_of(spec: Spec) -> Series:
-    """Return the series of a run with this specification."""
-    method, corpus = spec.method, spec.corpus
-    rank = method.trains.rank if method.trains.kind == "lora" else None
-    cuts = ", ".join(f"{language} {cut}" for language, cut in sorted(corpus.cuts.items()) if cut != "blanks")
-    name = f"{corpus.name} {corpus.revision}".strip()
-    name += "" if spec.problem.name == "slots" else f" ({spec.problem.name})"
-    # A study with several ranks has the rank in the names of methods. Without it, names match those of other studies.
-    method_name = method.name.removesuffix(f" r={rank}")
-    return Series(method_name, rank, spec.model.name, name, cuts, method.kind)
+PARTS = ("data", "training", "evaluation", "other")
+"""The parts of a run's time, in the order of display."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,7 +52,7 @@ class Run:
 
     @cached_property
     def series(self) -> Series:
-        """The method, rank, model, corpus and cuts, without order and seed."""
+        """What this run has in common with runs of other orders and seeds."""
         return series_of(self.spec)
 
     @property
@@ -207,9 +92,7 @@ class Results:
     @cached_property
     def series_labels(self) -> Mapping[Series, str]:
         """A label for each series, as short as possible to distinguish them."""
-        return dict(
-            zip(self.series, telling_labels([_series_parts(series, self.models) for series in self.series]), strict=True)
-        )
+        return dict(zip(self.series, telling_labels(series_parts(list(self.series))), strict=True))
 
     @cached_property
     def models(self) -> Mapping[str, str]:
@@ -274,40 +157,6 @@ def read_results(folder: str | Path, beside: Sequence[str | Path] = ()) -> Resul
     )
 
 
-def read_spec(path: Path) -> Spec:
-    """Return the specification in a run's `spec.json`.
-
-    Raises:
-        AttritionError: the file cannot be read, or is malformed.
-    """
-    return _spec(_json(path), path)
-
-
-def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Return nested settings as one level of dotted names and short texts.
-
-    >>> flat({"method": {"name": "MULTI", "trains": {"rank": None}}, "languages": ["en-US", "de-DE"]})
-    {'method.name': 'MULTI', 'method.trains.rank': '-', 'languages': 'en-US, de-DE'}
-    """
-    found: dict[str, str] = {}
-    for name, item in value.items():
-        if isinstance(item, Mapping):
-            found.update(flat(item, f"{prefix}{name}."))
-        elif isinstance(item, list | tuple):
-            found[prefix + name] = ", ".join(map(_short, item)) or "-"
-        else:
-            found[prefix + name] = _short(item)
-    return found
-
-
-def _short(value: object) -> str:
-    if value is None or value == "":
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
-
-
 def _run_folders(folder: Path) -> tuple[list[Path], list[str]]:
     """Return the folders of finished runs, and the names of the others."""
     if not (folder / "runs").is_dir() and not (folder / PLAN).is_file():
@@ -332,7 +181,7 @@ def _read_run(folder: Path, key: str) -> Run:
     return Run(
         folder=folder,
         key=key,
-        spec=_spec(raw, folder / "spec.json"),
+        spec=parse_spec(raw, str(folder / "spec.json")),
         settings=flat({name: value for name, value in raw.items() if name not in _NOT_SETTINGS}),
         matrix=matrix,
         metrics=metrics_in(folder / "metrics.json", matrix),
@@ -340,19 +189,6 @@ def _read_run(folder: Path, key: str) -> Run:
         times=_times(folder / "times.json"),
         transfer=RMatrix.from_csv(transfer) if transfer.is_file() else None,
     )
-
-
-def _spec(raw: Mapping[str, Any], path: Path) -> Spec:
-    if raw.get("format") != FORMAT:
-        raise AttritionError(
-            f"{path}: format {raw.get('format')!r} is not known; this version of attrition reads format {FORMAT}."
-        )
-    try:
-        return Spec.model_validate(raw)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise AttritionError(f"{path}: {where}: {first['msg']}. Was the file changed by hand?") from error
 
 
 def _times(path: Path) -> Mapping[str, float]:
@@ -367,17 +203,12 @@ def _json(path: Path) -> dict[str, Any]:
 # Labels of runs
 
 
-def _series_parts(series: Series, models: Mapping[str, str]) -> tuple[str, ...]:
-    rank = "" if series.rank is None else f"r = {series.rank}"
-    return (series.method, rank, models[series.model], series.corpus, series.cuts)
-
-
 def _labelled(runs: Sequence[Run]) -> tuple[Run, ...]:
     """Return the runs sorted (joint ones first, then by method, rank, model, order and seed), each with its label."""
     names = list(dict.fromkeys(run.spec.method.name for run in sorted(runs, key=_reading_order)))
     ordered = sorted(runs, key=lambda run: (names.index(run.spec.method.name), *_reading_order(run)))
-    models = short_models(run.spec.model.name for run in runs)
-    parts = [(*_series_parts(run.series, models), run.spec.order.name, f"seed {run.spec.seed}") for run in ordered]
+    of_series = series_parts([run.series for run in ordered])
+    parts = [(*same, run.spec.order.name, f"seed {run.spec.seed}") for run, same in zip(ordered, of_series, strict=True)]
     labels = telling_labels(parts)
     return tuple(
         replace(run, label=label if labels.count(label) == 1 else f"{label} · {run.key}")

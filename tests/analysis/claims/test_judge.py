@@ -17,6 +17,7 @@ from attrition.analysis.evidence import Evidence, RunEvidence, from_matrices
 from attrition.analysis.worlds import NULL_WORLDS, locales, world
 from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError
+from attrition.results.spec import Setup
 
 LATIN = Languages(latin=True)
 
@@ -152,7 +153,7 @@ def test_a_cut_is_one_of_thai_khmer_or_burmese(cuts: str, fits: set[str]) -> Non
     """MASSIVE's own cut has characters in Japanese and Chinese, and blanks in Thai: it is neither."""
     languages = locales(12)
     matrices = world("nothing", languages, 0).runs(5, seed=0)
-    runs = tuple(RunEvidence(matrix=R, kind="VANILLA", setup=("m", "c", cuts)) for R in matrices)
+    runs = tuple(RunEvidence(matrix=R, kind="VANILLA", setup=Setup("m", "c", cuts)) for R in matrices)
     asked = {each: ask(claim(runs=Runs(cuts=each)), Evidence(runs)) for each in ("blanks", "other")}  # type: ignore[arg-type]
     assert {each for each, found in asked.items() if not isinstance(found, Needs)} == fits
 

@@ -35,6 +35,7 @@ from attrition.metrics.donors import others_LL
 from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats
+from attrition.results.spec import Setup
 
 __all__ = ["Found", "Needs", "ask"]
 
@@ -98,13 +99,12 @@ def _runs(wanted: Runs, evidence: Evidence) -> tuple[RunEvidence, ...] | Needs:
     return found or Needs(f"runs of {wanted.words()}")
 
 
-def _fits(wanted: Runs, setup: tuple[str, str, str]) -> bool:
-    model, _, cuts = setup
-    if wanted.model is not None and wanted.model.lower() not in model.lower():
+def _fits(wanted: Runs, setup: Setup) -> bool:
+    if wanted.model is not None and wanted.model.lower() not in setup.model.lower():
         return False
     if wanted.cuts is None:
         return True
-    otherwise = {each.split()[0] for each in cuts.split(", ") if each}
+    otherwise = {each.split()[0] for each in setup.cuts.split(", ") if each}
     return not otherwise if wanted.cuts == "blanks" else bool(otherwise & UNBROKEN)
 
 
