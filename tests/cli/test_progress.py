@@ -69,6 +69,34 @@ def test_before_the_first_report_no_speed_is_said() -> None:
     assert LeftColumn().render(bar).plain == "-:--:-- left"
 
 
+def test_what_was_done_in_earlier_runs_counts_for_the_share_and_not_for_the_speed() -> None:
+    bar = _bar([(4.0, 200)], total=2_000, seen=4.0)
+    bar.completed += 1_000
+    bar.fields["earlier"] = 1_000
+    assert SpeedColumn().render(bar).plain == "50 utt./s"
+    assert LeftColumn().render(bar).plain == "0:00:16 left"
+    assert bar.percentage == 60
+
+
+def test_a_resumed_study_without_a_terminal_says_the_share_of_the_whole(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("attrition.cli.progress.LINE_EVERY_SECONDS", 0.0)
+    now = 0.0
+    monkeypatch.setattr("attrition.cli.progress.time", SimpleNamespace(monotonic=lambda: now))
+    jobs: Any = {key: SimpleNamespace(key=key, label=f"VANILLA: {key}") for key in ("de-DE", "th-TH")}
+    plan: Any = SimpleNamespace(jobs=jobs, num_stages=2, runs=[1])
+    watcher = TerminalWatcher()
+    watcher.planned(plan, 200, 100)
+    watcher.started(jobs["th-TH"])
+    now = 10.0
+    watcher.trained(50)
+    (bar,) = (task for task in watcher._bars.tasks if task.description == "Training")
+    assert bar.percentage == 75
+    assert SpeedColumn().render(bar).plain.endswith("utt./s")
+    assert capsys.readouterr().err.splitlines()[-1].strip() == "75%, 5 utterances/s, 0.2 min left: stage 2 of 2, VANILLA: th-TH"
+
+
 def test_epochs_that_early_stopping_saved_do_not_count_as_speed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -31,8 +31,8 @@ class SpeedColumn(ProgressColumn):
 
     def render(self, task: Bar) -> Text:
         seconds = _seconds_to_last_report(task)
-        known = task.fields.get("utterances") and task.completed and seconds
-        return Text(f"{task.completed / seconds:,.0f} utt./s" if known else "")
+        known = task.fields.get("utterances") and seconds
+        return Text(f"{_done_now(task) / seconds:,.0f} utt./s" if known else "")
 
 
 class LeftColumn(ProgressColumn):
@@ -42,15 +42,20 @@ class LeftColumn(ProgressColumn):
 
     def render(self, task: Bar) -> Text:
         seconds = _seconds_to_last_report(task)
-        if not (task.total and task.completed and seconds and task.elapsed):
+        if not (task.total and seconds and task.elapsed):
             return Text("-:--:-- left", style="progress.remaining")
-        end = seconds * task.total / task.completed
+        end = seconds * (1 + task.remaining / _done_now(task)) if task.remaining else 0.0
         return Text(f"{timedelta(seconds=max(0, math.ceil(end - task.elapsed)))} left", style="progress.remaining")
 
 
 def _seconds_to_last_report(task: Bar) -> float:
     """Return 0 if nothing was reported."""
-    return task.fields.get("reported", task.elapsed or 0.0) if task.completed else 0.0
+    return task.fields.get("reported", task.elapsed or 0.0) if _done_now(task) else 0.0
+
+
+def _done_now(task: Bar) -> float:
+    """Return what was done since the start, without what was done in earlier runs."""
+    return task.completed - float(task.fields.get("earlier", 0.0))
 
 
 class _Bars(Progress):
@@ -80,7 +85,7 @@ class TerminalWatcher(Watcher):
         )
         self._bars = _Bars(*columns, console=err, transient=True, disable=err.quiet)
         self._encoding = self._bars.add_task("Encoding", total=None, visible=False)
-        self._training = self._bars.add_task("Training", total=None, visible=False, utterances=True)
+        self._training = self._bars.add_task("Training", total=None, visible=False)
         self._score = score
         self._stage = self._last_score = ""
         self._labels: dict[str, str] = {}
@@ -119,12 +124,12 @@ class TerminalWatcher(Watcher):
         saved = f", {shared} of them shared" if shared else ""
         stored = f"; {done / work:.0%} done in earlier runs" if done else ""
         self.noted(f"{counted(len(plan.runs), 'run')} of {counted(plan.num_stages, 'stage')}{saved}{stored}.")
-        self._bars.reset(self._training, total=max(work - done, 1), visible=True)
+        self._reset_training()
 
     def started(self, job: Job) -> None:
         if not self._any_started:  # the start of the workers is no training time
             self._any_started, self._began = True, time.monotonic()
-            self._bars.reset(self._training)
+            self._reset_training()
         self._stage, self._last_score = self._labels.get(job.key, job.label), ""
         self._show()
 
@@ -156,7 +161,7 @@ class TerminalWatcher(Watcher):
         self._last_line = now
         done, seconds = self._done - self._done_at_start, now - self._began
         left = seconds * (self._work - self._done) / done if done else math.nan
-        share = done / max(1, self._work - self._done_at_start)
+        share = self._done / max(1, self._work)
         speed = f"{done / seconds:,.0f} utterances/s, {left / 60:.1f} min left"
         err.print(f"{share:4.0%}, {speed}: {escape(self._stage + self._last_score)}", soft_wrap=True)
 
@@ -166,7 +171,12 @@ class TerminalWatcher(Watcher):
     def finished(self, job: Job, unused: int) -> None:
         if unused > 0:  # less to do, and nothing done: the speed stays that of training
             self._work -= unused
-            self._bars.update(self._training, total=max(self._work - self._done_at_start, 1))
+            self._bars.update(self._training, total=max(self._work, 1))
+
+    def _reset_training(self) -> None:
+        earlier = self._done_at_start
+        total = max(self._work, 1)
+        self._bars.reset(self._training, total=total, completed=earlier, visible=True, utterances=True, earlier=earlier)
 
     def run_finished(self, run: RunPlan) -> None:
         self._last_line = time.monotonic()
