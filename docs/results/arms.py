@@ -29,7 +29,7 @@ from attrition.results.read import read_results
 
 HERE = Path(__file__).parent
 SIZES = (50, 200, 800, 3200)
-KINDS = {"parallel": "false", "disjoint": "true"}
+KINDS = ("parallel", "disjoint")
 CHARACTERS = ("ja-JP", "zh-CN", "th-TH")
 NUM_RESAMPLES = 200
 NEAR_OVERLAP = 0.2
@@ -271,10 +271,10 @@ def cuts(words: Setting, characters: Setting) -> str:
 
 def main() -> None:
     settings = {
-        (size, kind): read_setting(HERE / f"fifty-two-dose-{size}-{disjoint}")
+        (size, kind): read_setting(HERE / f"fifty-two-dose-{size}-{kind}")
         for size in SIZES
-        for kind, disjoint in KINDS.items()
-        if (HERE / f"fifty-two-dose-{size}-{disjoint}").is_dir()
+        for kind in KINDS
+        if (HERE / f"fifty-two-dose-{size}-{kind}").is_dir()
     }
     if settings:
         sys.stdout.write(dose(settings) + "\n\n")
