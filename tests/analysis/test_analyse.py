@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from attrition.analysis.analyse import SHOWN, analyse
-from attrition.analysis.evidence import Evidence, from_matrices, seeds_averaged
+from attrition.analysis.evidence import Evidence, RunEvidence, from_matrices, seeds_averaged
 from attrition.analysis.position import position_effect
 from attrition.analysis.worlds import locales, world
 from attrition.metrics import donor, donor_learned, mbt, receiver_learned
@@ -19,6 +19,7 @@ from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError
 from attrition.paper.claims import paper_claims
 from attrition.results.covariates import Covariates
+from attrition.results.spec import Setup
 
 LANGUAGES = locales(12)
 
@@ -102,6 +103,19 @@ def test_where_nothing_was_learned_it_says_so() -> None:
     assert any("ext to nothing was learned" in note for note in told(nothing)["notes"])
 
 
+def test_runs_with_other_settings_are_left_out_and_counted(matrices: tuple[RMatrix, ...]) -> None:
+    failed = RMatrix.sequential("abc", np.zeros((3, 3)))
+    fast, slow = (("training.learning_rate", "0.002"),), (("training.learning_rate", "0.001"),)
+    few = [RunEvidence(matrix=failed, kind="VANILLA", training=fast)]
+    many = [RunEvidence(matrix=R, kind="VANILLA", training=slow) for R in matrices]
+    found = analyse(Evidence((*few, *many)), scopes=())
+    assert "a" not in found.languages
+    (note,) = (each for each in found.notes if "other settings" in each)
+    assert note.startswith(f"1 run of VANILLA with other settings left out. Analysed: {len(matrices)} runs")
+    (note,) = (each for each in found.notes if "failed training" in each)
+    assert "in 3 of 3 stages" in note
+
+
 def test_joint_training_alone_is_refused() -> None:
     joint = RMatrix([[0.5, 0.5]], ("a", "b"), (("a", "b"),))
     with pytest.raises(AttritionError, match="No run trains one language after another"):
@@ -118,7 +132,7 @@ def test_covariates_of_the_folder_and_of_the_user_stand_together(matrices: tuple
     vowels = {name: float(place % 5) for place, name in enumerate(LANGUAGES)}
     stored = Covariates({"fertility": {name: 1 + len(name) + place**2 for place, name in enumerate(LANGUAGES)}, "v": vowels})
     given = from_matrices(matrices)
-    evidence = replace(given, covariates={given.runs[0].setup: stored, ("another model", "", ""): Covariates({"no": vowels})})
+    evidence = replace(given, covariates={given.runs[0].setup: stored, Setup("another model"): Covariates({"no": vowels})})
     far = {(a, b): float(ord(a[0]) * ord(b[1]) % 7) for a in LANGUAGES for b in LANGUAGES}
     found = analyse(evidence, extra_language={"v": {}}, extra_pair={"far": far}, scopes=["learned"]).as_dict()
     assert {"donor_fertility", "receiver_fertility", "far", "same_script"} <= set(found["effects"])

@@ -86,7 +86,7 @@ def test_runs_of_two_set_ups_ranks_or_trainings_are_never_mixed() -> None:
     assert evidence.sequential() == runs[:2]
     lora = tuple(RunEvidence(matrix=R, kind="SHARED LoRA", rank=rank, seed=seed) for seed, rank in enumerate((8, 32, 32)))
     assert Evidence(lora).of("SHARED LoRA") == lora[1:]
-    assert Evidence(lora).ranks("SHARED LoRA") == [8, 32]
+    assert Evidence(lora).by_rank("SHARED LoRA") == {8: lora[:1], 32: lora[1:]}
     fast, slow = (("training.learning_rate", "0.002"),), (("training.learning_rate", "0.001"),)
     rates = tuple(RunEvidence(matrix=R, kind="SHARED LoRA", training=each, seed=i) for i, each in enumerate((fast, slow, slow)))
     assert Evidence(rates).of("SHARED LoRA") == rates[1:]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -66,6 +67,24 @@ def test_a_results_folder(results: Path, say: Say) -> None:
     said = say("analyse", "--runs", results)
     assert said.code == 0, said.err
     assert "a corpus of real language: this one is generated" in said.out
+
+
+def test_files_of_two_series_are_refused(simulate: ModuleType, say: Say, tmp_path: Path) -> None:
+    order = ["en-US", "de-DE", "zh-CN"]
+    runs = [
+        simulate.write_run(tmp_path / f"{rate}", simulate.METHODS["VANILLA"], "x", order, learning_rate=rate)
+        for rate in (1e-2, 1e-3)
+    ]
+    said = say("analyse", *(run / "matrix.csv" for run in runs))
+    assert (said.code, "training.learning_rate 0.01 and 0.001" in said.words) == (2, True)
+
+
+def test_unmeasured_own_stages_are_legal_and_one_order_is_not_balanced(say: Say, tmp_path: Path) -> None:
+    file = tmp_path / "holes.csv"
+    file.write_text("trained,a,b\nb,0.5,\na,,0.6\n")
+    said = say("analyse", file)
+    assert (said.code, "Warning" in said.err) == (0, False)
+    assert "(balanced)" not in said.out
 
 
 def test_nothing_to_analyse(say: Say) -> None:

@@ -6,6 +6,7 @@ import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -43,6 +44,13 @@ def test_quiet_says_nothing_and_json_is_an_object(results: Path, write_study: Wr
     assert (said.code, "Did you mean 'epochs'?" in said.words) == (2, True)
 
 
+def test_a_report_of_two_folders_counts_both(simulate: ModuleType, say: Say, tmp_path: Path) -> None:
+    one, other = (simulate.write_study(tmp_path / name, num_languages=3, methods=("VANILLA",)) for name in ("one", "a b"))
+    alone = json.loads(say("report", one, "--json").out)
+    both = json.loads(say("report", one, "--beside", other, "--json").out)
+    assert len(both["runs"]) == 2 * len(alone["runs"])
+
+
 def test_a_report_again(results: Path, say: Say) -> None:
     said = say("report", results)
     assert said.code == 0
@@ -77,7 +85,7 @@ def test_dry_run_knows_what_is_there(results: Path, write_study: Write, say: Say
 def test_results_lie_under_the_studys_name(write_study: Write, say: Say, tmp_path: Path) -> None:
     said = say("run", write_study(name="Grün & 研究", methods=["VANILLA"]), "--set", 'languages=["en-US"]', "--no-report")
     assert said.code == 0
-    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["gr-n"]
+    assert [path.name for path in (tmp_path / "runs").iterdir()] == ["grun-37daed"]
 
 
 @pytest.mark.parametrize(

@@ -125,7 +125,7 @@ def test_what_the_world_does_the_other_way_is_contradicted(verdicts: dict[str, J
 
 def test_what_the_world_knows_nothing_of_is_not_supported(verdicts: dict[str, Judged]) -> None:
     for claim in ("5.3-family-across", "5.3-germanic-mft", "5.3-romance-near"):
-        assert verdicts[claim].verdict in ("undecided", "contradicted"), verdicts[claim].words()
+        assert verdicts[claim].verdict in ("undecided", "contradicted", "needs"), verdicts[claim].words()
 
 
 def test_what_was_not_run_is_needed(verdicts: dict[str, Judged]) -> None:

@@ -111,7 +111,7 @@ def test_failed_training_is_on_the_first_screen(simulate: ModuleType, tmp_path: 
     results = read_results(folder)
     (said,) = failed_training(results)
     of = sum(len(run.matrix.languages) for run in results.runs if run.spec.method.kind == "NON-SHARED LoRA")
-    assert said.startswith(f"NON-SHARED LoRA: F1 is 0 right after training in 1 of {of} stages. Its means include this failed ")
+    assert said.startswith(f"NON-SHARED LoRA: F1 is 0 right after training in 1 of {of} stages. Means over these runs include ")
     assert f'<p class="warning">{said[:60]}' in make_report(folder).read_text(encoding="utf-8").partition("<section")[0]
     shown = CliRunner().invoke(app, ["analyse", "--runs", str(folder)]).output
     assert said[:60] in " ".join(shown.split())

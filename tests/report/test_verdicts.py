@@ -4,7 +4,7 @@ import csv
 import io
 
 from attrition.analysis.claims import Claim, Judged, Verdict
-from attrition.analysis.claims.ask import Needs
+from attrition.analysis.claims.needs import Needs
 from attrition.analysis.intervals import Estimate
 from attrition.paper import paper_claims
 from attrition.report.latex import to_latex

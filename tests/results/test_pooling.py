@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import json
+import re
 import shutil
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -46,6 +49,35 @@ def test_other_settings_are_refused(other: dict[str, object], difference: str, s
     second = simulate.write_run(tmp_path / "b", simulate.METHODS["VANILLA"], "x", order, **other)
     with pytest.raises(AttritionError, match=difference):
         refuse_different_series([first / "matrix.csv", second / "matrix.csv"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "difference"),
+    [
+        ({"evaluate_on": "dev"}, "evaluate_on test and dev"),
+        ({"languages": ["en-US", "th-TH"]}, "languages de-DE, en-US and en-US, th-TH"),
+        ({"corpus": {"fingerprint": "f" * 64}}, "corpus.fingerprint - and fffffffffff… "),
+        ({"model": {"fingerprint": "1"}}, "model.fingerprint - and 1"),
+        ({"model": {"precision": "bfloat16"}}, "model.precision - and bfloat16"),
+        ({"method": {"hooks": {"replay": {"share": 0.5}}}}, "replay.share none and 0.5"),
+        ({"method": {"trains": {"kind": "full", "dropout": 0.5}}}, "dropout none and 0.5"),
+        ({"steps": [{"how": {"name": "ties", "density": 0.9}}]}, "merge.density none and 0.9"),
+    ],
+)
+def test_whatever_else_changes_scores_is_refused(
+    changed: dict[str, Any], difference: str, simulate: ModuleType, tmp_path: Path
+) -> None:
+    order = ["en-US", "de-DE"]
+    files = []
+    for name, changes in (("a", {"languages": order}), ("b", {"languages": order, **changed})):
+        run = simulate.write_run(tmp_path / name, simulate.METHODS["VANILLA"], "x", order)
+        spec = json.loads((run / "spec.json").read_text())
+        for key, value in changes.items():
+            spec[key] = {**spec[key], **value} if isinstance(value, dict) else value
+        (run / "spec.json").write_text(json.dumps(spec))
+        files.append(run / "matrix.csv")
+    with pytest.raises(AttritionError, match=re.escape(difference)):
+        refuse_different_series(files)
 
 
 def test_a_file_by_itself_may_be_of_any_series(study: Path, tmp_path: Path) -> None:

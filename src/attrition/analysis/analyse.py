@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from attrition.analysis.changes import changes, covariates
-from attrition.analysis.claims.ask import Needs
 from attrition.analysis.claims.form import Claim
 from attrition.analysis.claims.judge import RATE, Judged, benjamini_hochberg, judge_all
+from attrition.analysis.claims.needs import Needs
 from attrition.analysis.distance import distances
 from attrition.analysis.drivers import Driver, Drivers, Strength, factors, fit_drivers
 from attrition.analysis.evidence import (
@@ -37,8 +37,9 @@ from attrition.analysis.reliability import Extremes, Reliability, extremes, reli
 from attrition.analysis.words import LEARNED, failed_words, not_learned
 from attrition.metrics import nulls_for_nan
 from attrition.metrics.donors import Which
+from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats, languages_of
-from attrition.names import AttritionError
+from attrition.names import AttritionError, counted
 from attrition.results.covariates import Covariates
 
 SHOWN = ("donor", "donor_learned", "receiver_learned", "own_stage")
@@ -46,6 +47,9 @@ SHOWN = ("donor", "donor_learned", "receiver_learned", "own_stage")
 
 RELIED_ON = (*SHOWN, "kept", "mbt", "mft", "mbt_transfer", "mft_transfer")
 """The quantities whose reliability is reported."""
+
+BALANCED = 0.01
+"""In a balanced design the mean positions of languages differ from the middle by at most this share of the sequence."""
 
 SCOPES: tuple[Which, ...] = ("learned", "all")
 """The changes that the mixed model can be fitted to: on languages already learned, and on all."""
@@ -139,7 +143,7 @@ def analyse(
         reliability={name: reliability(tables[name].values_OL) for name in RELIED_ON},
         drivers={scope: each for scope, each in fitted.items() if isinstance(each, Drivers)},
         claims=judge_all(claims, evidence),
-        notes=(*_notes(design, runs, evidence.score), *_failed(evidence), *unfitted),
+        notes=(*_notes(design, runs, evidence.score), *_left_out(evidence, runs), *_failed(evidence), *unfitted),
         hops={metric: hop_curves(runs, metric, evidence.utterances) for metric in METRICS},
         position=position_effect(seeds_averaged(runs)),
         score=evidence.score,
@@ -172,7 +176,7 @@ def _design(runs: Sequence[RunEvidence]) -> Design:
         orders=len(orders),
         seeds=max(sum(run.matrix.trained == order for run in runs) for order in orders),
         languages=len(languages),
-        balanced=imbalance <= 0.5,
+        balanced=len(orders) > 1 and imbalance <= BALANCED * (len(languages) - 1),
         largest_imbalance=imbalance,
     )
 
@@ -207,18 +211,30 @@ def _notes(design: Design, runs: Sequence[RunEvidence], score: str) -> list[str]
             f"Languages differ in their mean position by up to {design.largest_imbalance:.1f} places from the middle: "
             "part of a language's effect may be its positions."
         )
-    own = float(np.nanmean([np.nanmean(run.matrix.own_L) for run in runs]))
+    own = float(mean_measured([float(mean_measured(run.matrix.own_L)) for run in runs]))
     if own < LEARNED:
         notes.append(not_learned(own, score))
     return notes
 
 
+def _left_out(evidence: Evidence, runs: Sequence[RunEvidence]) -> list[str]:
+    """Return a note if further runs of the analysed method have other settings."""
+    kept = evidence.sequential()
+    number = sum(run.kind == runs[0].kind for run in evidence.runs) - len(kept)
+    if not number:
+        return []
+    return [
+        f"{counted(number, 'run')} of {runs[0].kind} with other settings left out. Analysed: {counted(len(kept), 'run')} with "
+        "the settings of most orders. `attrition report` shows all, side by side."
+    ]
+
+
 def _failed(evidence: Evidence) -> list[str]:
-    """Return a note for each method with training that failed."""
-    kinds = dict.fromkeys(run.kind for run in evidence.runs)
-    by_kind = {kind: [run.matrix for run in evidence.runs if run.kind == kind] for kind in kinds}
-    found = [failed_words(kind or "These runs", matrices, evidence.score) for kind, matrices in by_kind.items()]
-    return [each for each in found if each]
+    """Return a note for each series with training that failed."""
+    found = [
+        failed_words(runs[0].kind or "These runs", [run.matrix for run in runs], evidence.score) for runs in evidence.series
+    ]
+    return list(dict.fromkeys(each for each in found if each))
 
 
 # JSON

@@ -8,7 +8,6 @@ Shape letters: O replicates, L languages.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -81,7 +80,7 @@ class Evidence:
 
     @cached_property
     def _main(self) -> Setup:
-        return _most_frequent(run.setup for run in self.runs) or UNKNOWN_SETUP
+        return _most_replicated(self.runs, lambda run: run.setup) or UNKNOWN_SETUP
 
     def of(
         self,
@@ -91,22 +90,28 @@ class Evidence:
         setup: Setup | None = None,
         shared_by: str | None = None,
     ) -> tuple[RunEvidence, ...]:
-        """Return the runs of a method: of one set-up, grouping, rank and training, never mixed.
+        """Return runs of a method that differ only in order and seed.
 
-        Without a wish, the most frequent is taken.
+        Without a wish for the set-up, the rank or the grouping, those with the most replicates are taken; so is the training.
         """
-        wanted = self._main if setup is None else setup
-        alike = [run for run in self.runs if run.kind == kind and run.setup == wanted]
-        grouping = _most_frequent(run.shared_by for run in alike) if shared_by is None else shared_by
-        alike = [run for run in alike if run.shared_by == grouping]
-        chosen = _most_frequent(run.rank for run in alike) if rank is None else rank
-        alike = [run for run in alike if run.rank == chosen]
-        training = _most_frequent(run.training for run in alike)
-        return tuple(run for run in alike if run.training == training)
+        alike = [run for run in self.runs if run.kind == kind and run.setup == (self._main if setup is None else setup)]
+        alike = [run for run in alike if rank in (None, run.rank) and shared_by in (None, run.shared_by)]
+        chosen = _most_replicated(alike, _settings)
+        return tuple(run for run in alike if _settings(run) == chosen)
 
-    def ranks(self, kind: str) -> list[int]:
-        """Return the ranks of a method's runs in the main set-up, in ascending order."""
-        return sorted({run.rank for run in self.runs if run.kind == kind and run.setup == self._main and run.rank is not None})
+    def by_rank(self, kind: str) -> dict[int, tuple[RunEvidence, ...]]:
+        """Return runs of a method at each rank, in ascending order: the same training, in the main set-up.
+
+        Only `alpha` may differ, because it is often a multiple of the rank.
+        """
+        alike = [run for run in self.runs if run.kind == kind and run.setup == self._main and run.rank is not None]
+        by_training: dict[Hashable, dict[int, list[RunEvidence]]] = {}
+        for run in sorted(alike, key=lambda run: run.rank or 0):
+            training = tuple((name, value) for name, value in run.training if name != "alpha")
+            by_training.setdefault(training, {}).setdefault(run.rank or 0, []).append(run)
+        chosen = max(by_training.values(), key=lambda ranks: (len(ranks), sum(map(len, ranks.values()))), default={})
+        best = {rank: _most_replicated(runs, _settings) for rank, runs in chosen.items()}
+        return {rank: tuple(run for run in runs if _settings(run) == best[rank]) for rank, runs in chosen.items()}
 
     def sequential(self, setup: Setup | None = None) -> tuple[RunEvidence, ...]:
         """Return the sequential runs of VANILLA, else of SHARED LoRA, else of unnamed methods."""
@@ -114,15 +119,29 @@ class Evidence:
         return next((runs for runs in found if runs), self.of("", setup=setup))
 
     @property
+    def series(self) -> tuple[tuple[RunEvidence, ...], ...]:
+        """The runs, those together that differ only in order and seed."""
+        found: dict[Hashable, list[RunEvidence]] = {}
+        for run in self.runs:
+            found.setdefault((run.kind, run.setup, _settings(run)), []).append(run)
+        return tuple(map(tuple, found.values()))
+
+    @property
     def setups(self) -> tuple[Setup, ...]:
         """Every set-up among the runs."""
         return tuple(dict.fromkeys(run.setup for run in self.runs))
 
 
-def _most_frequent(values: Iterable[T]) -> T | None:
-    """Return the most frequent value, the first of several; None if there is no value."""
-    counted = Counter(values).most_common(1)
-    return counted[0][0] if counted else None
+def _settings(run: RunEvidence) -> Hashable:
+    return (run.rank, run.shared_by, run.training)
+
+
+def _most_replicated(runs: Iterable[RunEvidence], key: Callable[[RunEvidence], T]) -> T | None:
+    """Return the key of the runs with the most replicates, of several such keys that with the most runs; None without runs."""
+    found: dict[T, list[Hashable]] = {}
+    for run in runs:
+        found.setdefault(key(run), []).append((run.kind, _settings(run), run.replicate))
+    return max(found, key=lambda each: (len(set(found[each])), len(found[each])), default=None)
 
 
 def from_matrices(matrices: Sequence[RMatrix]) -> Evidence:
@@ -266,14 +285,19 @@ def seeds_averaged(runs: Sequence[RunEvidence]) -> tuple[RMatrix, ...]:
     )
 
 
+def are_paired(one: Replicates, other: Replicates) -> bool:
+    """Return True if the replicates of one side are all among those of the other, and there are several."""
+    return min(one.number, other.number) > 1 and (set(one.keys) <= set(other.keys) or set(other.keys) <= set(one.keys))
+
+
 def paired(one: Replicates, other: Replicates) -> Replicates:
-    """Return `one` minus `other`: per common replicate, or minus the mean of `other` if there are no common replicates."""
+    """Return `one` minus `other`: per common replicate if they are paired, else minus the mean of the side with fewer."""
     languages = tuple(language for language in one.languages if language in other.languages)
     first_OL = one.values_OL[:, [one.languages.index(language) for language in languages]]
     second_OL = other.values_OL[:, [other.languages.index(language) for language in languages]]
     weights_OL = one.weights_OL[:, [one.languages.index(language) for language in languages]]
-    common = [key for key in one.keys if key in other.keys]
-    if len(common) == min(one.number, other.number) and common and one.number > 1 and other.number > 1:
+    if are_paired(one, other):
+        common = [key for key in one.keys if key in other.keys]
         here, there = [one.keys.index(key) for key in common], [other.keys.index(key) for key in common]
         return Replicates(
             languages=languages, values_OL=first_OL[here] - second_OL[there], weights_OL=weights_OL[here], keys=tuple(common)

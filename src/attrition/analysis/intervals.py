@@ -28,7 +28,7 @@ class Estimate:
     """An estimate with its standard error and degrees of freedom; without a spread all but `value` are NaN.
 
     `num_replicates` and `num_languages` are the numbers behind it. `lasting` is the part of `error` (both in the units of
-    `value`) that more replicates would not reduce, such as the error from test utterances.
+    `value`) that more replicates would not reduce: the error from the choice of languages and of test utterances.
     """
 
     value: float
@@ -171,30 +171,44 @@ def two_way(values_OL: Floats, weights_L: Floats, *, sample_of_languages: bool) 
         if across is None:
             return Estimate(value=value, **counts)
         return Estimate(value=value, error=own.error, freedom=own.freedom, **counts)
-    within = _languages_variance(mean_L, groups, sums)
+    within = _languages_variance(mean_L, weights_L, groups, sums)
     if within is None:
         return Estimate(value=value, **counts)
     if across is None:
-        return Estimate(value=value, error=math.sqrt(within[0]), freedom=within[1], **counts)
+        return Estimate(value=value, error=math.sqrt(within[0]), freedom=within[1], lasting=math.sqrt(within[0]), **counts)
     residual = _residual_variance(values_OL[:, part]) * float(np.sum(weights_L[part] ** 2)) / own.num_replicates
     variance = max(within[0], across[0], within[0] + across[0] - residual)
     if variance == 0:
         return Estimate(value=value, error=0.0, freedom=own.freedom, **counts)
-    freedom = (within[0] + across[0]) ** 2 / (within[0] ** 2 / within[1] + across[0] ** 2 / across[1])
-    return Estimate(value=value, error=math.sqrt(variance), freedom=freedom, **counts)
+    freedom = variance**2 / (within[0] ** 2 / within[1] + across[0] ** 2 / across[1])
+    lasting = math.sqrt(variance - across[0])
+    return Estimate(value=value, error=math.sqrt(variance), freedom=freedom, lasting=lasting, **counts)
 
 
-def _languages_variance(mean_L: Floats, groups: list[NDArray[np.int64]], sums: list[float]) -> tuple[float, float] | None:
+def _languages_variance(
+    mean_L: Floats, weights_L: Floats, groups: list[NDArray[np.int64]], sums: list[float]
+) -> tuple[float, float] | None:
     """Return variance and degrees of freedom from the spread of languages within groups; None for a group of one."""
     parts = []
     for places, size in zip(groups, sums, strict=True):
-        if len(places) < 2:
+        each = mean_of_replicates(mean_L[places], np.abs(weights_L[places]))
+        if not each.known:
             return None
-        parts.append((size**2 * float(np.var(mean_L[places], ddof=1)) / len(places), len(places) - 1))
-    total = sum(part for part, _ in parts)
-    if total == 0:
-        return 0.0, float(sum(freedom for _, freedom in parts))
-    return total, total**2 / sum(part**2 / freedom for part, freedom in parts if part > 0)
+        parts.append((size**2 * each.error**2, each.freedom))
+    if not any(part for part, _ in parts):
+        return 0.0, sum(freedom for _, freedom in parts)
+    return sum(part for part, _ in parts), satterthwaite(*parts)
+
+
+def satterthwaite(*parts: tuple[float, float]) -> float:
+    """Return the degrees of freedom of a sum of independent variances, each given with its own (Satterthwaite 1946).
+
+    >>> satterthwaite((1.0, 4.0), (1.0, 4.0))
+    8.0
+    """
+    known = [(variance, freedom) for variance, freedom in parts if variance > 0 and freedom > 0]
+    total = sum(variance for variance, _ in known)
+    return total**2 / sum(variance**2 / freedom for variance, freedom in known) if known else math.nan
 
 
 def _residual_variance(values_OL: Floats) -> float:

@@ -119,7 +119,7 @@ def failed_words(method: str, matrices: Iterable[RMatrix], score: str = "F1") ->
         return ""
     return (
         f"{method}: {score} is 0 right after training in {failed:,} of {counted(int((~np.isnan(own)).sum()), 'stage')}. "
-        "Its means include this failed training. Change learning_rate, epochs or utterances before you compare it."
+        "Means over these runs include this failed training. Change learning_rate, epochs or utterances before you compare it."
     )
 
 

@@ -71,7 +71,7 @@ def add(
         share=share,
         rank=rank,
         adapter=not no_adapter,
-        seconds=None if budget is None else seconds_of(budget),
+        seconds=None if budget is None else seconds_of(budget, "--budget"),
         changes=tuple(changes or ()),
     )
     try:

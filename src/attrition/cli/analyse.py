@@ -84,10 +84,12 @@ def analyse(
 def _evidence(files: list[Path], runs: Path | None) -> Evidence:
     from attrition.analysis.evidence import from_matrices, from_results
     from attrition.metrics.matrix import RMatrix
+    from attrition.results.pooling import refuse_different_series
     from attrition.results.read import read_results
 
     if not files and runs is None:
         raise AttritionError("Nothing to analyse. Give matrices (one CSV file for each order) or a results folder with --runs.")
+    refuse_different_series(files)
     given = from_matrices([RMatrix.from_csv(path) for path in files]) if files else None
     stored = None if runs is None else from_results(read_results(runs))
     if given is None or stored is None:

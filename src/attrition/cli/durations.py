@@ -9,8 +9,8 @@ from attrition.names import AttritionError
 _PATTERN = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?(?:(\d{1,9})s)?")
 
 
-def seconds_of(text: str) -> float:
-    """Return the seconds of a duration such as `50m`, `2h`, `90s` or `1h30m`.
+def seconds_of(text: str, option: str = "--for") -> float:
+    """Return the seconds of a duration such as `50m`, `2h`, `90s` or `1h30m`; `option` is named in errors.
 
     Raises:
         AttritionError: the text has another form, or the duration is 0.
@@ -22,7 +22,7 @@ def seconds_of(text: str) -> float:
     hours, minutes, seconds = (int(part or 0) for part in found.groups()) if found else (0, 0, 0)
     total = 3600 * hours + 60 * minutes + seconds
     if not total:
-        raise AttritionError(f"--for {text!r} is not a time. Write for example 50m, 2h, 90s or 1h30m.")
+        raise AttritionError(f"{option} {text!r} is not a time. Write for example 50m, 2h, 90s or 1h30m.")
     return float(total)
 
 

@@ -99,7 +99,11 @@ def gate(
 
     settings = _settings(margin, margins, slices or [], critical or [], metric, cannot_tell, show=show, show_text=not no_text)
     if (corpus or language) and (test is None or not corpus):
-        raise AttritionError("--corpus and --language need --test. Give --test PATH --corpus NAME.")
+        raise AttritionError(
+            "--language chooses languages of a corpus. Give --test PATH --corpus NAME."
+            if not corpus
+            else "--corpus names the form of the gold utterances. Give their place too: --test PATH."
+        )
     with counting("Predicting") if any(map(is_model, (old, new))) else nullcontext(_silent) as progress:
         release = gate_files(
             _source(old, progress),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib import resources
@@ -121,7 +122,7 @@ def report(
     """
     with quietly(quiet):
         page = _report(folder, beside or [], groupings or [])
-        _summary(folder, page, as_json=as_json)
+        _summary(folder, page, beside or [], as_json=as_json)
 
 
 def _run(
@@ -191,12 +192,12 @@ def _report(folder: Path, beside: Sequence[Path] = (), groupings: Sequence[str] 
         )
 
 
-def _summary(folder: Path, page: Path | None, *, as_json: bool) -> None:
+def _summary(folder: Path, page: Path | None, beside: Sequence[Path] = (), *, as_json: bool) -> None:
     """Print gains and losses, the report's path and the next step on one screen, or as JSON."""
     from attrition.report.overview import failed_training, outcomes, overview
     from attrition.results.read import read_results
 
-    results = read_results(folder)
+    results = read_results(folder, beside)
     if as_json:
         found = {
             "study": results.name,
@@ -225,4 +226,4 @@ def _summary(folder: Path, page: Path | None, *, as_json: bool) -> None:
         out.print(f"Report: [bold]{escape(str(page))}[/]", soft_wrap=True)
         out.print("Next: open the report in a browser.")
     else:
-        out.print(f"Next: attrition report {escape(str(folder))}", soft_wrap=True)
+        out.print(f"Next: attrition report {escape(shlex.quote(str(folder)))}", soft_wrap=True)

@@ -104,7 +104,8 @@ class Columns:
         if language not in self.languages:
             raise unknown(language, self.languages, kind=f"language of {self.path}")
         if (language, split) not in self._files:
-            raise AttritionError(f"{self.path} has no {split} file for {language!r}. {LAYOUT}")
+            without = " Or do without: corpus.sizes.dev = 0." if split == "dev" else ""
+            raise AttritionError(f"{self.path} has no {split} file for {language!r}. {LAYOUT}{without}")
         return self._read(language, split)
 
     def default_cut(self, language: str) -> Cut:

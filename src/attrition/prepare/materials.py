@@ -28,6 +28,7 @@ from attrition.problem.base import Inventory, Problem
 from attrition.problem.problems import DEFAULT, may_be_cached, problem
 from attrition.streams import numpy_stream
 from attrition.study.spec import Study
+from attrition.study.spec_orders import equal_orders
 from attrition.study.watcher import Watcher
 
 
@@ -131,7 +132,7 @@ def gather(study: Study, watcher: Watcher, cache: Path | None) -> Materials:
         lambda name, each: read_portion(name, each, layout, inventory.slots if chosen.tags else None, skipped.append),
         lambda utterances, language: encoder(utterances, dataset.cut(language)),
     )
-    for said in said_of_notices([*getattr(corpus, "notices", ()), *skipped]):
+    for said in [*said_of_notices([*getattr(corpus, "notices", ()), *skipped]), *equal_orders(study.orders)]:
         watcher.warned(said)
     facts = CorpusFacts.of(corpus, {language: dataset.cut(language) for language in study.scored})
     facts = dataclasses.replace(facts, slots=tuple(inventory.slots), portions=portions)

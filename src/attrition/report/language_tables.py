@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from attrition.analysis.evidence import from_results, replicates
+from attrition.analysis.evidence import from_matrices, from_results, replicates, seeds_averaged
 from attrition.analysis.groups import GroupEstimate, by_group, trained_of
 from attrition.analysis.intervals import Estimate
 from attrition.analysis.moderation import per_language
@@ -152,7 +152,7 @@ def _languages_table(matrices: Sequence[RMatrix], found: DonorsAndReceivers, whi
     """Return each language as donor and receiver, with its ranks and its shifts; best donors first."""
     receivers = receiver(matrices)
     growing, fixed, composed = shift_growing(matrices), shift_fixed(matrices), composition(matrices)
-    adjusted = position_effect(matrices)
+    adjusted = position_effect(seeds_averaged(from_matrices(matrices).runs))
     places = {language: place for place, language in enumerate(adjusted.languages)}
     rows: list[tuple[Cell, ...]] = []
     unranked = [language for language in receivers.languages if language not in {entry.language for entry in found.donors}]

@@ -208,7 +208,7 @@ def _scored(runs: Sequence[Run]) -> list[str]:
 def _facts(results: Results) -> list[str]:
     models = dict.fromkeys(run.spec.model.name for run in results.runs)
     corpora = dict.fromkeys(run.series.setup.corpus for run in results.runs)
-    orders = dict.fromkeys(run.spec.order.name for run in results.runs if run.spec.method.order_matters)
+    orders = dict.fromkeys(run.spec.order.languages for run in results.runs if run.spec.method.order_matters)
     seeds = sorted({run.spec.seed for run in results.runs})
     return [
         ", ".join(corpora),

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from hashlib import sha256
 
 from attrition.results.spec import Series
+
+LONGEST = 20
+"""The largest number of characters of a setting's value in a label."""
 
 
 def short_models(models: Iterable[str]) -> dict[str, str]:
@@ -21,23 +25,25 @@ def short_models(models: Iterable[str]) -> dict[str, str]:
 
 
 def telling_labels(parts: Sequence[tuple[str, ...]]) -> list[str]:
-    """Return labels: the first part, and those other parts that differ between items with the same first part.
+    """Return labels: the first part, and each other part that distinguishes items whose labels are equal without it.
 
-    An order or seed that distinguishes nothing is left out, so labels stay short.
+    What distinguishes nothing more is left out, so labels stay short.
 
     >>> telling_labels([("LoRA", "r = 8", "bert"), ("LoRA", "r = 32", "bert"), ("MULTI", "", "bert")])
     ['LoRA · r = 8', 'LoRA · r = 32', 'MULTI']
     """
-    others = list(range(1, len(parts[0]))) if parts else []
-    names = {row[0] for row in parts}
-    telling = [i for i in others if any(len({row[i] for row in parts if row[0] == name}) > 1 for name in names)]
-    return [" · ".join([row[0], *(row[i] for i in telling if row[i])]) for row in parts]
+    telling = [0]
+    for i in range(1, len(parts[0]) if parts else 1):
+        so_far = {tuple(row[place] for place in telling) for row in parts}
+        if len({tuple(row[place] for place in (*telling, i)) for row in parts}) > len(so_far):
+            telling.append(i)
+    return [" · ".join([row[0], *(row[i] for i in telling[1:] if row[i])]) for row in parts]
 
 
 def series_parts(series: Sequence[Series]) -> list[tuple[str, ...]]:
     """Return the parts of each series' label: its method, and whatever may distinguish it from others."""
     models = short_models(each.setup.model for each in series)
-    settings = [dict(each.setup.data) | dict(each.training) for each in series]
+    settings = [each.further for each in series]
     names = list(dict.fromkeys(name for each in settings for name in each))
     return [
         (
@@ -46,13 +52,22 @@ def series_parts(series: Sequence[Series]) -> list[tuple[str, ...]]:
             models[each.setup.model],
             each.setup.corpus,
             each.setup.cuts,
-            *(f"{_short_name(name)} = {own[name]}" if name in own else "" for name in names),
+            *(f"{_short_name(name)} = {short_value(own[name])}" if name in own else "" for name in names),
         )
         for each, own in zip(series, settings, strict=True)
     ]
 
 
 def _short_name(setting: str) -> str:
-    """Return a setting's name without its table. The seed of the data keeps it, as runs have a seed too."""
+    """Return a setting's name without its table, unless this is needed: "sizes.seed", because runs have a seed too."""
     name = setting.rpartition(".")[2]
-    return setting if name == "seed" else name
+    return setting if name in ("seed", "fingerprint") else name
+
+
+def short_value(value: str) -> str:
+    """Return a short text that differs if a long value differs.
+
+    >>> short_value("0.001"), short_value("af-ZA, am-ET, ar-SA, az-AZ, bn-BD")
+    ('0.001', 'af-ZA, am-E… (e97a)')
+    """
+    return value if len(value) <= LONGEST else f"{value[:11]}… ({sha256(value.encode()).hexdigest()[:4]})"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from attrition.names import AttritionError
+from attrition.results.labels import short_value
 from attrition.results.spec import read_spec, series_of
 
 
@@ -34,7 +35,9 @@ def refuse_different_series(files: Sequence[Path]) -> None:
             continue
         one, other = first.settings, series.settings
         names = [name for name in one | other if one.get(name) != other.get(name)]
-        differing = [f"{name} {one.get(name) or 'none'} and {other.get(name) or 'none'}" for name in names]
+        differing = [
+            f"{name} {short_value(one.get(name, 'none'))} and {short_value(other.get(name, 'none'))}" for name in names
+        ]
         raise AttritionError(
             f"{first_file} and {file} belong to different series ({'; '.join(differing)}). They cannot "
             "be averaged. Run `attrition metrics` once for each series, for example `attrition metrics "

@@ -42,6 +42,7 @@ class MethodSpec(_Part):
     shared_by: str = "all"
     joint: bool = False
     order_matters: bool = True
+    hooks: dict[str, Any] = {}
 
 
 class OrderSpec(_Part):
@@ -55,6 +56,8 @@ class ModelSpec(_Part):
     """The encoder that a run started from."""
 
     name: str
+    fingerprint: str = ""
+    precision: str = ""
 
 
 class CorpusSpec(_Part):
@@ -65,6 +68,7 @@ class CorpusSpec(_Part):
     generated: bool = False
     licence: str = ""
     citation: str = ""
+    fingerprint: str = ""
     cuts: dict[str, str] = {}
 
 
@@ -92,6 +96,7 @@ class Spec(_Part):
     problem: ProblemSpec = ProblemSpec()
     name: str
     method: MethodSpec
+    languages: tuple[str, ...] = ()
     order: OrderSpec
     seed: int = 0
     model: ModelSpec
@@ -99,6 +104,7 @@ class Spec(_Part):
     training: dict[str, Any] = {}
     encoding: dict[str, Any] = {}
     sizes: dict[str, Any] = {}
+    evaluate_on: str = "test"
     parameters: dict[str, float] = {}
     scored: ScoredSpec = ScoredSpec()
     own_languages: dict[str, Language] = {}
@@ -132,20 +138,22 @@ def parse_spec(raw: Mapping[str, Any], where: str) -> Spec:
 class Setup:
     """The model and the data of a run: the same in all methods of a study.
 
-    `data` has the sizes of the corpus and how utterances are encoded.
+    `weights` are the hash of the model's weights and the precision of products; `data` is what else the model reads: languages,
+    sizes, encoding and the hash of the corpus.
     """
 
     model: str = ""
     corpus: str = ""
     cuts: str = ""
     data: Settings = ()
+    weights: Settings = ()
 
 
 @dataclass(frozen=True)
 class Series:
     """The common settings of runs that differ only in order and seed. Tables and figures average them.
 
-    `method` is its name in the study, `kind` the published method ("" for other methods).
+    `method` is its name in the study, `kind` the published method ("" for other methods); `training` has its settings.
     """
 
     method: str
@@ -159,7 +167,12 @@ class Series:
         """What distinguishes this series, in words, by name: method, rank, model, corpus, cuts, data and training."""
         found = {"method": self.method, "rank": "none" if self.rank is None else str(self.rank), "kind of method": self.kind}
         found |= {"model": self.setup.model, "corpus": self.setup.corpus, "cuts": self.setup.cuts or "blanks"}
-        return found | dict(self.setup.data) | dict(self.training)
+        return found | self.further
+
+    @property
+    def further(self) -> dict[str, str]:
+        """The settings of the data, of the model's weights and of training, by name."""
+        return dict(self.setup.data) | dict(self.setup.weights) | dict(self.training)
 
 
 def series_of(spec: Spec) -> Series:
@@ -171,9 +184,19 @@ def series_of(spec: Spec) -> Series:
     name += "" if spec.problem.name == "slots" else f" ({spec.problem.name})"
     # A study with several ranks has the rank in the names of methods. Without it, names match those of other studies.
     method_name = method.name.removesuffix(f" r={rank}")
-    data = flat({"sizes": spec.sizes, "encoding": spec.encoding})
-    setup = Setup(spec.model.name, name, cuts, tuple(sorted(data.items())))
-    return Series(method_name, rank, method.kind, setup, tuple(sorted(flat({"training": spec.training}).items())))
+    data = {"languages": sorted(spec.languages), "corpus": {"fingerprint": corpus.fingerprint}, "evaluate_on": spec.evaluate_on}
+    weights = {"model": {"fingerprint": spec.model.fingerprint, "precision": spec.model.precision}}
+    trains = {**method.trains.model_dump(exclude={"kind", "rank"}), "shared_by": method.shared_by}
+    merge = next((step["how"] for step in (spec.model_extra or {}).get("steps", ()) if "how" in step), None)
+    setup = Setup(
+        spec.model.name, name, cuts, _pairs({"sizes": spec.sizes, "encoding": spec.encoding, **data}), _pairs(weights)
+    )
+    training = {"training": spec.training, **trains, **method.hooks, **({} if merge is None else {"merge": merge})}
+    return Series(method_name, rank, method.kind, setup, _pairs(training))
+
+
+def _pairs(settings: Mapping[str, Any]) -> Settings:
+    return tuple(sorted(flat(settings).items()))
 
 
 def flat(value: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

@@ -7,6 +7,7 @@ import hashlib
 import inspect
 import json
 import re
+import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,9 +148,12 @@ def run_key(method: str, order_name: str, order: Sequence[str], seed: int, stage
 
 
 def slug(text: str) -> str:
-    """Return a name that is valid on any file system.
+    """Return a name that is valid on any file system; with a short hash if it cannot show all letters.
 
-    >>> slug("SHARED LoRA r=32")
-    'shared-lora-r-32'
+    >>> slug("SHARED LoRA r=32"), slug("Grün"), slug("日本")
+    ('shared-lora-r-32', 'grun', 'x-cf2abf')
     """
-    return re.sub(r"[^a-z0-9]+", "-", text.casefold()).strip("-") or "x"
+    plain = "".join(each for each in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(each))
+    name = re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "x"
+    hidden = any(each.isalnum() and not each.isascii() for each in plain)
+    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:6]}" if hidden else name

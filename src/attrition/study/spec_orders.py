@@ -94,6 +94,23 @@ def read_orders(
     return Orders(tuple(found.values()), reader.portions)
 
 
+def equal_orders(orders: Sequence[NamedOrder]) -> list[str]:
+    """Return a warning for each group of orders with the same stages.
+
+    >>> equal_orders([NamedOrder("a", (("en-US",), ("th-TH",))), NamedOrder("b", (("en-US",), ("th-TH",)))])
+    ['The orders a and b are the same: en-US, th-TH. They count as one in means and intervals. Choose other orders.']
+    """
+    by_stages: dict[tuple[tuple[str, ...], ...], list[str]] = {}
+    for each in orders:
+        by_stages.setdefault(each.stages, []).append(each.name)
+    return [
+        f"The orders {' and '.join(names)} are the same: {', '.join(map('+'.join, stages[:6]))}"
+        f"{' ...' if len(stages) > 6 else ''}. They count as one in means and intervals. Choose other orders."
+        for stages, names in by_stages.items()
+        if len(names) > 1
+    ]
+
+
 def orders_table(orders: Sequence[NamedOrder], portions: Mapping[str, Portion]) -> list[dict[str, Any]]:
     """Return orders as in a study file: `languages` if every stage has one language, else `stages`."""
 

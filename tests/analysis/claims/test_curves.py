@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from attrition.analysis.claims import Claim
-from attrition.analysis.claims.ask import _pair_masks
 from attrition.analysis.claims.curves import learned_gap, own_gain
+from attrition.analysis.claims.pairs import pair_masks
 from attrition.languages import LANGUAGES
 from attrition.metrics.matrix import RMatrix
 
@@ -52,7 +52,7 @@ def test_a_joint_run_has_neither() -> None:
 def test_kinds_of_pairs(kind: str, one: tuple[str, str], other: tuple[str, str]) -> None:
     languages = tuple(LANGUAGES)
     R = RMatrix.sequential(languages, np.zeros((len(languages), len(languages))))
-    first, second = _pair_masks(kind, R)
+    first, second = pair_masks(kind, R)
     at = {language: place for place, language in enumerate(languages)}
     assert first[at[one[0]], at[one[1]]]
     assert second[at[other[0]], at[other[1]]]

@@ -10,9 +10,10 @@ import pytest
 from scipy import stats
 
 from attrition.analysis.claims import Claim, judge_all
-from attrition.analysis.claims.ask import Needs, ask
+from attrition.analysis.claims.ask import ask
 from attrition.analysis.claims.form import Languages, Runs, parse_claims
 from attrition.analysis.claims.judge import benjamini_hochberg
+from attrition.analysis.claims.needs import Needs
 from attrition.analysis.evidence import Evidence, RunEvidence, from_matrices
 from attrition.analysis.worlds import NULL_WORLDS, locales, world
 from attrition.metrics.matrix import RMatrix

@@ -21,13 +21,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from attrition.analysis.claims.curves import CURVES
 from attrition.analysis.quantities import QUANTITIES
 from attrition.languages import SOURCES, language_of
 from attrition.names import AttritionError, look_up, nearest
 from attrition.reading import parse_toml, read_text
-
-CURVES = ("fall", "swing", "learned_gap", "own_gain")
-"""Quantities of a whole run: P at the end minus its maximum, range of P, learned minus to come, own stages."""
 
 PAIR_KINDS = (
     "same branch", "same script", "same script, other branch", "same branch, other script", "same family, other branch",

@@ -18,10 +18,11 @@ from typing import Literal
 import numpy as np
 from scipy import stats
 
-from attrition.analysis.claims.ask import Found, Needs, ask
+from attrition.analysis.claims.ask import ask
 from attrition.analysis.claims.form import Claim
+from attrition.analysis.claims.needs import Found, Needs
 from attrition.analysis.evidence import Evidence
-from attrition.analysis.intervals import Estimate
+from attrition.analysis.intervals import Estimate, satterthwaite
 from attrition.metrics.several import Floats
 
 Verdict = Literal["supported", "contradicted", "equivalent", "undecided", "needs"]
@@ -111,7 +112,7 @@ def benjamini_hochberg(p_values: Floats) -> Floats:
 
 
 def replicates_needed(claim: Claim, found: Estimate, threshold: float) -> str:
-    """Return the number of orders that would decide a claim, if the estimate is right and p must reach `threshold`."""
+    """Return what would decide a claim, such as a number of orders, if the estimate is right and p must reach `threshold`."""
     low, high = claim.region
     now = found.num_replicates
     if found.error == 0 or math.isnan(found.freedom):
@@ -120,12 +121,15 @@ def replicates_needed(claim: Claim, found: Estimate, threshold: float) -> str:
         return "more replicates (orders or seeds)"
 
     def decides(number: int) -> bool:
-        lessened = (found.error**2 - found.lasting**2) * now / number
-        error, freedom = math.sqrt(lessened + found.lasting**2), max(found.freedom, number - 1.0)
+        lessened, stays = (found.error**2 - found.lasting**2) * now / number, found.lasting**2
+        freedom = satterthwaite((lessened, max(found.freedom, number - 1.0)), (stays, found.freedom))
+        error = math.sqrt(lessened + stays)
         return 2 * min(_tests(claim, Estimate(value=found.value, error=error, freedom=freedom))) <= threshold
 
     if decides(MOST_REPLICATES):
         number = bisect.bisect_left(range(now, MOST_REPLICATES), True, key=decides) + now
         return f"about {max(number, now + 1)} orders, if the difference is what it seems"
+    if found.lasting**2 > found.error**2 / 2:
+        return "more languages, test utterances or seeds of the other method: more orders would not be enough"
     edge = [abs(found.value - end) for end in (low, high) if not math.isinf(end)]
     return f"more than {MOST_REPLICATES} orders: the value lies {min(edge):.2f} points from the claim's limit"

@@ -1,68 +1,73 @@
-"""Variance that a claim's estimate does not show: between runs of a method with one run, and from test utterances."""
+"""Variance between runs that the difference of two methods does not show."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import replace
 
-import numpy as np
-
+from attrition.analysis.claims.contrast import weights_of
+from attrition.analysis.claims.curves import function_of
 from attrition.analysis.claims.form import Claim
-from attrition.analysis.evidence import FEWEST_ORDERS, Evidence, RunEvidence, replicates
-from attrition.analysis.intervals import Estimate
-from attrition.analysis.quantities import QUANTITIES, Values
-from attrition.metrics.matrix import RMatrix
-from attrition.metrics.means import mean_measured
-
-
-@dataclass(frozen=True)
-class Needs:
-    """The data that a claim's test lacks."""
-
-    what: str
-
-
-Found = Estimate | Needs
+from attrition.analysis.claims.needs import Found, Needs
+from attrition.analysis.evidence import FEWEST_ORDERS, SEQUENTIAL, Evidence, Replicates, RunEvidence, are_paired, replicates
+from attrition.analysis.intervals import Estimate, satterthwaite, two_way
 
 
 def with_run_noise(
     found: Estimate, runs: Sequence[RunEvidence], other: Sequence[RunEvidence], claim: Claim, evidence: Evidence
 ) -> Found:
-    """Add the run-to-run variance of a joint method that was run with one seed.
+    """Add the run-to-run variance of that side of a difference that is only present as a mean.
 
-    All its languages share this run, so their spread does not show it. If it is unknown, the variance between the orders of
-    a sequential method with at least five orders is used. It is not smaller, because it includes the seeds.
+    Replicates of two methods are paired if they are the same orders. Otherwise the mean of one side is subtracted from each
+    replicate of the other, and the variance of this mean is added (Welch). A joint method with one seed shows no variance, and
+    the spread of its languages does not show it either, because they share the run. Two seeds show it badly. So below five
+    seeds the variance between the orders of a sequential method with at least five orders is used, if it is larger. It should
+    not be smaller, because it includes the seeds.
     """
-    function = QUANTITIES[claim.quantity].function if claim.quantity in QUANTITIES else None
-    variance = found.error**2 if found.known else 0.0
-    freedom = found.freedom
-    for side in (runs, other):
-        if not side[0].matrix.joint or function is None:
+    function = function_of(claim.quantity)
+    one, two = replicates(runs, function), replicates(other, function)
+    if are_paired(one, two):
+        return found
+    single = two if one.number >= two.number else one
+    parts = [(found.error**2, found.freedom)] if found.known else []
+    added = 0.0
+    for side, table in ((runs, one), (other, two)):
+        joint = side[0].matrix.joint
+        if table is not single and not (joint and table.number == 1):
             continue
-        means_O = mean_measured(replicates(side, function).values_OL, axis=1)
-        if len(means_O) > 1:
-            continue
-        borrowed = _run_variance(evidence, function)
-        if borrowed is None:
+        known = [_variance_of_mean(table, claim)]
+        if joint and table.number < FEWEST_ORDERS:
+            known.append(_variance_of_run(claim, evidence, table.number))
+        extra = max((each for each in known if each is not None), default=None)
+        if extra is not None:
+            parts.append(extra)
+            added += extra[0]
+        elif joint:
             return Needs(f"a second seed of {side[0].kind}, or {FEWEST_ORDERS} orders of VANILLA, to tell how runs differ")
-        extra, extra_freedom = borrowed
-        freedom = _satterthwaite((variance, freedom), (extra, extra_freedom))
-        variance += extra
-    return replace(found, error=math.sqrt(variance), freedom=freedom) if variance > 0 or found.known else found
+    if not added:
+        return found
+    error = math.sqrt(sum(variance for variance, _ in parts))
+    return replace(found, error=error, freedom=satterthwaite(*parts), lasting=math.sqrt(found.lasting**2 + added))
 
 
-def _run_variance(evidence: Evidence, function: Callable[[RMatrix], Values]) -> tuple[float, float] | None:
-    for kind in ("VANILLA", "SHARED LoRA", ""):
+def _variance_of_mean(table: Replicates, claim: Claim) -> tuple[float, float] | None:
+    """Return the variance of a contrast's mean over replicates, and its degrees of freedom."""
+    weights = weights_of(table.languages, claim.of, claim.against)
+    if isinstance(weights, Needs):
+        return None
+    each = two_way(table.values_OL, weights.weights_L, sample_of_languages=False)
+    return (each.error**2, each.freedom) if each.known else None
+
+
+def _variance_of_run(claim: Claim, evidence: Evidence, number: int) -> tuple[float, float] | None:
+    """Return the variance of a contrast's mean over this number of runs of a sequential method, and its degrees of freedom."""
+    for kind in (*SEQUENTIAL, ""):
         runs = evidence.of(kind)
-        if runs and runs[0].order_matters:
-            means_O = mean_measured(replicates(runs, function).values_OL, axis=1)
-            if len(means_O) >= FEWEST_ORDERS:
-                return float(np.var(means_O, ddof=1)), len(means_O) - 1.0
+        if not runs or not runs[0].order_matters:
+            continue
+        table = replicates(runs, function_of(claim.quantity))
+        found = _variance_of_mean(table, claim) if table.number >= FEWEST_ORDERS else None
+        if found is not None:
+            return found[0] * table.number / number, found[1]
     return None
-
-
-def _satterthwaite(*parts: tuple[float, float]) -> float:
-    known = [(variance, freedom) for variance, freedom in parts if variance > 0 and freedom > 0]
-    total = sum(variance for variance, _ in known)
-    return total**2 / sum(variance**2 / freedom for variance, freedom in known) if known else math.nan
