@@ -99,12 +99,13 @@ class Evidence:
         chosen = _most_replicated(alike, _settings)
         return tuple(run for run in alike if _settings(run) == chosen)
 
-    def by_rank(self, kind: str) -> dict[int, tuple[RunEvidence, ...]]:
-        """Return runs of a method at each rank, in ascending order: the same training, in the main set-up.
+    def by_rank(self, kind: str, setup: Setup | None = None) -> dict[int, tuple[RunEvidence, ...]]:
+        """Return runs of a method at each rank, in ascending order: the same set-up and the same training.
 
         Only `alpha` may differ, because it is often a multiple of the rank.
         """
-        alike = [run for run in self.runs if run.kind == kind and run.setup == self._main and run.rank is not None]
+        wanted = self._main if setup is None else setup
+        alike = [run for run in self.runs if run.kind == kind and run.setup == wanted and run.rank is not None]
         by_training: dict[Hashable, dict[int, list[RunEvidence]]] = {}
         for run in sorted(alike, key=lambda run: run.rank or 0):
             training = tuple((name, value) for name, value in run.training if name != "alpha")

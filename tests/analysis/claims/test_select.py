@@ -67,6 +67,13 @@ def test_two_ranks_are_compared_with_the_same_training() -> None:
     assert "with the same training" in apart.what
 
 
+def test_two_ranks_of_a_named_model_are_those_of_this_model() -> None:
+    main = _runs(6, setup=Setup("e5"))
+    low, high = (_runs(5, "SHARED LoRA", rank=rank, setup=Setup("xlm-r")) for rank in (8, 32))
+    ranks = (Runs(method="SHARED LoRA", rank=rank, model="xlm") for rank in ("highest", "lowest"))
+    assert _chosen((*main, *low, *high), *ranks) == (high, low)
+
+
 @pytest.mark.parametrize("first", [True, False])
 def test_orders_count_and_not_seeds(first: bool) -> None:
     orders = _runs(5, training=SLOW)

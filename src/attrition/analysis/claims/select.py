@@ -55,7 +55,7 @@ def _runs(wanted: Runs, evidence: Evidence, setup: Setup | None) -> tuple[RunEvi
     if wanted.method == "sequential":
         found = evidence.sequential(setup)
     elif isinstance(wanted.rank, str):
-        by_rank = list(evidence.by_rank(wanted.method).values())
+        by_rank = list(evidence.by_rank(wanted.method, setup).values())
         if len(by_rank) < 2:
             return Needs(f"{wanted.method} at two ranks, with the same training")
         found = by_rank[0] if wanted.rank == "lowest" else by_rank[-1]
