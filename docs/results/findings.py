@@ -17,7 +17,7 @@ from scipy import stats
 
 from attrition.analysis.utterances import utterances_of
 from attrition.metrics.matrix import RMatrix
-from attrition.results.read import Run, read_results
+from attrition.results.read import Results, Run, read_results
 
 HERE = Path(__file__).parent
 MAIN = ("fifty-two", "fifty-two-lora-2e-3")
@@ -68,15 +68,15 @@ def interval(difference: pd.Series) -> str:
     return f"{values.mean():+.1f} [{values.mean() - half:+.1f} {values.mean() + half:+.1f}], {len(values)} languages"
 
 
-def runs() -> list[Run]:
-    """Return the runs of the main arm."""
-    return [run for folder in MAIN for run in read_results(HERE / folder).runs]
+def main_arm() -> Results:
+    """Return the runs of the main arm, and those of LoRA at the rate that was too high."""
+    return read_results(HERE / MAIN[0], beside=[HERE / MAIN[1]])
 
 
 def ways() -> pd.DataFrame:
     """Return mean F1 in % on the way of a language, for each sequential run; languages that have a stage before and after."""
     rows = {}
-    for run in runs():
+    for run in main_arm().runs:
         scores_SL, place = run.matrix.scores_SL * 100, {each: at for at, each in enumerate(run.matrix.languages)}
         if run.spec.method.kind not in ("VANILLA", "SHARED LoRA"):
             continue
@@ -92,23 +92,23 @@ def ways() -> pd.DataFrame:
 def errors() -> pd.DataFrame:
     """Return the standard error, in points, of means over languages: resampled utterances, one draw for all languages."""
     rows = {}
-    for folder in MAIN:
-        results = read_results(HERE / folder)
-        utterances = utterances_of(results)
-        for run in results.runs:
-            R, scores_BSL = run.matrix, utterances.scores_BSL(run.matrix) * 100
-            own_BL = scores_BSL[:, R.stage_L, np.arange(len(R.languages))]
-            means = {"its own stage": own_BL, "at the end": scores_BSL[:, -1], "change": scores_BSL[:, -1] - own_BL}
-            rows[run.label] = {name: values_BL.mean(axis=1).std(ddof=1) for name, values_BL in means.items()}
+    results = main_arm()
+    utterances = utterances_of(results)
+    for run in results.runs:
+        R, scores_BSL = run.matrix, utterances.scores_BSL(run.matrix) * 100
+        own_BL = scores_BSL[:, R.stage_L, np.arange(len(R.languages))]
+        means = {"its own stage": own_BL, "at the end": scores_BSL[:, -1], "change": scores_BSL[:, -1] - own_BL}
+        rows[run.label] = {name: values_BL.mean(axis=1).std(ddof=1) for name, values_BL in means.items()}
     return pd.DataFrame(rows).T
 
 
 def failed() -> str:
     """Return the languages that each run did not learn, and a comparison on those that NON-SHARED LoRA did learn."""
-    zero = {run.label: [*(scores := own(run.matrix))[scores == 0].index] for run in runs() if not run.matrix.joint}
+    runs = main_arm().runs
+    zero = {run.label: [*(scores := own(run.matrix))[scores == 0].index] for run in runs if not run.matrix.joint}
     lines = [f"{label}: {len(names)} languages at 0: {', '.join(names[:12])}" for label, names in zero.items() if names]
-    for run in runs():
-        if run.spec.method.kind == "NON-SHARED LoRA":
+    for run in runs:
+        if run.spec.method.kind == "NON-SHARED LoRA" and zero[run.label]:
             learned = [each for each in run.matrix.languages if each not in zero[run.label]]
             ends = [
                 pd.Series(each.matrix.scores_SL[-1], each.matrix.languages) * 100 for each in vanilla(HERE / MAIN[0]).values()
