@@ -27,6 +27,15 @@ NUM_ORDERS = 5
 MULTI_AGAINST_VANILLA = Claim(
     id="multi", statement="", quantity="final", runs=Runs(method="MULTI"), versus=Runs(method="VANILLA"), expect="higher"
 )
+ONE_ALONE = Claim(
+    id="alone",
+    statement="",
+    quantity="final",
+    of=Languages(languages=("en-US",)),
+    runs=Runs(method="NON-SHARED LoRA"),
+    versus=Runs(method="VANILLA"),
+    expect="higher",
+)
 OWN_BRANCH = Claim(id="branch", statement="", pairs="same branch", expect="higher")
 LATE = Claim(id="late", statement="", quantity="own_stage", of=Languages(latin=True), stages="late", expect="higher")
 
@@ -50,6 +59,26 @@ def joint_against_sequential(seed: int, *, num_seeds: int, num_languages: int = 
         order = tuple((str(each),) for each in random.permutation(languages))
         runs.append(RunEvidence(matrix=RMatrix(scores_SL, languages, order), kind="VANILLA"))
     return _estimate(MULTI_AGAINST_VANILLA, Evidence(tuple(runs)))
+
+
+def alone_against_sequential(seed: int) -> Estimate:
+    """Return NON-SHARED LoRA (one seed) minus VANILLA for one language by name, both with the same deviation between runs."""
+    random = np.random.default_rng(seed)
+    languages = locales(12)
+    alone = np.where(np.eye(12, dtype=bool), 0.4 + random.normal(0, 0.02, 12), np.nan)
+    runs = [
+        RunEvidence(
+            matrix=RMatrix(np.fmax.accumulate(alone), languages, tuple((each,) for each in languages)),
+            kind="NON-SHARED LoRA",
+            order_matters=False,
+        )
+    ]
+    for _ in range(NUM_ORDERS):
+        scores_SL = np.full((12, 12), 0.4)
+        scores_SL[-1] += random.normal(0, 0.02, 12)
+        order = tuple((str(each),) for each in random.permutation(languages))
+        runs.append(RunEvidence(matrix=RMatrix(scores_SL, languages, order), kind="VANILLA"))
+    return _estimate(ONE_ALONE, Evidence(tuple(runs)))
 
 
 def own_branch(seed: int, *, branch_sd: float) -> Estimate:
@@ -80,6 +109,7 @@ def late_in_latin(seed: int, *, language_sd: float) -> Estimate:
 
 CASES: dict[str, Callable[[int], Estimate]] = {
     **{f"MULTI ({n} seed{'s' * (n > 1)}) minus VANILLA": partial(joint_against_sequential, num_seeds=n) for n in (1, 2, 3)},
+    "one language, NON-SHARED LoRA (1 seed) minus VANILLA": alone_against_sequential,
     **{f"own branch, branches differ by SD {sd:g}": partial(own_branch, branch_sd=sd) for sd in (0, 2, 4)},
     **{f"late in Latin script, languages differ by SD {sd:g}": partial(late_in_latin, language_sd=sd) for sd in (0, 8)},
 }

@@ -187,6 +187,8 @@ def write_study(
     languages = PAPER_1.split()[:num_languages]
     for number in range(num_orders):
         order = languages if number == 0 else list(np.random.default_rng(number).permutation(languages))
+        if number and order == languages:  # by chance
+            order.reverse()
         for method in methods:
             for model in models:
                 chosen = METHODS[method] if isinstance(method, str) else method

@@ -9,10 +9,11 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from attrition.analysis.evidence import Evidence, RunEvidence, distinct, from_matrices, from_results, paired, replicates
+from attrition.analysis.evidence import Evidence, RunEvidence, from_matrices, from_results, paired, replicates
 from attrition.analysis.quantities import QUANTITIES
 from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError
+from attrition.results.copies import distinct
 from attrition.results.covariates import FILE, Covariates, covariates_json
 from attrition.results.read import read_results
 from attrition.results.spec import Setup

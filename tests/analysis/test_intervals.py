@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from attrition.analysis.intervals import Estimate, mean_of_replicates, two_way
+from attrition.analysis.intervals import Estimate, mean_of_replicates, satterthwaite, two_way
 
 
 def test_equal_weights_are_the_t_interval_of_scipy() -> None:
@@ -73,6 +73,11 @@ def test_a_missing_cell_leaves_the_weights_of_its_group_whole() -> None:
 def test_a_group_without_numbers_leaves_the_contrast_unknown() -> None:
     values = np.array([[1.0, math.nan], [1.0, math.nan]])
     assert math.isnan(two_way(values, np.array([1.0, -1.0]), sample_of_languages=False).value)
+
+
+def test_known_variances_alone_have_infinite_freedom() -> None:
+    assert satterthwaite((0.0, 4.0), (1.0, math.inf)) == math.inf
+    assert math.isnan(satterthwaite((0.0, 4.0)))
 
 
 @pytest.mark.parametrize(("language_sd", "order_sd"), [(0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (1.0, 1.0)])

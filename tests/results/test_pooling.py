@@ -55,12 +55,16 @@ def test_other_settings_are_refused(other: dict[str, object], difference: str, s
     ("changed", "difference"),
     [
         ({"evaluate_on": "dev"}, "evaluate_on test and dev"),
+        ({"evaluate": "learned"}, "evaluate all and learned"),
+        ({"watch": ["th-TH"]}, "watch - and th-TH"),
+        ({"corpus": {"portions": {"en-US (2)": {"sha256": "1"}}}}, "corpus.portions.en-US (2).sha256 none and 1"),
+        ({"method": {"hooks": {"mine": {}}}}, "hooks - and mine"),
         ({"languages": ["en-US", "th-TH"]}, "languages de-DE, en-US and en-US, th-TH"),
         ({"corpus": {"fingerprint": "f" * 64}}, "corpus.fingerprint - and fffffffffff… "),
         ({"model": {"fingerprint": "1"}}, "model.fingerprint - and 1"),
         ({"model": {"precision": "bfloat16"}}, "model.precision - and bfloat16"),
         ({"method": {"hooks": {"replay": {"share": 0.5}}}}, "replay.share none and 0.5"),
-        ({"method": {"trains": {"kind": "full", "dropout": 0.5}}}, "dropout none and 0.5"),
+        ({"method": {"trains": {"kind": "full", "dropout": 0.5}}}, "lora.dropout none and 0.5"),
         ({"steps": [{"how": {"name": "ties", "density": 0.9}}]}, "merge.density none and 0.9"),
     ],
 )

@@ -23,7 +23,6 @@ from attrition.analysis.evidence import (
     Evidence,
     Replicates,
     RunEvidence,
-    distinct,
     replicates,
     seeds_averaged,
 )
@@ -40,6 +39,7 @@ from attrition.metrics.donors import Which
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats, languages_of
 from attrition.names import AttritionError, counted
+from attrition.results.copies import distinct
 from attrition.results.covariates import Covariates
 
 SHOWN = ("donor", "donor_learned", "receiver_learned", "own_stage")

@@ -20,8 +20,8 @@ from attrition.languages import NONE_OF_ONES_OWN, OwnLanguages
 from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats, languages_of
+from attrition.results.copies import distinct
 from attrition.results.covariates import Covariates, read_covariates
-from attrition.results.packed_counts import without_variant
 from attrition.results.read import Results
 from attrition.results.spec import Series, Settings, Setup
 
@@ -99,16 +99,19 @@ class Evidence:
         chosen = _most_replicated(alike, _settings)
         return tuple(run for run in alike if _settings(run) == chosen)
 
-    def by_rank(self, kind: str, setup: Setup | None = None) -> dict[int, tuple[RunEvidence, ...]]:
+    def by_rank(
+        self, kind: str, *, setup: Setup | None = None, shared_by: str | None = None
+    ) -> dict[int, tuple[RunEvidence, ...]]:
         """Return runs of a method at each rank, in ascending order: the same set-up and the same training.
 
         Only `alpha` may differ, because it is often a multiple of the rank.
         """
         wanted = self._main if setup is None else setup
         alike = [run for run in self.runs if run.kind == kind and run.setup == wanted and run.rank is not None]
+        alike = [run for run in alike if shared_by in (None, run.shared_by)]
         by_training: dict[Hashable, dict[int, list[RunEvidence]]] = {}
         for run in sorted(alike, key=lambda run: run.rank or 0):
-            training = tuple((name, value) for name, value in run.training if name != "alpha")
+            training = tuple((name, value) for name, value in run.training if name != "lora.alpha")
             by_training.setdefault(training, {}).setdefault(run.rank or 0, []).append(run)
         chosen = max(by_training.values(), key=lambda ranks: (len(ranks), sum(map(len, ranks.values()))), default={})
         best = {rank: _most_replicated(runs, _settings) for rank, runs in chosen.items()}
@@ -138,11 +141,19 @@ def _settings(run: RunEvidence) -> Hashable:
 
 
 def _most_replicated(runs: Iterable[RunEvidence], key: Callable[[RunEvidence], T]) -> T | None:
-    """Return the key of the runs with the most replicates, of several such keys that with the most runs; None without runs."""
-    found: dict[T, list[Hashable]] = {}
+    """Return the key of the runs with the most replicates; None without runs.
+
+    The largest number of replicates of one series decides, then the number of all replicates, then that of runs.
+    """
+    found: dict[T, dict[Hashable, list[Hashable]]] = {}
     for run in runs:
-        found.setdefault(key(run), []).append((run.kind, _settings(run), run.replicate))
-    return max(found, key=lambda each: (len(set(found[each])), len(found[each])), default=None)
+        found.setdefault(key(run), {}).setdefault((run.kind, _settings(run)), []).append(run.replicate)
+
+    def weight(each: T) -> tuple[int, int, int]:
+        numbers = [len(set(replicates)) for replicates in found[each].values()]
+        return max(numbers), sum(numbers), sum(map(len, found[each].values()))
+
+    return max(found, key=weight, default=None)
 
 
 def from_matrices(matrices: Sequence[RMatrix]) -> Evidence:
@@ -171,7 +182,7 @@ def from_results(results: Results) -> Evidence:
                 training=series.training,
                 seed=run.spec.seed,
                 order_matters=method.order_matters,
-                stages=frozenset(without_variant(each["key"]) for each in (run.spec.model_extra or {}).get("steps", [])),
+                stages=run.stages,
             )
         )
     generated = any(run.spec.corpus.generated for run in results.runs)
@@ -211,29 +222,6 @@ class Replicates:
         """Return the values and weights of one language, each (O,)."""
         place = self.languages.index(language)
         return self.values_OL[:, place], self.weights_OL[:, place]
-
-
-def distinct(runs: Sequence[RunEvidence]) -> tuple[RunEvidence, ...]:
-    """Return the runs without copies: runs with the same stages, or the same learners of single languages."""
-    kept: list[RunEvidence] = []
-    seen: set[Hashable] = set()
-    for run in runs:
-        marks: set[Hashable] = {("stages", run.stages)} if run.stages else set()
-        marks.add(("numbers", _fingerprint(run.matrix)))
-        if not seen & marks:
-            kept.append(run)
-        seen |= marks
-    return tuple(kept)
-
-
-def _fingerprint(R: RMatrix) -> Hashable:
-    """Return a key of a run's measurements, without the order if it has a learner for each language."""
-    apart = not R.joint and np.isnan(R.scores_SL[~R.learned_SL]).all() and not R.learned_SL.all()
-    own_SL = np.broadcast_to(R.own_L, R.scores_SL.shape)
-    unchanged = np.array_equal(np.where(R.learned_SL, R.scores_SL, R.own_L), own_SL, equal_nan=True)
-    if apart and unchanged:
-        return tuple(sorted(zip(R.languages, R.own_L.tolist(), strict=True)))
-    return (R.trained, R.languages, R.scores_SL.tobytes())
 
 
 def replicates(runs: Sequence[RunEvidence], function: Callable[[RMatrix], Values]) -> Replicates:
@@ -287,8 +275,10 @@ def seeds_averaged(runs: Sequence[RunEvidence]) -> tuple[RMatrix, ...]:
 
 
 def are_paired(one: Replicates, other: Replicates) -> bool:
-    """Return True if the replicates of one side are all among those of the other, and there are several."""
-    return min(one.number, other.number) > 1 and (set(one.keys) <= set(other.keys) or set(other.keys) <= set(one.keys))
+    """Return True if the orders of one side are all among those of the other, and there are several. Seeds are no pairs."""
+    orders = all(isinstance(key, tuple) for key in (*one.keys, *other.keys))
+    within = set(one.keys) <= set(other.keys) or set(other.keys) <= set(one.keys)
+    return orders and within and min(one.number, other.number) > 1
 
 
 def paired(one: Replicates, other: Replicates) -> Replicates:

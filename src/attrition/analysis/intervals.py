@@ -208,7 +208,8 @@ def satterthwaite(*parts: tuple[float, float]) -> float:
     """
     known = [(variance, freedom) for variance, freedom in parts if variance > 0 and freedom > 0]
     total = sum(variance for variance, _ in known)
-    return total**2 / sum(variance**2 / freedom for variance, freedom in known) if known else math.nan
+    spread = sum(variance**2 / freedom for variance, freedom in known)
+    return math.nan if not known else total**2 / spread if spread else math.inf
 
 
 def _residual_variance(values_OL: Floats) -> float:

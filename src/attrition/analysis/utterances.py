@@ -19,11 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from attrition.analysis.bootstrap import CellCounts, resampled_f1
-from attrition.analysis.evidence import Replicates, RunEvidence, distinct, tabulated
+from attrition.analysis.evidence import Replicates, RunEvidence, tabulated
 from attrition.analysis.intervals import Estimate
 from attrition.analysis.quantities import Values
 from attrition.metrics.matrix import RMatrix
 from attrition.metrics.several import Floats
+from attrition.results.copies import distinct
 from attrition.results.counts import RunCounts, StoredCounts, run_counts
 from attrition.results.read import Results
 

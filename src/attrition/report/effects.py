@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 from attrition.analysis.changes import Covariate, changes, covariates
 from attrition.analysis.drivers import factors, fit_together
-from attrition.analysis.evidence import RunEvidence, distinct, from_results
+from attrition.analysis.evidence import RunEvidence, from_results
 from attrition.analysis.measurement import known_variance_N
 from attrition.analysis.mixed import MixedFit
 from attrition.analysis.utterances import Utterances
 from attrition.names import AttritionError
 from attrition.report.figures import Figure
 from attrition.report.forest import ForestRow, forest
+from attrition.results.copies import distinct
 from attrition.results.covariates import Covariates
 from attrition.results.read import Results
 

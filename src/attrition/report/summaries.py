@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import Literal
 
-from attrition.analysis.evidence import by_series, distinct
 from attrition.analysis.words import words
 from attrition.metrics import METRICS, NUMBERS
 from attrition.report.tables import Cell, Column, Number, Table, mean_and_spread
@@ -45,11 +44,9 @@ def metrics_by_series(results: Results) -> Table:
     names = _shown(results.runs)
     several = len(results.series) < len(results.runs)
     rows: list[tuple[Cell, ...]] = []
-    for (series, runs), evidence in zip(results.series.items(), by_series(results).values(), strict=True):
-        counting = {id(each.matrix) for each in distinct(evidence)}
-        once = [run.metrics for run in runs if id(run.matrix) in counting]
-        values = [mean_and_spread([metrics.get(name, math.nan) for metrics in once]) for name in names]
-        rows.append((results.series_labels[series], *([Number(value=len(once))] if several else []), *values))
+    for series, runs in results.series.items():
+        values = [mean_and_spread([run.metrics.get(name, math.nan) for run in runs]) for name in names]
+        rows.append((results.series_labels[series], *([Number(value=len(runs))] if several else []), *values))
     count = (
         [Column(title="Runs", digits=0, help="Different orders and seeds in the mean; copies count once.")] if several else []
     )

@@ -45,6 +45,10 @@ def series_parts(series: Sequence[Series]) -> list[tuple[str, ...]]:
     models = short_models(each.setup.model for each in series)
     settings = [each.further for each in series]
     names = list(dict.fromkeys(name for each in settings for name in each))
+    short = {name: name.rpartition(".")[2] for name in names}
+    # A run has a seed too, and a name: those of settings keep their table.
+    clear = [name for name in names if list(short.values()).count(short[name]) == 1 and short[name] not in ("seed", "name")]
+    shown = {name: short[name] if name in clear else name for name in names}
     return [
         (
             each.method,
@@ -52,16 +56,11 @@ def series_parts(series: Sequence[Series]) -> list[tuple[str, ...]]:
             models[each.setup.model],
             each.setup.corpus,
             each.setup.cuts,
-            *(f"{_short_name(name)} = {short_value(own[name])}" if name in own else "" for name in names),
+            *(f"{shown[name]} = {short_value(own[name])}" if name in own else "" for name in names),
+            each.kind,
         )
         for each, own in zip(series, settings, strict=True)
     ]
-
-
-def _short_name(setting: str) -> str:
-    """Return a setting's name without its table, unless this is needed: "sizes.seed", because runs have a seed too."""
-    name = setting.rpartition(".")[2]
-    return setting if name in ("seed", "fingerprint") else name
 
 
 def short_value(value: str) -> str:

@@ -16,9 +16,11 @@ from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError
 from attrition.reading import is_text, parse_json, read_text
 from attrition.results.at_work import PLAN
+from attrition.results.copies import distinct
 from attrition.results.history import read_history
 from attrition.results.labels import series_parts, short_models, telling_labels
 from attrition.results.numbers import metrics_in, numbers_in
+from attrition.results.packed_counts import without_variant
 from attrition.results.spec import Series, Spec, flat, parse_spec, series_of
 
 FRAME_COLUMNS = ("run", "method", "order", "seed", "stage", "language", "score")
@@ -55,6 +57,12 @@ class Run:
         """What this run has in common with runs of other orders and seeds."""
         return series_of(self.spec)
 
+    @cached_property
+    def stages(self) -> frozenset[str]:
+        """The keys of the run's trained stages; empty if they are not known."""
+        steps = (self.spec.model_extra or {}).get("steps") or ()
+        return frozenset(without_variant(each["key"]) for each in steps)
+
     @property
     def score(self) -> str:
         """The name of the run's score: "F1" for slots."""
@@ -83,11 +91,11 @@ class Results:
 
     @cached_property
     def series(self) -> Mapping[Series, tuple[Run, ...]]:
-        """The runs by series, in the order of display."""
+        """The runs by series, in the order of display, without copies (one order under two names)."""
         grouped: dict[Series, list[Run]] = {}
         for run in self.runs:
             grouped.setdefault(run.series, []).append(run)
-        return {series: tuple(runs) for series, runs in grouped.items()}
+        return {series: distinct(runs) for series, runs in grouped.items()}
 
     @cached_property
     def series_labels(self) -> Mapping[Series, str]:

@@ -105,6 +105,8 @@ class Spec(_Part):
     encoding: dict[str, Any] = {}
     sizes: dict[str, Any] = {}
     evaluate_on: str = "test"
+    evaluate: str = "all"
+    watch: tuple[str, ...] = ()
     parameters: dict[str, float] = {}
     scored: ScoredSpec = ScoredSpec()
     own_languages: dict[str, Language] = {}
@@ -184,14 +186,27 @@ def series_of(spec: Spec) -> Series:
     name += "" if spec.problem.name == "slots" else f" ({spec.problem.name})"
     # A study with several ranks has the rank in the names of methods. Without it, names match those of other studies.
     method_name = method.name.removesuffix(f" r={rank}")
-    data = {"languages": sorted(spec.languages), "corpus": {"fingerprint": corpus.fingerprint}, "evaluate_on": spec.evaluate_on}
+    portions = (corpus.model_extra or {}).get("portions") or {}
+    data = {
+        "sizes": spec.sizes,
+        "encoding": spec.encoding,
+        "languages": sorted(spec.languages),
+        "watch": sorted(spec.watch),
+        "corpus": {"fingerprint": corpus.fingerprint, "portions": portions},
+        "evaluate": spec.evaluate,
+        "evaluate_on": spec.evaluate_on,
+    }
     weights = {"model": {"fingerprint": spec.model.fingerprint, "precision": spec.model.precision}}
-    trains = {**method.trains.model_dump(exclude={"kind", "rank"}), "shared_by": method.shared_by}
-    merge = next((step["how"] for step in (spec.model_extra or {}).get("steps", ()) if "how" in step), None)
-    setup = Setup(
-        spec.model.name, name, cuts, _pairs({"sizes": spec.sizes, "encoding": spec.encoding, **data}), _pairs(weights)
-    )
-    training = {"training": spec.training, **trains, **method.hooks, **({} if merge is None else {"merge": merge})}
+    steps = (spec.model_extra or {}).get("steps") or ()
+    training = {
+        "training": spec.training,
+        "lora": method.trains.model_dump(exclude={"kind", "rank"}),
+        "shared_by": method.shared_by,
+        "hooks": sorted(method.hooks),
+        **method.hooks,
+        "merge": next((step["how"] for step in steps if "how" in step), {}),
+    }
+    setup = Setup(spec.model.name, name, cuts, _pairs(data), _pairs(weights))
     return Series(method_name, rank, method.kind, setup, _pairs(training))
 
 
@@ -221,4 +236,6 @@ def _short(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if isinstance(value, float):
+        return f"{value:g}" if float(f"{value:g}") == value else repr(value)
+    return str(value)

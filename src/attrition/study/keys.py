@@ -148,12 +148,11 @@ def run_key(method: str, order_name: str, order: Sequence[str], seed: int, stage
 
 
 def slug(text: str) -> str:
-    """Return a name that is valid on any file system; with a short hash if it cannot show all letters.
+    """Return a name that is valid on any file system; with a short hash if the text is not all ASCII.
 
-    >>> slug("SHARED LoRA r=32"), slug("Grün"), slug("日本")
-    ('shared-lora-r-32', 'grun', 'x-cf2abf')
+    >>> slug("SHARED LoRA r=32"), slug("日本")
+    ('shared-lora-r-32', 'x-cf2abf')
     """
-    plain = "".join(each for each in unicodedata.normalize("NFKD", text.casefold()) if not unicodedata.combining(each))
+    plain = "".join(each for each in unicodedata.normalize("NFKD", text) if not unicodedata.combining(each)).casefold()
     name = re.sub(r"[^a-z0-9]+", "-", plain).strip("-") or "x"
-    hidden = any(each.isalnum() and not each.isascii() for each in plain)
-    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:6]}" if hidden else name
+    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:6]}" if not text.isascii() else name

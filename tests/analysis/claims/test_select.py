@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import permutations
 
 import pytest
@@ -72,6 +73,34 @@ def test_two_ranks_of_a_named_model_are_those_of_this_model() -> None:
     low, high = (_runs(5, "SHARED LoRA", rank=rank, setup=Setup("xlm-r")) for rank in (8, 32))
     ranks = (Runs(method="SHARED LoRA", rank=rank, model="xlm") for rank in ("highest", "lowest"))
     assert _chosen((*main, *low, *high), *ranks) == (high, low)
+
+
+def test_one_model_on_both_sides_is_one_model() -> None:
+    small = (*_runs(6, setup=Setup("e5-small")), *_runs(1, "MULTI", setup=Setup("e5-small")))
+    large = (*_runs(1, setup=Setup("e5-large")), *_runs(3, "MULTI", setup=Setup("e5-large")))
+    one, other = _chosen((*small, *large), Runs(method="MULTI", model="e5"), Runs(method="VANILLA", model="e5"))
+    assert {run.setup.model for run in (*one, *(other or ()))} == {"e5-small"}
+
+
+def test_a_model_is_never_compared_with_itself() -> None:
+    xlm, e5 = _runs(5, setup=Setup("xlm-r")), _runs(5, setup=Setup("e5"))
+    assert _chosen((*xlm, *e5), Runs(method="VANILLA", model="xlm"), Runs(method="VANILLA")) == (xlm, e5)
+
+
+def test_ranks_of_a_grouping_are_those_of_this_grouping() -> None:
+    def grouped(shared_by: str, number: int) -> tuple[RunEvidence, ...]:
+        ranks = [_runs(number, "GROUPED LoRA", rank=rank, training=(("shared_by", shared_by),)) for rank in (8, 32)]
+        return tuple(replace(run, shared_by=shared_by) for runs in ranks for run in runs)
+
+    by_script = grouped("script", 5)
+    ranks = (Runs(method="GROUPED LoRA", shared_by="script", rank=rank) for rank in ("highest", "lowest"))
+    assert _chosen((*by_script, *grouped("family", 6)), *ranks) == (by_script[5:], by_script[:5])
+
+
+def test_the_main_set_up_has_the_most_orders_of_one_series() -> None:
+    pilot = [_runs(1, setup=Setup(data=SMALL), training=(("training.learning_rate", f"{rate}"),)) for rate in range(6)]
+    main = _runs(5, setup=Setup(data=LARGE))
+    assert _chosen((*(run for runs in pilot for run in runs), *main), Runs(method="VANILLA")) == (main, None)
 
 
 @pytest.mark.parametrize("first", [True, False])

@@ -171,6 +171,10 @@ class Claim(_Part):
             raise ValueError("stages and position need of: whose stages?")
         if sum(bool(each) for each in (self.pairs, self.pair, self.stages, self.position)) > 1:
             raise ValueError("give at most one of pairs, pair, stages, position")
+        if self.versus is not None and (self.pairs or self.pair or self.stages or self.position):
+            raise ValueError("versus compares a quantity of two sets of runs: leave out pairs, pair, stages and position")
+        if self.quantity in CURVES and (self.of or self.against):
+            raise ValueError(f"{self.quantity!r} is one number of a run: leave out of and against")
         return self
 
     @property

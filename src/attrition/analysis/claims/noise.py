@@ -33,22 +33,31 @@ def with_run_noise(
     parts = [(found.error**2, found.freedom)] if found.known else []
     added = 0.0
     for side, table in ((runs, one), (other, two)):
-        joint = side[0].matrix.joint
-        if table is not single and not (joint and table.number == 1):
-            continue
-        known = [_variance_of_mean(table, claim)]
-        if joint and table.number < FEWEST_ORDERS:
-            known.append(_variance_of_run(claim, evidence, table.number))
-        extra = max((each for each in known if each is not None), default=None)
-        if extra is not None:
+        own = _variance_of_mean(table, claim)
+        few = table.number < FEWEST_ORDERS and _share_a_run(side[0], claim)
+        borrowed = _variance_of_run(claim, evidence, side[0], table.number) if few else None
+        if few and own is None and borrowed is None:
+            return Needs(f"a second seed of {side[0].kind}, or {FEWEST_ORDERS} orders of VANILLA, to tell how runs differ")
+        extra = max((each for each in (own, borrowed) if each is not None), default=None)
+        if extra is not None and own is not None and table is not single:
+            extra = (extra[0] - own[0], extra[1])  # its own variance is in the estimate
+        if extra is not None and extra[0] > 0:
             parts.append(extra)
             added += extra[0]
-        elif joint:
-            return Needs(f"a second seed of {side[0].kind}, or {FEWEST_ORDERS} orders of VANILLA, to tell how runs differ")
     if not added:
         return found
     error = math.sqrt(sum(variance for variance, _ in parts))
     return replace(found, error=error, freedom=satterthwaite(*parts), lasting=math.sqrt(found.lasting**2 + added))
+
+
+def _share_a_run(run: RunEvidence, claim: Claim) -> bool:
+    """Return True if the spread of languages does not show how runs of a method without an order differ.
+
+    The languages of a joint method share its run. Those of MONO have runs of their own, but a claim on named languages does
+    not use their spread.
+    """
+    named = claim.of is not None and claim.of.named
+    return run.matrix.joint or (not run.order_matters and named)
 
 
 def _variance_of_mean(table: Replicates, claim: Claim) -> tuple[float, float] | None:
@@ -60,10 +69,10 @@ def _variance_of_mean(table: Replicates, claim: Claim) -> tuple[float, float] | 
     return (each.error**2, each.freedom) if each.known else None
 
 
-def _variance_of_run(claim: Claim, evidence: Evidence, number: int) -> tuple[float, float] | None:
+def _variance_of_run(claim: Claim, evidence: Evidence, like: RunEvidence, number: int) -> tuple[float, float] | None:
     """Return the variance of a contrast's mean over this number of runs of a sequential method, and its degrees of freedom."""
     for kind in (*SEQUENTIAL, ""):
-        runs = evidence.of(kind)
+        runs = evidence.of(kind, setup=like.setup)
         if not runs or not runs[0].order_matters:
             continue
         table = replicates(runs, function_of(claim.quantity))

@@ -9,7 +9,8 @@ from typing import TypeAlias
 
 from attrition.analysis.claims.form import Claim, Runs
 from attrition.analysis.claims.needs import Needs
-from attrition.analysis.evidence import FEWEST_ORDERS, Evidence, RunEvidence, distinct
+from attrition.analysis.evidence import FEWEST_ORDERS, Evidence, RunEvidence
+from attrition.results.copies import distinct
 from attrition.results.spec import Setup
 
 UNBROKEN = frozenset({"th-TH", "km-KH", "my-MM"})
@@ -55,7 +56,7 @@ def _runs(wanted: Runs, evidence: Evidence, setup: Setup | None) -> tuple[RunEvi
     if wanted.method == "sequential":
         found = evidence.sequential(setup)
     elif isinstance(wanted.rank, str):
-        by_rank = list(evidence.by_rank(wanted.method, setup).values())
+        by_rank = list(evidence.by_rank(wanted.method, setup=setup, shared_by=wanted.shared_by).values())
         if len(by_rank) < 2:
             return Needs(f"{wanted.method} at two ranks, with the same training")
         found = by_rank[0] if wanted.rank == "lowest" else by_rank[-1]
@@ -75,11 +76,12 @@ def _setups(claim: Claim, evidence: Evidence) -> Iterator[tuple[Setup, Setup | N
         yield from ((each, None) for each in first)
         return
     second = [each for each in evidence.setups if _fits(claim.versus, each)]
-    by_model = claim.runs.model is not None or claim.versus.model is not None
-    by_cuts = claim.runs.cuts is not None or claim.versus.cuts is not None
+    other_model, other_cuts = claim.runs.model != claim.versus.model, claim.runs.cuts != claim.versus.cuts
     for one, other in product(first, second):
-        alike = replace(other, model=one.model, weights=one.weights) if by_model else other
-        if one == (replace(alike, cuts=one.cuts) if by_cuts else alike):
+        alike = replace(other, model=one.model, weights=one.weights) if other_model else other
+        alike = replace(alike, cuts=one.cuts) if other_cuts else alike
+        as_claimed = (one.model != other.model) == other_model and (one.cuts != other.cuts) == other_cuts
+        if as_claimed and one == alike:
             yield one, other
 
 

@@ -23,6 +23,9 @@ from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats
 
+FEWEST_LANGUAGES = 5
+"""The smallest number of languages, with stages of both kinds, that can stand for others of their kind."""
+
 
 def stages_contrast(claim: Claim, runs: Sequence[RunEvidence], make: Table) -> Found:
     """Return a quantity at stages with the condition minus at the other stages, within languages."""
@@ -33,11 +36,18 @@ def stages_contrast(claim: Claim, runs: Sequence[RunEvidence], make: Table) -> F
     )
     assert claim.of is not None
     among = claim.of.among(table.languages)
-    chosen = [place for place, name in enumerate(table.languages) if name in among]
-    y_OL = np.where(np.isnan(kinds.values_OL), np.nan, table.values_OL)[:, chosen]
-    x_OL = np.where(np.isnan(y_OL), np.nan, kinds.values_OL[:, chosen])
+    y_OL = np.where(np.isnan(kinds.values_OL), np.nan, table.values_OL)
+    x_OL = np.where(np.isnan(y_OL), np.nan, kinds.values_OL)
+    chosen = [place for place, name in enumerate(table.languages) if name in among and _varies(x_OL[:, place])]
+    y_OL, x_OL = y_OL[:, chosen], x_OL[:, chosen]
+    sample = None if claim.of.named else range(len(chosen))
     what = f"stages of both kinds ({claim.stages})"
-    return jackknife(lambda used_OL: _slope(x_OL, y_OL, used_OL), y_OL.shape, what, sample_of_languages=not claim.of.named)
+    return jackknife(lambda used_OL: _slope(x_OL, y_OL, used_OL), y_OL.shape, what, sample, num_languages=len(chosen))
+
+
+def _varies(x_O: Floats) -> bool:
+    measured_O = x_O[~np.isnan(x_O)]
+    return measured_O.size > 1 and bool(np.ptp(measured_O) > 0)
 
 
 def _slope(x_OL: Floats, y_OL: Floats, used_OL: NDArray[np.bool_]) -> float:
@@ -86,13 +96,19 @@ def position_contrast(claim: Claim, runs: Sequence[RunEvidence], make: Table) ->
         moved = mean_measured(used_x_OL[:, chosen]) - mean_measured(used_x_OL)
         return _slope(x_OL, y_OL, used_OL) * float(moved)
 
-    return jackknife(
-        share, y_OL.shape, "orders in which languages change their positions", sample_of_languages=not claim.of.named
-    )
+    varying = [place for place in range(y_OL.shape[1]) if _varies(x_OL[:, place])]
+    sample = None if claim.of.named else varying
+    what = "orders in which languages change their positions"
+    return jackknife(share, y_OL.shape, what, sample, num_languages=len(chosen))
 
 
 def jackknife(
-    statistic: Callable[[NDArray[np.bool_]], float], shape: tuple[int, ...], what: str, *, sample_of_languages: bool
+    statistic: Callable[[NDArray[np.bool_]], float],
+    shape: tuple[int, ...],
+    what: str,
+    sample: Sequence[int] | None,
+    *,
+    num_languages: int,
 ) -> Found:
     """Return a statistic of the used cells (O, L) with its jackknife error (Efron and Stein 1981).
 
@@ -100,25 +116,26 @@ def jackknife(
         statistic: takes the used cells.
         shape: O and L.
         what: what is missing if the statistic is undefined without some order or language.
-        sample_of_languages: True if the languages represent their kind; False if the statement is about exactly these.
+        sample: places of the languages that represent their kind; None if the statement is about exactly these languages.
+        num_languages: behind the statistic.
 
     Formula: V_O leaves out one order at a time. If the languages are a sample, V = max(V_L, V_O, V_L + V_O - V_C), where V_L
     leaves out one language at a time and V_C one cell at a time (Cameron, Gelbach and Miller 2011, eq. 2.3).
     """
-    num_orders, num_languages = shape
+    num_orders = shape[0]
     value = statistic(np.ones(shape, dtype=bool))
     counts = {"num_replicates": num_orders, "num_languages": num_languages}
     across = _left_out(statistic, shape, [(order, slice(None)) for order in range(num_orders)])
     if math.isnan(value) or math.isnan(across):
         return Needs(f"more {what}")
-    if not sample_of_languages:
+    if sample is None:
         return Estimate(value=value, error=math.sqrt(across), freedom=num_orders - 1, **counts)
-    within = _left_out(statistic, shape, [(slice(None), language) for language in range(num_languages)])
-    if math.isnan(within):
-        return Needs(f"more languages with {what}")
-    cells = _left_out(statistic, shape, [(order, each) for order in range(num_orders) for each in range(num_languages)])
+    within = _left_out(statistic, shape, [(slice(None), language) for language in sample])
+    if math.isnan(within) or len(sample) < FEWEST_LANGUAGES:
+        return Needs(f"{FEWEST_LANGUAGES} languages with {what}")
+    cells = _left_out(statistic, shape, [(order, language) for order in range(num_orders) for language in sample])
     variance = max(within, across, within + across - (0.0 if math.isnan(cells) else cells))
-    freedom = variance**2 / (across**2 / (num_orders - 1) + within**2 / (num_languages - 1)) if variance > 0 else num_orders - 1
+    freedom = variance**2 / (across**2 / (num_orders - 1) + within**2 / (len(sample) - 1)) if variance > 0 else num_orders - 1
     return Estimate(value=value, error=math.sqrt(variance), freedom=freedom, lasting=math.sqrt(variance - across), **counts)
 
 
