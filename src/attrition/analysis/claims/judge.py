@@ -130,6 +130,7 @@ def replicates_needed(claim: Claim, found: Estimate, threshold: float) -> str:
         number = bisect.bisect_left(range(now, MOST_REPLICATES), True, key=decides) + now
         return f"about {max(number, now + 1)} orders, if the difference is what it seems"
     if found.lasting**2 > found.error**2 / 2:
-        return "more languages, test utterances or seeds of the other method: more orders would not be enough"
+        other = "languages, test utterances or seeds of the other method" if claim.versus else "languages or test utterances"
+        return f"more {other}: more orders would not be enough"
     edge = [abs(found.value - end) for end in (low, high) if not math.isinf(end)]
     return f"more than {MOST_REPLICATES} orders: the value lies {min(edge):.2f} points from the claim's limit"
