@@ -105,7 +105,7 @@ class Spec(_Part):
     encoding: dict[str, Any] = {}
     sizes: dict[str, Any] = {}
     evaluate_on: str = "test"
-    evaluate: str = "all"
+    evaluate: str | int = "all"
     watch: tuple[str, ...] = ()
     parameters: dict[str, float] = {}
     scored: ScoredSpec = ScoredSpec()
