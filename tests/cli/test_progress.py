@@ -78,18 +78,23 @@ def test_what_was_done_in_earlier_runs_counts_for_the_share_and_not_for_the_spee
     assert bar.percentage == 60
 
 
+def _two_stages(monkeypatch: pytest.MonkeyPatch) -> tuple[SimpleNamespace, Any, Any]:
+    """Return a clock that the display reads, and the jobs and the plan of a study of two stages; each report is printed."""
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr("attrition.cli.progress.LINE_EVERY_SECONDS", 0.0)
+    monkeypatch.setattr("attrition.cli.progress.time", SimpleNamespace(monotonic=lambda: clock.now))
+    jobs = {key: SimpleNamespace(key=key, label=f"VANILLA: {key}") for key in ("de-DE", "th-TH")}
+    return clock, jobs, SimpleNamespace(jobs=jobs, num_stages=2, runs=[1])
+
+
 def test_a_resumed_study_without_a_terminal_says_the_share_of_the_whole(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("attrition.cli.progress.LINE_EVERY_SECONDS", 0.0)
-    now = 0.0
-    monkeypatch.setattr("attrition.cli.progress.time", SimpleNamespace(monotonic=lambda: now))
-    jobs: Any = {key: SimpleNamespace(key=key, label=f"VANILLA: {key}") for key in ("de-DE", "th-TH")}
-    plan: Any = SimpleNamespace(jobs=jobs, num_stages=2, runs=[1])
+    clock, jobs, plan = _two_stages(monkeypatch)
     watcher = TerminalWatcher()
     watcher.planned(plan, 200, 100)
     watcher.started(jobs["th-TH"])
-    now = 10.0
+    clock.now = 10.0
     watcher.trained(50)
     (bar,) = (task for task in watcher._bars.tasks if task.description == "Training")
     assert bar.percentage == 75
@@ -100,18 +105,14 @@ def test_a_resumed_study_without_a_terminal_says_the_share_of_the_whole(
 def test_epochs_that_early_stopping_saved_do_not_count_as_speed(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("attrition.cli.progress.LINE_EVERY_SECONDS", 0.0)
-    now = 0.0
-    monkeypatch.setattr("attrition.cli.progress.time", SimpleNamespace(monotonic=lambda: now))
-    jobs: Any = {key: SimpleNamespace(key=key, label=f"VANILLA: {key}") for key in ("de-DE", "th-TH")}
-    plan: Any = SimpleNamespace(jobs=jobs, num_stages=2, runs=[1])
+    clock, jobs, plan = _two_stages(monkeypatch)
     watcher = TerminalWatcher()
     watcher.planned(plan, 200, 0)
     watcher.started(jobs["de-DE"])
-    now = 10.0
+    clock.now = 10.0
     watcher.trained(50)
     watcher.finished(jobs["de-DE"], 50)
     watcher.started(jobs["th-TH"])
-    now = 12.0
+    clock.now = 12.0
     watcher.trained(10)
     assert capsys.readouterr().err.splitlines()[-1].strip() == "40%, 5 utterances/s, 0.3 min left: stage 2 of 2, VANILLA: th-TH"
