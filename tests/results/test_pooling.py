@@ -65,7 +65,7 @@ def test_other_settings_are_refused(other: dict[str, object], difference: str, s
         ({"model": {"precision": "bfloat16"}}, "model.precision - and bfloat16"),
         ({"method": {"hooks": {"replay": {"share": 0.5}}}}, "replay.share none and 0.5"),
         ({"method": {"trains": {"kind": "full", "dropout": 0.5}}}, "lora.dropout none and 0.5"),
-        ({"steps": [{"how": {"name": "ties", "density": 0.9}}]}, "merge.density none and 0.9"),
+        ({"steps": [{"key": "1", "how": {"name": "ties", "density": 0.9}}]}, "merge.density none and 0.9"),
     ],
 )
 def test_whatever_else_changes_scores_is_refused(

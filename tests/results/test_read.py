@@ -79,6 +79,14 @@ def test_a_run_without_a_matrix_is_unfinished(study: Path, tmp_path: Path) -> No
     assert len(results.runs) == 7
 
 
+def test_malformed_steps_are_named(study: Path, tmp_path: Path) -> None:
+    shutil.copytree(study, tmp_path / "study")
+    spec = next((tmp_path / "study" / "runs").iterdir()) / "spec.json"
+    spec.write_text(json.dumps({**json.loads(spec.read_text()), "steps": [1]}))
+    with pytest.raises(AttritionError, match=r"spec\.json: steps\.0: "):
+        read_results(tmp_path / "study")
+
+
 def test_not_a_results_folder(tmp_path: Path) -> None:
     with pytest.raises(AttritionError, match="is not a results folder: it has no folder 'runs'"):
         read_results(tmp_path)

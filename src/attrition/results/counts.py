@@ -104,7 +104,8 @@ def run_counts(run: Run, stored: StoredCounts | None = None) -> RunCounts | None
         AttritionError: a file is damaged, or R does not match its counts.
     """
     try:
-        named = _Steps.model_validate(run.spec.model_extra or {})
+        steps = [each.model_dump() for each in run.spec.steps]
+        named = _Steps.model_validate({**(run.spec.model_extra or {}), "steps": steps})
     except ValidationError:
         return None
     stored = stored or StoredCounts(run.folder.parent.parent)

@@ -60,8 +60,7 @@ class Run:
     @cached_property
     def stages(self) -> frozenset[str]:
         """The keys of the run's trained stages; empty if they are not known."""
-        steps = (self.spec.model_extra or {}).get("steps") or ()
-        return frozenset(without_variant(each["key"]) for each in steps)
+        return frozenset(without_variant(each.key) for each in self.spec.steps)
 
     @property
     def score(self) -> str:

@@ -87,6 +87,13 @@ class ProblemSpec(_Part):
     score: str = "slot F1"
 
 
+class StepSpec(_Part):
+    """A training, with the key of its stage; or a merge, which also says how."""
+
+    key: str
+    how: dict[str, Any] = {}
+
+
 class Spec(_Part):
     """Everything that determines a run's numbers, from its spec.json."""
 
@@ -107,6 +114,7 @@ class Spec(_Part):
     evaluate_on: str = "test"
     evaluate: str | int = "all"
     watch: tuple[str, ...] = ()
+    steps: tuple[StepSpec, ...] = ()
     parameters: dict[str, float] = {}
     scored: ScoredSpec = ScoredSpec()
     own_languages: dict[str, Language] = {}
@@ -197,14 +205,13 @@ def series_of(spec: Spec) -> Series:
         "evaluate_on": spec.evaluate_on,
     }
     weights = {"model": {"fingerprint": spec.model.fingerprint, "precision": spec.model.precision}}
-    steps = (spec.model_extra or {}).get("steps") or ()
     training = {
         "training": spec.training,
         "lora": method.trains.model_dump(exclude={"kind", "rank"}),
         "shared_by": method.shared_by,
         "hooks": sorted(method.hooks),
         **method.hooks,
-        "merge": next((step["how"] for step in steps if "how" in step), {}),
+        "merge": next((step.how for step in spec.steps if step.how), {}),
     }
     setup = Setup(spec.model.name, name, cuts, _pairs(data), _pairs(weights))
     return Series(method_name, rank, method.kind, setup, _pairs(training))
