@@ -36,6 +36,21 @@ def test_values_that_print_alike_are_best_together() -> None:
     assert best(Column(title="F1", digits=1, times=100, better="high"), 0.70001, 0.70002, 0.6) == [True, True, False]
 
 
+def test_numbers_that_intervals_do_not_separate_are_best_together() -> None:
+    column = Column(title="Change", signed=True, times=100, better="high")
+    cells = (
+        Number(value=-0.053, low=-0.084, high=-0.022),  # holds the best
+        Number(value=-0.051, low=-0.056, high=-0.029),  # the best
+        Number(value=-0.055),  # in the interval of the best
+        Number(value=-0.08, low=-0.09, high=-0.06),  # apart
+        Number(value=-0.06),
+    )
+    shown = table(column, rows=tuple((cell,) for cell in cells))
+    assert [marks[0] for marks in shown.is_best()] == [True, True, True, False, False]
+    assert "A caption. Bold: the best number" in shown.to_markdown()
+    assert "Bold" not in table(column, rows=numbers(1, 2)).to_markdown()
+
+
 def test_neither_side_is_better() -> None:
     assert best(Column(title="composition"), 1, 2) == [False, False]
 

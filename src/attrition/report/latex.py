@@ -106,7 +106,7 @@ def _caption(table: Table) -> str:
     if title.startswith(_NUMBERED) and ": " in title:
         title = title.split(": ", 1)[1]
         title = title[:1].upper() + title[1:]
-    return latex_text(". ".join(part for part in (title, table.caption) if part)).rstrip(".")
+    return latex_text(". ".join(part for part in (title, table.note) if part)).rstrip(".")
 
 
 def _layout(table: Table) -> tuple[_Size, list[list[int]]]:

@@ -21,6 +21,9 @@ UNDEFINED = "–"
 
 MINUS = "−"
 
+BOLD = "Bold: the best number, and every number that lies in its interval or has it in its own."
+"""What is bold in a table with intervals."""
+
 
 def without_dust(value: float) -> float:
     """Return a number without its last digits, so that equal scores are printed in the same way.
@@ -108,6 +111,12 @@ class Column:
         shown = self.rounded(Number(value=value))
         return f"{shown:{'+' if self.signed and shown else ''},.{self.digits}f}"
 
+    def is_level(self, cell: Number, best: Number) -> bool:
+        """Return whether a cell prints like the best one, or intervals do not separate the two."""
+        if self.rounded(cell) == self.rounded(best):
+            return True
+        return best.low <= cell.value <= best.high or cell.low <= best.value <= cell.high
+
     def rounded(self, cell: Cell) -> float:
         """Return a cell's printed number; NaN for texts and undefined numbers."""
         if isinstance(cell, str):
@@ -129,27 +138,40 @@ class Table:
         assert all(len(row) == len(self.columns) for row in self.rows), f"{self.name}: ragged rows"
 
     def is_best(self) -> tuple[tuple[bool, ...], ...]:
-        """Return which cells are the best of their column: all that print like the best value, if at least two values compete.
+        """Return which cells are the best of their column, if at least two values compete.
 
-        Negative metrics have a best value too.
+        The best is the best number as printed, and every number that intervals do not separate from it: one in its interval, or
+        with it in the number's own interval. Negative metrics have a best value too.
 
         >>> column = Column(title="CBT", digits=2, better="high")
-        >>> rows = ((Number(value=-0.13),), (Number(value=-0.08),), (Number(value=float("nan")),))
+        >>> rows = ((Number(value=-0.13, low=-0.2, high=-0.1),), (Number(value=-0.08),), (Number(value=float("nan")),))
         >>> Table(name="t", title="", columns=(column,), rows=rows).is_best()
         ((False,), (True,), (False,))
         """
         best = [self._best_of(number) for number in range(len(self.columns))]
         return tuple(
-            tuple(column.rounded(cell) == wanted for column, cell, wanted in zip(self.columns, row, best, strict=True))
+            tuple(
+                wanted is not None and isinstance(cell, Number) and column.is_level(cell, wanted)
+                for column, cell, wanted in zip(self.columns, row, best, strict=True)
+            )
             for row in self.rows
         )
 
-    def _best_of(self, number: int) -> float:
+    def _best_of(self, number: int) -> Number | None:
         column = self.columns[number]
-        values = [value for row in self.rows if not math.isnan(value := column.rounded(row[number]))]
+        cells = [row[number] for row in self.rows]
+        values = [cell for cell in cells if isinstance(cell, Number) and not math.isnan(cell.value)]
         if column.better is None or len(values) < 2:
-            return math.nan
-        return max(values) if column.better == "high" else min(values)
+            return None
+        return (max if column.better == "high" else min)(values, key=column.rounded)
+
+    @property
+    def note(self) -> str:
+        """Return the caption; with intervals, also what bold numbers are."""
+        competing = [number for number, column in enumerate(self.columns) if column.better]
+        cells = [cell for row in self.rows for number in competing if isinstance(cell := row[number], Number)]
+        with_intervals = len(self.rows) > 1 and any(not math.isnan(cell.low) for cell in cells)
+        return " ".join(part for part in (self.caption, BOLD if with_intervals else "") if part)
 
     def groups(self) -> list[tuple[str, int]]:
         """Return the shared heads, each with its number of columns; [] if no column has a group."""
@@ -174,7 +196,7 @@ class Table:
         parts = [
             f"**{_markdown_text(self.title)}**",
             "\n".join(lines),
-            *([_markdown_text(self.caption)] if self.caption else []),
+            *([_markdown_text(self.note)] if self.note else []),
         ]
         return "\n\n".join(parts) + "\n"
 
@@ -183,8 +205,8 @@ class Table:
         heads = "".join(f"<th>{html.escape(column.head)}</th>" for column in self.columns)
         marked = self._marked(html.escape, lambda text: f"<b>{text}</b>")
         rows = "".join(f"<tr>{''.join(f'<td>{text}</td>' for text in texts)}</tr>" for texts in marked)
-        title, caption = html.escape(self.title), html.escape(self.caption)
-        return f"<p><b>{title}</b></p><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table><p>{caption}</p>"
+        title, note = html.escape(self.title), html.escape(self.note)
+        return f"<p><b>{title}</b></p><table><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table><p>{note}</p>"
 
     def to_frame(self) -> pd.DataFrame:
         """Return the table as a frame, with the columns and the values of `to_csv`."""
