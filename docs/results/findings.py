@@ -3,7 +3,8 @@
 1. The way of a language through a sequential run: just before its own stage, right after it, one stage later, at the end.
 2. The standard errors of a run's means that come from the choice of test utterances, which all languages share.
 3. Training that failed: languages with a score of 0 at their own stage, and what the other adapters of NON-SHARED LoRA reach.
-4. Relearning: is a forgotten language lost, or only out of reach? The rule is in studies/fifty-two/relearning.toml.
+4. Order against seed: how much the values of VANILLA differ between orders, and between seeds of one order (described).
+5. Relearning: is a forgotten language lost, or only out of reach? The rule is in studies/fifty-two/relearning.toml.
 """
 
 from __future__ import annotations
@@ -121,6 +122,31 @@ def failed() -> str:
     return "\n".join(lines)
 
 
+def spread(values_RL: pd.DataFrame) -> dict[str, float]:
+    """Return the deviation (sd) over runs of the mean over languages, and of a language (root of the mean variance)."""
+    return {"of the mean": values_RL.mean(axis=1).std(ddof=1), "of a language": float(np.sqrt(values_RL.var(ddof=1).mean()))}
+
+
+def seeds() -> pd.DataFrame:
+    """Return how VANILLA's values differ between orders (seed 0), and between seeds of paper-1; empty with one seed."""
+    runs = [run for run in read_results(HERE / MAIN[0]).runs if run.spec.method.kind == "VANILLA"]
+    sides = {
+        "orders": [run for run in runs if run.spec.seed == 0],
+        "seeds of paper-1": [run for run in runs if run.spec.order.name == "paper-1"],
+    }
+    if len(sides["seeds of paper-1"]) < 2:
+        return pd.DataFrame()
+    rows = {}
+    for side, chosen in sides.items():
+        learned = pd.DataFrame([own(run.matrix) for run in chosen])
+        ended = pd.DataFrame([pd.Series(run.matrix.scores_SL[-1] * 100, run.matrix.languages) for run in chosen])
+        last = pd.DataFrame([{each: each == run.spec.order.languages[-1] for each in run.matrix.languages} for run in chosen])
+        change = (ended - learned).mask(last)
+        for name, values_RL in {"own stage": learned, "at the end": ended, "change": change}.items():
+            rows[f"{name}, {len(chosen)} {side}"] = spread(values_RL)
+    return pd.DataFrame(rows).T
+
+
 def relearned() -> str:
     """Return the table of relearning and the contrasts of its rule."""
     scores = table()
@@ -139,6 +165,8 @@ def main() -> None:
     for found in (ways(), errors()):
         sys.stdout.write(found.round(1).to_string() + "\n\n")
     sys.stdout.write(failed() + "\n\n")
+    if not (spreads := seeds()).empty:
+        sys.stdout.write("Standard deviations over runs of VANILLA\n" + spreads.round(1).to_string() + "\n\n")
     complete = all((HERE / f"fifty-two-relearning-{start}-{size}").is_dir() for start in STARTS for size in (200, 50))
     sys.stdout.write((relearned() if complete else "Relearning: not finished.") + "\n")
 

@@ -81,3 +81,9 @@ def test_the_intervals_of_the_arms_cover(two_groups: bool) -> None:
     estimate = arms.between(values, ones) if two_groups else arms.mean(values)
     expected = stats.ttest_ind(found_D[:3], found_D[3:], equal_var=False) if two_groups else stats.ttest_1samp(found_D, 0)
     assert estimate.p == pytest.approx(expected.pvalue), "without a shared part it is the t test of scipy"
+
+
+def test_the_spread_over_runs() -> None:
+    found = script("findings").spread(pd.DataFrame({"a": [1.0, 3.0], "b": [5.0, 1.0], "c": [2.0, float("nan")]}))
+    assert found["of the mean"] == pytest.approx(np.std([8 / 3, 2], ddof=1)), "c is last in a run, and left out there"
+    assert found["of a language"] == pytest.approx(np.sqrt((2 + 8) / 2))
