@@ -12,6 +12,7 @@ from scipy import stats
 from typer.testing import CliRunner
 
 from attrition.analysis.evidence import from_matrices
+from attrition.analysis.utterances import utterances_of
 from attrition.cli.app import app
 from attrition.metrics import cbt, final_mean
 from attrition.metrics.matrix import RMatrix
@@ -27,6 +28,8 @@ from attrition.report.overview import (
 from attrition.report.page import make_report
 from attrition.report.tables import Number
 from attrition.results.read import read_results
+
+RESULTS = Path(__file__).parents[2] / "docs" / "results"
 
 
 def outcome(*matrices: RMatrix) -> Outcome:
@@ -51,6 +54,27 @@ def test_the_means_are_cbt_and_the_last_row_with_students_interval(simulate: Mod
         f"points by the end of training (95% confidence interval {-high:.1f} to {-low:.1f}; mean of 6 languages, 5 orders)."
     )
     assert second.startswith("SHARED LoRA reached ")
+
+
+def test_the_interval_of_the_change_includes_the_test_utterances() -> None:
+    """From resampled scores of published runs: variance of the mean change, less what the spread of orders shows of it."""
+    results = read_results(RESULTS / "replay-12")
+    found = next(each for each in outcomes(results) if each.method.startswith("VANILLA"))
+    runs = [run.matrix for run in results.runs if run.spec.name == "VANILLA"]
+    drawn = []
+    for R in runs:
+        scores_BSL = utterances_of(results).scores_BSL(R)
+        own_BL = scores_BSL[:, R.stage_L, np.arange(len(R.languages))]
+        drawn.append(100 * (scores_BSL[:, -1] - own_BL)[:, R.stage_L < R.num_stages - 1].mean(axis=1))
+    drawn_OB = np.array(drawn)
+    shown = (drawn_OB - drawn_OB.mean(axis=0)).var(axis=1, ddof=1).mean() / (len(runs) - 1)
+    added = drawn_OB.mean(axis=0).var(ddof=1) - shown
+    orders = stats.sem([100 * cbt(R) for R in runs])
+    assert added > 0.1 * orders**2
+    assert found.kept.error == pytest.approx(np.sqrt(orders**2 + added), rel=0.1)
+    assert found.kept.error > 1.02 * orders
+    assert found.final.error == pytest.approx(stats.sem([100 * final_mean(R) for R in runs]))
+    assert "of the change, also over test utterances" in methods_table(results).caption
 
 
 def test_the_table_has_the_largest_loss_first_and_what_cannot_forget_last(simulate: ModuleType, tmp_path: Path) -> None:

@@ -60,8 +60,9 @@ class Estimate:
     def widened(self, variance: float) -> Estimate:
         """Return the estimate with an added variance that more replicates would not reduce.
 
-        Degrees of freedom by Satterthwaite, with infinitely many for the added variance: d (V + added)^2 / V^2. An estimate
-        without an error stays without; NaN adds nothing.
+        Degrees of freedom by Satterthwaite, with infinitely many for the added variance: d (V + added)^2 / V^2. These are too
+        many if V is small by chance, as it often is with two replicates. So if the interval would become narrower, error and
+        degrees of freedom stay. An estimate without an error stays without; NaN adds nothing.
 
         >>> found = Estimate(value=2.0, error=1.0, freedom=4).widened(1.0)
         >>> round(found.error, 4), found.freedom, found.lasting
@@ -69,9 +70,10 @@ class Estimate:
         """
         if not self.known or math.isnan(variance) or variance == 0:
             return self
-        own = self.error**2
+        own, lasting = self.error**2, math.sqrt(self.lasting**2 + variance)
         freedom = self.freedom * (1 + variance / own) ** 2 if own > 0 else math.inf
-        return replace(self, error=math.sqrt(own + variance), freedom=freedom, lasting=math.sqrt(self.lasting**2 + variance))
+        wider = replace(self, error=math.sqrt(own + variance), freedom=freedom, lasting=lasting)
+        return wider if wider.high > self.high else replace(self, lasting=min(lasting, self.error))
 
     def above(self, bound: float) -> float:
         """Return the one-sided p-value for "the true value is at most `bound`".

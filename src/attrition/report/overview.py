@@ -10,6 +10,8 @@ from typing import Any
 from attrition.analysis.evidence import RunEvidence, by_series, from_results, replicates
 from attrition.analysis.intervals import Estimate, mean_of_replicates
 from attrition.analysis.quantities import QUANTITIES
+from attrition.analysis.utterances import Table as Tabulate
+from attrition.analysis.utterances import Utterances, utterances_of
 from attrition.analysis.words import LEARNED, failed_words, not_learned
 from attrition.metrics.means import count_measured, mean_measured
 from attrition.names import capitalised, counted
@@ -22,7 +24,8 @@ class Outcome:
     """Means over languages of one method, in points, each with its interval over orders.
 
     `own`: the score after a language's own stage; `final`: the score after the last stage; `kept`: the change between the
-    two. `kept` is NaN for methods that cannot forget: joint training, or one learner for each language.
+    two. `kept` is NaN for methods that cannot forget: joint training, or one learner for each language. Its interval includes
+    the choice of test utterances. The intervals of the two scores do not: other utterances would move all methods together.
     """
 
     method: str
@@ -56,21 +59,29 @@ def outcomes(results: Results) -> tuple[Outcome, ...]:
                 method=results.series_labels[series],
                 own=NOT_MEASURED if all(run.matrix.joint for run in runs) else mean_over_languages(runs, "own_stage"),
                 final=mean_over_languages(runs, "final"),
-                kept=mean_over_languages(runs, "kept") if sequential else NOT_MEASURED,
+                kept=mean_over_languages(runs, "kept", utterances_of(results)) if sequential else NOT_MEASURED,
             )
         )
     return tuple(sorted(found, key=lambda each: math.inf if math.isnan(each.kept.value) else each.kept.value))
 
 
-def mean_over_languages(runs: Sequence[RunEvidence], quantity: str) -> Estimate:
-    """Return the mean over languages of a key of `QUANTITIES`, in points, with its interval over orders.
+def mean_over_languages(runs: Sequence[RunEvidence], quantity: str, utterances: Utterances | None = None) -> Estimate:
+    """Return the mean over languages of a key of `QUANTITIES`, in points, with its interval.
 
     Formula: one number per order, the mean over its languages (seeds averaged), then `mean_of_replicates`. For `kept` this is
-    the mean over all languages but the last of R[T, b] - R[p(b), b].
+    the mean over all languages but the last of R[T, b] - R[p(b), b]. If `utterances` has the counts of all runs, the variance
+    from the choice of test utterances is added (`Utterances.main_variance`). The statement is about these languages.
     """
-    table = replicates(runs, QUANTITIES[quantity].function)
-    num_languages = int(count_measured(table.values_OL, axis=0).astype(bool).sum())
-    return mean_of_replicates(100 * mean_measured(table.values_OL, axis=1), num_languages=num_languages)
+
+    def mean(table: Tabulate) -> Estimate:
+        values_OL = table(runs, QUANTITIES[quantity].function).values_OL
+        num_languages = int(count_measured(values_OL, axis=0).astype(bool).sum())
+        return mean_of_replicates(100 * mean_measured(values_OL, axis=1), num_languages=num_languages)
+
+    found = mean(replicates)
+    if utterances is None or not found.known:
+        return found
+    return found.widened(utterances.main_variance(runs, found, mean))
 
 
 def overview(results: Results) -> tuple[str, ...]:
@@ -130,11 +141,12 @@ def methods_table(results: Results) -> Table:
         ),
         Column(title=f"{capitalised(score)} at the end", times=100, better="high", help=f"{points}, after the last stage."),
     )
-    intervals = (
-        "In brackets: 95% confidence intervals over orders."
-        if any(isinstance(cell, Number) and not math.isnan(cell.low) for row in rows for cell in row)
-        else "One order gives no confidence intervals."
-    )
+    if any(each.kept.lasting > 0 for each in found):
+        intervals = "In brackets: 95% confidence intervals over orders; of the change, also over test utterances."
+    elif any(isinstance(cell, Number) and not math.isnan(cell.low) for row in rows for cell in row):
+        intervals = "In brackets: 95% confidence intervals over orders."
+    else:
+        intervals = "One order gives no confidence intervals."
     return Table(
         name="methods",
         title="What each method learned and lost",
