@@ -108,6 +108,7 @@ def test_an_interval_with_an_added_variance_covers(number: int, shared: float) -
         replicates_O = random.normal(0, number**0.5, number) + random.normal(0, shared)
         own = mean_of_replicates(replicates_O)
         found = own.widened(shared**2)
-        assert found.high >= own.high
+        assert found.high >= own.high - 1e-6
+        assert found.error**2 == pytest.approx(own.error**2 + shared**2)
         covered += found.low <= 0 <= found.high
     assert covered / studies >= 0.94 - 2 * (0.95 * 0.05 / studies) ** 0.5

@@ -61,8 +61,8 @@ class Estimate:
         """Return the estimate with an added variance that more replicates would not reduce.
 
         Degrees of freedom by Satterthwaite, with infinitely many for the added variance: d (V + added)^2 / V^2. These are too
-        many if V is small by chance, as it often is with two replicates. So if the interval would become narrower, error and
-        degrees of freedom stay. An estimate without an error stays without; NaN adds nothing.
+        many if V is small by chance, as it often is with two replicates. So they are at most those that keep the interval as
+        wide as it was. An estimate without an error stays without; NaN adds nothing.
 
         >>> found = Estimate(value=2.0, error=1.0, freedom=4).widened(1.0)
         >>> round(found.error, 4), found.freedom, found.lasting
@@ -73,7 +73,9 @@ class Estimate:
         own, lasting = self.error**2, math.sqrt(self.lasting**2 + variance)
         freedom = self.freedom * (1 + variance / own) ** 2 if own > 0 else math.inf
         wider = replace(self, error=math.sqrt(own + variance), freedom=freedom, lasting=lasting)
-        return wider if wider.high > self.high else replace(self, lasting=min(lasting, self.error))
+        if wider._half_width < self._half_width:
+            wider = replace(wider, freedom=float(special.stdtridf((1 + LEVEL) / 2, self._half_width / wider.error)))
+        return wider
 
     def above(self, bound: float) -> float:
         """Return the one-sided p-value for "the true value is at most `bound`".
