@@ -229,7 +229,8 @@ def _places(results: Results) -> dict[Series, Place]:
     """Return the place of each series. A method of one rank has the same hue and dash in every panel."""
     panels = _by_panel(results)
     looks = list(dict.fromkeys((series.method, series.rank) for series in panels))
-    labels = {series: _label(series) for series in panels}
+    several = len({series.rank for series in panels if series.rank is not None}) > 1
+    labels = {series: _label(series) if several else series.method for series in panels}
     drawn: Counter[tuple[str, int]] = Counter()
     found = {}
     for series, panel in panels.items():
