@@ -71,7 +71,7 @@ def test_two_models_stand_side_by_side(simulate: ModuleType, tmp_path: Path) -> 
     figure = {figure.name: figure for figure in paper_figures(results)}["figure4"]
     lines = figure.variants[""]["lines"]
     assert set(lines["model"]) == {"xlm-roberta-base", "e5-small"}
-    assert set(lines["series"]) == {"MULTI", "VANILLA", "SHARED LoRA · r = 32", "NON-SHARED LoRA · r = 32"}
+    assert set(lines["series"]) == {"MULTI", "VANILLA", "SHARED LoRA", "NON-SHARED LoRA"}
     assert set(lines["panel"]) == set(lines["model"])
     assert vl_convert.vegalite_to_svg(figure.complete("")).count("e5-small") > 0
 
