@@ -232,11 +232,11 @@ def picture(settings: dict[tuple[int, str], Setting]) -> alt.Chart:
     groups = [f"{near}, {kind}" for near in ("near", "far") for kind in KINDS]
     x = alt.X("dose:O", title="training utterances of each language", axis=alt.Axis(labelAngle=0))
     offset = alt.XOffset("group:N", sort=groups)
-    title = f"overlap (near: {NEAR_OVERLAP} or more)"
-    colour = alt.Color("group:N", sort=groups, title=title)
+    key = {"scale": alt.Scale(domain=groups), "title": f"overlap (near: {NEAR_OVERLAP} or more)"}
+    colour = alt.Color("group:N", **key)
     base = alt.Chart().encode(x=x, xOffset=offset, color=colour)
     points = base.mark_point(filled=True, size=60, opacity=1).encode(
-        y=alt.Y("mean:Q", title="change of F1 at a stage (points)"), shape=alt.Shape("group:N", sort=groups, legend=None)
+        y=alt.Y("mean:Q", title="change of F1 at a stage (points)"), shape=alt.Shape("group:N", **key)
     )
     bars = base.mark_rule(strokeWidth=2).encode(y="low:Q", y2="high:Q")
     zero = alt.Chart().mark_rule(strokeDash=[4, 3]).encode(y=alt.datum(0))
