@@ -1,6 +1,6 @@
-"""Applies the rules of the dose arm and the cuts arm: `python docs/results/arms.py`. It also draws dose.svg and dose.png.
+"""Applies the rules of the arms dose, cuts and relearning: `python docs/results/arms.py`. It draws dose.svg and dose.png too.
 
-The rules are in studies/fifty-two/dose.toml and cuts-blanks.toml. Settings that are not finished are left out.
+The rules are in studies/fifty-two/dose.toml, cuts-blanks.toml and relearning.toml. Settings that are not finished are left out.
 
 Shape letters: B resamples of the test utterances, D trained languages.
 """
@@ -8,16 +8,16 @@ Shape letters: B resamples of the test utterances, D trained languages.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import partial, reduce
 from pathlib import Path
 
 import altair as alt
 import numpy as np
 import pandas as pd
 import vl_convert
-from scipy import stats
+from over_languages import Estimate, Values, between, mean
 
 from attrition.analysis.changes import changes
 from attrition.analysis.utterances import utterances_of
@@ -25,12 +25,15 @@ from attrition.gate.judge import holm
 from attrition.metrics.matrix import RMatrix
 from attrition.report.theme import FONT_IN_FILES, config
 from attrition.results.covariates import ByPair, read_covariates
-from attrition.results.read import read_results
+from attrition.results.read import Run, read_results
 
 HERE = Path(__file__).parent
 SIZES = (50, 200, 800, 3200)
 KINDS = ("parallel", "disjoint")
 CHARACTERS = ("ja-JP", "zh-CN", "th-TH")
+STARTS = ("1", "2", "fresh")
+LATE = 16
+"""The first position at which a model knows the slots well enough to be compared with relearning."""
 NUM_RESAMPLES = 200
 NEAR_OVERLAP = 0.2
 """In the figure, languages that share a fifth of the sub-tokens of the trained one, or more, are near."""
@@ -53,41 +56,26 @@ class Setting:
         found_D = measure(self.runs)
         return Values(found_D, np.stack([measure(drawn)[found_D.index].to_numpy() for drawn in self.resampled]))
 
-
-@dataclass(frozen=True, eq=False)
-class Values:
-    """A number for each language, and the same in every resample (B, D). Languages without a number are NaN."""
-
-    of_D: pd.Series
-    drawn_BD: np.ndarray
-
-    def __sub__(self, other: Values) -> Values:
-        return Values(self.of_D - other.of_D[self.of_D.index], self.drawn_BD - other.on(self.of_D.index).drawn_BD)
-
-    def on(self, languages: Iterable[str]) -> Values:
-        """Return the values of some languages."""
-        names = list(self.of_D.index)
-        places = [names.index(each) for each in languages]
-        return Values(self.of_D.iloc[places], self.drawn_BD[:, places])
+    def __add__(self, other: Setting) -> Setting:
+        """Return the runs of both; the resamples are of the same utterances."""
+        both = [[*one, *two] for one, two in zip(self.resampled, other.resampled, strict=True)]
+        return Setting([*self.runs, *other.runs], both, self.overlap)
 
 
-@dataclass(frozen=True)
-class Estimate:
-    """A mean in points, its 95% interval and p (two-sided, Student's t)."""
-
-    mean: float
-    low: float
-    high: float
-    p: float
-
-    def __str__(self) -> str:
-        return f"{self.mean:+.1f} [{self.low:+.1f} {self.high:+.1f}]"
+def is_vanilla(run: Run) -> bool:
+    """Return True if a run is of VANILLA."""
+    return run.spec.method.kind == "VANILLA"
 
 
-def read_setting(folder: Path, num_resamples: int = NUM_RESAMPLES) -> Setting:
-    """Return the runs of VANILLA in an archive."""
+def is_first(run: Run, order: str) -> bool:
+    """Return True if a run is in this order, with seed 0."""
+    return run.spec.order.name == order and run.spec.seed == 0
+
+
+def read_setting(folder: Path, chosen: Callable[[Run], bool] = is_vanilla, num_resamples: int = NUM_RESAMPLES) -> Setting:
+    """Return some runs of an archive."""
     results = read_results(folder)
-    runs = tuple(run.matrix for run in results.runs if run.spec.method.kind == "VANILLA")
+    runs = tuple(run.matrix for run in results.runs if chosen(run))
     utterances = utterances_of(results, num_resamples=num_resamples)
     scores = [utterances.scores_BSL(R) for R in runs]
     resampled = [
@@ -147,43 +135,6 @@ def kept(runs: Matrices) -> pd.Series:
         for R in runs
     ]
     return 100 * pd.concat(found, axis=1).mean(axis=1)
-
-
-def mean(values: Values) -> Estimate:
-    """Return the mean over languages.
-
-    Its variance has two parts: between languages, and the part of the utterances that all languages share, which the spread
-    between languages does not show: the variance of the mean over resamples, minus what the spread holds of it.
-    """
-    y_D, y_BD = values.of_D.to_numpy(), values.drawn_BD
-    n = len(y_D)
-    mean_B = y_BD.mean(axis=1)
-    shown = (y_BD - mean_B[:, None]).var(axis=0, ddof=1).sum() / (n * (n - 1))
-    shared = max(0.0, float(mean_B.var(ddof=1)) - shown)
-    return _estimate(float(y_D.mean()), y_D.var(ddof=1) / n + shared, n - 1)
-
-
-def between(values: Values, ones: Sequence[str]) -> Estimate:
-    """Return the mean of some languages minus the mean of the others (Welch's t; the utterances' shared part is added)."""
-    parts = [values.on(ones), values.on([each for each in values.of_D.index if each not in ones])]
-    one, other = (part.of_D.to_numpy() for part in parts)
-    squares = [y_D.var(ddof=1) / len(y_D) for y_D in (one, other)]
-    freedom = sum(squares) ** 2 / sum(s**2 / (len(y_D) - 1) for s, y_D in zip(squares, (one, other), strict=True))
-    drawn_B = parts[0].drawn_BD.mean(axis=1) - parts[1].drawn_BD.mean(axis=1)
-    shown = 0.0
-    for part in parts:
-        n = part.drawn_BD.shape[1]
-        apart_BD = part.drawn_BD - part.drawn_BD.mean(axis=1, keepdims=True)
-        shown += apart_BD.var(axis=0, ddof=1).sum() / (n * (n - 1))
-    shared = max(0.0, float(drawn_B.var(ddof=1)) - shown)
-    return _estimate(float(one.mean() - other.mean()), sum(squares) + shared, freedom)
-
-
-def _estimate(value: float, variance: float, freedom: float) -> Estimate:
-    error = float(np.sqrt(variance))
-    half = float(stats.t.ppf(0.975, freedom)) * error
-    p = float(2 * stats.t.sf(abs(value) / error, freedom)) if error else float("nan")
-    return Estimate(value, value - half, value + half, p)
 
 
 def tests(found: dict[str, Estimate], planned: int) -> str:
@@ -269,6 +220,37 @@ def cuts(words: Setting, characters: Setting) -> str:
     return pd.DataFrame(columns).round(1).to_string() + "\n\n" + tests(found, planned=2)
 
 
+def own_stage_late(runs: Matrices) -> pd.Series:
+    """Return `own_stage` in those runs where a language comes at position 16 or later."""
+    found = [
+        pd.Series(R.scores_SL[R.stage_L, np.arange(len(R.languages))], R.languages).where(R.stage_L >= LATE - 1) for R in runs
+    ]
+    return 100 * pd.concat(found, axis=1).mean(axis=1)
+
+
+def relearning(again: dict[tuple[str, int], Setting], order_1: Setting, order_2: Setting, orders: Setting) -> str:
+    """Return the table of languages that are learned again, and the contrasts of the rule.
+
+    Args:
+        again: the runs from each start, with each number of utterances.
+        order_1: the run of VANILLA that start 1 continues; `order_2` the same of start 2.
+        orders: VANILLA in the paper's five orders.
+    """
+    end = (order_1 + order_2).values(at_end)
+    late = orders.values(own_stage_late)
+    columns = {"end of paper-1": at_end(order_1.runs), "end of paper-2": at_end(order_2.runs), "late": late.of_D}
+    found = {}
+    for size in (200, 50):
+        columns |= {f"{start}, {size}": own_stage(again[start, size].runs) for start in STARTS}
+        last = (again["1", size] + again["2", size]).values(own_stage)
+        found[f"learned again ({size}) minus the end"] = mean(last - end)
+        if size == 200:
+            found["learned again (200) minus learned late (a - b)"] = mean(last - late)
+        found[f"learned again ({size}) minus a fresh encoder (a - c)"] = mean(last - again["fresh", size].values(own_stage))
+    shown = pd.DataFrame(columns).loc[list(again["fresh", 200].runs[0].languages)]
+    return shown.round(1).to_string() + "\n\n" + "\n".join(f"{name:60} {each}" for name, each in found.items())
+
+
 def main() -> None:
     settings = {
         (size, kind): read_setting(HERE / f"fifty-two-dose-{size}-{kind}")
@@ -284,7 +266,15 @@ def main() -> None:
         (HERE / "dose.png").write_bytes(vl_convert.svg_to_png(svg, scale=2))
     folders = [HERE / f"fifty-two-cuts-{name}" for name in ("blanks", "characters")]
     if all(folder.is_dir() for folder in folders):
-        sys.stdout.write(cuts(*map(read_setting, folders)) + "\n")
+        sys.stdout.write(cuts(*map(read_setting, folders)) + "\n\n")
+    starts = {(start, size): HERE / f"fifty-two-relearning-{start}-{size}" for start in STARTS for size in (200, 50)}
+    if all(folder.is_dir() for folder in starts.values()):
+        again = {key: read_setting(folder, lambda _: True) for key, folder in starts.items()}
+        paper = [
+            read_setting(HERE / "fifty-two", lambda run, order=f"paper-{number}": is_vanilla(run) and is_first(run, order))
+            for number in range(1, 6)
+        ]
+        sys.stdout.write(relearning(again, paper[0], paper[1], reduce(Setting.__add__, paper)) + "\n")
 
 
 if __name__ == "__main__":

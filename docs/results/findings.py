@@ -4,7 +4,6 @@
 2. The standard errors of a run's means that come from the choice of test utterances, which all languages share.
 3. Training that failed: languages with a score of 0 at their own stage, and what the other adapters of NON-SHARED LoRA reach.
 4. Order against seed: how much the values of VANILLA differ between orders, and between seeds of one order (described).
-5. Relearning: is a forgotten language lost, or only out of reach? The rule is in studies/fifty-two/relearning.toml.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from attrition.analysis.utterances import utterances_of
 from attrition.metrics.matrix import RMatrix
@@ -22,9 +20,6 @@ from attrition.results.read import Results, Run, read_results
 
 HERE = Path(__file__).parent
 MAIN = ("fifty-two", "fifty-two-lora-2e-3")
-STARTS = ("1", "2", "fresh")
-LATE = 16
-"""The first position at which a model knows the slots well enough to be compared; from the rule."""
 
 
 def own(R: RMatrix) -> pd.Series:
@@ -37,36 +32,6 @@ def vanilla(folder: Path) -> dict[str, Run]:
     """Return the runs of VANILLA by order: the paper's five orders, seed 0."""
     runs = (run for run in read_results(folder).runs if run.spec.method.kind == "VANILLA" and run.spec.seed == 0)
     return {name: run for run in runs if (name := run.spec.order.name).startswith("paper-")}
-
-
-def late(runs: dict[str, Run]) -> pd.Series:
-    """Return each language's mean score at its own stage in those orders where it comes late."""
-    found = [own(run.matrix)[list(run.spec.order.languages)[LATE - 1 :]] for run in runs.values()]
-    return pd.concat(found, axis=1).mean(axis=1)
-
-
-def table(sizes: tuple[int, ...] = (200, 50)) -> pd.DataFrame:
-    """Return the scores by language; missing archives are left out."""
-    runs = vanilla(HERE / "fifty-two")
-    columns = {
-        f"end of {order}": pd.Series(runs[order].matrix.scores_SL[-1], runs[order].matrix.languages) * 100
-        for order in ("paper-1", "paper-2")
-    }
-    columns["late"] = late(runs)
-    for size in sizes:
-        for start in STARTS:
-            folder = HERE / f"fifty-two-relearning-{start}-{size}"
-            if folder.is_dir():
-                columns[f"{start}, {size}"] = own(read_results(folder).runs[0].matrix)
-    languages = next(scores for name, scores in columns.items() if name.endswith("200")).index
-    return pd.DataFrame(columns).loc[languages]
-
-
-def interval(difference: pd.Series) -> str:
-    """Return the mean and its 95% interval over languages (Student's t)."""
-    values = difference.dropna().to_numpy()
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-    return f"{values.mean():+.1f} [{values.mean() - half:+.1f} {values.mean() + half:+.1f}], {len(values)} languages"
 
 
 def main_arm() -> Results:
@@ -147,28 +112,12 @@ def seeds() -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
-def relearned() -> str:
-    """Return the table of relearning and the contrasts of its rule."""
-    scores = table()
-    end = scores[["end of paper-1", "end of paper-2"]].mean(axis=1)
-    lines = [scores.round(1).to_string(), ""]
-    for size in (200, 50):
-        again = scores[[f"1, {size}", f"2, {size}"]].mean(axis=1)
-        lines.append(f"learned again ({size}) - end: {interval(again - end)}")
-        if size == 200:
-            lines.append(f"learned again (200) - late own stage (a - b): {interval(again - scores['late'])}")
-        lines.append(f"learned again ({size}) - fresh (a - c): {interval(again - scores[f'fresh, {size}'])}")
-    return "\n".join(lines)
-
-
 def main() -> None:
     for found in (ways(), errors()):
         sys.stdout.write(found.round(1).to_string() + "\n\n")
     sys.stdout.write(failed() + "\n\n")
     if not (spreads := seeds()).empty:
         sys.stdout.write("Standard deviations over runs of VANILLA\n" + spreads.round(1).to_string() + "\n\n")
-    complete = all((HERE / f"fifty-two-relearning-{start}-{size}").is_dir() for start in STARTS for size in (200, 50))
-    sys.stdout.write((relearned() if complete else "Relearning: not finished.") + "\n")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def test_every_promised_key_is_there(matrices: tuple[RMatrix, ...]) -> None:
     for key in ("mbt", "mft", "p_avg"):
         assert set(found["null"][key]) == set(LANGUAGES)
         assert set(found["null"][f"{key}_difference"]["zh-CN"]) == {"estimate", "low", "high"}
-    assert set(found["reliability"]["donor"]) == {"icc", "low", "high", "rank_agreement"}
+    assert set(found["reliability"]["donor"]) == {"icc", "low", "high", "rank_agreement", "num_replicates", "of_mean"}
     assert set(found["effects"]["same_script"]) >= {"estimate", "low", "high", "p", "p_adjusted", "alone"}
     for each in found["claims"]:
         assert set(each) >= {"id", "statement", "verdict", "estimate", "low", "high", "p", "p_adjusted", "needs"}

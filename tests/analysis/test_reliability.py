@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -57,6 +58,24 @@ def test_reliability_is_high_for_languages_and_none_for_chance() -> None:
     assert sure.rank_agreement > 0.8
     assert none.low < 0 < none.high
     assert math.isnan(reliability(chance[:1]).icc)
+
+
+def test_the_share_of_a_mean_is_the_icc_of_averages() -> None:
+    """ICC(A,k) from mean squares (McGraw and Wong 1996, Table 7); and in a simulation, the share in a mean of five."""
+    random = np.random.default_rng(6)
+    values = random.normal(0, 1, 40) + random.normal(0, 2, (5, 40)) + random.normal(0, 1, (5, 1))
+    rows, columns, grand = values.mean(axis=1), values.mean(axis=0), values.mean()
+    ms_l, ms_o = 5 * columns.var(ddof=1), 40 * rows.var(ddof=1)
+    ms_e = ((values - rows[:, None] - columns + grand) ** 2).sum() / (4 * 39)
+    found = reliability(values)
+    assert found.num_replicates == 5
+    assert found.of_mean(5).icc == pytest.approx((ms_l - ms_e) / (ms_l + (ms_o - ms_e) / 40))
+    assert found.of_mean(1) == found
+    effects = random.normal(0, 1, 20_000)
+    many = reliability(effects + random.normal(0, 2, (5, 20_000)))
+    assert many.of_mean(5).icc == pytest.approx(1 / (1 + 4 / 5), abs=0.02)
+    assert many.of_mean(5).low < many.of_mean(5).icc < many.of_mean(5).high
+    assert math.isnan(replace(found, icc=-0.9).of_mean(3).icc), "1 - 2 x 0.9 is below 0"
 
 
 def test_a_gap_is_filled_and_costs_a_degree_of_freedom() -> None:

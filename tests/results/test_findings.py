@@ -26,7 +26,11 @@ def script(name: str) -> Any:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module  # dataclasses look their module up
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(RESULTS))  # the scripts import one another
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(RESULTS))
     return module
 
 
@@ -58,6 +62,33 @@ def test_the_changes_of_a_stage_and_what_is_kept() -> None:
     assert arms.own_stage([R]).tolist() == [75, 87.5, 100]
     overlap = {"overlap": {(one, two): value for one, two, value in (("b", "a", 0.1), ("c", "a", 0.1), ("c", "b", 0.3))}}
     assert arms.slope([R], overlap).to_dict() == pytest.approx({"c": (-37.5 - 12.5) / 2}), "points for 0.1"
+
+
+def test_relearning_is_compared_with_the_end_with_late_stages_and_with_a_fresh_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two languages; b is late (second) in the first order, a in the second."""
+    arms = script("arms")
+    monkeypatch.setattr(arms, "LATE", 2)
+
+    def setting(*runs: RMatrix) -> Any:
+        return arms.Setting(runs, [runs] * 3, {})
+
+    def learned(a: float, b: float) -> Any:
+        return setting(RMatrix.sequential("ab", [[a, 0.0], [0.0, b]]))
+
+    order_1 = setting(RMatrix.sequential("ab", [[0.5, 0.0], [0.25, 0.5]]))
+    order_2 = setting(RMatrix(np.array([[0.0, 0.5], [0.75, 0.25]]), ("a", "b"), (("b",), ("a",))))
+    assert arms.own_stage_late([*order_1.runs, *order_2.runs]).to_dict() == {"a": 75, "b": 50}
+    again = {(start, size): learned(0.5, 0.5) for start in ("1", "2") for size in (200, 50)}
+    again |= {("fresh", 200): learned(0.25, 0.5), ("fresh", 50): learned(0.0, 0.0)}
+    text = arms.relearning(again, order_1, order_2, order_1 + order_2)
+    means = dict(re.findall(r"^(learned again.*?)  +([+-][0-9.]+)", text, re.MULTILINE))
+    assert means == {
+        "learned again (200) minus the end": "+6.2",  # a 50 - 50, b 50 - 37.5
+        "learned again (200) minus learned late (a - b)": "-12.5",  # a 50 - 75, b 50 - 50
+        "learned again (200) minus a fresh encoder (a - c)": "+12.5",
+        "learned again (50) minus the end": "+6.2",
+        "learned again (50) minus a fresh encoder (a - c)": "+50.0",
+    }
 
 
 @pytest.mark.parametrize("two_groups", [False, True])

@@ -246,10 +246,7 @@ def analysis_json(found: Analysis) -> dict[str, Any]:
         "units": f"points of {found.score} ({found.score} x 100)",
         "languages": {language: _language(found, language) for language in found.languages},
         "null": _null(found),
-        "reliability": {
-            name: {"icc": each.icc, "low": each.low, "high": each.high, "rank_agreement": each.rank_agreement}
-            for name, each in found.reliability.items()
-        },
+        "reliability": {name: _reliability(each) for name, each in found.reliability.items()},
         "hops": {metric: hops_json(curves) for metric, curves in found.hops.items()},
         "position": position_json(found.position),
         "effects": _effects(found.drivers.get("learned")),
@@ -289,6 +286,14 @@ def _language(found: Analysis, language: str) -> dict[str, Any]:
     main = found.extremes[MAIN].get(language)
     told |= {"p_worst": None if main is None else main.worst, "p_best": None if main is None else main.best}
     return told
+
+
+def _reliability(found: Reliability) -> dict[str, Any]:
+    mean = found.of_mean(found.num_replicates)
+    return {
+        **{name: getattr(found, name) for name in ("icc", "low", "high", "rank_agreement", "num_replicates")},
+        "of_mean": {"icc": mean.icc, "low": mean.low, "high": mean.high},
+    }
 
 
 def _null(found: Analysis) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -23,14 +23,33 @@ NUM_DRAWS = 4000
 class Reliability:
     """The intraclass correlation of one run's values with its 95% interval, and the rank agreement of the orders.
 
-    `icc` is the share of the variance of a single replicate's value that is due to language; `rank_agreement` the mean
-    Spearman correlation over pairs of replicates. NaN with fewer than two replicates or three languages.
+    `icc` is the share of the variance of a single replicate's value that is due to language; below 0 where chance makes
+    languages more alike than they would be without any effect. `rank_agreement` is the mean Spearman correlation over pairs of
+    replicates. NaN with fewer than two replicates or three languages.
     """
 
     icc: float
     low: float
     high: float
     rank_agreement: float
+    num_replicates: int = 0
+
+    def of_mean(self, number: int) -> Reliability:
+        """Return the same for the mean over this number of replicates; NaN where the formula has no value.
+
+        Formula: k icc / (1 + (k - 1) icc), which turns ICC(A,1) into ICC(A,k); the interval's ends likewise.
+        Source: Spearman 1910 and Brown 1910; McGraw and Wong 1996, Table 7.
+
+        >>> one = Reliability(icc=0.29, low=0.019, high=0.76, rank_agreement=0.5)  # Shrout and Fleiss 1979: ICC(2,4) = .62
+        >>> round(one.of_mean(4).icc, 2)
+        0.62
+        """
+        shares = (self.icc, self.low, self.high)
+        scales = [1 + (number - 1) * share for share in shares]
+        icc, low, high = (
+            number * share / scale if scale > 0 else math.nan for share, scale in zip(shares, scales, strict=True)
+        )
+        return replace(self, icc=icc, low=low, high=high)
 
 
 UNKNOWN = Reliability(icc=math.nan, low=math.nan, high=math.nan, rank_agreement=math.nan)
@@ -64,11 +83,11 @@ def reliability(values_OL: Floats) -> Reliability:
     ms_e = float(np.sum(rest_OL**2)) / freedom
     agreement = _rank_agreement(values_OL)
     if ms_l + ms_e + ms_o < 1e-24:
-        return Reliability(icc=math.nan, low=math.nan, high=math.nan, rank_agreement=agreement)
+        return Reliability(icc=math.nan, low=math.nan, high=math.nan, rank_agreement=agreement, num_replicates=num_rows)
     n, k = num_languages, num_rows
     icc = (ms_l - ms_e) / (ms_l + (k - 1) * ms_e + k / n * (ms_o - ms_e))
     if ms_e < 1e-24:
-        return Reliability(icc=icc, low=icc, high=icc, rank_agreement=agreement)
+        return Reliability(icc=icc, low=icc, high=icc, rank_agreement=agreement, num_replicates=num_rows)
     a, b = k * icc / (n * (1 - icc)), 1 + k * icc * (n - 1) / (n * (1 - icc))
     v = (a * ms_o + b * ms_e) ** 2 / ((a * ms_o) ** 2 / (k - 1) + (b * ms_e) ** 2 / freedom)
     upper = (1 + LEVEL) / 2
@@ -76,7 +95,7 @@ def reliability(values_OL: Floats) -> Reliability:
     scale = k * ms_o + (k * n - k - n) * ms_e
     low = n * (ms_l - f_low * ms_e) / (f_low * scale + n * ms_l)
     high = n * (f_high * ms_l - ms_e) / (scale + n * f_high * ms_l)
-    return Reliability(icc=icc, low=low, high=high, rank_agreement=agreement)
+    return Reliability(icc=icc, low=low, high=high, rank_agreement=agreement, num_replicates=num_rows)
 
 
 def _filled(values_OL: Floats) -> tuple[Floats, int]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from attrition.analysis.drivers import Drivers, Effect
     from attrition.analysis.evidence import Evidence
     from attrition.analysis.intervals import Estimate
+    from attrition.analysis.reliability import Reliability
     from attrition.results.covariates import Covariates
 
 PAPER = "paper"
@@ -210,14 +211,19 @@ def _languages(found: Analysis) -> Table:
 
 
 def _reliability(found: Analysis) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold", title="How much of it is the language (one order)")
+    number = max(each.num_replicates for each in found.reliability.values())
+    table = Table(box=None, pad_edge=False, header_style="bold", title="How much of it is the language (share of the variance)")
     table.title_justify = "left"
-    for title in ("Quantity", "share [95%]", "rank agreement of orders"):
+    for title in ("Quantity", "one order [95%]", f"mean of {number} orders [95%]", "rank agreement of orders"):
         table.add_column(title)
     for name, each in found.reliability.items():
-        share = "–" if math.isnan(each.icc) else f"{each.icc:.2f} [{each.low:.2f} {each.high:.2f}]"
-        table.add_row(name, share, "–" if math.isnan(each.rank_agreement) else f"{each.rank_agreement:.2f}")
+        agreement = "–" if math.isnan(each.rank_agreement) else f"{each.rank_agreement:.2f}"
+        table.add_row(name, _share(each), _share(each.of_mean(number)), agreement)
     return table
+
+
+def _share(found: Reliability) -> str:
+    return "–" if math.isnan(found.icc) else f"{found.icc:.2f} [{found.low:.2f} {found.high:.2f}]"
 
 
 def _hops(found: Analysis) -> Table:
