@@ -53,6 +53,17 @@ def test_a_panel_has_at_most_six_lines_that_look_different(many: Path) -> None:
     assert not looks.duplicated().any()
 
 
+def test_a_method_is_beside_the_references_that_train_like_it(simulate: ModuleType, tmp_path: Path) -> None:
+    ranks = [simulate.FakeMethod("SHARED LoRA", rank=rank) for rank in (8, 32)]
+    apart = simulate.FakeMethod("NON-SHARED LoRA", rank=8, shared_by="language")
+    simulate.write_study(tmp_path, methods=("MULTI", "MULTI LoRA", "MONO", "VANILLA", *ranks, apart))
+    lines = progress(read_results(tmp_path)).variants[""]["lines"]
+    panels = {panel: sorted(own["series"].unique()) for panel, own in lines.groupby("panel", sort=False)}
+    assert panels.pop("full fine-tuning") == ["MONO", "MULTI", "VANILLA"]
+    assert {name.split(" · ")[0] for name in panels.pop("LoRA")} == {"MULTI LoRA", "NON-SHARED LoRA", "SHARED LoRA"}
+    assert not panels
+
+
 def test_each_line_has_one_label_at_its_end_and_none_touch(many: Path) -> None:
     figure = progress(read_results(many))
     lines = figure.variants[""]["lines"]

@@ -74,7 +74,7 @@ def progress_figure(results: Results, *, name: str, title: str) -> Figure:
 
 def height(num_panels: int) -> int:
     """Return the height of a panel in pixels."""
-    return 280 if num_panels == 1 else 180
+    return 280 if num_panels == 1 else 220
 
 
 def _finding(lines: pd.DataFrame, score: str) -> str:
@@ -184,10 +184,16 @@ class Place:
     dash: int
 
 
-def _kind(series: Series, runs: Sequence[Run]) -> str:
-    """Return the kind of a method, by which more than six methods of one model are divided into panels."""
-    if all(not run.spec.method.order_matters for run in runs):
-        return "references"
+def _kinds(own: Mapping[Series, Sequence[Run]], *, apart: bool) -> dict[str, list[Series]]:
+    """Return the series by kind: full fine-tuning, LoRA, other methods; with `apart`, references are a kind of their own."""
+    kinds: dict[str, list[Series]] = {}
+    for series, runs in own.items():
+        is_reference = all(not run.spec.method.order_matters for run in runs)
+        kinds.setdefault("references" if apart and is_reference else _kind(series), []).append(series)
+    return kinds
+
+
+def _kind(series: Series) -> str:
     if not series.kind:
         return "other methods"
     return "full fine-tuning" if series.rank is None else "LoRA"
@@ -205,12 +211,15 @@ def _by_panel(results: Results) -> dict[Series, str]:
 
 
 def _packed(own: Mapping[Series, Sequence[Run]]) -> list[tuple[str, list[Series]]]:
-    """Return the series of one model by panel: all in one, or by kind; kinds share a panel if they fit."""
+    """Return the series of one model by panel: all in one, or by kind; kinds share a panel if they fit.
+
+    A method is beside the references that train like it, unless these are too many for one panel.
+    """
     if len(own) <= MOST_LINES:
         return [("", list(own))]
-    kinds: dict[str, list[Series]] = {}
-    for series, runs in own.items():
-        kinds.setdefault(_kind(series, runs), []).append(series)
+    kinds = _kinds(own, apart=False)
+    if any(len(members) > MOST_LINES for members in kinds.values()):
+        kinds = _kinds(own, apart=True)
     packed: list[tuple[str, list[Series]]] = []
     for kind, members in kinds.items():
         if packed and len(packed[-1][1]) + len(members) <= MOST_LINES:
