@@ -1,6 +1,6 @@
 """How often the 95% intervals of claims contain the truth, in simulated studies of five orders.
 
-    python -m benchmarks.claim_intervals      # the table of docs/concepts/calibration.md; about 10 minutes on one core
+    python -m benchmarks.claim_intervals      # the table of docs/concepts/calibration.md; about 1 minute on one core
 
 Each function simulates one study whose true contrast is 0, and returns the claim's estimate.
 """

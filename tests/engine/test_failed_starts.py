@@ -53,3 +53,21 @@ def test_a_run_that_learns_nothing_is_named_after_three_stages(
     again = Noting()
     run_study(study, tmp_path, again)
     assert again.said == [], "nothing was scored"
+
+
+def test_a_resumed_run_that_has_learned_nothing_is_named_before_it_goes_on(
+    make_study: Callable[..., Study], tiny: dict[str, Any], tmp_path: Path
+) -> None:
+    class StopsAfterFour(Noting):
+        def finished(self, job: Job, left: int) -> None:
+            if sum(each.startswith("stuck: ") for each in self.said) == 4:
+                raise KeyboardInterrupt
+
+    study = make_study(languages=LANGUAGES, methods=METHODS[:1], machine=tiny["machine"])
+    with pytest.raises(KeyboardInterrupt):
+        run_study(study, tmp_path, StopsAfterFour())
+    notes = Noting()
+    run_study(study, tmp_path, notes)
+    assert notes.said[0] == "stuck/as-listed/s0"
+    assert len(notes.said) > 1, "it goes on"
+    assert [each for each in notes.said if "/" in each] == ["stuck/as-listed/s0"], "once"

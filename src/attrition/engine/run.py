@@ -162,6 +162,8 @@ class _Driver:
             self._watcher.warned(warning)
         self._schedule = self._scheduled()
         self._unscored = self._scores_to_make()
+        for warning in self._failed.earlier(self._store, self._prepared.scored_on):
+            self._watcher.warned(warning)
         write_plan(self._store.folder, self._whole, self._prepared.plan, self._passes)
         if self._requests.limited:
             self._pace.look_back(self._store, list(self._jobs.values()), self._passes, self._prepared.scored_on)

@@ -13,7 +13,8 @@ from attrition.metrics.result import stage_notes
 from attrition.problem.base import Problem
 from attrition.problem.slots import SLOTS
 from attrition.store.evaluations import ScoredOn
-from attrition.store.stages import StoredEvaluation, StoredHistory
+from attrition.store.stages import Store, StoredEvaluation, StoredHistory
+from attrition.study.keys import evaluation_key
 from attrition.study.plan import StudyPlan
 
 FIRST_STAGES = 3
@@ -67,8 +68,19 @@ class FailedStarts:
     """Finds runs whose first stages all have a score of 0, so that a long run need not end before its user knows."""
 
     def __init__(self, plan: StudyPlan) -> None:
-        self._first = {run.label: run.jobs[:FIRST_STAGES] for run in plan.runs if len(run.jobs) > FIRST_STAGES}
+        self._runs = {run.label: run.jobs for run in plan.runs if len(run.jobs) > FIRST_STAGES}
+        self._first = {label: jobs[:FIRST_STAGES] for label, jobs in self._runs.items()}
         self._zero: dict[str, bool] = {}
+
+    def earlier(self, store: Store, scored_on: ScoredOn) -> list[str]:
+        """Return the warnings that the scores of earlier commands give, about runs with stages left."""
+        begun = [label for label, jobs in self._runs.items() if not all(store.has("stages", job.key) for job in jobs)]
+        found = []
+        for job in {job.key: job for label in begun for job in self._first[label]}.values():
+            key = evaluation_key(job.key, scored_on.of(job))
+            if store.has("evaluations", key) and (warning := self.scored(job.key, store.load_evaluation(key))):
+                found.append(warning)
+        return found
 
     def scored(self, key: str, evaluation: StoredEvaluation) -> str:
         """Return a warning if, with these scores, the first stages of a run are known to have failed; otherwise ""."""
