@@ -214,7 +214,8 @@ def _reliability(found: Analysis) -> Table:
     number = max(each.num_replicates for each in found.reliability.values())
     table = Table(box=None, pad_edge=False, header_style="bold", title="How much of it is the language (share of the variance)")
     table.title_justify = "left"
-    for title in ("Quantity", "one order [95%]", f"mean of {number} orders [95%]", "rank agreement of orders"):
+    mean = f"mean of {number} orders [95%]" if number else "mean of orders [95%]"
+    for title in ("Quantity", "one order [95%]", mean, "rank agreement of orders"):
         table.add_column(title)
     for name, each in found.reliability.items():
         agreement = "–" if math.isnan(each.rank_agreement) else f"{each.rank_agreement:.2f}"
