@@ -10,14 +10,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import partial, reduce
+from functools import partial
 from pathlib import Path
 
 import altair as alt
 import numpy as np
 import pandas as pd
 import vl_convert
-from over_languages import Estimate, Values, between, mean
+from over_languages import Estimate, Values, between, mean, own
 
 from attrition.analysis.changes import changes
 from attrition.analysis.utterances import utterances_of
@@ -56,6 +56,10 @@ class Setting:
         found_D = measure(self.runs)
         return Values(found_D, np.stack([measure(drawn)[found_D.index].to_numpy() for drawn in self.resampled]))
 
+    def first(self, number: int) -> Setting:
+        """Return only the first runs."""
+        return Setting(self.runs[:number], [drawn[:number] for drawn in self.resampled], self.overlap)
+
     def __add__(self, other: Setting) -> Setting:
         """Return the runs of both; the resamples are of the same utterances."""
         both = [[*one, *two] for one, two in zip(self.resampled, other.resampled, strict=True)]
@@ -67,15 +71,15 @@ def is_vanilla(run: Run) -> bool:
     return run.spec.method.kind == "VANILLA"
 
 
-def is_first(run: Run, order: str) -> bool:
-    """Return True if a run is in this order, with seed 0."""
-    return run.spec.order.name == order and run.spec.seed == 0
+def is_in_paper(run: Run) -> bool:
+    """Return True if a run is of VANILLA in one of the paper's orders, with seed 0."""
+    return is_vanilla(run) and run.spec.order.name.startswith("paper-") and run.spec.seed == 0
 
 
 def read_setting(folder: Path, chosen: Callable[[Run], bool] = is_vanilla, num_resamples: int = NUM_RESAMPLES) -> Setting:
-    """Return some runs of an archive."""
+    """Return some runs of an archive, sorted by the names of their orders."""
     results = read_results(folder)
-    runs = tuple(run.matrix for run in results.runs if chosen(run))
+    runs = tuple(run.matrix for run in sorted(results.runs, key=lambda run: run.spec.order.name) if chosen(run))
     utterances = utterances_of(results, num_resamples=num_resamples)
     scores = [utterances.scores_BSL(R) for R in runs]
     resampled = [
@@ -117,8 +121,7 @@ def slope(runs: Matrices, overlap: ByPair, scope: str = "learned") -> pd.Series:
 
 def own_stage(runs: Matrices) -> pd.Series:
     """Return F1 of each language right after its own stage, in points; mean over runs."""
-    found = [pd.Series(R.scores_SL[R.stage_L, np.arange(len(R.languages))], R.languages) for R in runs]
-    return 100 * pd.concat(found, axis=1).mean(axis=1)
+    return pd.concat([own(R) for R in runs], axis=1).mean(axis=1)
 
 
 def at_end(runs: Matrices) -> pd.Series:
@@ -128,13 +131,8 @@ def at_end(runs: Matrices) -> pd.Series:
 
 def kept(runs: Matrices) -> pd.Series:
     """Return F1 at the end minus F1 at the own stage, in points; mean over the runs in which a language is not the last."""
-    found = [
-        pd.Series(R.scores_SL[-1] - R.scores_SL[R.stage_L, np.arange(len(R.languages))], R.languages).where(
-            R.stage_L < R.num_stages - 1
-        )
-        for R in runs
-    ]
-    return 100 * pd.concat(found, axis=1).mean(axis=1)
+    found = [(100 * R.scores_SL[-1] - own(R)).where(R.stage_L < R.num_stages - 1) for R in runs]
+    return pd.concat(found, axis=1).mean(axis=1)
 
 
 def tests(found: dict[str, Estimate], planned: int) -> str:
@@ -222,23 +220,19 @@ def cuts(words: Setting, characters: Setting) -> str:
 
 def own_stage_late(runs: Matrices) -> pd.Series:
     """Return `own_stage` in those runs where a language comes at position 16 or later."""
-    found = [
-        pd.Series(R.scores_SL[R.stage_L, np.arange(len(R.languages))], R.languages).where(R.stage_L >= LATE - 1) for R in runs
-    ]
-    return 100 * pd.concat(found, axis=1).mean(axis=1)
+    return pd.concat([own(R).where(R.stage_L >= LATE - 1) for R in runs], axis=1).mean(axis=1)
 
 
-def relearning(again: dict[tuple[str, int], Setting], order_1: Setting, order_2: Setting, orders: Setting) -> str:
+def relearning(again: dict[tuple[str, int], Setting], orders: Setting) -> str:
     """Return the table of languages that are learned again, and the contrasts of the rule.
 
     Args:
         again: the runs from each start, with each number of utterances.
-        order_1: the run of VANILLA that start 1 continues; `order_2` the same of start 2.
-        orders: VANILLA in the paper's five orders.
+        orders: VANILLA in the paper's orders; starts 1 and 2 continue its first two runs.
     """
-    end = (order_1 + order_2).values(at_end)
+    end = orders.first(2).values(at_end)
     late = orders.values(own_stage_late)
-    columns = {"end of paper-1": at_end(order_1.runs), "end of paper-2": at_end(order_2.runs), "late": late.of_D}
+    columns = {f"end of paper-{number}": at_end([orders.runs[number - 1]]) for number in (1, 2)} | {"late": late.of_D}
     found = {}
     for size in (200, 50):
         columns |= {f"{start}, {size}": own_stage(again[start, size].runs) for start in STARTS}
@@ -270,11 +264,7 @@ def main() -> None:
     starts = {(start, size): HERE / f"fifty-two-relearning-{start}-{size}" for start in STARTS for size in (200, 50)}
     if all(folder.is_dir() for folder in starts.values()):
         again = {key: read_setting(folder, lambda _: True) for key, folder in starts.items()}
-        paper = [
-            read_setting(HERE / "fifty-two", lambda run, order=f"paper-{number}": is_vanilla(run) and is_first(run, order))
-            for number in range(1, 6)
-        ]
-        sys.stdout.write(relearning(again, paper[0], paper[1], reduce(Setting.__add__, paper)) + "\n")
+        sys.stdout.write(relearning(again, read_setting(HERE / "fifty-two", is_in_paper)) + "\n")
 
 
 if __name__ == "__main__":

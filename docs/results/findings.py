@@ -13,19 +13,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from over_languages import own
 
 from attrition.analysis.utterances import utterances_of
-from attrition.metrics.matrix import RMatrix
 from attrition.results.read import Results, Run, read_results
 
 HERE = Path(__file__).parent
 MAIN = ("fifty-two", "fifty-two-lora-2e-3")
-
-
-def own(R: RMatrix) -> pd.Series:
-    """Return the score of each language right after its own stage."""
-    stages = {trained[0]: row for trained, row in zip(R.trained, R.scores_SL, strict=True)}
-    return pd.Series({each: stages[each][column] for column, each in enumerate(R.languages) if each in stages}) * 100
 
 
 def vanilla(folder: Path) -> dict[str, Run]:

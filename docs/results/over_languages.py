@@ -12,6 +12,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from attrition.metrics.matrix import RMatrix
+
+
+def own(R: RMatrix) -> pd.Series:
+    """Return the score of each language right after its own stage, in points; all languages have one."""
+    return pd.Series(R.scores_SL[R.stage_L, np.arange(len(R.languages))], R.languages) * 100
+
 
 @dataclass(frozen=True, eq=False)
 class Values:

@@ -80,7 +80,7 @@ def test_relearning_is_compared_with_the_end_with_late_stages_and_with_a_fresh_e
     assert arms.own_stage_late([*order_1.runs, *order_2.runs]).to_dict() == {"a": 75, "b": 50}
     again = {(start, size): learned(0.5, 0.5) for start in ("1", "2") for size in (200, 50)}
     again |= {("fresh", 200): learned(0.25, 0.5), ("fresh", 50): learned(0.0, 0.0)}
-    text = arms.relearning(again, order_1, order_2, order_1 + order_2)
+    text = arms.relearning(again, order_1 + order_2)
     means = dict(re.findall(r"^(learned again.*?)  +([+-][0-9.]+)", text, re.MULTILINE))
     assert means == {
         "learned again (200) minus the end": "+6.2",  # a 50 - 50, b 50 - 37.5
