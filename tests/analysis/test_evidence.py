@@ -13,9 +13,9 @@ from attrition.analysis.evidence import Evidence, RunEvidence, from_matrices, fr
 from attrition.analysis.quantities import QUANTITIES
 from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError
-from attrition.results.copies import distinct
 from attrition.results.covariates import FILE, Covariates, covariates_json
 from attrition.results.read import read_results
+from attrition.results.replicates import distinct
 from attrition.results.spec import Setup
 
 OWN, FINAL = QUANTITIES["own_stage"].function, QUANTITIES["final"].function

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
@@ -14,8 +15,9 @@ from typer.testing import CliRunner
 from attrition.analysis.evidence import from_matrices
 from attrition.analysis.utterances import utterances_of
 from attrition.cli.app import app
-from attrition.metrics import cbt, final_mean
+from attrition.metrics import cbt, cft, final_mean
 from attrition.metrics.matrix import RMatrix
+from attrition.paper.tables import table_1, table_2
 from attrition.report.overview import (
     Outcome,
     failed_training,
@@ -26,6 +28,8 @@ from attrition.report.overview import (
     overview,
 )
 from attrition.report.page import make_report
+from attrition.report.progress import progress
+from attrition.report.summaries import metrics_by_series
 from attrition.report.tables import Number
 from attrition.results.read import read_results
 
@@ -139,3 +143,42 @@ def test_failed_training_is_on_the_first_screen(simulate: ModuleType, tmp_path: 
     assert f'<p class="warning">{said[:60]}' in make_report(folder).read_text(encoding="utf-8").partition("<section")[0]
     shown = CliRunner().invoke(app, ["analyse", "--runs", str(folder)]).output
     assert said[:60] in " ".join(shown.split())
+
+
+def test_three_seeds_of_one_order_weigh_as_one_order_in_every_table_and_chart(simulate: ModuleType, tmp_path: Path) -> None:
+    simulate.write_study(tmp_path, num_languages=6, num_orders=2, methods=("VANILLA",))
+    order = read_results(tmp_path).runs[0].spec.order
+    for seed in (7, 8):
+        simulate.write_run(tmp_path, simulate.FakeMethod("VANILLA"), order.name, list(order.languages), seed=seed)
+    results = read_results(tmp_path)
+    seeds = [run.matrix for run in results.runs if run.spec.order.name == order.name]
+    other = [run.matrix for run in results.runs if run.spec.order.name != order.name]
+    assert (len(seeds), len(other)) == (3, 1)
+
+    def mean(measure: Callable[[RMatrix], float]) -> float:
+        return float(100 * np.mean([np.mean([measure(R) for R in same]) for same in (seeds, other)]))
+
+    assert abs(mean(final_mean) - 100 * np.mean([final_mean(R) for R in seeds + other])) > 0.1  # else the test shows nothing
+    (shown,) = outcomes(results)
+    assert shown.final.value == pytest.approx(mean(final_mean))
+    assert shown.kept.value == pytest.approx(mean(cbt))
+    lines = progress(results).variants[""]["lines"]
+    assert lines["f1"].iloc[-1] == pytest.approx(mean(final_mean), abs=0.006)
+    assert lines["runs"].iloc[-1] == 4
+    metrics = metrics_by_series(results)
+    for title, measure in {"Final F1": final_mean, "CBT": cbt}.items():
+        place = [column.title for column in metrics.columns].index(title)
+        assert isinstance(cell := metrics.rows[0][place], Number)
+        assert 100 * cell.value == pytest.approx(mean(measure))
+        assert 100 * cell.spread == pytest.approx(
+            100 * np.std([np.mean([measure(R) for R in seeds]), measure(other[0])], ddof=1)
+        )
+    for table, title, measure in (
+        (table_1(results), "F1, here", final_mean),
+        (table_2(results), "CBT, here", cbt),
+        (table_2(results), "CFT, here", cft),
+    ):
+        place = [column.title for column in table.columns].index(title)
+        row = next(row for row in table.rows if row[0] == "VANILLA")
+        assert isinstance(cell := row[place], Number)
+        assert cell.value == pytest.approx(mean(measure))

@@ -39,8 +39,8 @@ from attrition.metrics.donors import Which
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats, languages_of
 from attrition.names import AttritionError, counted
-from attrition.results.copies import distinct
 from attrition.results.covariates import Covariates
+from attrition.results.replicates import distinct
 
 SHOWN = ("donor", "donor_learned", "receiver_learned", "own_stage")
 """The quantities reported for every language."""

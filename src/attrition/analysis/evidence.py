@@ -1,7 +1,4 @@
-"""The runs behind a conclusion, and their independent replicates.
-
-If a method depends on the order of languages, a replicate is one order, with its seeds averaged; otherwise it is one seed.
-Runs that share everything (such as NON-SHARED LoRA in another order) count once.
+"""The runs behind a conclusion, and their independent replicates (see `results.replicates`).
 
 Shape letters: O replicates, L languages.
 """
@@ -20,9 +17,9 @@ from attrition.languages import NONE_OF_ONES_OWN, OwnLanguages
 from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.metrics.several import Floats, languages_of
-from attrition.results.copies import distinct
 from attrition.results.covariates import Covariates, read_covariates
 from attrition.results.read import Results
+from attrition.results.replicates import distinct, per_replicate, replicate_of
 from attrition.results.spec import Series, Settings, Setup
 
 if TYPE_CHECKING:
@@ -60,7 +57,7 @@ class RunEvidence:
     @property
     def replicate(self) -> Hashable:
         """The key of this run's replicate among the runs of its method."""
-        return self.matrix.trained if self.order_matters else self.seed
+        return replicate_of(self.matrix, self.seed, order_matters=self.order_matters)
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,15 +235,13 @@ def replicates(runs: Sequence[RunEvidence], function: Callable[[RMatrix], Values
 def tabulated(kept: Sequence[RunEvidence], function: Callable[[RMatrix], Values]) -> Replicates:
     """Return a quantity per replicate and language, from runs without copies."""
     languages = languages_of([run.matrix for run in kept])
-    by_key: dict[Hashable, list[RunEvidence]] = {}
-    for run in kept:
-        by_key.setdefault(run.replicate, []).append(run)
-    values_OL, weights_OL = [], []
-    for same in by_key.values():
-        rows = [_lined_up(run.matrix, languages, function) for run in same]
-        values_OL.append(mean_measured([values for values, _ in rows], axis=0))
-        weights_OL.append(np.mean([weights for _, weights in rows], axis=0))
-    return Replicates(languages=languages, values_OL=np.array(values_OL), weights_OL=np.array(weights_OL), keys=tuple(by_key))
+    rows = [_lined_up(run.matrix, languages, function) for run in kept]
+    return Replicates(
+        languages=languages,
+        values_OL=per_replicate(kept, [values_L for values_L, _ in rows]),
+        weights_OL=per_replicate(kept, [weights_L for _, weights_L in rows]),
+        keys=tuple(dict.fromkeys(run.replicate for run in kept)),
+    )
 
 
 def _lined_up(R: RMatrix, languages: Sequence[str], function: Callable[[RMatrix], Values]) -> tuple[Floats, Floats]:

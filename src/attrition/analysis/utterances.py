@@ -24,9 +24,9 @@ from attrition.analysis.intervals import Estimate
 from attrition.analysis.quantities import Values
 from attrition.metrics.matrix import RMatrix
 from attrition.metrics.several import Floats
-from attrition.results.copies import distinct
 from attrition.results.counts import RunCounts, StoredCounts, run_counts
 from attrition.results.read import Results
+from attrition.results.replicates import distinct
 
 NUM_RESAMPLES = 200
 """A variance of 200 resamples has a standard error of 10%."""

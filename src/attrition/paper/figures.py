@@ -1,6 +1,6 @@
 """The paper's Figures 3 to 6, drawn from this study (its Figures 2 and 7 are the first two figures of the page).
 
-Each series of runs is a variant: a method, averaged over its orders and seeds.
+Each series of runs is a variant: a method, averaged over its orders.
 """
 
 from __future__ import annotations

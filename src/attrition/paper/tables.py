@@ -14,10 +14,12 @@ from attrition.analysis.quantities import final_L
 from attrition.languages import VITALITIES, OwnLanguages, language_of
 from attrition.languages.orders import PAPER_ORDERS
 from attrition.metrics import cbt, cft, final_mean
+from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import mean_measured
 from attrition.names import counted
 from attrition.report.tables import Cell, Column, Number, Table
 from attrition.results.read import Results, Run
+from attrition.results.replicates import per_replicate
 
 PAPER_MODEL = "XLM-R base"
 NOT_RUN = Number(value=math.nan)
@@ -54,7 +56,7 @@ def table_1(results: Results) -> Table:
     """Return parameters, final F1, and F1 by vitality, as printed in the paper and as measured here (both in percent)."""
     measures: list[tuple[str, str, Value, Literal["high", "low"]]] = [
         ("params_millions", "Params (M)", _millions, "low"),
-        ("f1", "F1", lambda runs: 100 * _mean([final_mean(run.matrix) for run in runs]), "high"),
+        ("f1", "F1", lambda runs: 100 * _mean_of(runs, final_mean), "high"),
         *((group.lower(), group, _vitality(group, results.own_languages), "high") for group in VITALITIES),
     ]
     notes = " ".join(f"{row['method']} r = {row['rank']}: {row['note']}." for row in printed("table1") if row["note"])
@@ -75,8 +77,8 @@ def table_2(results: Results) -> Table:
         "table2",
         "Table 2: backward and forward transfer (points of F1)",
         [
-            ("cbt", "CBT", lambda runs: 100 * _mean([cbt(run.matrix) for run in runs]), "high", 2),
-            ("cft", "CFT", lambda runs: 100 * _mean([cft(run.matrix) for run in runs]), "high", 2),
+            ("cbt", "CBT", lambda runs: 100 * _mean_of(runs, cbt), "high", 2),
+            ("cft", "CFT", lambda runs: 100 * _mean_of(runs, cft), "high", 2),
         ],
         f"Paper: {PAPER_MODEL}, 52 languages of MASSIVE. {_here(results)} CBT compares with the last row. "
         "The paper prints fractions of F1; here they are multiplied by 100.",
@@ -151,18 +153,16 @@ def _millions(runs: Sequence[Run]) -> float:
 
 
 def _vitality(group: str, own: OwnLanguages) -> Value:
-    def mean_of_group(runs: Sequence[Run]) -> float:
-        values = []
-        for run in runs:
-            scores = dict(zip(run.matrix.languages, final_L(run.matrix).tolist(), strict=True))
-            values.append(_mean([score for name, score in scores.items() if language_of(name, own).vitality == group]))
-        return 100 * _mean(values)
+    def mean_of_group(R: RMatrix) -> float:
+        scores = zip(R.languages, final_L(R).tolist(), strict=True)
+        return float(mean_measured([score for name, score in scores if language_of(name, own).vitality == group]))
 
-    return mean_of_group
+    return lambda runs: 100 * _mean_of(runs, mean_of_group)
 
 
-def _mean(values: Sequence[float]) -> float:
-    return float(mean_measured(values))
+def _mean_of(runs: Sequence[Run], measure: Callable[[RMatrix], float]) -> float:
+    """Return the mean of a number over the replicates of a method."""
+    return float(mean_measured(per_replicate(runs, [measure(run.matrix) for run in runs])))
 
 
 def _here(results: Results) -> str:

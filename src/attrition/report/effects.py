@@ -14,9 +14,9 @@ from attrition.analysis.utterances import Utterances
 from attrition.names import AttritionError
 from attrition.report.figures import Figure
 from attrition.report.forest import ForestRow, forest
-from attrition.results.copies import distinct
 from attrition.results.covariates import Covariates
 from attrition.results.read import Results
+from attrition.results.replicates import distinct
 
 _ABOUT = (
     "How each property of the two languages changes what a stage adds to a language learned before, in points of {}. One mixed "

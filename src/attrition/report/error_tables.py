@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 
 import pandas as pd
 
@@ -46,10 +46,10 @@ def errors_chapter(results: Results) -> Chapter:
 
 def _by_order(runs: Sequence[Run]) -> list[pd.DataFrame]:
     """Return counts by slot and moment for each order, summed over languages and averaged over seeds."""
-    frames: dict[str, list[pd.DataFrame]] = {}
+    frames: dict[Hashable, list[pd.DataFrame]] = {}
     for run in runs:
         if run.spec.method.order_matters and (errors := errors_of(run)) is not None:
-            frames.setdefault(run.spec.order.name, []).append(errors.groupby(["slot", "moment"])[[*COUNTED]].sum())
+            frames.setdefault(run.replicate, []).append(errors.groupby(["slot", "moment"])[[*COUNTED]].sum())
     return [sum(each[1:], each[0]) / len(each) for each in frames.values()]
 
 

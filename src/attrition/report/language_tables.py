@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from attrition.analysis.evidence import from_matrices, from_results, replicates, seeds_averaged
+from attrition.analysis.evidence import from_results, replicates, seeds_averaged
 from attrition.analysis.groups import GroupEstimate, by_group, trained_of
 from attrition.analysis.intervals import Estimate
 from attrition.analysis.moderation import per_language
@@ -19,7 +19,7 @@ from attrition.languages import UNKNOWN_GROUP, OwnLanguages, grouping, language_
 from attrition.metrics import composition, receiver, shift_fixed, shift_growing
 from attrition.metrics.matrix import RMatrix
 from attrition.metrics.several import PerLanguage, languages_of
-from attrition.names import capitalised
+from attrition.names import capitalised, counted
 from attrition.report.figures import language_name
 from attrition.report.tables import UNDEFINED, Cell, Column, Number, Table, number_of
 from attrition.results.read import Results, Run
@@ -56,9 +56,9 @@ def language_tables(results: Results) -> tuple[tuple[Table, ...], tuple[Table, .
     runs = _sequential(results)
     if not runs or runs[0].matrix.num_stages < 2:
         return (), ()
-    matrices = [run.matrix for run in runs]
+    matrices = seeds_averaged(from_results(results).sequential())
     series = results.series_labels[runs[0].series]
-    which = f"{series}, {len(runs)} run{'s' if len(runs) != 1 else ''} (orders and seeds)."
+    which = f"{series}, {counted(len(runs), 'run')}; seeds of one order are averaged first."
     found = donors_and_receivers(matrices)
     languages = _languages_table(matrices, found, which, results.own_languages)
     pairs = _pairs_table(found.pairs, which)
@@ -144,7 +144,7 @@ def _grouping_table(results: Results, by: str, number: int) -> Table:
         label = results.series_labels[series]
         rows += [(label, each.group, *_group_row(each)) for each in estimates if not math.isnan(each.mean)]
     columns = (Column(title="Method"), *_GROUP_COLUMNS)
-    caption = f"Every language's mean over orders and seeds, and the mean of these over a group. {_group_caption(rows, 1)}"
+    caption = f"Every language's mean over orders, and the mean of these over a group. {_group_caption(rows, 1)}"
     return Table(name=f"groups-{number}", title=f"By {Path(by).name}", columns=columns, rows=tuple(rows), caption=caption)
 
 
@@ -152,7 +152,7 @@ def _languages_table(matrices: Sequence[RMatrix], found: DonorsAndReceivers, whi
     """Return each language as donor and receiver, with its ranks and its shifts; best donors first."""
     receivers = receiver(matrices)
     growing, fixed, composed = shift_growing(matrices), shift_fixed(matrices), composition(matrices)
-    adjusted = position_effect(seeds_averaged(from_matrices(matrices).runs))
+    adjusted = position_effect(matrices)
     places = {language: place for place, language in enumerate(adjusted.languages)}
     rows: list[tuple[Cell, ...]] = []
     unranked = [language for language in receivers.languages if language not in {entry.language for entry in found.donors}]

@@ -13,11 +13,13 @@ import numpy as np
 import pandas as pd
 
 from attrition.metrics import learned_mean
+from attrition.metrics.means import mean_measured
 from attrition.names import capitalised
 from attrition.report.figures import Figure, KeyLine, records, stage_label
 from attrition.report.tables import without_dust
 from attrition.report.theme import NUM_HUES
 from attrition.results.read import Results, Run
+from attrition.results.replicates import per_replicate
 from attrition.results.spec import Series
 
 MOST_LINES = 6
@@ -60,7 +62,7 @@ def progress_figure(results: Results, *, name: str, title: str) -> Figure:
         title=title if start == 0 else f"{title} (axis from {start})",
         caption=f"Mean {results.score} over the languages learned, after each stage."
         + (" Dotted: all languages learned at once." if lines["joint"].any() else "")
-        + (" Lines are means over orders and seeds, bands their range." if several else "")
+        + (" Lines are means over orders (seeds of one order count once), bands the range of all runs." if several else "")
         + (" Further data of a language count as one language more." if _longest(results) > len(results.languages) else "")
         + (f" The vertical axis starts at {start}, not at 0." if start else ""),
         chart=_chart(panels, _longest(results), (start, end), results.score, WIDTH),
@@ -103,9 +105,9 @@ def _key(lines: pd.DataFrame) -> dict[str, list[KeyLine]]:
 
 
 def progress_lines(results: Results, places: Mapping[Series, Place]) -> pd.DataFrame:
-    """Return one row for each series and number of languages learned: the mean of P over runs and its range, in percent.
+    """Return one row for each series and number of languages learned: the mean of P over replicates, in percent.
 
-    Further data of a language count as one more language.
+    `low` and `high` are the range of all runs. Further data of a language count as one more language.
     """
     longest = _longest(results)
     lines: list[dict[str, Any]] = []
@@ -113,12 +115,12 @@ def progress_lines(results: Results, places: Mapping[Series, Place]) -> pd.DataF
         joint = all(run.matrix.joint for run in runs)
         if joint:
             finals = [100 * float(learned_mean(run.matrix)[-1]) for run in runs]
-            steps = [(step, finals, "all languages at once") for step in dict.fromkeys((1, longest))]
+            steps = [_Step(step, runs, finals, ["all languages at once"]) for step in dict.fromkeys((1, longest))]
         else:
             steps = _steps([run for run in runs if not run.matrix.joint])
         place = places[series]
-        for step, values, trained in steps:
-            measured = [value for value in values if not math.isnan(value)]
+        for step in steps:
+            measured = [value for value in step.values if not math.isnan(value)]
             if measured:
                 lines.append(
                     {
@@ -127,12 +129,12 @@ def progress_lines(results: Results, places: Mapping[Series, Place]) -> pd.DataF
                         "hue": place.hue,
                         "dash": "joint" if joint else str(place.dash),
                         "model": results.models[series.setup.model],
-                        "step": step,
-                        "f1": round(sum(measured) / len(measured), 2),
+                        "step": step.number,
+                        "f1": round(float(mean_measured(per_replicate(step.runs, step.values))), 2),
                         "low": round(min(measured), 2),
                         "high": round(max(measured), 2),
                         "runs": len(measured),
-                        "trained": trained,
+                        "trained": ", ".join(dict.fromkeys(step.stages)),
                         "joint": joint,
                         "label_at": math.nan,
                     }
@@ -145,16 +147,24 @@ def _longest(results: Results) -> int:
     return max(len(results.languages), *(sum(map(len, run.matrix.trained)) for run in results.runs))
 
 
-def _steps(runs: Sequence[Run]) -> list[tuple[int, list[float], str]]:
-    """Return for each number of languages learned: P of each run at this number, and the languages trained to reach it."""
-    found: dict[int, tuple[list[float], list[str]]] = {}
+@dataclass(frozen=True)
+class _Step:
+    """A number of languages learned: the runs that have it, P of each in percent, and the languages trained to reach it."""
+
+    number: int
+    runs: Sequence[Run]
+    values: Sequence[float]
+    stages: Sequence[str]
+
+
+def _steps(runs: Sequence[Run]) -> list[_Step]:
+    """Return each number of languages learned, in ascending order."""
+    found: dict[int, list[tuple[Run, float, str]]] = {}
     for run in runs:
         learned = np.cumsum([len(stage) for stage in run.matrix.trained])
         for step, value, stage in zip(learned.tolist(), learned_mean(run.matrix), run.matrix.trained, strict=True):
-            values, stages = found.setdefault(step, ([], []))
-            values.append(100 * float(value))
-            stages.append(stage_label(stage))
-    return [(step, values, ", ".join(dict.fromkeys(stages))) for step, (values, stages) in sorted(found.items())]
+            found.setdefault(step, []).append((run, 100 * float(value), stage_label(stage)))
+    return [_Step(number, *zip(*found[number], strict=True)) for number in sorted(found)]
 
 
 def axis_span(values: Sequence[float]) -> tuple[int, int]:

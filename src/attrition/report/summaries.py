@@ -11,6 +11,7 @@ from attrition.analysis.words import words
 from attrition.metrics import METRICS, NUMBERS
 from attrition.report.tables import Cell, Column, Number, Table, mean_and_spread
 from attrition.results.read import PARTS, Results, Run
+from attrition.results.replicates import per_replicate
 
 ALIASES = {"average_accuracy": "final_mean", "bwt": "cbt"}
 """Metrics with a second name in the literature; they share a column if they are equal."""
@@ -40,17 +41,19 @@ def metric_column(name: str, second_name: str = "", score: str = "F1") -> Column
 
 
 def metrics_by_series(results: Results) -> Table:
-    """Return the metrics, averaged over the orders and seeds of each series."""
+    """Return the metrics of each series: the mean over its replicates."""
     names = _shown(results.runs)
     several = len(results.series) < len(results.runs)
     rows: list[tuple[Cell, ...]] = []
     for series, runs in results.series.items():
-        values = [mean_and_spread([run.metrics.get(name, math.nan) for run in runs]) for name in names]
+        values = [
+            mean_and_spread(per_replicate(runs, [run.metrics.get(name, math.nan) for run in runs]).tolist()) for name in names
+        ]
         rows.append((results.series_labels[series], *([Number(value=len(runs))] if several else []), *values))
     count = (
         [Column(title="Runs", digits=0, help="Different orders and seeds in the mean; copies count once.")] if several else []
     )
-    spread = " Means over orders and seeds ± their standard deviation." if several else ""
+    spread = " Means over orders ± their standard deviation; seeds of one order are averaged first." if several else ""
     return Table(
         name="metrics",
         title="Metrics of each method",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -16,11 +16,11 @@ from attrition.metrics.matrix import RMatrix
 from attrition.names import AttritionError
 from attrition.reading import is_text, parse_json, read_text
 from attrition.results.at_work import PLAN
-from attrition.results.copies import distinct
 from attrition.results.history import read_history
 from attrition.results.labels import series_parts, short_models, telling_labels
 from attrition.results.numbers import metrics_in, numbers_in
 from attrition.results.packed_counts import without_variant
+from attrition.results.replicates import distinct, replicate_of
 from attrition.results.spec import Series, Spec, flat, parse_spec, series_of
 
 FRAME_COLUMNS = ("run", "method", "order", "seed", "stage", "language", "score")
@@ -61,6 +61,11 @@ class Run:
     def stages(self) -> frozenset[str]:
         """The keys of the run's trained stages; empty if they are not known."""
         return frozenset(without_variant(each.key) for each in self.spec.steps)
+
+    @property
+    def replicate(self) -> Hashable:
+        """The key of this run's replicate among the runs of its series."""
+        return replicate_of(self.matrix, self.spec.seed, order_matters=self.spec.method.order_matters)
 
     @property
     def score(self) -> str:

@@ -10,7 +10,7 @@ from typing import TypeAlias
 from attrition.analysis.claims.form import Claim, Runs
 from attrition.analysis.claims.needs import Needs
 from attrition.analysis.evidence import FEWEST_ORDERS, Evidence, RunEvidence
-from attrition.results.copies import distinct
+from attrition.results.replicates import distinct
 from attrition.results.spec import Setup
 
 UNBROKEN = frozenset({"th-TH", "km-KH", "my-MM"})
