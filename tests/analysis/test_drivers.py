@@ -16,8 +16,13 @@ from attrition.names import AttritionError, UnknownNameError
 LANGUAGES_16 = tuple(LANGUAGES)[::3][:16]
 
 
-def world(seed: int, *, same_script: float = 0.0, num_orders: int = 4, num_seeds: int = 1) -> list[RMatrix]:
-    """Each stage changes every language by donor + receiver + pair + stage + noise, and by `same_script` (all in points)."""
+def world(
+    seed: int, *, same_script: float = 0.0, position: float = 0.0, num_orders: int = 4, num_seeds: int = 1
+) -> list[RMatrix]:
+    """Each stage changes every language by donor + receiver + pair + stage + noise, and by two known effects, in points.
+
+    `same_script` is that of pairs of one script, `position` that of one unit of log(number of languages learned before).
+    """
     rng = np.random.default_rng(seed)
     n = len(LANGUAGES_16)
     scripts = np.array([LANGUAGES[locale].script for locale in LANGUAGES_16])
@@ -28,6 +33,7 @@ def world(seed: int, *, same_script: float = 0.0, num_orders: int = 4, num_seeds
         order = rng.permutation(n)
         for _ in range(num_seeds):
             steps = effect[order] + rng.normal(0, 0.3, (n, 1)) + rng.normal(0, 0.4, (n, n))
+            steps += position * np.log(np.maximum(np.arange(n), 1))[:, None]
             steps[0] = 0
             trained = tuple((LANGUAGES_16[place],) for place in order)
             matrices.append(RMatrix(0.5 + np.cumsum(steps, axis=0) / 100, LANGUAGES_16, trained))
@@ -125,6 +131,23 @@ def test_known_effect_is_found_and_explains() -> None:
         explained.append(driver.explained_alone)
     assert inside >= 6  # of 8 at 95%: fewer have a chance of 0.6%
     assert np.mean(explained) > 0.15
+
+
+def test_the_known_effect_of_the_position_is_found_with_covariates_and_without() -> None:
+    inside = inside_alone = 0
+    for seed in range(8):
+        table = changes(world(seed, position=-0.8), scope="all")
+        known = covariates(table)
+        assert known.position is not None
+        found = fit_drivers(table, type(known)(position=known.position, columns=known.columns[:2], notes=()))
+        assert found.position is not None
+        assert found.position_alone is not None
+        truth = -0.8 * known.position.sd
+        inside += found.position.low < truth < found.position.high
+        inside_alone += found.position_alone.low < truth < found.position_alone.high
+        without = fit_drivers(table, type(known)(position=known.position, columns=(), notes=()))
+        assert found.position_alone == without.position == without.position_alone
+    assert min(inside, inside_alone) >= 6  # of 8 at 95%: fewer have a chance of 0.6%
 
 
 def test_full_model_and_its_parts() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from attrition.analysis.changes import changes, covariates
+from attrition.analysis.changes import POSITION, changes, covariates
 from attrition.analysis.claims.form import Claim
 from attrition.analysis.claims.judge import RATE, Judged, benjamini_hochberg, judge_all
 from attrition.analysis.claims.needs import Needs
@@ -319,11 +319,16 @@ def _null(found: Analysis) -> dict[str, Any]:
     return told
 
 
+_PER_SD = "points per standard deviation"
+
+
 def _effects(drivers: Drivers | None) -> dict[str, Any]:
     """Return each covariate's effect with all others in the model and alone, and its explained variance."""
     if drivers is None:
         return {}
-    told: dict[str, Any] = {} if drivers.position is None else {"log_num_learned": vars(drivers.position)}
+    told: dict[str, Any] = {}
+    if drivers.position is not None and drivers.position_alone is not None:
+        told[POSITION] = {**vars(drivers.position), "unit": _PER_SD, "alone": vars(drivers.position_alone)}
     adjusted = benjamini_hochberg(np.array([driver.together.p for driver in drivers.drivers], dtype=np.float64)).tolist()
     for driver, p_adjusted in zip(drivers.drivers, adjusted, strict=True):
         told[driver.name] = _driver(driver) | {"p_adjusted": p_adjusted}
@@ -333,7 +338,7 @@ def _effects(drivers: Drivers | None) -> dict[str, Any]:
 def _driver(driver: Driver) -> dict[str, Any]:
     return {
         **vars(driver.together),
-        "unit": "points from 0 to 1" if driver.binary else "points per standard deviation",
+        "unit": "points from 0 to 1" if driver.binary else _PER_SD,
         "alone": vars(driver.alone),
         "explained_alone": driver.explained_alone,
         "explained_on_top": driver.explained_on_top,

@@ -83,11 +83,16 @@ class Driver:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Drivers:
-    """All estimates. `fit` is the model with all covariates; `explained` is the share that all of them explain."""
+    """All estimates. `fit` is the model with all covariates; `explained` is the share that all of them explain.
+
+    `position` is the effect of the position with all covariates in the model, `position_alone` without them, in points per
+    standard deviation of the log of the number of languages learned before.
+    """
 
     scope: str
     fit: MixedFit
     position: Effect | None
+    position_alone: Effect | None
     drivers: tuple[Driver, ...]
     donors: tuple[Strength, ...]
     receivers: tuple[Strength, ...]
@@ -164,6 +169,7 @@ def fit_drivers(of: Changes, by: Covariates, known_variance: ArrayLike | None = 
         scope=of.scope,
         fit=full,
         position=None if by.position is None else _effect(full, by.position.name),
+        position_alone=None if by.position is None else _effect(nothing, by.position.name),
         drivers=tuple(drivers),
         donors=_strengths(full, "donor", of.languages),
         receivers=_strengths(full, "receiver", of.languages),

@@ -257,6 +257,8 @@ def _position(found: Analysis) -> str:
 
 
 def _effects(drivers: Drivers) -> Table:
+    from attrition.analysis.changes import POSITION
+
     table = Table(box=None, pad_edge=False, header_style="bold", title="What drives the change on learned languages")
     table.title_justify = "left"
     for title in ("Covariate", "with the others", "p", "by itself", "explains"):
@@ -266,6 +268,9 @@ def _effects(drivers: Drivers) -> Table:
         p = "–" if math.isnan(driver.together.p) else f"{driver.together.p:.3f}"
         explains = "–" if math.isnan(driver.explained_alone) else f"{driver.explained_alone:.0%}"
         table.add_row(escape(driver.name) + unit, _effect(driver.together), p, _effect(driver.alone), explains)
+    if drivers.position is not None and drivers.position_alone is not None:
+        p = f"{drivers.position.p:.3f}"
+        table.add_row(f"{POSITION} (per sd)", _effect(drivers.position), p, _effect(drivers.position_alone), "–")
     return table
 
 
