@@ -103,10 +103,8 @@ def run_counts(run: Run, stored: StoredCounts | None = None) -> RunCounts | None
     Raises:
         AttritionError: a file is damaged, or R does not match its counts.
     """
-    try:
-        steps = [each.model_dump() for each in run.spec.steps]
-        named = _Steps.model_validate({**(run.spec.model_extra or {}), "steps": steps})
-    except ValidationError:
+    named = run_steps(run)
+    if named is None:
         return None
     stored = stored or StoredCounts(run.folder.parent.parent)
     has_before = run.matrix.before_L is not None
@@ -139,16 +137,27 @@ class _Row(BaseModel):
     reads: dict[str, int]
 
 
-class _Steps(BaseModel):
+class RunSteps(BaseModel):
+    """The steps in a run's spec.json, and the rows of R that read them; `before` is the evaluation before training."""
+
     steps: tuple[_Step, ...]
     rows: tuple[_Row, ...]
     before: str | None = None
 
     @model_validator(mode="after")
-    def _there(self) -> _Steps:
+    def _there(self) -> RunSteps:
         if any(not 0 <= step < len(self.steps) for row in self.rows for step in row.reads.values()):
             raise ValueError("a row reads a step that is not there")
         return self
+
+
+def run_steps(run: Run) -> RunSteps | None:
+    """Return a run's steps and rows; None if its spec.json does not name them."""
+    try:
+        steps = [each.model_dump() for each in run.spec.steps]
+        return RunSteps.model_validate({**(run.spec.model_extra or {}), "steps": steps})
+    except ValidationError:
+        return None
 
 
 def _stacked(rows: list[list[NDArray[Any] | None]], where: Path) -> RunCounts | None:
