@@ -1,9 +1,11 @@
 """Prints those numbers of docs/findings.md that no command of attrition prints: `python docs/results/findings.py`.
 
-1. The way of a language through a sequential run: just before its own stage, right after it, one stage later, at the end.
+1. The way of a language through a sequential run: just before its own stage, right after it, one stage later, at the end; also
+   the mean over the orders of each method.
 2. The standard errors of a run's means that come from the choice of test utterances, which all languages share.
 3. Training that failed: languages with a score of 0 at their own stage, and what the other adapters of NON-SHARED LoRA reach.
 4. Order against seed: how much the values of VANILLA differ between orders, and between seeds of one order (described).
+5. Adapters for groups: the change of the languages that can lose, because their adapter is trained again after their own stage.
 """
 
 from __future__ import annotations
@@ -16,7 +18,10 @@ import pandas as pd
 from over_languages import own
 
 from attrition.analysis.utterances import utterances_of
+from attrition.metrics.matrix import RMatrix
+from attrition.results.errors import last_stages
 from attrition.results.read import Results, Run, read_results
+from attrition.results.replicates import per_replicate
 
 HERE = Path(__file__).parent
 MAIN = ("fifty-two", "fifty-two-lora-2e-3")
@@ -33,19 +38,26 @@ def main_arm() -> Results:
     return read_results(HERE / MAIN[0], beside=[HERE / MAIN[1]])
 
 
+def way(R: RMatrix) -> np.ndarray:
+    """Return mean F1 in % before a language's own stage, after it, one stage later and at the end (4,)."""
+    scores_SL, place = R.scores_SL * 100, {each: at for at, each in enumerate(R.languages)}
+    rows = [
+        (scores_SL[stage - 1, at], scores_SL[stage, at], scores_SL[stage + 1, at], scores_SL[-1, at])
+        for stage, (trained,) in enumerate(R.trained[1:-1], start=1)
+        for at in [place[trained]]
+    ]
+    return np.asarray(np.mean(rows, axis=0))
+
+
 def ways() -> pd.DataFrame:
     """Return mean F1 in % on the way of a language, for each sequential run; languages that have a stage before and after."""
-    rows = {}
-    for run in main_arm().runs:
-        scores_SL, place = run.matrix.scores_SL * 100, {each: at for at, each in enumerate(run.matrix.languages)}
-        if run.spec.method.kind not in ("VANILLA", "SHARED LoRA"):
-            continue
-        way = [
-            (scores_SL[stage - 1, at], scores_SL[stage, at], scores_SL[stage + 1, at], scores_SL[-1, at])
-            for stage, (trained,) in enumerate(run.matrix.trained[1:-1], start=1)
-            for at in [place[trained]]
-        ]
-        rows[run.label] = np.mean(way, axis=0)
+    rows: dict[str, np.ndarray] = {}
+    results = main_arm()
+    for series, runs in results.series.items():
+        if series.kind in ("VANILLA", "SHARED LoRA"):
+            found = [way(run.matrix) for run in runs]
+            rows |= {run.label: each for run, each in zip(runs, found, strict=True)}
+            rows[f"{results.series_labels[series]} · mean over orders"] = per_replicate(runs, found).mean(axis=0)
     return pd.DataFrame(rows, index=["before its stage", "its own stage", "one stage later", "at the end"]).T
 
 
@@ -106,10 +118,29 @@ def seeds() -> pd.DataFrame:
     return pd.DataFrame(rows).T
 
 
+def groups() -> pd.DataFrame:
+    """Return for each run of adapters for groups: the languages that can lose, their change, and that with SHARED LoRA."""
+    runs = read_results(HERE / MAIN[0]).runs
+    shared = {run.spec.order.name: run.matrix for run in runs if run.series.kind == "SHARED LoRA" and run.series.rank == 32}
+    rows = {}
+    for run in runs:
+        R, served = run.matrix, last_stages(run)
+        if run.series.kind == "GROUPED LoRA" and served is not None:
+            can_lose = [name for name, stage in zip(R.languages, R.stage_L, strict=True) if served[name] > stage + 1]
+            changes = [_change(each)[can_lose].mean() for each in (R, shared[run.spec.order.name])]
+            rows[run.label] = [len(can_lose), *changes]
+    return pd.DataFrame(rows, index=["languages that can lose", "their change", "with SHARED LoRA"]).T
+
+
+def _change(R: RMatrix) -> pd.Series:
+    return pd.Series(R.scores_SL[-1] * 100, R.languages) - own(R)
+
+
 def main() -> None:
     for found in (ways(), errors()):
         sys.stdout.write(found.round(1).to_string() + "\n\n")
     sys.stdout.write(failed() + "\n\n")
+    sys.stdout.write(groups().round(1).to_string() + "\n\n")
     if not (spreads := seeds()).empty:
         sys.stdout.write("Standard deviations over runs of VANILLA\n" + spreads.round(1).to_string() + "\n\n")
 
