@@ -19,9 +19,9 @@ from over_languages import own
 
 from attrition.analysis.utterances import utterances_of
 from attrition.metrics.matrix import RMatrix
-from attrition.results.errors import last_stages
 from attrition.results.read import Results, Run, read_results
 from attrition.results.replicates import per_replicate
+from attrition.results.serving import serving
 
 HERE = Path(__file__).parent
 MAIN = ("fifty-two", "fifty-two-lora-2e-3")
@@ -124,9 +124,10 @@ def groups() -> pd.DataFrame:
     shared = {run.spec.order.name: run.matrix for run in runs if run.series.kind == "SHARED LoRA" and run.series.rank == 32}
     rows = {}
     for run in runs:
-        R, served = run.matrix, last_stages(run)
+        R, served = run.matrix, serving(run)
         if run.series.kind == "GROUPED LoRA" and served is not None:
-            can_lose = [name for name, stage in zip(R.languages, R.stage_L, strict=True) if served[name] > stage + 1]
+            stages = dict(zip(R.languages, R.stage_L.tolist(), strict=True))
+            can_lose = [name for name, stage in stages.items() if served[-1][name] != served[stage][name]]
             changes = [_change(each)[can_lose].mean() for each in (R, shared[run.spec.order.name])]
             rows[run.label] = [len(can_lose), *changes]
     return pd.DataFrame(rows, index=["languages that can lose", "their change", "with SHARED LoRA"]).T

@@ -137,6 +137,25 @@ def cells(ms: list[Slow], which: str) -> list[tuple[str, str, float | None]]:
     return found
 
 
+def one_for_each_order(ms: list[Slow]) -> list[Slow]:
+    """One order several times is the mean of its measured scores; copies count once."""
+    found: list[list[Slow]] = []
+    for m in ms:
+        for same in found:
+            if same[0].stages == m.stages and sorted(same[0].columns) == sorted(m.columns):
+                if all({k: v for k, v in m.r.items() if k[0]} != {k: v for k, v in each.r.items() if k[0]} for each in same):
+                    same.append(m)
+                break
+        else:
+            found.append([m])
+    means = []
+    for same in found:
+        keys = {key for m in same for key in m.r if key[0] or all(any(i == 0 for i, _ in each.r) for each in same)}
+        r = {key: sum(m.r[key] for m in same if key in m.r) / sum(key in m.r for m in same) for key in keys}
+        means.append(Slow(same[0].stages, same[0].columns, r))
+    return means
+
+
 def slowly(ms: list[Slow]) -> dict[str, object]:
     columns: list[str] = []
     for m in ms:
@@ -159,6 +178,7 @@ def slowly(ms: list[Slow]) -> dict[str, object]:
             }
         )
     every: dict[str, object] = {"matrices": single}
+    ms = one_for_each_order(ms)
     for name, signed in (("mft", 1), ("mbt", -1)):
         whole = mft if name == "mft" else mbt
         every[name] = {x: [mean([whole(m, x, h) for m in ms]) for h in range(10)] for x in columns}

@@ -40,7 +40,7 @@ def test_r_is_that_of_the_runs(folder: Path, study: Results) -> None:
     for run in study.runs:
         own = scores[scores.run == run.label].pivot(index="stage", columns="language", values="score")
         np.testing.assert_array_equal(own[list(run.matrix.languages)].to_numpy(), run.matrix.to_frame().to_numpy())
-    assert scores.f1_error.notna().all()
+    assert (scores.f1_error.notna() == scores.score.notna()).all()
 
 
 def test_f1_follows_from_the_counts(folder: Path, study: Results) -> None:

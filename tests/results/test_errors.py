@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+import pandas as pd
 import pytest
 
+from attrition.metrics.matrix import RMatrix
 from attrition.results.counts import StoredCounts, run_counts
-from attrition.results.errors import errors_of, last_stages
+from attrition.results.errors import errors_of
 from attrition.results.read import Run, read_results
+from attrition.results.serving import in_rows, serving
+from attrition.results.spec import StepSpec
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "results" / "fifty-two"
 
@@ -36,13 +41,13 @@ def test_the_spans_at_both_moments_are_those_behind_r(method: str) -> None:
             assert sums.loc[(moment, language)].tolist() == expected
 
 
-def test_the_last_stage_of_a_learner(simulate: ModuleType, tmp_path: Path) -> None:
+def test_each_row_names_the_training_that_serves_a_language(simulate: ModuleType, tmp_path: Path) -> None:
     grouped = simulate.FakeMethod("GROUPED LoRA", rank=8, shared_by="script")
     simulate.write_study(tmp_path, num_languages=3, methods=(grouped, "VANILLA"))
     runs = {run.spec.name: run for run in read_results(tmp_path).runs}
     order = runs["VANILLA"].matrix.languages
-    assert last_stages(runs["VANILLA"]) == dict.fromkeys(order, 3)
-    assert last_stages(runs["GROUPED LoRA"]) is None  # spec.json has no rows
+    assert serving(runs["VANILLA"]) == tuple(dict.fromkeys(order, row) for row in (1, 2, 3))
+    assert serving(runs["GROUPED LoRA"]) is None  # spec.json has no rows
     path = runs["GROUPED LoRA"].folder / "spec.json"
     a, b, c = order
     steps = [{"key": f"k{number}", "evaluation": f"e{number}", "languages": [name]} for number, name in enumerate(order)]
@@ -50,4 +55,25 @@ def test_the_last_stage_of_a_learner(simulate: ModuleType, tmp_path: Path) -> No
     rows = [{"trained": [name], "reads": row} for name, row in zip(order, reads, strict=True)]
     path.write_text(json.dumps(json.loads(path.read_text(encoding="utf-8")) | {"steps": steps, "rows": rows}), encoding="utf-8")
     again = next(run for run in read_results(tmp_path).runs if run.spec.name == "GROUPED LoRA")
-    assert last_stages(again) == {a: 3, b: 2, c: 3}
+    assert serving(again) == ({a: 1}, {a: 1, b: 2}, {a: 3, b: 2, c: 3})
+    every = pd.DataFrame(
+        [(stage, name, 10 * stage) for stage in (1, 2, 3) for name in order], columns=["stage", "language", "tp"]
+    )
+    found = in_rows(every, again)
+    assert found is not None
+    assert found[found["stage"] == 3].set_index("language")["tp"].to_dict() == {a: 30, b: 20, c: 30}
+    assert in_rows(every[every["stage"] < 3], again) is None
+
+
+def test_a_stage_of_two_groups_is_two_trainings(simulate: ModuleType, tmp_path: Path) -> None:
+    grouped = simulate.FakeMethod("GROUPED LoRA", rank=8, shared_by="script")
+    simulate.write_study(tmp_path, num_languages=3, methods=(grouped,))
+    (run,) = read_results(tmp_path).runs
+    a, b, c = run.matrix.languages
+    steps = [{"key": f"k{name}", "evaluation": f"e{name}", "languages": [name]} for name in (a, b, c)]
+    rows = [{"trained": [a, b], "reads": {a: 0, b: 1}}, {"trained": [c], "reads": {a: 0, b: 1, c: 2}}]
+    extra = {**(run.spec.model_extra or {}), "rows": rows}
+    spec = run.spec.model_copy(update={"steps": tuple(StepSpec.model_validate(step) for step in steps)})
+    object.__setattr__(spec, "__pydantic_extra__", extra)
+    R = RMatrix([[0.5, 0.25, 0.0], [0.5, 0.25, 0.75]], (a, b, c), ((a, b), (c,)))
+    assert serving(replace(run, spec=spec, matrix=R)) == ({a: 1, b: 2}, {a: 1, b: 2, c: 3})

@@ -169,14 +169,15 @@ def _design(runs: Sequence[RunEvidence]) -> Design:
         [replace(run, order_matters=True) for run in runs],
         lambda R: (np.where(R.stage_L < R.num_stages, R.stage_L, np.nan), np.ones(len(R.languages))),
     ).values_OL
-    means_L = np.nanmean(positions, axis=0) if positions.size else np.zeros(1)
+    means_L = mean_measured(positions, axis=0)
+    means_L = means_L[~np.isnan(means_L)]  # a language that is only watched has no position
     imbalance = float(np.max(np.abs(means_L - means_L.mean())))
     return Design(
         method=runs[0].kind or "given matrices",
         orders=len(orders),
         seeds=max(sum(run.matrix.trained == order for run in runs) for order in orders),
         languages=len(languages),
-        balanced=len(orders) > 1 and imbalance <= BALANCED * (len(languages) - 1),
+        balanced=len(orders) > 1 and imbalance <= BALANCED * (len(means_L) - 1),
         largest_imbalance=imbalance,
     )
 
@@ -232,7 +233,8 @@ def _left_out(evidence: Evidence, runs: Sequence[RunEvidence]) -> list[str]:
 def _failed(evidence: Evidence) -> list[str]:
     """Return a note for each series with training that failed."""
     found = [
-        failed_words(runs[0].kind or "These runs", [run.matrix for run in runs], evidence.score) for runs in evidence.series
+        failed_words(runs[0].kind or "These runs", [run.matrix for run in distinct(runs)], evidence.score)
+        for runs in evidence.series
     ]
     return list(dict.fromkeys(each for each in found if each))
 

@@ -107,9 +107,13 @@ class Drivers:
 
 
 def factors(of: Changes) -> dict[str, NDArray[np.int64]]:
-    """Return the codes of each factor of the model, one per row."""
+    """Return the codes of each factor of the model, one per row.
+
+    A stage of one run is a factor. If some order has several seeds, so is the same stage in all of them: they share the
+    languages learned before, and are not independent.
+    """
     num_languages = len(of.languages)
-    return {
+    found = {
         "donor": of.donor_N,
         "receiver": of.receiver_N,
         "pair": of.donor_N * num_languages + of.receiver_N,
@@ -117,6 +121,9 @@ def factors(of: Changes) -> dict[str, NDArray[np.int64]]:
         "run": of.run_N,
         "stage": of.run_N * num_languages + of.donor_N,
     }
+    if len(np.unique(of.run_N)) > len(np.unique(of.order_N)):
+        found["order_stage"] = of.order_N * num_languages + of.donor_N
+    return found
 
 
 def fit_drivers(of: Changes, by: Covariates, known_variance: ArrayLike | None = None, *, level: float = 0.95) -> Drivers:

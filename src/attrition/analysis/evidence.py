@@ -16,7 +16,7 @@ from attrition.analysis.quantities import Values
 from attrition.languages import NONE_OF_ONES_OWN, OwnLanguages
 from attrition.metrics.matrix import RMatrix
 from attrition.metrics.means import mean_measured
-from attrition.metrics.several import Floats, languages_of
+from attrition.metrics.several import Floats, languages_of, one_per_order
 from attrition.results.covariates import Covariates, read_covariates
 from attrition.results.read import Results
 from attrition.results.replicates import distinct, per_replicate, replicate_of
@@ -110,7 +110,11 @@ class Evidence:
         for run in sorted(alike, key=lambda run: run.rank or 0):
             training = tuple((name, value) for name, value in run.training if name != "lora.alpha")
             by_training.setdefault(training, {}).setdefault(run.rank or 0, []).append(run)
-        chosen = max(by_training.values(), key=lambda ranks: (len(ranks), sum(map(len, ranks.values()))), default={})
+
+        def weight(ranks: Mapping[int, Sequence[RunEvidence]]) -> tuple[int, int]:
+            return len(ranks), sum(len({run.replicate for run in runs}) for runs in ranks.values())
+
+        chosen = max(by_training.values(), key=weight, default={})
         best = {rank: _most_replicated(runs, _settings) for rank, runs in chosen.items()}
         return {rank: tuple(run for run in runs if _settings(run) == best[rank]) for rank, runs in chosen.items()}
 
@@ -260,13 +264,7 @@ def seeds_averaged(runs: Sequence[RunEvidence]) -> tuple[RMatrix, ...]:
     >>> [R.scores_SL.tolist() for R in seeds_averaged(runs)]
     [[[0.5, 0.25], [0.375, 0.625]]]
     """
-    alike: dict[Hashable, list[RMatrix]] = {}
-    for run in distinct(runs):
-        alike.setdefault((run.matrix.trained, run.matrix.languages), []).append(run.matrix)
-    return tuple(
-        RMatrix(mean_measured([R.scores_SL for R in same], axis=0), same[0].languages, same[0].trained)
-        for same in alike.values()
-    )
+    return one_per_order([run.matrix for run in distinct(runs)])
 
 
 def are_paired(one: Replicates, other: Replicates) -> bool:

@@ -9,14 +9,14 @@ Shape letters: O orders, L languages.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from attrition.analysis.evidence import from_matrices, replicates
+from attrition.analysis.evidence import RunEvidence, from_matrices, replicates
 from attrition.analysis.intervals import Estimate, mean_of_replicates, two_way
 from attrition.analysis.quantities import QUANTITIES
 from attrition.metrics.by_group import members
@@ -58,9 +58,18 @@ def by_group(
     >>> latin.group, latin.mean, latin.num_languages  # (.625 + 1) / 2
     ('Latn', 0.8125, 2)
     """
-    orders = as_orders(matrices)
-    runs = from_matrices(orders).runs
-    inside = members(trained_of(orders), groups)
+    return by_group_of_runs(from_matrices(as_orders(matrices)).runs, groups, quantities=quantities)
+
+
+def by_group_of_runs(
+    runs: Sequence[RunEvidence], groups: Mapping[str, str], *, quantities: Iterable[str] = tuple(QUANTITIES)
+) -> tuple[GroupEstimate, ...]:
+    """Return the same from the runs of one method; without an order, a seed is a replicate.
+
+    Raises:
+        AttritionError: a language has no group, or a quantity is unknown.
+    """
+    inside = members(trained_of([run.matrix for run in runs]), groups)
     estimates = []
     for name in quantities:
         table = replicates(runs, look_up(name, QUANTITIES, kind="quantity").function)

@@ -105,7 +105,7 @@ def shifts_and_positions(matrices: Matrices, *, scope: Scope = "fixed") -> Shift
     """
     orders = as_orders(matrices)
     shift_OL = per_order(orders, look_up(scope, _SHIFTS, kind="scope"))
-    log_OL = per_order(orders, _log_before_L)
+    log_OL = per_order(orders, log_before_L)
     return ShiftsAndPositions(
         languages=languages_of(orders), shift_OL=shift_OL, log_before_OL=np.where(np.isnan(shift_OL), np.nan, log_OL)
     )
@@ -303,7 +303,7 @@ def _position_L(R: RMatrix) -> Floats:
     return at_own_stage(R, np.arange(1.0, R.num_stages + 1))
 
 
-def _log_before_L(R: RMatrix) -> Floats:
+def log_before_L(R: RMatrix) -> Floats:
     """Return the log of the number of languages learned before the stage; NaN for the first stage."""
     before_S = np.concatenate([[0], R.learned_SL.sum(axis=1)[:-1]]).astype(np.float64)
     return at_own_stage(R, np.log(before_S, out=np.full(len(before_S), np.nan), where=before_S > 0))

@@ -68,10 +68,12 @@ def kept_L(R: RMatrix) -> Floats:
 def unseen_L(R: RMatrix) -> Floats:
     """Return each language's mean score over the stages before its own, which CFT averages over languages.
 
+    As in CFT, the last stage does not count: it matters for a language that is never trained.
+
     >>> unseen_L(RMatrix.sequential("abc", [[.75, .25, .125], [.5, .875, .25], [.625, .5, 1]])).tolist()
     [nan, 0.25, 0.1875]
     """
-    return mean_measured(np.where(R.learned_SL, np.nan, R.scores_SL), axis=0)
+    return mean_measured(np.where(R.learned_SL, np.nan, R.scores_SL)[:-1], axis=0)
 
 
 def taught_L(R: RMatrix) -> Floats:

@@ -113,12 +113,14 @@ def failed_words(method: str, matrices: Iterable[RMatrix], score: str = "F1") ->
     >>> failed_words("VANILLA", [RMatrix.sequential("ab", [[0.5, 0.0], [0.25, 0.0]])]).split(". ")[0]
     'VANILLA: F1 is 0 right after training in 1 of 2 stages'
     """
-    own = np.concatenate([R.own_L for R in matrices])
+    given = tuple(matrices)
+    own = np.concatenate([R.own_L for R in given])
     failed = int((own == 0).sum())
     if not failed:
         return ""
+    cells = "language" if all(R.joint for R in given) else "stage"
     return (
-        f"{method}: {score} is 0 right after training in {failed:,} of {counted(int((~np.isnan(own)).sum()), 'stage')}. "
+        f"{method}: {score} is 0 right after training in {failed:,} of {counted(int((~np.isnan(own)).sum()), cells)}. "
         "Means over these runs include this failed training. Change learning_rate, epochs or utterances before you compare it."
     )
 

@@ -29,8 +29,8 @@ Groupings = Annotated[
 ]
 
 _OF_GROUPS = (
-    "groups holds means over a group's languages of each one's mean over files, with 95% intervals (Student's t) over "
-    "languages and over files; there shifts are gains, and mft and mbt changes of P, means over hops, whatever the settings."
+    "groups holds means over a group's languages of each one's mean over orders, with 95% intervals (Student's t) over "
+    "languages and over orders; there shifts are gains, and mft and mbt changes of P, means over hops, whatever the settings."
 )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from attrition.languages.portions import language_of_portion
 from attrition.metrics import donors, hops, shift, single
 from attrition.metrics.matrix import RMatrix
-from attrition.metrics.several import PerLanguage
+from attrition.metrics.several import PerLanguage, one_per_order
 from attrition.names import AttritionError, look_up, unknown
 
 Cbt = Literal["last_row", "literal"]
@@ -127,15 +127,16 @@ def _refuse_different_languages(matrices: Sequence[RMatrix], files: Sequence[str
 
 
 def metrics_of(matrices: Sequence[RMatrix], *, files: Sequence[str], conventions: Conventions | None = None) -> dict[str, Any]:
-    """Return all metrics of matrices, with the names of `metrics_json`.
+    """Return all metrics of matrices, with the names of `metrics_json`. Means are over orders; seeds of one are averaged first.
 
     >>> R = RMatrix.sequential("ab", [[.75, .25], [.5, .875]])
     >>> metrics_of([R], files=["R.csv"])["mft"]["b"][:2]
     [-0.0625, None]
     """
     chosen = conventions or Conventions()
-    averages = {"mft": hops.mft(matrices), "mbt": hops.mbt(matrices)}
-    pairwise = {"mft": hops.mft_pairwise(matrices), "mbt": hops.mbt_pairwise(matrices)}
+    orders = one_per_order(matrices)
+    averages = {"mft": hops.mft(orders), "mbt": hops.mbt(orders)}
+    pairwise = {"mft": hops.mft_pairwise(orders), "mbt": hops.mbt_pairwise(orders)}
     reading = averages if chosen.hops == "averages" else pairwise
     sign = 1.0 if chosen.shift_sign == "gain" else -1.0
     settings, notes = chosen.as_dict(), dict.fromkeys(note for R in matrices for note in stage_notes(R))
@@ -147,15 +148,15 @@ def metrics_of(matrices: Sequence[RMatrix], *, files: Sequence[str], conventions
         "mbt_n": reading["mbt"].counts_as_dict(),
         "mft_pairwise": pairwise["mft"].as_dict(),
         "mbt_pairwise": pairwise["mbt"].as_dict(),
-        "shift_growing": _signed(shift.shift_growing(matrices), sign),
-        "shift_fixed": _signed(shift.shift_fixed(matrices), sign),
-        "composition": _signed(shift.composition(matrices), sign),
-        "p_avg": shift.average_p_avg(matrices),
-        "donor": donors.donor(matrices).as_dict(),
-        "receiver": donors.receiver(matrices).as_dict(),
-        "receiver_learned": donors.receiver_learned(matrices).as_dict(),
-        "donor_learned": donors.donor_learned(matrices).as_dict(),
-        "donor_unlearned": donors.donor_unlearned(matrices).as_dict(),
+        "shift_growing": _signed(shift.shift_growing(orders), sign),
+        "shift_fixed": _signed(shift.shift_fixed(orders), sign),
+        "composition": _signed(shift.composition(orders), sign),
+        "p_avg": shift.average_p_avg(orders),
+        "donor": donors.donor(orders).as_dict(),
+        "receiver": donors.receiver(orders).as_dict(),
+        "receiver_learned": donors.receiver_learned(orders).as_dict(),
+        "donor_learned": donors.donor_learned(orders).as_dict(),
+        "donor_unlearned": donors.donor_unlearned(orders).as_dict(),
         "partial": [note for R, file in zip(matrices, files, strict=True) for note in _partial(R, file)],
         "conventions": {**settings, "statements": [*settings["statements"], *notes]},
     }

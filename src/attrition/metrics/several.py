@@ -72,6 +72,35 @@ def languages_of(orders: Sequence[RMatrix]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(language for R in orders for language in R.languages))
 
 
+def one_per_order(matrices: Matrices) -> tuple[RMatrix, ...]:
+    """Return one matrix for each order of the same languages: the mean over its seeds, copies left out.
+
+    >>> low, high = (RMatrix.sequential("ab", [[.5, .25], [.375, own]]) for own in (.5, .75))
+    >>> [R.scores_SL.tolist() for R in one_per_order([low, high, high])]
+    [[[0.5, 0.25], [0.375, 0.625]]]
+    """
+    alike: dict[object, dict[bytes, RMatrix]] = {}
+    for R in as_orders(matrices):
+        same = alike.setdefault((R.trained, frozenset(R.languages)), {})
+        again = _with_columns(R, next(iter(same.values())).languages) if same else R
+        same.setdefault(again.scores_SL.tobytes(), again)
+    return tuple(_mean_of(list(same.values())) for same in alike.values())
+
+
+def _with_columns(R: RMatrix, languages: tuple[str, ...]) -> RMatrix:
+    places = [R.languages.index(language) for language in languages]
+    return RMatrix(R.scores_SL[:, places], languages, R.trained, None if R.before_L is None else R.before_L[places])
+
+
+def _mean_of(same: Sequence[RMatrix]) -> RMatrix:
+    """Return the mean of matrices of one order; it has a row before training if all have one."""
+    if len(same) == 1:
+        return same[0]
+    before = [R.before_L for R in same if R.before_L is not None]
+    before_L = mean_measured(before, axis=0) if len(before) == len(same) else None
+    return RMatrix(mean_measured([R.scores_SL for R in same], axis=0), same[0].languages, same[0].trained, before_L)
+
+
 def per_order(matrices: Matrices, measure: Callable[[RMatrix], Floats]) -> Floats:
     """Return `measure(R)` (R's languages, ...) of each order, aligned by language: (O, L, ...), NaN if an order lacks it."""
     orders = as_orders(matrices)

@@ -21,6 +21,7 @@ from attrition.reading import parse_toml
 from attrition.results.counts import StoredCounts, run_counts
 from attrition.results.covariates import read_covariates
 from attrition.results.read import Results, Run, read_results
+from attrition.results.serving import in_rows
 from attrition.results.tables import table_of
 
 TABLES: Mapping[str, str] = {
@@ -76,7 +77,7 @@ def export_dataset(results: Path, folder: Path, *, repo: str = "") -> tuple[str,
 def tables_of(results: Results) -> Iterator[tuple[str, pd.DataFrame]]:
     """Yield the tables of a study by name, as in TABLES; the column `run` has the run's name."""
     runs = results.runs
-    errors = _joined(_stored(run, "scores.parquet") for run in runs)
+    errors = _joined(_in_rows(run, "scores.parquet") for run in runs)
     scores = results.to_frame()
     if len(errors):
         scores = scores.merge(errors[[*_KEYS, "f1_error", "num_utterances"]], how="left", on=_KEYS)
@@ -85,7 +86,7 @@ def tables_of(results: Results) -> Iterator[tuple[str, pd.DataFrame]]:
     yield "metrics", _long(runs, "metric", "value", lambda run: run.metrics)
     stored: dict[Path, StoredCounts] = {}
     yield "counts", _joined(_counts(run, stored) for run in runs)
-    yield "labels", _joined(_stored(run, "slots.parquet") for run in runs)
+    yield "labels", _joined(_in_rows(run, "slots.parquet") for run in runs)
     yield "history", _joined(_of_run(run, run.history) for run in runs)
     yield "times", _long(runs, "part", "seconds", lambda run: run.times)
     own = read_covariates(results.folder)
@@ -187,10 +188,11 @@ def _counts(run: Run, stored: dict[Path, StoredCounts]) -> pd.DataFrame:
     return _of_run(run, pd.DataFrame(rows))
 
 
-def _stored(run: Run, name: str) -> pd.DataFrame:
-    """Return a table of a run, without rows if the run does not have it."""
+def _in_rows(run: Run, name: str) -> pd.DataFrame:
+    """Return a table of a run by row of R (see `in_rows`), without rows if it is missing or they are not known."""
     table = table_of(run, name)
-    return pd.DataFrame() if table is None else _of_run(run, table)
+    found = None if table is None else in_rows(table, run)
+    return pd.DataFrame() if found is None else _of_run(run, found)
 
 
 def _of_run(run: Run, table: pd.DataFrame) -> pd.DataFrame:

@@ -123,18 +123,20 @@ def _round_span(values: pd.Series[float]) -> tuple[int, int]:
 
 
 def transfer_maps(results: Results) -> tuple[Figure, ...]:
-    """Return scores of each language's own learner on every language; () if no run has learners of single languages."""
+    """Return scores of each language's learner, right after its stage, on every language; () if one learner serves all."""
     tables = {run.key: {"cells": _transfer_cells(run.transfer)} for run in results.runs if run.transfer is not None}
     if not tables:
         return ()
+    several = any(run.transfer is not None and run.spec.method.shared_by != "language" for run in results.runs)
     every = pd.concat([named["cells"] for named in tables.values()])
     low, high = _round_span(every["f1"])
     scale = alt.Scale(range="heatmap", interpolate="rgb", domain=[low, high], clamp=True)
     return (
         Figure(
             name="transfer",
-            title="Transfer: each language's own learner on every language",
-            caption="Rows: the learner of one language. Columns: the language tested. Outlined: its own language.",
+            title="Transfer: each language's learner on every language",
+            caption="Rows: the learner of one language, right after its stage. Columns: the language tested. Outlined: its own "
+            "language." + (" A learner of several languages is trained again at their later stages." if several else ""),
             chart=_heat_map("f1", f"{results.score} (%)", scale, (low + high) / 2, every["x"].max() + 1),
             variants=tables,
             fits=False,

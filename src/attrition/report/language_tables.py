@@ -8,8 +8,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
 
-from attrition.analysis.evidence import from_results, replicates, seeds_averaged
-from attrition.analysis.groups import GroupEstimate, by_group, trained_of
+from attrition.analysis.evidence import by_series, from_results, replicates, seeds_averaged
+from attrition.analysis.groups import GroupEstimate, by_group, by_group_of_runs, trained_of
 from attrition.analysis.intervals import Estimate
 from attrition.analysis.moderation import per_language
 from attrition.analysis.pairwise import DonorsAndReceivers, Ranked, donors_and_receivers
@@ -23,6 +23,7 @@ from attrition.names import capitalised, counted
 from attrition.report.figures import language_name
 from attrition.report.tables import UNDEFINED, Cell, Column, Number, Table, number_of
 from attrition.results.read import Results, Run
+from attrition.results.replicates import distinct
 
 SHOWN_GROUPINGS = MappingProxyType({"latin": "", "vitality": "vitality: "})
 """Groupings with few groups, for the page, and the prefixes of their groups' names."""
@@ -58,7 +59,7 @@ def language_tables(results: Results) -> tuple[tuple[Table, ...], tuple[Table, .
         return (), ()
     matrices = seeds_averaged(from_results(results).sequential())
     series = results.series_labels[runs[0].series]
-    which = f"{series}, {counted(len(runs), 'run')}; seeds of one order are averaged first."
+    which = f"{series}, {counted(len(distinct(runs)), 'run')}; seeds of one order are averaged first."
     found = donors_and_receivers(matrices)
     languages = _languages_table(matrices, found, which, results.own_languages)
     pairs = _pairs_table(found.pairs, which)
@@ -137,10 +138,9 @@ def grouping_tables(results: Results, groupings: Sequence[str]) -> tuple[Table, 
 
 def _grouping_table(results: Results, by: str, number: int) -> Table:
     rows: list[tuple[Cell, ...]] = []
-    for series, runs in results.series.items():
-        matrices = [run.matrix for run in runs]
-        groups = grouping(by, trained_of(matrices), own=results.own_languages)
-        estimates = by_group(matrices, groups, quantities=GROUPING_MEASURES)
+    for series, runs in by_series(results).items():
+        groups = grouping(by, trained_of([run.matrix for run in runs]), own=results.own_languages)
+        estimates = by_group_of_runs(runs, groups, quantities=GROUPING_MEASURES)
         label = results.series_labels[series]
         rows += [(label, each.group, *_group_row(each)) for each in estimates if not math.isnan(each.mean)]
     columns = (Column(title="Method"), *_GROUP_COLUMNS)

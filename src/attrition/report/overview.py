@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from attrition.analysis.evidence import RunEvidence, by_series, from_results, replicates
 from attrition.analysis.intervals import Estimate, mean_of_replicates
 from attrition.analysis.quantities import QUANTITIES
@@ -46,6 +48,9 @@ def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
 
 
+SAME_MODEL = 1e-9
+"""Orders that differ by less end in the same model, as merged adapters do: they are one observation, without an interval."""
+
 NOT_MEASURED = Estimate(value=math.nan)
 
 
@@ -76,7 +81,10 @@ def mean_over_languages(runs: Sequence[RunEvidence], quantity: str, utterances: 
     def mean(table: Tabulate) -> Estimate:
         values_OL = table(runs, QUANTITIES[quantity].function).values_OL
         num_languages = int(count_measured(values_OL, axis=0).astype(bool).sum())
-        return mean_of_replicates(100 * mean_measured(values_OL, axis=1), num_languages=num_languages)
+        mean_O = mean_measured(values_OL, axis=1)
+        if np.ptp(mean_O) < SAME_MODEL:
+            mean_O = mean_O[:1]
+        return mean_of_replicates(100 * mean_O, num_languages=num_languages)
 
     found = mean(replicates)
     if utterances is None or not found.known:

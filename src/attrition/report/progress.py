@@ -63,7 +63,7 @@ def progress_figure(results: Results, *, name: str, title: str) -> Figure:
         caption=f"Mean {results.score} over the languages learned, after each stage."
         + (" Dotted: all languages learned at once." if lines["joint"].any() else "")
         + (" Lines are means over orders (seeds of one order count once), bands the range of all runs." if several else "")
-        + (" Further data of a language count as one language more." if _longest(results) > len(results.languages) else "")
+        + (" Further data of a language count as one language more." if _has_further_data(results) else "")
         + (f" The vertical axis starts at {start}, not at 0." if start else ""),
         chart=_chart(panels, _longest(results), (start, end), results.score, WIDTH),
         narrow=_chart(panels, _longest(results), (start, end), results.score, NARROW_WIDTH),
@@ -144,7 +144,11 @@ def progress_lines(results: Results, places: Mapping[Series, Place]) -> pd.DataF
 
 def _longest(results: Results) -> int:
     """Return the largest number of languages that a run learned; further data of a language count as one more."""
-    return max(len(results.languages), *(sum(map(len, run.matrix.trained)) for run in results.runs))
+    return max(sum(map(len, run.matrix.trained)) for run in results.runs)
+
+
+def _has_further_data(results: Results) -> bool:
+    return any(sum(map(len, run.matrix.trained)) > sum(map(len, run.matrix.new)) for run in results.runs)
 
 
 @dataclass(frozen=True)

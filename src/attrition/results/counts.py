@@ -126,9 +126,10 @@ def run_counts(run: Run, stored: StoredCounts | None = None) -> RunCounts | None
 
 
 class _Step(BaseModel):
-    """A step in a run's spec.json: the evaluation of its model."""
+    """A step in a run's spec.json: the evaluation of its model, and the portions that it trains (none: a merge)."""
 
     evaluation: str
+    languages: tuple[str, ...] = ()
 
 
 class _Row(BaseModel):

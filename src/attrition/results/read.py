@@ -20,7 +20,7 @@ from attrition.results.history import read_history
 from attrition.results.labels import series_parts, short_models, telling_labels
 from attrition.results.numbers import metrics_in, numbers_in
 from attrition.results.packed_counts import without_variant
-from attrition.results.replicates import distinct, replicate_of
+from attrition.results.replicates import replicate_of, unrepeated
 from attrition.results.spec import Series, Spec, flat, parse_spec, series_of
 
 FRAME_COLUMNS = ("run", "method", "order", "seed", "stage", "language", "score")
@@ -99,7 +99,7 @@ class Results:
         grouped: dict[Series, list[Run]] = {}
         for run in self.runs:
             grouped.setdefault(run.series, []).append(run)
-        return {series: distinct(runs) for series, runs in grouped.items()}
+        return {series: unrepeated(runs) for series, runs in grouped.items()}
 
     @cached_property
     def series_labels(self) -> Mapping[Series, str]:

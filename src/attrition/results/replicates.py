@@ -77,6 +77,25 @@ def distinct(runs: Sequence[M]) -> tuple[M, ...]:
     return tuple(kept)
 
 
+def unrepeated(runs: Sequence[M]) -> tuple[M, ...]:
+    """Return the runs without exact repeats: the same order, with the same stages or scores.
+
+    Unlike `distinct`, it keeps learners of single languages in another order: their mean over the languages learned so far
+    depends on the order.
+    """
+    kept: list[M] = []
+    seen: set[Hashable] = set()
+    for run in runs:
+        R = run.matrix
+        marks: set[Hashable] = {("numbers", R.trained, R.languages, R.scores_SL.tobytes())}
+        if run.stages:
+            marks.add(("stages", R.trained, run.stages))
+        if not seen & marks:
+            kept.append(run)
+        seen |= marks
+    return tuple(kept)
+
+
 def _fingerprint(R: RMatrix) -> Hashable:
     """Return a key of a run's measurements, without the order if it has a learner for each language."""
     apart = not R.joint and np.isnan(R.scores_SL[~R.learned_SL]).all() and not R.learned_SL.all()

@@ -51,6 +51,7 @@ def pair_masks(kind: str, R: RMatrix) -> tuple[NDArray[np.bool_], NDArray[np.boo
     family = (families[:, None] == families[None, :]) & ~branch & different
     romance = branch & (branches == "Romance")[:, None]
     near = np.abs(R.stage_L[:, None] - R.stage_L[None, :]) <= NEAR * R.num_stages
+    known = (R.stage_L < R.num_stages)[None, :]  # a language that is only watched is neither near nor far
     return {
         "same branch": (branch, ~branch & different),
         "same script": (script, ~script & different),
@@ -59,7 +60,7 @@ def pair_masks(kind: str, R: RMatrix) -> tuple[NDArray[np.bool_], NDArray[np.boo
         "same family, other branch": (family, ~family & ~branch & different),
         "same family and script, other branch": (family & script, family & ~script),
         "Romance": (romance, ~romance & different),
-        "Romance, near": (romance & near, romance & ~near),
+        "Romance, near": (romance & near & known, romance & ~near & known),
         "Romance, far": (romance & ~near, ~romance & different),
     }[kind]
 

@@ -15,6 +15,7 @@ from attrition.analysis.claims.form import Claim
 from attrition.analysis.claims.needs import Found, Needs
 from attrition.analysis.evidence import RunEvidence, replicates
 from attrition.analysis.intervals import Estimate
+from attrition.analysis.position import log_before_L
 from attrition.analysis.quantities import QUANTITIES
 from attrition.analysis.utterances import Table
 from attrition.languages import language_of
@@ -82,7 +83,8 @@ def follows_family(R: RMatrix, language: str) -> float:
 def position_contrast(claim: Claim, runs: Sequence[RunEvidence], make: Table) -> Found:
     """Return the part of a language's quantity that its positions explain (log of the languages learned before)."""
     table = make(runs, QUANTITIES[claim.quantity].function)
-    places = replicates(runs, lambda R: (np.log(np.maximum(R.stage_L, 1).astype(float)), np.ones(len(R.languages))))
+    # The first language has none before it: it counts like the second, log 1.
+    places = replicates(runs, lambda R: (np.where(R.stage_L == 0, 0.0, log_before_L(R)), np.ones(len(R.languages))))
     assert claim.of is not None
     among = claim.of.among(table.languages)
     chosen = [place for place, name in enumerate(table.languages) if name in among]
