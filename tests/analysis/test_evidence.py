@@ -93,6 +93,18 @@ def test_runs_of_two_set_ups_ranks_or_trainings_are_never_mixed() -> None:
     assert Evidence(rates).of("SHARED LoRA") == rates[1:]
 
 
+def test_ranks_with_more_orders_are_taken_not_those_with_more_seeds() -> None:
+    orders = [RMatrix.sequential(order, np.full((3, 3), 0.5)) for order in ("abc", "bca", "cab", "acb")]
+    many, few = (("training.learning_rate", "0.001"),), (("training.learning_rate", "0.002"),)
+    runs = [RunEvidence(matrix=R, kind="SHARED LoRA", rank=rank, training=many) for rank in (8, 64) for R in orders]
+    runs += [
+        RunEvidence(matrix=R, kind="SHARED LoRA", rank=rank, training=few, seed=seed)
+        for rank in (8, 64) for R in orders[:2] for seed in range(3)
+    ]  # fmt: skip
+    found = Evidence(tuple(runs)).by_rank("SHARED LoRA")
+    assert {rank: len(chosen) for rank, chosen in found.items()} == {8: 4, 64: 4}
+
+
 @pytest.mark.parametrize("name", list(QUANTITIES))
 def test_every_quantity_gives_a_value_and_a_weight_per_language(name: str) -> None:
     scores = np.random.default_rng(0).random((12, 12))
