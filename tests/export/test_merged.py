@@ -113,6 +113,7 @@ def test_the_key_of_a_merge_and_of_a_stage_in_it(folder: Path, prepared: Prepare
     merged, single = (ModelCard.load(tmp_path / each / "README.md") for each in ("merged", "alone"))
     assert "2 models merged (ties, density = 0.2, scale = 1.0), of en-US; zh-CN." in merged.text
     assert "languages in this order: zh-CN." in single.text
+    assert (merged.data.language, single.data.language) == (["en", "zh"], ["zh"])
     assert key in merged.content
     text = (results / "runs" / run.key / "matrix.csv").read_text(encoding="utf-8").splitlines()
     last = dict(zip(text[0].split(","), text[-1].split(","), strict=True))

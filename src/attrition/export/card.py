@@ -8,6 +8,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from attrition.languages.portions import language_of_portion
 from attrition.store.stages import StoredEvaluation
 
 _DATASETS = {"massive": ("AmazonScience/massive", "MASSIVE 1.1")}
@@ -59,7 +60,7 @@ def model_card(
     scored = eval_results(spec, evaluation) if spec and evaluation else None
     data = ModelCardData(
         model_name=name.rpartition("/")[2],
-        language=_iso(spec["languages"]) if spec else None,
+        language=_iso(_trained(spec, step)) if spec else None,
         license=_LICENCES.get(on_hub, "unknown"),
         library_name="peft" if adapter else "transformers",
         base_model=on_hub or None,
@@ -133,6 +134,14 @@ def _path(steps: Sequence[Mapping[str, Any]], at: int | None) -> list[str]:
     while at is not None:
         path, at = ["+".join(steps[at]["languages"]), *path], steps[at]["start"]
     return path
+
+
+def _trained(spec: Mapping[str, Any], step: int) -> list[str]:
+    """Return the languages that a stage's model was trained on, in the order of the study's languages."""
+    steps = spec["steps"]
+    paths = [_path(steps, each) for each in steps[step].get("inputs", [step])]
+    names = {language_of_portion(name, spec["languages"]) for path in paths for stage in path for name in stage.split("+")}
+    return [language for language in spec["languages"] if language in names]
 
 
 def _scores(spec: Mapping[str, Any] | None, evaluation: StoredEvaluation | None) -> str:
