@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from attrition.languages import LANGUAGES
 from attrition.metrics.matrix import RMatrix
 
 RESULTS = Path(__file__).parents[2] / "docs" / "results"
@@ -51,6 +52,22 @@ def test_the_way_of_a_language_is_read_from_r() -> None:
     assert all(label.startswith(("VANILLA", "SHARED LoRA")) for label in ways.index)
 
 
+def test_only_the_last_language_of_each_group_cannot_lose() -> None:
+    findings = script("findings")
+    found = findings.groups()
+    assert len(found) == 4
+    for attribute in ("script", "family"):
+        groups = {getattr(language, attribute) for language in LANGUAGES.values()}
+        rows = found[found.index.str.startswith(f"GROUPED LoRA by {attribute}")]
+        assert rows["languages that can lose"].tolist() == [52 - len(groups)] * 2
+    (path,) = (RESULTS / "fifty-two").glob("runs/grouped-lora-by-script--paper-1--s0--*/matrix.csv")
+    R = RMatrix.from_csv(path)
+    last = {LANGUAGES[name].script: name for name in R.order}
+    changed = [100 * (R.scores_SL[-1, at] - R.own_L[at]) for at, name in enumerate(R.languages) if name not in last.values()]
+    (label,) = (label for label in found.index if label.startswith("GROUPED LoRA by script") and "paper-1" in label)
+    assert found.loc[label, "their change"] == pytest.approx(np.mean(changed))
+
+
 def test_the_changes_of_a_stage_and_what_is_kept() -> None:
     arms = script("arms")
     R = RMatrix.sequential("abc", [[0.75, 0.25, 0.125], [0.5, 0.875, 0.25], [0.625, 0.5, 1]])
@@ -58,6 +75,8 @@ def test_the_changes_of_a_stage_and_what_is_kept() -> None:
     assert arms.mean_change([R]).to_dict() == {"b": -25.0, "c": (12.5 - 37.5) / 2}
     assert arms.mean_change([R, other]).to_dict() == {"b": -37.5, "c": (-12.5 - 6.25) / 2}
     assert arms.mean_change([R], scope="unlearned").to_dict() == {"b": 12.5}
+    assert arms.just_learned([R]).to_dict() == {"b": -25.0, "c": -37.5}
+    assert arms.just_learned([R, other]).to_dict() == {"b": -37.5, "c": -25.0}
     assert arms.kept([R]).dropna().to_dict() == {"a": -12.5, "b": -37.5}, "the last language has kept nothing yet"
     assert arms.own_stage([R]).tolist() == [75, 87.5, 100]
     overlap = {"overlap": {(one, two): value for one, two, value in (("b", "a", 0.1), ("c", "a", 0.1), ("c", "b", 0.3))}}
