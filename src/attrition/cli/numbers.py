@@ -48,8 +48,8 @@ def metrics(
     """Compute every metric from matrices of any framework: CFT, CBT, MFT, MBT, donors and receivers.
 
     A file has the header `trained,<locale>,...` and one row for each stage. The first column is the trained language (empty
-    before training). Scores are from 0 to 1. An empty cell was not measured. Several files are several orders; files of one order
-    (seeds) are averaged first.
+    before training). Scores are from 0 to 1. An empty cell was not measured. Several files are several orders; those of one
+    order (seeds) are averaged first.
 
     All files must have the same method, model, corpus and languages.
 
