@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from attrition.metrics.matrix import RMatrix
+from attrition.names import AttritionError
 from attrition.results.counts import StoredCounts, run_counts
 from attrition.results.errors import errors_of
 from attrition.results.read import Run, read_results
@@ -63,6 +64,9 @@ def test_each_row_names_the_training_that_serves_a_language(simulate: ModuleType
     assert found is not None
     assert found[found["stage"] == 3].set_index("language")["tp"].to_dict() == {a: 30, b: 20, c: 30}
     assert in_rows(every[every["stage"] < 3], again) is None
+    other = RMatrix(again.matrix.scores_SL[:2], again.matrix.languages, again.matrix.trained[:2])
+    with pytest.raises(AttritionError, match=r"spec\.json: its stages are not those of matrix\.csv"):
+        serving(replace(again, matrix=other))
 
 
 def test_a_stage_of_two_groups_is_two_trainings(simulate: ModuleType, tmp_path: Path) -> None:

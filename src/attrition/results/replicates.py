@@ -9,7 +9,7 @@ Shape letters: R runs, O replicates.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -66,15 +66,7 @@ def per_replicate(runs: Sequence[_Replicated], values: Sequence[ArrayLike]) -> F
 
 def distinct(runs: Sequence[M]) -> tuple[M, ...]:
     """Return the runs without copies: runs with the same stages, or the same learners of single languages."""
-    kept: list[M] = []
-    seen: set[Hashable] = set()
-    for run in runs:
-        marks: set[Hashable] = {("stages", run.stages)} if run.stages else set()
-        marks.add(("numbers", _fingerprint(run.matrix)))
-        if not seen & marks:
-            kept.append(run)
-        seen |= marks
-    return tuple(kept)
+    return _first_of_each(runs, lambda run: (run.stages, _fingerprint(run.matrix)))
 
 
 def unrepeated(runs: Sequence[M]) -> tuple[M, ...]:
@@ -83,13 +75,22 @@ def unrepeated(runs: Sequence[M]) -> tuple[M, ...]:
     Unlike `distinct`, it keeps learners of single languages in another order: their mean over the languages learned so far
     depends on the order.
     """
+    return _first_of_each(
+        runs,
+        lambda run: (
+            (run.matrix.trained, run.stages) if run.stages else None,
+            (run.matrix.trained, run.matrix.languages, run.matrix.scores_SL.tobytes()),
+        ),
+    )
+
+
+def _first_of_each(runs: Sequence[M], marks_of: Callable[[M], tuple[Hashable, Hashable]]) -> tuple[M, ...]:
+    """Return the runs that share neither mark (stages, numbers) with one before; unknown stages are no mark."""
     kept: list[M] = []
     seen: set[Hashable] = set()
     for run in runs:
-        R = run.matrix
-        marks: set[Hashable] = {("numbers", R.trained, R.languages, R.scores_SL.tobytes())}
-        if run.stages:
-            marks.add(("stages", R.trained, run.stages))
+        stages, numbers = marks_of(run)
+        marks: set[Hashable] = {("numbers", numbers)} | ({("stages", stages)} if stages else set())
         if not seen & marks:
             kept.append(run)
         seen |= marks

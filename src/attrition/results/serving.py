@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from attrition.languages.portions import language_of_portion
+from attrition.names import AttritionError
 from attrition.results.counts import run_steps
 from attrition.results.read import Run
 
@@ -21,6 +22,9 @@ def serving(run: Run) -> tuple[Mapping[str, int], ...] | None:
 
     A language without a model in this row is missing. None if spec.json does not name the steps and languages have different
     learners.
+
+    Raises:
+        AttritionError: spec.json and matrix.csv have different stages.
     """
     R, known = run.matrix, run_steps(run)
     if known is None:
@@ -30,8 +34,14 @@ def serving(run: Run) -> tuple[Mapping[str, int], ...] | None:
     number_of: dict[int, int] = {}  # by the step that represents a training: itself, or the merge after it
     trainings = [step.languages for step in known.steps if step.languages]
     for number, languages in enumerate(trainings, start=1):
-        row = next(row for row, trained in enumerate(R.trained) if languages[0] in trained)
-        number_of[known.rows[row].reads[language_of_portion(languages[0], R.languages)]] = number
+        reads = next((row.reads for row, new in zip(known.rows, R.trained, strict=False) if languages[0] in new), {})
+        step = reads.get(language_of_portion(languages[0], R.languages))
+        if step is None or len(known.rows) != R.num_stages:
+            raise AttritionError(
+                f"{run.folder / 'spec.json'}: its stages are not those of matrix.csv. `attrition verify` on the results folder "
+                "names every file that is damaged."
+            )
+        number_of[step] = number
     return tuple({language: number_of[step] for language, step in row.reads.items() if step in number_of} for row in known.rows)
 
 
